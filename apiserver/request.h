@@ -1,0 +1,43 @@
+/* A request to the API, as the layers hand it down: http -> auth -> registry -> admission -> storage. */
+#pragma once
+
+#include "../lib/http/server.h"
+#include "registry/status.h"
+
+struct apiserver;
+
+struct user_info {
+        const char *name;                  /* "system:anonymous" */
+        const char *uid;                   /* "" for none */
+        const char *const *groups;         /* NULL-terminated */
+        const struct json *extra;          /* object of arrays of strings; may be NULL */
+};
+
+struct api_request {
+        struct apiserver *server;
+        struct http_request *http;
+        struct arena *arena;               /* the request's */
+
+        /* What the URL names (RequestInfo). */
+        bool is_resource;
+        const char *verb;                  /* get list watch create update patch delete deletecollection; lower-case method else */
+        const char *group, *version;       /* "" is core */
+        const char *namespace;             /* "" for none */
+        const char *resource, *subresource, *name; /* "" for none */
+        const struct resource *res;        /* NULL when there is no such resource */
+
+        struct user_info user;             /* the impersonated one, where one is */
+        struct user_info real_user;        /* who sent it */
+
+        /* Query options of writes. */
+        bool dry_run;
+        const char *field_manager;         /* explicit or from the user agent */
+        enum { FIELD_VALIDATION_WARN, FIELD_VALIDATION_STRICT, FIELD_VALIDATION_IGNORE } field_validation;
+
+        /* Warning headers to send: texts. */
+        const char **warnings;
+        size_t n_warnings, cap_warnings;
+};
+
+/* Adds `Warning: 299 - "text"` to the answer, once for equal texts. */
+void request_warn(struct api_request *r, const char *fmt, ...) printf_like(2, 3);

@@ -1,0 +1,135 @@
+/* Kinds as data: the tables that the whole API server reads.
+ *
+ * apiserver/kinds/<group>.<Kind>.yaml is compiled at build time into constant tables of these
+ * structs; a CustomResourceDefinition is compiled into the same structs at run time (in an arena that
+ * lives as long as the definition). Discovery, OpenAPI, decoding, defaulting, pruning, patches, apply,
+ * protobuf, Tables and the documentation's list of kinds all follow from them.
+ */
+#pragma once
+
+#include "../../lib/json/json.h"
+
+enum schema_type {
+        SCHEMA_STRING,
+        SCHEMA_BOOLEAN,
+        SCHEMA_INT32,
+        SCHEMA_INT64,
+        SCHEMA_DOUBLE,
+        SCHEMA_BYTES,         /* base64 on the wire */
+        SCHEMA_TIME,          /* metav1.Time */
+        SCHEMA_MICRO_TIME,    /* metav1.MicroTime */
+        SCHEMA_DURATION,      /* metav1.Duration */
+        SCHEMA_QUANTITY,      /* resource.Quantity */
+        SCHEMA_INT_OR_STRING, /* intstr.IntOrString */
+        SCHEMA_ANY,           /* any JSON: RawExtension, JSON, FieldsV1 */
+        SCHEMA_ARRAY,
+        SCHEMA_MAP,           /* string keys */
+        SCHEMA_STRUCT,
+};
+
+enum schema_list { SCHEMA_LIST_ATOMIC, SCHEMA_LIST_SET, SCHEMA_LIST_MAP };
+
+struct schema_field;
+
+/* A type. Types of the built-in kinds are shared and may be recursive (JSONSchemaProps). */
+struct schema {
+        const char *name;          /* "io.k8s.api.core.v1.Container"; NULL for anonymous ones */
+        const char *description;   /* a line of our own; may be NULL */
+        enum schema_type type;
+        /* ARRAY and MAP */
+        const struct schema *elem;
+        enum schema_list list_type;
+        const char *const *list_keys; /* NULL-terminated; of SCHEMA_LIST_MAP */
+        bool atomic;                  /* a map or struct that apply treats as one value */
+        /* STRUCT: sorted by name */
+        const struct schema_field *fields;
+        unsigned n_fields;
+        bool preserve_unknown;        /* unknown fields are kept (CRDs) */
+        bool embedded_resource;       /* x-kubernetes-embedded-resource */
+        /* constraints that data can say; 0 or NULL: none */
+        const char *const *enums;     /* NULL-terminated */
+        const char *format;           /* "int32", "date-time", "byte"; as OpenAPI publishes it */
+        const struct schema_crd *crd; /* what only CRD schemas have (pattern, oneOf, CEL rules ...) */
+};
+
+struct schema_field {
+        const char *name;
+        const char *description;   /* may be NULL */
+        const struct schema *type;
+        const char *patch_merge_key;      /* strategic merge; NULL: none */
+        bool patch_merge, patch_replace, patch_retain_keys; /* patchStrategy */
+        bool required;
+        bool presence;             /* a pointer in Go: an explicit zero differs from absence */
+        bool emit_empty;           /* written even when empty */
+        const char *empty_as;      /* JSON text written for an absent one ("{}", "null", "0"); NULL: none */
+        const char *fallback;      /* default value as JSON text; NULL: none */
+        unsigned short proto;      /* protobuf number; 0: none */
+        unsigned short proto_outer; /* the message field it is nested in, or 0 (["1","3"] in the facts) */
+};
+
+struct table_column {
+        const char *name, *type, *format, *description;
+        int priority;
+        /* How the cell is made: a JSON path, or the name of a function in schema/table.c ("pod-ready",
+         * "age:metadata.creationTimestamp"), see there. */
+        const char *cell;
+};
+
+struct subresource {
+        const char *name;          /* "status", "scale", "exec" */
+        const char *group, *version, *kind; /* of its body */
+        const char *const *verbs;  /* NULL-terminated */
+};
+
+struct strategy; /* registry/strategy.h: the few hooks that data cannot say */
+
+/* One resource at one version: what a URL names. */
+struct resource {
+        const char *group;         /* "" is core */
+        const char *version;
+        const char *name;          /* "deployments" */
+        const char *singular;
+        const char *kind;          /* "Deployment" */
+        const char *list_kind;
+        const char *const *short_names, *const *categories; /* NULL-terminated, may be NULL */
+        bool namespaced;
+        const char *const *verbs;
+        const struct subresource *subresources;
+        unsigned n_subresources;
+        const struct schema *schema;
+        const struct table_column *columns;
+        unsigned n_columns;
+        /* Selectable fields besides metadata.name and metadata.namespace: paths as clients write them. */
+        const char *const *field_selectors;
+        /* Where it is stored: "/registry/" storage_prefix "/" [namespace "/"] name */
+        const char *storage_prefix; /* "deployments", "services/specs" */
+        /* The resource whose objects these are, in another version or group (events.k8s.io events are
+         * core events, autoscaling/v1 HPAs are v2's); NULL: itself. */
+        const char *storage_group, *storage_version;
+        /* generation: how metadata.generation moves */
+        bool generation;                    /* 1 on create, +1 when anything but metadata and status changes */
+        bool status_subresource;
+        bool create_on_update, unconditional_update;
+        bool delete_returns_object;         /* else a Status */
+        const char *const *reset_on_create; /* paths removed from what a create sends ("status") */
+        const char *const *immutable;       /* paths that an update must not change */
+        const struct strategy *strategy;    /* NULL: data says it all */
+        const struct crd_version *crd;      /* NULL: built in */
+};
+
+/* --- the built-in tables, generated --- */
+extern const struct resource *const builtin_resources[];
+extern const unsigned n_builtin_resources;
+const struct resource *builtin_resource(const char *group, const char *version, const char *name);
+const struct resource *builtin_kind(const char *group, const char *version, const char *kind);
+const struct schema *builtin_schema(const char *name); /* "io.k8s.api.core.v1.Pod" */
+/* Each group's versions in order of preference are the order of these. */
+struct api_group {
+        const char *name;
+        const char *const *versions; /* NULL-terminated */
+};
+extern const struct api_group builtin_groups[]; /* in discovery order, core first */
+extern const unsigned n_builtin_groups;
+
+/* The field NAME of a struct type, by binary search; NULL: unknown. */
+const struct schema_field *schema_field(const struct schema *s, const char *name);

@@ -1,0 +1,14 @@
+/* Files as wholes. Paths are absolute or relative to the working directory. */
+#pragma once
+
+#include "error.h"
+
+/* Reads all of PATH, at most MAX bytes (0: 64 MiB). *ret is NUL-terminated, the caller frees.
+ * ret_len may be NULL. -EFBIG when larger. */
+int file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct error *reterr);
+/* Writes beside and renames over, fsynced, so that a reader sees the old or the new, never a part. */
+int file_write(const char *path, const void *data, size_t len, int mode, struct error *reterr);
+int dir_make(const char *path, int mode, struct error *reterr); /* with parents; existing is fine */
+/* Removes PATH and all below it, never crossing into another mount. Missing is fine. */
+int dir_remove(const char *path, struct error *reterr);
+bool file_exists(const char *path);

@@ -1,0 +1,66 @@
+/* An HTTP client: libcurl's multi interface on the loop.
+ *
+ * http_call() is for fibers: it sends, parks, and returns with the whole answer. http_open() is for
+ * answers without end: it calls back with each piece. Connections are kept and shared in a client.
+ */
+#pragma once
+
+#include "../base/arena.h"
+#include "../base/strbuf.h"
+#include "../loop/fiber.h"
+
+struct http_client;
+struct http_exchange;
+
+struct http_client_options {
+        const char *ca_file;                /* PEM; NULL: the system's */
+        const char *cert_file, *key_file;   /* client certificate; may be NULL */
+        const char *ca_data, *cert_data, *key_data; /* the same as PEM text; win over files */
+        bool insecure;                      /* no verification (kubelet httpGet probes) */
+        const char *unix_socket;            /* NULL: TCP */
+        size_t max_body;                    /* bytes of an answer; 0: 64 MiB */
+        bool http2;                         /* prior knowledge on plain, ALPN on TLS */
+};
+int http_client_new(struct loop *loop, const struct http_client_options *o, struct http_client **ret,
+                    struct error *reterr);
+void http_client_free(struct http_client *c);
+
+struct http_call {
+        const char *method;
+        const char *url;                    /* "https://127.0.0.1:6443/api/v1/pods" */
+        const char *const *headers;         /* "Name: value", ..., NULL; may be NULL */
+        const char *body;
+        size_t body_len;
+        int64_t timeout_ns;                 /* 0: 60 s; -1: none */
+        bool no_redirects;
+        bool no_reuse;                      /* a connection of its own (probes) */
+};
+
+struct http_reply {
+        unsigned status;
+        struct strbuf body;
+        struct strbuf headers;              /* raw: "Name: value\r\n"... of the last response */
+};
+void http_reply_deinit(struct http_reply *r);
+/* The value of a header of the reply, copied to the arena; NULL when absent. */
+char *http_reply_header(const struct http_reply *r, struct arena *a, const char *name);
+
+/* On a fiber. 0: an answer came, whatever its status; negative: none (-ECONNREFUSED, -ETIMEDOUT,
+ * -ECONNRESET, -EPROTO, -EFBIG, ...), with curl's text in reterr. */
+int http_call(struct http_client *c, const struct http_call *call, struct http_reply *r,
+              struct error *reterr);
+
+struct http_exchange_ops {
+        void (*headers)(struct http_exchange *x, unsigned status, void *userdata); /* may be NULL */
+        void (*data)(struct http_exchange *x, const char *data, size_t len, void *userdata);
+        /* CODE 0: ended as it should; negative: as http_call. The exchange is gone after it. */
+        void (*end)(struct http_exchange *x, int code, const char *text, void *userdata);
+};
+struct http_exchange *http_open(struct http_client *c, const struct http_call *call,
+                                const struct http_exchange_ops *ops, void *userdata);
+/* Cuts it off; `end` is not called. */
+void http_exchange_free(struct http_exchange *x);
+/* For protocols with a request body that goes on (gRPC): queue more of it. Give
+ * http_call.body = NULL and body_len = SIZE_MAX to say that the body is a stream. */
+void http_exchange_send(struct http_exchange *x, const void *data, size_t len);
+void http_exchange_send_end(struct http_exchange *x);
