@@ -1,0 +1,31 @@
+/* meta.k8s.io: objects as Table (what kubectl prints) and as PartialObjectMetadata.
+ *
+ * Written straight into a string builder, one row at a time, so that a list of ten thousand objects
+ * needs the memory of one tree.
+ */
+#pragma once
+
+#include "schema.h"
+
+enum table_include { TABLE_METADATA, TABLE_NONE, TABLE_OBJECT };
+/* "" and "Metadata", "None", "Object"; -EINVAL: anything else. */
+int table_include_parse(const char *s, enum table_include *ret);
+
+/* `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":...,"columnDefinitions":[...],"rows":[`
+ * VERSION: "v1" or "v1beta1". LIST_META: the metadata object of the list (resourceVersion, continue,
+ * ...), or for a single object {resourceVersion}. COLUMNS: false in watch events after the first
+ * (columnDefinitions: null as upstream). */
+void table_begin(struct strbuf *out, const struct resource *res, const char *version, const struct json *list_meta,
+                 bool columns);
+/* One row; writes the comma before all but the first (FIRST). OBJ in the version of RES. NOW: real time in ns. */
+void table_row(struct strbuf *out, const struct resource *res, const struct json *obj, enum table_include include,
+               const char *version, int64_t now, bool first);
+/* `]}` (or `"rows":null` had to be: pass n_rows). */
+void table_end(struct strbuf *out, const struct resource *res, size_t n_rows);
+/* A Status is never converted; kinds without columns of their own have Name and Created At. */
+
+/* {"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/<version>","metadata":{...}} */
+void partial_object_metadata(struct strbuf *out, const struct json *obj, const char *version);
+
+/* How kubectl prints a duration: "5m30s", "3d4h" (duration.HumanDuration). BUF: 32 bytes at least. Returns BUF. */
+char *human_duration(int64_t ns, char *buf);
