@@ -9,21 +9,25 @@
 enum quantity_format { QUANTITY_DECIMAL_SI, QUANTITY_BINARY_SI, QUANTITY_DECIMAL_EXPONENT };
 
 struct quantity {
-        __int128 nano; /* the value in units of 10^-9, upstream's finest; clamped to +-2^63 * 10^9 */
+        __int128 nano; /* the value in units of 10^-9, upstream's finest; binary ones clamped to
+                        * +-(2^63 - 1) * 10^9, others to +-10^37 */
         enum quantity_format format;
 };
 
-/* 0; -EINVAL with upstream's text being one of the two messages below. */
+/* 0; -EINVAL: QUANTITY_ERR_FORMAT says why; -EDOM: QUANTITY_ERR_SUFFIX does. Both are upstream's texts. */
 int quantity_parse(const char *s, struct quantity *ret);
 #define QUANTITY_ERR_FORMAT                                                                        \
         "quantities must match the regular expression "                                            \
         "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+#define QUANTITY_ERR_SUFFIX "unable to parse quantity's suffix"
 /* The canonical text, as the API server would store and print it. BUF holds QUANTITY_BUF bytes; returns it. */
 #define QUANTITY_BUF 64
 char *quantity_format(const struct quantity *q, char *buf);
 int quantity_cmp(const struct quantity *a, const struct quantity *b);
 void quantity_add(struct quantity *a, const struct quantity *b); /* keeps a's format unless a is zero */
 void quantity_sub(struct quantity *a, const struct quantity *b);
+/* Up to a multiple of 1m, away from zero: what the API server does to every ResourceList it reads. */
+void quantity_round_up_milli(struct quantity *q);
 int64_t quantity_value(const struct quantity *q);       /* rounded up, as Quantity.Value() */
 int64_t quantity_milli(const struct quantity *q);       /* rounded up, as MilliValue() */
 struct quantity quantity_from_int(int64_t v, enum quantity_format f);
