@@ -1,0 +1,15 @@
+/* Leaves nothing behind: for `colibri reset`. */
+#pragma once
+
+#include "../../lib/base/error.h"
+
+struct node_cleanup_options {
+        const char *root;   /* as runtime_options */
+        const char *run;
+        const char *cgroup;
+        const char *bridge; /* NULL: none is removed */
+};
+/* Blocks. Kills every process in our cgroups (conmon and pause among them), unmounts all below root and run, unpins
+ * namespaces, removes the bridge, its ports and what CNI wrote, cgroups, then files below run and what the kubelet keeps
+ * below root. Goes on after a failure and returns the first. Again is fine. */
+int node_cleanup(const struct node_cleanup_options *o, struct error *reterr);
