@@ -39,7 +39,8 @@ struct http_call {
 struct http_reply {
         unsigned status;
         struct strbuf body;
-        struct strbuf headers;              /* raw: "Name: value\r\n"... of the last response */
+        struct strbuf headers;              /* raw: "Name: value\r\n"... of the last response, then its
+                                             * trailers (gRPC's grpc-status) in the same form */
 };
 void http_reply_deinit(struct http_reply *r);
 /* The value of a header of the reply, copied to the arena; NULL when absent. */
@@ -58,6 +59,8 @@ struct http_exchange_ops {
 };
 struct http_exchange *http_open(struct http_client *c, const struct http_call *call,
                                 const struct http_exchange_ops *ops, void *userdata);
+/* A response header or trailer so far (in `end`: all trailers too), copied to the arena; NULL: absent. */
+char *http_exchange_header(const struct http_exchange *x, struct arena *a, const char *name);
 /* Cuts it off; `end` is not called. */
 void http_exchange_free(struct http_exchange *x);
 /* For protocols with a request body that goes on (gRPC): queue more of it. Give
