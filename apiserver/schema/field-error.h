@@ -14,6 +14,8 @@ enum field_error_type {
         FIELD_TOO_MANY,        /* FieldValueTooMany */
         FIELD_INTERNAL,        /* InternalError */
         FIELD_TYPE_INVALID,    /* FieldValueTypeInvalid */
+        FIELD_TOO_SHORT,       /* FieldValueTooShort */
+        FIELD_TOO_FEW,         /* FieldValueTooFew */
 };
 
 struct field_error {
@@ -30,10 +32,21 @@ struct field_errors {
         size_t n, cap;
 };
 
-/* VALUE is printed as field.Error does (%#v of a JSON value; NULL: "null" or left out by type). */
+/* VALUE is printed as field.Error does: strings quoted as Go does, numbers and booleans plain, else
+ * compact JSON. Required, Forbidden, TooLong, TooShort and Internal print none; of the others NULL prints as
+ * "null" with its quotes (a nil interface in Go). DETAIL_FMT may be NULL. */
 void field_error_add(struct field_errors *errs, enum field_error_type type, const char *path,
                      const struct json *value, const char *detail_fmt, ...) printf_like(5, 6);
-/* The supported values are sorted and quoted: supported values: "a", "b". */
+/* The same, of a value that is no tree node: TEXT goes out as it is. NULL: the error has none. */
+void field_error_add_text(struct field_errors *errs, enum field_error_type type, const char *path,
+                          const char *text, const char *detail_fmt, ...) printf_like(5, 6);
+/* S quoted as Go's %q does. */
+void go_quote(struct strbuf *out, const char *s, size_t len);
+/* The cause's reason: "FieldValueInvalid". */
+const char *field_error_reason(enum field_error_type type);
+/* "Invalid value: -1: must be ...": the error without its path, a cause's message. */
+char *field_error_body(struct arena *a, const struct field_error *e);
+/* In the order given and quoted: supported values: "a", "b". */
 void field_error_not_supported(struct field_errors *errs, const char *path, const struct json *value,
                                const char *const *supported);
 /* "spec.replicas: Invalid value: -1: must be ..." of one. */

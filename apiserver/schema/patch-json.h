@@ -1,0 +1,12 @@
+/* JSON Patch (RFC 6902), as the API server runs it. */
+#pragma once
+
+#include "../registry/status.h"
+
+#define PATCH_JSON_MAX_OPS 10000
+
+/* Applies PATCH (the parsed body) to DOC, which is not changed: *ret shares what the patch did not
+ * touch. Errors are what upstream answers: 400 for what is no patch, 413 for too many operations,
+ * 422 for one that cannot be carried out (a missing path, a failed test). */
+const struct status *patch_json(struct arena *a, const struct json *doc, const struct json *patch,
+                                struct json **ret);

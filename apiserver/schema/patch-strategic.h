@@ -1,0 +1,13 @@
+/* Strategic merge patch: a merge patch that knows which lists are keyed.
+ *
+ * Directives: $patch (delete, replace, merge), $deleteFromPrimitiveList/F, $setElementOrder/F and
+ * $retainKeys; merge keys and strategies come from the schema.
+ */
+#pragma once
+
+#include "../registry/status.h"
+
+/* *ret shares with DOC and PATCH what neither changed. 400 and 500 with upstream's texts for
+ * directives that cannot be carried out; 422 for values of a type the schema does not have. */
+const struct status *patch_strategic(struct arena *a, const struct schema *schema, const struct json *doc,
+                                     const struct json *patch, struct json **ret);

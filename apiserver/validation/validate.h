@@ -1,0 +1,14 @@
+/* Validation with upstream's texts, in the order of upstream's checks.
+ *
+ * What is data stands in rule tables (validation/rules), which a small interpreter walks over the
+ * object; what is not is a C function that a rule names.
+ */
+#pragma once
+
+#include "../request.h"
+
+/* Adds to ERRS what is wrong with OBJ, a decoded and defaulted object in RES's version. OLD: the
+ * stored one, NULL on create. SUB: "" or the subresource that is written ("status", "ephemeralcontainers",
+ * "resize", "approval", ...). R may be NULL where only the object matters (tests, templates). */
+void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
+                     const struct json *old, const char *sub, struct field_errors *errs);
