@@ -1,0 +1,68 @@
+/* etcd's messages in protobuf's encoding (etcdserverpb/rpc.proto, mvccpb/kv.proto): the few that a
+ * Kubernetes store needs.
+ *
+ * Writers append to a string builder. Readers fill structs that point into the message; unknown fields
+ * are skipped, so that newer servers are understood. Every reader returns -EBADMSG for bytes that are
+ * no such message.
+ */
+#pragma once
+
+#include "../../lib/base/strbuf.h"
+
+struct bytes {
+        const char *p;
+        size_t len;
+};
+#define BYTES(s) ((struct bytes){ (s), strlen(s) })
+
+/* --- what is asked --- */
+struct wire_range {
+        struct bytes key, range_end; /* range_end empty: one key */
+        int64_t limit, revision;     /* 0: none, newest */
+        bool keys_only, count_only, serializable;
+};
+void wire_write_range(struct strbuf *out, const struct wire_range *r);
+/* If KEY's mod revision is EXPECTED: put VALUE (VALUE.p NULL: delete the key), else give what is there. */
+void wire_write_compare_and_swap(struct strbuf *out, struct bytes key, int64_t expected, struct bytes value,
+                                 int64_t lease);
+void wire_write_put(struct strbuf *out, struct bytes key, struct bytes value, int64_t lease);
+void wire_write_compact(struct strbuf *out, int64_t revision);
+void wire_write_watch_create(struct strbuf *out, struct bytes key, struct bytes range_end, int64_t start_revision);
+void wire_write_watch_progress(struct strbuf *out);
+void wire_write_lease_grant(struct strbuf *out, int64_t ttl_s);
+void wire_write_alarm_get(struct strbuf *out);
+/* The end of the range of all keys that begin with PREFIX; BUF holds PREFIX.len bytes. */
+struct bytes wire_prefix_end(struct bytes prefix, char *buf);
+
+/* --- what is answered --- */
+struct wire_kv {
+        struct bytes key, value;
+        int64_t create_revision, mod_revision;
+};
+struct wire_answer {
+        int64_t revision;       /* header: etcd's revision when it answered */
+        bool more, succeeded;   /* of a range; of a transaction */
+        int64_t count;          /* of a range */
+        int64_t lease;          /* of a grant */
+        bool no_space;          /* of a list of alarms */
+        struct bytes version;   /* of a status */
+        struct wire_kv *kvs;    /* of a range, a transaction's range; owned */
+        size_t n_kvs, cap;
+};
+enum wire_message { WIRE_RANGE, WIRE_TXN, WIRE_LEASE_GRANT, WIRE_ALARM, WIRE_STATUS, WIRE_HEADER_ONLY };
+int wire_read(enum wire_message type, struct bytes message, struct wire_answer *ret);
+void wire_answer_deinit(struct wire_answer *a);
+
+struct wire_event {
+        bool deleted;
+        struct wire_kv kv; /* of a deletion only key and mod_revision */
+};
+struct wire_watch {
+        int64_t revision, compact_revision;
+        bool created, canceled;
+        struct bytes cancel_reason;
+        struct wire_event *events; /* owned, in order */
+        size_t n_events, cap;
+};
+int wire_read_watch(struct bytes message, struct wire_watch *ret);
+void wire_watch_deinit(struct wire_watch *w);
