@@ -1,0 +1,177 @@
+/* What clients and etcd rely on: texts of errors, numbers that keep their text, order, duplicates. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "json.h"
+
+static struct json *parse(struct arena *a, const char *text)
+{
+        struct json *j = NULL;
+
+        assert_int_equal(json_parse(a, text, strlen(text), NULL, &j, NULL), 0);
+        return j;
+}
+
+static void round_trip(void **state)
+{
+        static const char *const texts[][2] = {
+                { "{\"b\":1,\"a\":[true,false,null,-1.50e+3,\"x\"]}", NULL },
+                { " [ ] ", "[]" },
+                { "\"\\u00e9\\ud83d\\ude00\\/\"", "\"\xc3\xa9\xf0\x9f\x98\x80/\"" },
+                { "\"\\ud800x\"", "\"\xef\xbf\xbdx\"" },
+                { "\"a\xff\"", "\"a\xef\xbf\xbd\"" },
+                { "\"<&>\\n\\u0001\"", "\"\\u003c\\u0026\\u003e\\n\\u0001\"" },
+                { "18446744073709551616", NULL },
+                { "{\"a\":1,\"b\":2,\"a\":3}", "{\"a\":3,\"b\":2}" },
+        };
+        unused(state);
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+
+                assert_string_equal(json_print(a, parse(a, texts[i][0])),
+                                    texts[i][1] ? texts[i][1] : texts[i][0]);
+        }
+}
+
+static void errors_are_gos(void **state)
+{
+        static const char *const cases[][2] = {
+                { "", "unexpected end of JSON input" },
+                { "{", "unexpected end of JSON input" },
+                { "{a}", "invalid character 'a' looking for beginning of object key string" },
+                { "{\"a\":1,}", "invalid character '}' looking for beginning of object key string" },
+                { "{\"a\" 1}", "invalid character '1' after object key" },
+                { "{\"a\":1 2}", "invalid character '2' after object key:value pair" },
+                { "[1 2]", "invalid character '2' after array element" },
+                { "[1,]", "invalid character ']' looking for beginning of value" },
+                { "nulx", "invalid character 'x' in literal null (expecting 'l')" },
+                { "1 x", "invalid character 'x' after top-level value" },
+                { "-x", "invalid character 'x' in numeric literal" },
+                { "1.x", "invalid character 'x' after decimal point in numeric literal" },
+                { "1ex", "invalid character 'x' in exponent of numeric literal" },
+                { "\"\n\"", "invalid character '\\n' in string literal" },
+                { "\"\\x\"", "invalid character 'x' in string escape code" },
+                { "\"\\u12g4\"", "invalid character 'g' in \\u hexadecimal character escape" },
+        };
+        unused(state);
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                _cleanup_error_ struct error err = ERROR_INIT;
+                struct json *j;
+
+                assert_int_equal(json_parse(a, cases[i][0], strlen(cases[i][0]), NULL, &j, &err),
+                                 -EINVAL);
+                assert_string_equal(error_text(&err), cases[i][1]);
+        }
+}
+
+static void note_duplicate(const char *path, void *userdata)
+{
+        strbuf_printf(userdata, "%s;", path);
+}
+
+static void duplicates_are_told(void **state)
+{
+        static const char text[] = "{\"a\":{\"x\":1,\"x\":2},\"l\":[{},{\"y\":1,\"y\":1}],\"l\":0}";
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        _cleanup_strbuf_ struct strbuf seen = STRBUF_INIT;
+        struct json_limits limits = { .on_duplicate = note_duplicate, .userdata = &seen };
+        struct json *j;
+        unused(state);
+
+        assert_int_equal(json_parse(a, text, strlen(text), &limits, &j, NULL), 0);
+        assert_string_equal(strbuf_str(&seen), "a.x;l[1].y;l;");
+}
+
+static void limits_hold(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json_limits limits = { .max_depth = 3, .max_nodes = 5 };
+        struct json *j;
+        unused(state);
+
+        assert_int_equal(json_parse(a, "[[[]]]", 6, &limits, &j, NULL), 0);
+        assert_int_equal(json_parse(a, "[[[[]]]]", 8, &limits, &j, NULL), -E2BIG);
+        assert_int_equal(json_parse(a, "[1,2,3,4,5]", 11, &limits, &j, NULL), -E2BIG);
+}
+
+static void large_objects_are_indexed(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *obj = json_new_object(a);
+        char key[16];
+        unused(state);
+
+        for (int i = 0; i < 1000; i++) {
+                snprintf(key, sizeof(key), "k%d", i);
+                json_set_int(a, obj, key, i);
+        }
+        assert_true(json_del(obj, "k500"));
+        assert_false(json_del(obj, "k500"));
+        for (int i = 0; i < 1000; i++) {
+                snprintf(key, sizeof(key), "k%d", i);
+                assert_int_equal(json_get_int(obj, key, -1), i == 500 ? -1 : i);
+        }
+        json_set_int(a, obj, "k500", 7);
+        assert_int_equal(json_get_int(obj, "k500", -1), 7);
+        struct json *again = parse(a, json_print(a, obj));
+        assert_true(json_equal(obj, again));
+        assert_true(json_hash(obj) == json_hash(again));
+}
+
+static void numbers(void **state)
+{
+        static const struct {
+                const char *text;
+                int r;
+                int64_t value;
+        } cases[] = {
+                { "5", 0, 5 },       { "5.0", 0, 5 },   { "1e3", 0, 1000 },
+                { "1.5", -EINVAL, 0 }, { "9223372036854775807", 0, INT64_MAX },
+                { "9223372036854775808", -ERANGE, 0 },  { "1e99", -ERANGE, 0 },
+        };
+        unused(state);
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                int64_t v = 0;
+
+                assert_int_equal(json_to_int(parse(a, cases[i].text), &v), cases[i].r);
+                if (cases[i].r == 0)
+                        assert_true(v == cases[i].value);
+        }
+}
+
+static void paths(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *obj = json_new_object(a);
+        unused(state);
+
+        json_path_set(a, obj, "spec.template.name", json_new_string(a, "x"));
+        assert_string_equal(json_path_string(obj, "spec.template.name"), "x");
+        assert_null(json_path(obj, "spec.none.name"));
+        assert_true(json_path_del(obj, "spec.template.name"));
+        assert_string_equal(json_print(a, obj), "{\"spec\":{\"template\":{}}}");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(round_trip),
+                cmocka_unit_test(errors_are_gos),
+                cmocka_unit_test(duplicates_are_told),
+                cmocka_unit_test(limits_hold),
+                cmocka_unit_test(large_objects_are_indexed),
+                cmocka_unit_test(numbers),
+                cmocka_unit_test(paths),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
