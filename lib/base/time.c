@@ -188,7 +188,7 @@ int duration_parse(const char *s, int64_t *ret_ns)
 /* "1.5" from 1500 thousandths: no trailing zeros. */
 static void fraction(char *buf, size_t size, int64_t value, int64_t unit, const char *name)
 {
-        char frac[16] = "";
+        char frac[32] = "";
 
         if (value % unit) {
                 int width = 0;
