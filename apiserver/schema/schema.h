@@ -30,13 +30,30 @@ enum schema_type {
 enum schema_list { SCHEMA_LIST_ATOMIC, SCHEMA_LIST_SET, SCHEMA_LIST_MAP };
 
 struct schema_field;
+struct arena;
+
+/* How a type travels in protobuf where its JSON form does not say it. */
+enum schema_wire {
+        SCHEMA_WIRE_PLAIN,
+        SCHEMA_WIRE_RAW,        /* message { bytes raw = 1; } that holds JSON */
+        SCHEMA_WIRE_ITEMS,      /* a list as message { repeated items = 1; }: values of a map */
+        SCHEMA_WIRE_OR_LIST,    /* JSONSchemaPropsOrArray: elem, or a list of them */
+        SCHEMA_WIRE_OR_BOOL,    /* JSONSchemaPropsOrBool */
+        SCHEMA_WIRE_OR_STRINGS, /* JSONSchemaPropsOrStringArray */
+};
+
+/* A defaulting rule (schema/default.c): fills in what depends on other fields. OBJ is of the type. */
+typedef void schema_rule(struct arena *a, struct json *obj);
 
 /* A type. Types of the built-in kinds are shared and may be recursive (JSONSchemaProps). */
 struct schema {
         const char *name;          /* "io.k8s.api.core.v1.Container"; NULL for anonymous ones */
         const char *description;   /* a line of our own; may be NULL */
+        const char *group_version; /* of a type that is a body by itself ("apps/v1", "v1"); else NULL */
+        const char *go_type;       /* as Go names it in its errors ("v1.ResourceList"); NULL: follows from the rest */
         enum schema_type type;
-        /* ARRAY and MAP */
+        enum schema_wire wire;
+        /* ARRAY and MAP; the schema inside an SCHEMA_WIRE_OR_... */
         const struct schema *elem;
         enum schema_list list_type;
         const char *const *list_keys; /* NULL-terminated; of SCHEMA_LIST_MAP */
@@ -50,6 +67,10 @@ struct schema {
         const char *const *enums;     /* NULL-terminated */
         const char *format;           /* "int32", "date-time", "byte"; as OpenAPI publishes it */
         const struct schema_crd *crd; /* what only CRD schemas have (pattern, oneOf, CEL rules ...) */
+        /* defaulting */
+        schema_rule *const *rules;    /* NULL-terminated; run after the fields' own defaults; may be NULL */
+        bool has_defaults;            /* here or below: else defaulting need not look */
+        bool defaults_absent;         /* defaults are due even where the object itself was left out (a struct by value in Go) */
 };
 
 struct schema_field {
@@ -64,14 +85,15 @@ struct schema_field {
         const char *empty_as;      /* JSON text written for an absent one ("{}", "null", "0"); NULL: none */
         const char *fallback;      /* default value as JSON text; NULL: none */
         unsigned short proto;      /* protobuf number; 0: none */
-        unsigned short proto_outer; /* the message field it is nested in, or 0 (["1","3"] in the facts) */
+        unsigned char proto_outer[2]; /* the message fields it is nested in, outermost first, or 0: JSON flattens them */
+        const char *embed;         /* Go's name of that embedded struct, for its errors; NULL: none */
 };
 
 struct table_column {
         const char *name, *type, *format, *description;
         int priority;
-        /* How the cell is made: a JSON path, or the name of a function in schema/table.c ("pod-ready",
-         * "age:metadata.creationTimestamp"), see there. */
+        /* How the cell is made: ".spec.nodeName | <none>", "age .metadata.creationTimestamp", "pod-ready":
+         * see the head of schema/table.c. */
         const char *cell;
 };
 
@@ -107,22 +129,39 @@ struct resource {
          * core events, autoscaling/v1 HPAs are v2's); NULL: itself. */
         const char *storage_group, *storage_version;
         /* generation: how metadata.generation moves */
-        bool generation;                    /* 1 on create, +1 when anything but metadata and status changes */
+        bool generation;                    /* 1 on create (see generation_start), +1 when one of generation_paths changes */
         bool status_subresource;
         bool create_on_update, unconditional_update;
         bool delete_returns_object;         /* else a Status */
+        bool no_namespace_selector;         /* metadata.namespace is refused as a field selector */
+        bool stored;                        /* it has objects (verbs get, list, watch ...); else a review, a binding */
+        unsigned char generation_start;     /* 1, or 0 for kinds that begin without one */
+        /* Top-level fields and paths; "*" is everything but metadata (and status, where it is a subresource).
+         * Built-in kinds always say; NULL is "*". */
+        const char *const *generation_paths;
         const char *const *reset_on_create; /* paths removed from what a create sends ("status") */
+        const char *const *reset_on_update; /* paths that a plain update takes from the stored object; what apply does not own */
+        const char *const *reset_on_status; /* the same for /status; "metadata" is all of it but managedFields */
         const char *const *immutable;       /* paths that an update must not change */
-        const struct strategy *strategy;    /* NULL: data says it all */
+        const struct strategy *strategy;    /* NULL: data says it all. Built-in kinds: see registry/ */
         const struct crd_version *crd;      /* NULL: built in */
+        const char *storage_hash;           /* storageVersionHash of discovery; NULL: none */
+        const struct json *openapi;         /* a CRD version's openAPIV3Schema as written; NULL: built in, or none */
 };
 
 /* --- the built-in tables, generated --- */
 extern const struct resource *const builtin_resources[];
 extern const unsigned n_builtin_resources;
+/* All named types, sorted by name. */
+extern const struct schema builtin_schemas[];
+extern const unsigned n_builtin_schemas;
+/* Changes whenever the tables do: 128 upper-case hexadecimal digits. */
+extern const char builtin_hash[];
 const struct resource *builtin_resource(const char *group, const char *version, const char *name);
 const struct resource *builtin_kind(const char *group, const char *version, const char *kind);
 const struct schema *builtin_schema(const char *name); /* "io.k8s.api.core.v1.Pod" */
+/* The type of a body: ("policy/v1", "Eviction"), ("v1", "DeleteOptions"); options are found under any group version. */
+const struct schema *builtin_body(const char *group_version, const char *kind);
 /* Each group's versions in order of preference are the order of these. */
 struct api_group {
         const char *name;

@@ -1,0 +1,84 @@
+/* Looking things up in the generated tables (schema.h).
+ *
+ * The tables are small (some 70 resources, 600 types): names are found by binary search where they
+ * are sorted, resources by a scan, which costs about as much as hashing the key would.
+ */
+#include "schema.h"
+
+#include "../../lib/base/base.h"
+
+const struct schema_field *schema_field(const struct schema *s, const char *name)
+{
+        size_t low = 0, high = s->n_fields;
+
+        while (low < high) {
+                size_t mid = (low + high) / 2;
+                int c = strcmp(name, s->fields[mid].name);
+
+                if (c == 0)
+                        return &s->fields[mid];
+                if (c < 0)
+                        high = mid;
+                else
+                        low = mid + 1;
+        }
+        return NULL;
+}
+
+const struct schema *builtin_schema(const char *name)
+{
+        size_t low = 0, high = n_builtin_schemas;
+
+        while (low < high) {
+                size_t mid = (low + high) / 2;
+                int c = strcmp(name, builtin_schemas[mid].name);
+
+                if (c == 0)
+                        return &builtin_schemas[mid];
+                if (c < 0)
+                        high = mid;
+                else
+                        low = mid + 1;
+        }
+        return NULL;
+}
+
+const struct resource *builtin_resource(const char *group, const char *version, const char *name)
+{
+        for (unsigned i = 0; i < n_builtin_resources; i++) {
+                const struct resource *r = builtin_resources[i];
+
+                if (streq(r->name, name) && streq(r->group, group) && streq(r->version, version))
+                        return r;
+        }
+        return NULL;
+}
+
+const struct resource *builtin_kind(const char *group, const char *version, const char *kind)
+{
+        for (unsigned i = 0; i < n_builtin_resources; i++) {
+                const struct resource *r = builtin_resources[i];
+
+                if (streq(r->kind, kind) && streq(r->group, group) && streq(r->version, version))
+                        return r;
+        }
+        return NULL;
+}
+
+const struct schema *builtin_body(const char *group_version, const char *kind)
+{
+        size_t len = strlen(kind);
+
+        for (unsigned i = 0; i < n_builtin_schemas; i++) {
+                const struct schema *s = &builtin_schemas[i];
+                size_t n = strlen(s->name);
+
+                if (s->group_version && streq(s->group_version, group_version) && n > len &&
+                    s->name[n - len - 1] == '.' && streq(s->name + n - len, kind))
+                        return s;
+        }
+        /* metav1's options are registered in every group version. */
+        if (streq(kind, "DeleteOptions"))
+                return builtin_schema("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
+        return NULL;
+}
