@@ -221,7 +221,8 @@ static int make_leaf(struct work *w, const struct leaf *leaf)
         return leaf->kubeconfig ? make_kubeconfig(w, leaf, &spec) : make_files(w, leaf, &spec);
 }
 
-/* The pair that signs service-account tokens. It stays: with a new one all tokens would end. */
+/* The pair that signs service-account tokens. It stays: with a new one all tokens would end. RSA, where
+ * all else is ECDSA: RS256 is what token verifiers of every age and language read. */
 static int make_token_keys(struct work *w)
 {
         _cleanup_free_ char *pub = path_of(w, "sa", ".pub"), *key = path_of(w, "sa", ".key");
@@ -236,8 +237,7 @@ static int make_token_keys(struct work *w)
                 return 0;
         if ((r = gnutls_x509_privkey_init(&k)) < 0 || (r = gnutls_privkey_init(&abstract)) < 0 ||
             (r = gnutls_pubkey_init(&public)) < 0 ||
-            (r = gnutls_x509_privkey_generate(k, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1),
-                                              0)) < 0 ||
+            (r = gnutls_x509_privkey_generate(k, GNUTLS_PK_RSA, 2048, 0)) < 0 ||
             (r = gnutls_privkey_import_x509(abstract, k, 0)) < 0 ||
             (r = gnutls_pubkey_import_privkey(public, abstract, 0, 0)) < 0 ||
             (r = gnutls_pubkey_export2(public, GNUTLS_X509_FMT_PEM, &out)) < 0) {

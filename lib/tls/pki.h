@@ -1,6 +1,6 @@
 /* Certificates and keys: a certificate authority, what it issues, and all that a cluster needs.
  *
- * Keys are ECDSA P-256. Certificates are PEM files of mode 0644, keys PKCS#8 PEM of mode 0600; both
+ * Keys are ECDSA P-256 (the pair for service-account tokens RSA 2048). Certificates are PEM files of mode 0644, keys PKCS#8 PEM of mode 0600; both
  * are written beside and renamed over, so that a reader sees the old or the new one.
  */
 #pragma once
