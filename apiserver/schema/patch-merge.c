@@ -1,0 +1,57 @@
+/* RFC 7386: null deletes, objects merge, all else replaces. */
+#include "patch-merge.h"
+
+/* VALUE without the nulls that would delete something, for a place where nothing is yet. */
+static struct json *without_nulls(struct arena *a, const struct json *value)
+{
+        struct json *out;
+
+        if (!json_is_object(value))
+                return (struct json *)value;
+        out = json_new_object(a);
+        json_foreach_member(value, m)
+                if (!json_is_null(m->value))
+                        json_setn(a, out, m->key, m->key_len, without_nulls(a, m->value));
+        return out;
+}
+
+static struct json *merge(struct arena *a, const struct json *doc, const struct json *patch)
+{
+        struct json *out;
+
+        if (!json_is_object(patch))
+                return (struct json *)patch;
+        if (!json_is_object(doc))
+                return without_nulls(a, patch);
+        if (patch->len == 0)
+                return (struct json *)doc;
+        out = json_new_object(a);
+        json_foreach_member(doc, m) {
+                const struct json *p = json_getn(patch, m->key, m->key_len);
+
+                if (!p)
+                        json_setn(a, out, m->key, m->key_len, m->value);
+                else if (!json_is_null(p))
+                        json_setn(a, out, m->key, m->key_len, merge(a, m->value, p));
+        }
+        json_foreach_member(patch, m)
+                if (!json_is_null(m->value) && !json_getn(doc, m->key, m->key_len))
+                        json_setn(a, out, m->key, m->key_len, without_nulls(a, m->value));
+        return out;
+}
+
+const struct status *patch_merge(struct arena *a, const struct json *doc, const struct json *patch,
+                                 struct json **ret)
+{
+        static const char *const names[] = {
+                [JSON_BOOL] = "bool", [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array",
+        };
+
+        if (json_is_null(patch))
+                return status_bad_request(a, "Invalid JSON Patch");
+        if (!json_is_object(patch))
+                return status_bad_request(a, "error decoding patch: json: cannot unmarshal %s into Go value of type "
+                                             "map[string]interface {}", names[patch->type]);
+        *ret = merge(a, doc, patch);
+        return NULL;
+}

@@ -1,0 +1,665 @@
+/* Strategic merge patch.
+ *
+ * merge_map() walks the patch beside the original and the schema:
+ *
+ *      $patch             replace or delete this map
+ *      $retainKeys        the original loses all other keys
+ *      $setElementOrder/F F is merged first, then put in that order
+ *      $deleteFromPrimitiveList/F  values that leave F
+ *      anything else      null deletes, maps merge, keyed lists merge item by item, the rest replaces
+ *
+ * Keyed lists are then ordered: items of the patch as the patch has them, the server's own where they
+ * were, as far as both can be had (normalize()).
+ *
+ * Nothing given is changed: maps and lists that differ are new, what they hold is shared.
+ */
+#include "patch-strategic.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SET_ORDER "$setElementOrder/"
+#define DELETE_PRIMITIVES "$deleteFromPrimitiveList/"
+
+struct merge {
+        struct arena *a;
+        const struct status *failed;
+};
+
+/* --- printing as Go does --- */
+
+static int by_key(const void *x, const void *y)
+{
+        const struct json_member *const *mx = x, *const *my = y;
+
+        return strcmp((*mx)->key, (*my)->key);
+}
+
+/* The shortest text that reads back as the same number. */
+static void go_print_double(struct strbuf *out, const struct json *j)
+{
+        double d = json_to_double(j, 0);
+        char buf[40];
+
+        for (int precision = 1; precision <= 17; precision++) {
+                snprintf(buf, sizeof(buf), "%.*g", precision, d);
+                if (strtod(buf, NULL) == d)
+                        break;
+        }
+        strbuf_puts(out, buf);
+}
+
+void go_print(struct strbuf *out, const struct json *j)
+{
+        const struct json_member **sorted;
+        size_t n = 0;
+
+        switch (j->type) {
+        case JSON_NULL:
+                strbuf_puts(out, "<nil>");
+                break;
+        case JSON_BOOL:
+                strbuf_puts(out, j->boolean ? "true" : "false");
+                break;
+        case JSON_NUMBER:
+                if (strpbrk(j->str, ".eE"))
+                        go_print_double(out, j);
+                else
+                        strbuf_append(out, j->str, j->len);
+                break;
+        case JSON_STRING:
+                strbuf_append(out, j->str, j->len);
+                break;
+        case JSON_ARRAY:
+                strbuf_putc(out, '[');
+                json_foreach_item(j, it) {
+                        if (it_i)
+                                strbuf_putc(out, ' ');
+                        go_print(out, it);
+                }
+                strbuf_putc(out, ']');
+                break;
+        case JSON_OBJECT:
+                sorted = xcalloc(j->len + 1, sizeof(*sorted));
+                json_foreach_member(j, m)
+                        sorted[n++] = m;
+                qsort(sorted, n, sizeof(*sorted), by_key);
+                strbuf_puts(out, "map[");
+                for (size_t i = 0; i < n; i++) {
+                        strbuf_printf(out, "%s%s:", i ? " " : "", sorted[i]->key);
+                        go_print(out, sorted[i]->value);
+                }
+                strbuf_putc(out, ']');
+                free(sorted);
+                break;
+        }
+}
+
+static const char *print(struct arena *a, const struct json *j)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        go_print(&b, j);
+        return arena_strndup(a, strbuf_str(&b), b.len);
+}
+
+const struct status *patch_undecodable(struct arena *a, const char *value, const char *detail)
+{
+        struct field_errors errs = { .arena = a };
+
+        field_error_add(&errs, FIELD_INVALID, "patch", json_new_string(a, value), "%s", detail);
+        return status_invalid(a, NULL, "", &errs);
+}
+
+/* --- failing: the first reason stays, and all functions return NULL from there on --- */
+
+static struct json *fail(struct merge *m, const struct status *st)
+{
+        if (!m->failed)
+                m->failed = st;
+        return NULL;
+}
+
+static struct json *fail_type(struct merge *m, const struct json *directive, const struct json *map)
+{
+        return fail(m, status_make(m->a, 500, "", NULL, "unknown patch type: %s in map: %s", print(m->a, directive),
+                                   print(m->a, map)));
+}
+
+static struct json *fail_key(struct merge *m, const struct json *map, const char *key)
+{
+        return fail(m, status_make(m->a, 500, "", NULL, "map: %s does not contain declared merge key: %s",
+                                   print(m->a, map), key));
+}
+
+/* --- values that come in as they are --- */
+
+static bool is_directive(const char *key)
+{
+        return key[0] == '$' && (streq(key, "$retainKeys") || str_has_prefix(key, SET_ORDER) ||
+                                 str_has_prefix(key, DELETE_PRIMITIVES));
+}
+
+static bool needs_cleaning(const struct json *v)
+{
+        json_foreach_member(v, m)
+                if (m->key[0] == '$' || json_is_null(m->value) || needs_cleaning(m->value))
+                        return true;
+        json_foreach_item(v, it)
+                if (json_is_object(it) && needs_cleaning(it))
+                        return true;
+        return false;
+}
+
+/* V for a place where there was nothing: without nulls and directives. NULL: nothing is left of it
+ * (a map that carries $patch). */
+static struct json *clean(struct arena *a, const struct json *v)
+{
+        struct json *out, *c;
+
+        if (!needs_cleaning(v))
+                return (struct json *)v;
+        if (json_get(v, "$patch"))
+                return NULL;
+        out = json_is_array(v) ? json_new_array(a) : json_new_object(a);
+        json_foreach_member(v, m) {
+                if (json_is_null(m->value) || is_directive(m->key))
+                        continue;
+                c = clean(a, m->value);
+                if (c)
+                        json_setn(a, out, m->key, m->key_len, c);
+        }
+        json_foreach_item(v, it) {
+                c = clean(a, it);
+                if (c)
+                        json_append(a, out, c);
+        }
+        return out;
+}
+
+/* --- lists --- */
+
+/* Equal as elements of a list: maps by their merge key, others by value. */
+static bool same_element(const struct json *x, const struct json *y, const char *key)
+{
+        if (!key)
+                return json_equal(x, y);
+        return json_get(x, key) && json_equal(json_get(x, key), json_get(y, key));
+}
+
+/* The place of IT in LIST, or -1. */
+static ssize_t find(const struct json *list, const struct json *it, const char *key)
+{
+        json_foreach_item(list, other)
+                if (same_element(other, it, key))
+                        return (ssize_t)other_i;
+        return -1;
+}
+
+/* Stable insertion sort by the place in ORDER; what is not in it stays behind what came before it. */
+static void sort_by(struct json *list, const struct json *order, const char *key)
+{
+        for (size_t i = 1; i < list->len; i++) {
+                struct json *it = list->items[i];
+                ssize_t at = find(order, it, key);
+                size_t j = i;
+
+                for (; at >= 0 && j > 0 && find(order, list->items[j - 1], key) > at; j--)
+                        list->items[j] = list->items[j - 1];
+                list->items[j] = it;
+        }
+}
+
+/* Splits MERGED by presence in PATCH_ORDER, sorts both parts, and weaves them: an item of the server
+ * goes before one of the patch only when the server had both in that order. */
+static struct json *normalize(struct merge *m, const struct json *merged, const struct json *patch_order,
+                              const struct json *server_order, const char *key)
+{
+        struct json *ours = json_new_array(m->a), *theirs = json_new_array(m->a), *out = json_new_array(m->a);
+        size_t i = 0, j = 0;
+
+        json_foreach_item(merged, it)
+                json_append(m->a, find(patch_order, it, key) >= 0 ? ours : theirs, it);
+        sort_by(ours, patch_order, key);
+        sort_by(theirs, server_order, key);
+        while (i < theirs->len || j < ours->len) {
+                bool left = j >= ours->len;
+
+                if (i < theirs->len && j < ours->len) {
+                        ssize_t l = find(server_order, theirs->items[i], key);
+                        ssize_t r = find(server_order, ours->items[j], key);
+
+                        left = l >= 0 && r >= 0 && l < r;
+                }
+                json_append(m->a, out, left ? theirs->items[i++] : ours->items[j++]);
+        }
+        return out;
+}
+
+static struct json *merge_map(struct merge *m, const struct json *orig, const struct json *patch,
+                              const struct schema *schema);
+
+static struct json *merge_scalars(struct merge *m, const struct json *orig, const struct json *patch)
+{
+        struct json *out = json_new_array(m->a);
+
+        json_foreach_item(orig, it)
+                if (find(out, it, NULL) < 0)
+                        json_append(m->a, out, it);
+        json_foreach_item(patch, it)
+                if (find(out, it, NULL) < 0)
+                        json_append(m->a, out, it);
+        return normalize(m, out, patch, orig, NULL);
+}
+
+/* Carries out the items that hold $patch. *RET_ORIG is what they leave of ORIG, *RET_PATCH the rest. */
+static bool special_items(struct merge *m, const struct json *orig, const struct json *patch, const char *key,
+                          struct json **ret_orig, struct json **ret_patch)
+{
+        struct json *rest = json_new_array(m->a), *left = json_new_array(m->a);
+        bool replace = false;
+
+        json_foreach_item(orig, it)
+                json_append(m->a, left, it);
+        json_foreach_item(patch, it) {
+                const struct json *directive = json_get(it, "$patch");
+                const char *word = json_string(directive);
+
+                if (!directive) {
+                        json_append(m->a, rest, it);
+                } else if (streq(word, "replace")) {
+                        replace = true;
+                } else if (streq(word, "merge")) {
+                        return fail(m, status_make(m->a, 500, "", NULL,
+                                                   "merging lists cannot yet be specified in the patch"));
+                } else if (!streq(word, "delete")) {
+                        return fail_type(m, directive, it);
+                } else if (!json_get(it, key)) {
+                        return fail_key(m, it, key);
+                } else {
+                        for (size_t i = left->len; i-- > 0;)
+                                if (same_element(left->items[i], it, key))
+                                        json_remove(left, i);
+                }
+        }
+        *ret_orig = replace ? rest : left;
+        *ret_patch = replace ? json_new_array(m->a) : rest;
+        return true;
+}
+
+static bool all_maps(const struct json *list)
+{
+        json_foreach_item(list, it)
+                if (!json_is_object(it))
+                        return false;
+        return true;
+}
+
+static bool holds(const struct json *list, enum json_type type)
+{
+        json_foreach_item(list, it)
+                if (it->type == type)
+                        return true;
+        return false;
+}
+
+static struct json *merge_keyed(struct merge *m, const struct json *orig, const struct json *patch,
+                                const char *key, const struct schema *elem)
+{
+        struct json *left = NULL, *rest = NULL, *out = json_new_array(m->a);
+
+        if (!all_maps(orig) || !all_maps(patch))
+                return fail(m, status_make(m->a, 500, "", NULL, "list element types are not identical"));
+        if (!special_items(m, orig, patch, key, &left, &rest))
+                return NULL;
+        json_foreach_item(left, it)
+                json_append(m->a, out, it);
+        json_foreach_item(rest, it) {
+                struct json *merged;
+                ssize_t at;
+
+                if (!json_get(it, key))
+                        return fail_key(m, it, key);
+                at = find(out, it, key);
+                merged = at >= 0 ? merge_map(m, out->items[at], it, elem) : clean(m->a, it);
+                if (!merged)
+                        return NULL;
+                if (at >= 0)
+                        out->items[at] = merged;
+                else
+                        json_append(m->a, out, merged);
+        }
+        return normalize(m, out, rest, left, key);
+}
+
+static struct json *merge_list(struct merge *m, const struct json *orig, const struct json *patch,
+                               const struct schema_field *f)
+{
+        if (!f || !f->patch_merge)
+                return (struct json *)patch;
+        if (holds(orig, JSON_ARRAY) || holds(patch, JSON_ARRAY))
+                return fail(m, status_make(m->a, 422, "Invalid", json_new_object(m->a),
+                                           "the server rejected our request due to an error in our request"));
+        if (json_len(orig) == 0 && json_len(patch) == 0)
+                return (struct json *)orig;
+        if (!holds(orig, JSON_OBJECT) && !holds(patch, JSON_OBJECT))
+                return merge_scalars(m, orig, patch);
+        if (!f->patch_merge_key)
+                return fail(m, status_make(m->a, 500, "", NULL, "cannot merge lists without merge key for %s",
+                                           f->name));
+        return merge_keyed(m, orig, patch, f->patch_merge_key, f->type->elem);
+}
+
+/* --- directives of a map --- */
+
+static bool retain_keys(struct merge *m, struct json *out, struct json *patch)
+{
+        const struct json *keys = json_get(patch, "$retainKeys");
+        bool bad = !json_is_array(keys);
+
+        if (!keys)
+                return true;
+        json_foreach_member(patch, p) {
+                if (json_is_null(p->value) || is_directive(p->key))
+                        continue;
+                bad |= find(keys, json_new_stringn(m->a, p->key, p->key_len), NULL) < 0;
+        }
+        if (bad)
+                return fail(m, status_bad_request(m->a, "invalid patch format of retainKeys"));
+        for (size_t i = out->len; i-- > 0;) {
+                const char *key = out->members[i].key;
+
+                if (find(keys, json_new_string(m->a, key), NULL) < 0)
+                        json_del(out, key);
+        }
+        json_del(patch, "$retainKeys");
+        return true;
+}
+
+/* The patch's items, but those to be deleted, must be in ORDER in the same order. */
+static bool order_fits(const struct json *patch, const struct json *order, const char *key)
+{
+        size_t at = 0;
+
+        if (json_len(order) == 0)
+                return true;
+        json_foreach_item(patch, it) {
+                if (key && streq(json_get_string(it, "$patch"), "delete"))
+                        continue;
+                while (at < order->len && !same_element(order->items[at], it, key))
+                        at++;
+                if (at++ >= order->len)
+                        return false;
+        }
+        return true;
+}
+
+/* One $setElementOrder/F: merges F right away, in that order, and takes it out of the patch. */
+static bool set_order(struct merge *m, struct json *out, struct json *patch, const struct schema *schema,
+                      const char *name, const struct json *order)
+{
+        const struct schema_field *f = schema && schema->type == SCHEMA_STRUCT ? schema_field(schema, name) : NULL;
+        const struct json *orig = json_get(out, name), *theirs = json_get(patch, name);
+        const char *key = f ? f->patch_merge_key : NULL;
+        struct json *merged;
+
+        if (!json_is_array(order) || (orig && !json_is_array(orig)) || (theirs && !json_is_array(theirs)))
+                return fail(m, status_bad_request(m->a, "invalid patch format of setElementOrder list"));
+        if (!order_fits(theirs, order, key))
+                return fail(m, status_make(m->a, 500, "", NULL,
+                                           "The order in patch list:\n%s\n doesn't match $setElementOrder list:\n%s\n",
+                                           print(m->a, theirs), print(m->a, order)));
+        if (!orig && !theirs)
+                return true;
+        if (!theirs)
+                merged = (struct json *)orig;
+        else if (!orig)
+                merged = clean(m->a, theirs);
+        else
+                merged = merge_list(m, orig, theirs, f);
+        if (!merged)
+                return false;
+        json_set(m->a, out, name, normalize(m, merged, order, orig, key));
+        json_del(patch, name);
+        return true;
+}
+
+static bool set_orders(struct merge *m, struct json *out, struct json *patch, const struct schema *schema)
+{
+        for (size_t i = 0; i < patch->len;) {
+                const char *key = patch->members[i].key;
+                const struct json *order = patch->members[i].value;
+
+                if (!str_has_prefix(key, SET_ORDER)) {
+                        i++;
+                        continue;
+                }
+                json_del(patch, key);
+                if (!set_order(m, out, patch, schema, key + strlen(SET_ORDER), order))
+                        return false;
+                i = 0; /* members moved */
+        }
+        return true;
+}
+
+static bool delete_primitives(struct merge *m, struct json *out, const char *name, const struct json *values)
+{
+        const struct json *orig = json_get(out, name);
+        struct json *left;
+
+        if (!json_is_array(values) || (orig && !json_is_array(orig)))
+                return fail(m, status_bad_request(m->a, "invalid patch format of primitive list"));
+        if (!orig)
+                return true;
+        left = json_new_array(m->a);
+        json_foreach_item(orig, it)
+                if (find(values, it, NULL) < 0)
+                        json_append(m->a, left, it);
+        json_set(m->a, out, name, left);
+        return true;
+}
+
+/* --- maps --- */
+
+static const struct schema *member_schema(const struct schema *schema, const struct schema_field *f)
+{
+        if (f)
+                return f->type;
+        return schema && schema->type == SCHEMA_MAP ? schema->elem : NULL;
+}
+
+static struct json *merge_member(struct merge *m, const struct json *orig, const struct json *patch,
+                                 const struct schema *schema, const char *key)
+{
+        const struct schema_field *f = schema && schema->type == SCHEMA_STRUCT ? schema_field(schema, key) : NULL;
+
+        if (!orig || orig->type != patch->type)
+                return clean(m->a, patch);
+        if (json_is_object(patch))
+                return f && f->patch_replace ? (struct json *)patch
+                                             : merge_map(m, orig, patch, member_schema(schema, f));
+        if (json_is_array(patch))
+                return merge_list(m, orig, patch, f);
+        return (struct json *)patch;
+}
+
+static struct json *copy_object(struct arena *a, const struct json *j)
+{
+        struct json *out = json_new_object(a);
+
+        json_foreach_member(j, m)
+                json_setn(a, out, m->key, m->key_len, m->value);
+        return out;
+}
+
+static bool has_directive(const struct json *patch)
+{
+        json_foreach_member(patch, p)
+                if (p->key[0] == '$')
+                        return true;
+        return false;
+}
+
+static struct json *merge_map(struct merge *m, const struct json *orig, const struct json *patch,
+                              const struct schema *schema)
+{
+        const struct json *directive = json_get(patch, "$patch");
+        struct json *out, *rest = (struct json *)patch;
+
+        if (streq(json_string(directive), "delete"))
+                return json_new_object(m->a);
+        if (directive && !streq(json_string(directive), "replace"))
+                return fail_type(m, directive, patch);
+        if (directive || has_directive(patch)) {
+                rest = copy_object(m->a, patch);
+                json_del(rest, "$patch");
+                if (directive)
+                        return rest;
+        }
+        if (json_len(rest) == 0)
+                return (struct json *)orig;
+        out = copy_object(m->a, orig);
+        if (rest != patch && (!retain_keys(m, out, rest) || !set_orders(m, out, rest, schema)))
+                return NULL;
+        json_foreach_member(rest, p) {
+                struct json *v;
+
+                if (str_has_prefix(p->key, DELETE_PRIMITIVES)) {
+                        if (!delete_primitives(m, out, p->key + strlen(DELETE_PRIMITIVES), p->value))
+                                return NULL;
+                        continue;
+                }
+                if (json_is_null(p->value)) {
+                        json_del(out, p->key);
+                        continue;
+                }
+                v = merge_member(m, json_getn(out, p->key, p->key_len), p->value, schema, p->key);
+                if (m->failed)
+                        return NULL;
+                if (v)
+                        json_setn(m->a, out, p->key, p->key_len, v);
+        }
+        return out;
+}
+
+/* --- does the result fit the schema? Go's converter from maps to structs has its own texts. --- */
+
+static const char *go_kind(const struct json *j)
+{
+        switch (j->type) {
+        case JSON_BOOL:
+                return "bool";
+        case JSON_NUMBER:
+                return strpbrk(j->str, ".eE") ? "float64" : "int64";
+        case JSON_STRING:
+                return "string";
+        case JSON_ARRAY:
+                return "slice";
+        default:
+                return "map";
+        }
+}
+
+static const char *check_number(struct arena *a, struct json *j, const char *type)
+{
+        double d;
+
+        if (!json_is_number(j))
+                return arena_printf(a, "unrecognized type: %s", type);
+        if (!strpbrk(j->str, ".eE") || streq(type, "float64"))
+                return NULL;
+        d = json_to_double(j, 0);
+        if (d != trunc(d) || fabs(d) > 9e18)
+                return arena_printf(a, "cannot convert float64 to %s", type);
+        *j = *json_new_int(a, (int64_t)d); /* 2.0 becomes 2 */
+        return NULL;
+}
+
+static const char *check(struct arena *a, struct json *j, const struct schema *s);
+
+static const char *check_struct(struct arena *a, struct json *j, const struct schema *s)
+{
+        const char *text = NULL;
+
+        json_foreach_member(j, m) {
+                const struct schema_field *f = schema_field(s, m->key);
+
+                if (f && !text)
+                        text = check(a, m->value, f->type);
+        }
+        return text;
+}
+
+/* What is wrong with J, or NULL. */
+static const char *check(struct arena *a, struct json *j, const struct schema *s)
+{
+        const char *text = NULL;
+
+        if (json_is_null(j))
+                return NULL;
+        switch (s->type) {
+        case SCHEMA_STRING:
+                return json_is_string(j) ? NULL : "unrecognized type: string";
+        case SCHEMA_BOOLEAN:
+                return json_is_bool(j) ? NULL : "unrecognized type: bool";
+        case SCHEMA_INT32:
+                return check_number(a, j, "int32");
+        case SCHEMA_INT64:
+                return check_number(a, j, "int64");
+        case SCHEMA_DOUBLE:
+                return check_number(a, j, "float64");
+        case SCHEMA_ARRAY:
+                if (!json_is_array(j))
+                        return arena_printf(a, "cannot restore slice from %s", go_kind(j));
+                json_foreach_item(j, it)
+                        if (!text)
+                                text = check(a, it, s->elem);
+                return text;
+        case SCHEMA_MAP:
+                if (!json_is_object(j))
+                        return arena_printf(a, "cannot restore map from %s", go_kind(j));
+                json_foreach_member(j, m)
+                        if (!text)
+                                text = check(a, m->value, s->elem);
+                return text;
+        case SCHEMA_STRUCT:
+                if (!json_is_object(j))
+                        return arena_printf(a, "cannot restore struct from: %s", go_kind(j));
+                return check_struct(a, j, s);
+        default:
+                return NULL;
+        }
+}
+
+const struct status *patch_strategic(struct arena *a, const struct schema *schema, const struct json *doc,
+                                     const struct json *patch, struct json **ret)
+{
+        static const char *const names[] = {
+                [JSON_BOOL] = "bool", [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array",
+        };
+        struct merge m = { .a = a };
+        const char *text;
+        struct json *out;
+
+        if (json_is_null(patch)) {
+                *ret = (struct json *)doc;
+                return NULL;
+        }
+        if (!json_is_object(patch))
+                return status_bad_request(a, "json: cannot unmarshal %s into Go value of type map[string]interface {}",
+                                          names[patch->type]);
+        out = merge_map(&m, doc, patch, schema);
+        if (!out)
+                return m.failed;
+        text = check(a, out, schema);
+        if (text)
+                return patch_undecodable(a, print(a, patch), text);
+        /* The result becomes a Go struct, whose type is the URL's whatever the patch says. */
+        if (out != doc) {
+                json_set(a, out, "apiVersion", json_get(doc, "apiVersion") ?: json_new_string(a, NULL));
+                json_set(a, out, "kind", json_get(doc, "kind") ?: json_new_string(a, NULL));
+        }
+        *ret = out;
+        return NULL;
+}
