@@ -34,6 +34,6 @@ int schema_decode(struct arena *a, const struct schema *s, struct json *obj, str
                   struct error *reterr);
 
 /* What Go's round trip leaves, in place: optional fields with empty values (and no presence) go,
- * emit_empty and empty_as fields are filled in, and members follow the order of the tables. Idempotent.
+ * emit_empty and empty_as fields are filled in. Members keep their order. Idempotent.
  * OBJ was decoded before. Custom resources are left alone. */
 void schema_canonicalise(struct arena *a, const struct schema *s, struct json *obj);

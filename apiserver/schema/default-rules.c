@@ -87,16 +87,15 @@ void default_image_volume(struct arena *a, struct json *obj)
 /* Resource lists have milli units at the finest: smaller parts are rounded up. */
 void default_resource_list(struct arena *a, struct json *obj)
 {
-        const __int128 milli = 1000000;
         char buf[QUANTITY_BUF];
 
         json_foreach_member(obj, m) {
                 const char *text = json_string(m->value);
                 struct quantity q;
 
-                if (!text || quantity_parse(text, &q) != 0 || q.nano % milli == 0)
+                if (!text || quantity_parse(text, &q) != 0 || q.nano % 1000000 == 0)
                         continue;
-                q.nano += (q.nano > 0 ? milli : -milli) - q.nano % milli;
+                quantity_round_up_milli(&q);
                 m->value = json_new_string(a, quantity_format(&q, buf));
         }
 }
