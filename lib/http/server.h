@@ -1,4 +1,4 @@
-/* An HTTP/1.1 server: libmicrohttpd on the loop, behind a TLS front of our own.
+/* An HTTP/1.1 server on the loop, with TLS (server.c says why it has a parser of its own).
  *
  * A request is handed over when its body is complete (at most max_body bytes; longer ones are
  * answered 413 by the fallback given here). The handler runs on a fiber of its own and answers
@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "../base/arena.h"
+#include "../base/strbuf.h"
 #include "../loop/fiber.h"
 
 struct http_server;
@@ -37,7 +38,7 @@ struct http_peer {
 };
 
 struct http_request {
-        struct arena *arena;       /* freed after the answer is sent */
+        struct arena *arena;       /* freed when the handler has returned and, but for streams, the answer is sent */
         struct loop *loop;
         const char *method;        /* "GET" */
         const char *target;        /* as sent: "/api/v1/pods?limit=5" */
@@ -74,8 +75,8 @@ struct http_answer {
         struct buffer **parts; /* the array itself stays the caller's */
         size_t n_parts;
 };
-/* Sends it (gzip when the client accepts it and the body is over 128 KiB, as upstream). Waits for
- * nothing: a client that left is not noticed. */
+/* Sends it (gzip when the client accepts it and the body is over 128 KiB, as upstream, but never to this
+ * machine itself, where CPU costs more than bytes). Waits for nothing: a client that left is not noticed. */
 void http_respond(struct http_request *req, const struct http_answer *answer);
 
 /* --- streams: an answer without end (watch, logs) --- */
@@ -92,10 +93,11 @@ void http_stream_write(struct http_stream *s, const void *data, size_t len); /* 
 void http_stream_write_buffer(struct http_stream *s, struct buffer *b);      /* takes a reference of its own */
 size_t http_stream_queued(const struct http_stream *s); /* bytes not yet taken by the connection */
 void http_stream_end(struct http_stream *s);            /* after what is queued */
-void http_stream_abort(struct http_stream *s);          /* cut off now */
+void http_stream_abort(struct http_stream *s);          /* cut off now; `closed` is not called, the stream is gone */
 
 /* --- upgrade: 101, then the bytes of the connection, plain, both ways, on a descriptor that the
- * callback owns (close it to end). Non-blocking, TCP_NODELAY or a socketpair. --- */
+ * callback owns (close it to end). A non-blocking end of a socketpair. FN is called before http_upgrade()
+ * returns; HEADERS must hold Connection and Upgrade. --- */
 typedef void http_upgrade_fn(int fd, const void *already_read, size_t len, void *userdata);
 void http_upgrade(struct http_request *req, const char *const *headers, http_upgrade_fn *fn, void *userdata);
 
