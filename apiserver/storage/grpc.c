@@ -452,6 +452,12 @@ static void flush_deferred(void *userdata)
                 channel_connect(g);
 }
 
+void grpc_flush(struct grpc *g)
+{
+        if (g->state == GRPC_UP && !g->doomed)
+                channel_flush(g);
+}
+
 static void channel_read(struct grpc *g)
 {
         uint8_t buf[32 * 1024];

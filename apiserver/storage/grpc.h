@@ -56,7 +56,9 @@ struct grpc_ops {
 struct grpc_call *grpc_start(struct grpc *g, const char *path, const struct strbuf *message, bool stream,
                              int64_t timeout_ns, const struct grpc_ops *ops, void *userdata);
 void grpc_send(struct grpc_call *c, const struct strbuf *message);
-void grpc_cancel(struct grpc_call *c); /* `end` is not called; not from within a callback of the same call */
+void grpc_cancel(struct grpc_call *c); /* `end` is not called */
+/* Writes now what this turn has started: for callers that run at a turn's end themselves. */
+void grpc_flush(struct grpc *g);
 
 /* On a fiber: one message each way. REPLY is set when the code and the status are 0. The end's message
  * is copied to reterr. Returns end.code, with *ret_status. */

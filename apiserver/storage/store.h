@@ -10,8 +10,8 @@
  */
 #pragma once
 
-#include "../../lib/http/server.h" /* struct buffer */
 #include "../../lib/json/json.h"
+#include "../../lib/http/server.h" /* struct buffer */
 #include "../../lib/meta/selector.h"
 #include "../schema/schema.h"
 

@@ -1,0 +1,130 @@
+/* What the files of the store share. */
+#pragma once
+
+#include "../../lib/base/list.h"
+#include "../../lib/base/map.h"
+#include "../../lib/base/time.h"
+#include "../../lib/loop/fiber.h"
+#include "entry.h"
+#include "etcd-wire.h"
+#include "grpc.h"
+#include "index.h"
+
+#define STORE_PATIENCE (10 * NS_PER_SEC)  /* how long a call waits for etcd to come back */
+#define STORE_TIMEOUT (15 * NS_PER_SEC)   /* of one request to etcd */
+#define RING_MIN 1024
+#define RING_MAX (64 * 1024)
+#define RING_YOUNG (75 * NS_PER_SEC)      /* upstream's number: younger events are worth growing for */
+#define RING_BYTES (8u << 20)             /* of superseded objects; past it a ring does not grow */
+
+/* Recent events of one kind, oldest first from HEAD. */
+struct ring_event {
+        struct store_event event; /* holds references */
+        int64_t at;               /* monotonic */
+        size_t bytes;
+};
+struct ring {
+        struct ring_event *events;
+        size_t head, n, cap;
+        size_t bytes;      /* of what only the ring keeps alive: superseded and deleted objects */
+        uint64_t floor;    /* every event after this revision is here */
+};
+void ring_deinit(struct ring *r);
+void ring_reset(struct ring *r, uint64_t floor);
+/* Takes over references of the event's entries. MIN: events kept at least. */
+void ring_push(struct ring *r, const struct store_event *ev, int64_t now, size_t min);
+/* The place of the first event after REVISION, to r->n; r->events[(r->head + i) % r->cap]. */
+size_t ring_after(const struct ring *r, uint64_t revision);
+
+struct store_kind {
+        struct store *store;
+        char *prefix;      /* "/registry/pods/" */
+        struct field_set fields;
+        struct index index;
+        struct ring ring;
+        struct list watches;
+        uint64_t changed;  /* revision of the last event */
+        size_t bytes;
+};
+
+struct store_watch {
+        struct list link;
+        struct store *store;
+        char *prefix;
+        size_t prefix_len;
+        const struct store_watch_ops *ops;
+        void *userdata;
+        bool dead;
+};
+
+struct store {
+        struct loop *loop;
+        struct grpc *grpc;
+        char *prefix;            /* "/registry" */
+        struct map kinds;        /* "pods", "services/specs" to struct store_kind */
+        struct store_kind *last_kind;
+        size_t history;
+        uint64_t revision, compacted;
+        uint64_t floor;          /* of the load: nothing before it can be watched */
+        bool loaded, watching, closing;
+        bool exact_progress;     /* this etcd's progress answers come behind all events */
+        unsigned users;          /* fibers inside; the last one frees */
+        struct error trouble;
+        struct fiber *main;      /* the fiber that loads and watches */
+        bool main_waits;
+        struct grpc_call *watch_call;
+        int watch_end_code;
+        bool watch_compacted;
+        unsigned dispatching;
+        bool dead_watches;
+
+        /* reads that wait */
+        struct check *forming;
+        struct list waiting;     /* struct waiter */
+        struct loop_timer *stuck;
+
+        /* leases of events */
+        int64_t lease;
+        int64_t lease_at;
+        unsigned lease_uses;
+
+        struct loop_timer *compact;
+        int64_t compact_every_ns;
+        uint64_t compact_key_revision, compact_next;
+
+        uint64_t n_checks, n_writes, n_loads;
+};
+
+/* A fiber that waits for the cache to reach TARGET. */
+struct waiter {
+        struct list link;
+        struct fiber *fiber;
+        uint64_t target;
+        int64_t deadline;
+        int code;
+        bool done;
+        char *text; /* of the error */
+};
+
+/* store.c */
+struct store_kind *store_kind_of(struct store *s, const char *key, size_t len, bool make);
+const struct store_kind *store_kind_find(const struct store *s, const char *prefix);
+void store_apply(struct store *s, struct store_kind *kind, struct entry *new, const char *key, uint64_t revision);
+void store_advance(struct store *s, uint64_t revision);
+/* What gRPC and etcd said, as the store's errors. */
+int store_error(const struct grpc_end *end, struct error *reterr);
+/* One request, on a fiber; tries again, until PATIENCE has passed, where that is safe. */
+int store_request(struct store *s, const char *path, const struct strbuf *message, enum wire_message type,
+                  bool resend, struct strbuf *reply, struct wire_answer *ret, bool *ret_doubtful, struct error *reterr);
+void store_enter(struct store *s);
+void store_leave(struct store *s);
+void store_trouble_set(struct store *s, const char *text);
+
+/* store-read.c */
+void store_wake_waiters(struct store *s);
+void store_fail_waiters(struct store *s, int code, const char *text);
+void store_on_stuck(struct loop_timer *timer, void *userdata);
+
+/* store-watch.c: the fiber that fills the cache */
+void store_main(void *userdata);
+void store_on_compact(struct loop_timer *timer, void *userdata);

@@ -1,0 +1,307 @@
+/* The fiber that keeps the cache full: load everything at one revision, then watch from the next.
+ *
+ *      LOAD --pages at one revision--> WATCH --cut--> WATCH from revision + 1 --compacted--> LOAD
+ *
+ * A connection that breaks loses nothing: the watch goes on behind the last revision that was applied,
+ * whichever endpoint it then reaches. Only when etcd has compacted that revision away is all loaded
+ * again, and every client's watch is told to list anew (410).
+ */
+#include "store-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define PAGE 500
+
+/* --- loading --- */
+
+/* The cache starts anew. */
+static void forget_all(struct store *s)
+{
+        struct map_entry *m;
+
+        s->dispatching++;
+        map_foreach(&s->kinds, m) {
+                struct store_kind *k = m->value;
+
+                index_deinit(&k->index);
+                k->bytes = 0;
+                k->changed = 0;
+                list_foreach(&k->watches, it) {
+                        struct store_watch *w = list_entry(it, struct store_watch, link);
+
+                        if (!w->dead)
+                                w->ops->cut(w->userdata);
+                }
+        }
+        s->dispatching--;
+}
+
+static void load_page(struct store *s, const struct wire_answer *a)
+{
+        for (size_t i = 0; i < a->n_kvs; i++) {
+                const struct wire_kv *kv = &a->kvs[i];
+                struct store_kind *k = store_kind_of(s, kv->key.p, kv->key.len, true);
+                struct entry *e;
+
+                /* What is no object (our own marks, another's keys) has a revision, but is not served. */
+                if (!k || entry_new(k, kv->key.p, kv->key.len, strlen(k->prefix), kv->value,
+                                    (uint64_t)kv->mod_revision, (uint64_t)kv->create_revision, &e) < 0)
+                        continue;
+                k->bytes += entry_size(e);
+                k->changed = MAX(k->changed, e->revision);
+                entry_unref(index_put(&k->index, e));
+        }
+}
+
+static int load(struct store *s, struct error *reterr)
+{
+        _cleanup_strbuf_ struct strbuf from = STRBUF_INIT;
+        char prefix[256], end[256];
+        struct bytes range_end;
+        uint64_t revision = 0;
+        bool more = true;
+        struct map_entry *m;
+
+        snprintf(prefix, sizeof(prefix), "%s/", s->prefix);
+        range_end = wire_prefix_end(BYTES(prefix), end);
+        strbuf_puts(&from, prefix);
+        s->loaded = false;
+        forget_all(s);
+        while (more) {
+                _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT;
+                struct wire_answer a = { 0 };
+                int r;
+
+                wire_write_range(&message, &(struct wire_range){ .key = { from.data, from.len },
+                                                                 .range_end = range_end, .limit = PAGE,
+                                                                 .revision = (int64_t)revision });
+                r = store_request(s, "/etcdserverpb.KV/Range", &message, WIRE_RANGE, true, &reply, &a, NULL, reterr);
+                if (r < 0) {
+                        wire_answer_deinit(&a);
+                        return r;
+                }
+                if (!revision)
+                        revision = (uint64_t)a.revision;
+                load_page(s, &a);
+                more = a.more && a.n_kvs;
+                if (more) {
+                        const struct wire_kv *last = &a.kvs[a.n_kvs - 1];
+
+                        strbuf_reset(&from);
+                        strbuf_append(&from, last->key.p, last->key.len);
+                        strbuf_putc(&from, '\0');
+                }
+                wire_answer_deinit(&a);
+        }
+        s->floor = revision;
+        map_foreach(&s->kinds, m)
+                ring_reset(&((struct store_kind *)m->value)->ring, revision);
+        s->n_loads++;
+        s->loaded = true;
+        s->revision = 0; /* may go back, where etcd was restored from a backup */
+        store_advance(s, revision);
+        return 0;
+}
+
+/* Before 3.4.25 and 3.5.8 a progress answer that was asked for may overtake events. */
+static bool has_exact_progress(const char *version)
+{
+        unsigned major = 0, minor = 0, patch = 0;
+
+        sscanf(version, "%u.%u.%u", &major, &minor, &patch);
+        if (major != 3 || minor > 5)
+                return major > 3 || minor > 5;
+        return minor == 5 ? patch >= 8 : minor == 4 && patch >= 25;
+}
+
+static int ask_status(struct store *s, struct error *reterr)
+{
+        _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT;
+        _cleanup_free_ char *version = NULL;
+        struct wire_answer a = { 0 };
+        int r = store_request(s, "/etcdserverpb.Maintenance/Status", &message, WIRE_STATUS, true, &reply, &a, NULL,
+                              reterr);
+
+        if (r == 0) {
+                version = xstrndup(a.version.p ? a.version.p : "", a.version.len);
+                s->exact_progress = has_exact_progress(version);
+        }
+        wire_answer_deinit(&a);
+        return r;
+}
+
+/* --- watching --- */
+
+static void apply_events(struct store *s, const struct wire_watch *w)
+{
+        uint64_t applied = s->revision, last = applied;
+
+        for (size_t i = 0; i < w->n_events; i++) {
+                const struct wire_event *ev = &w->events[i];
+                uint64_t revision = (uint64_t)ev->kv.mod_revision;
+                struct store_kind *k;
+                struct entry *e = NULL;
+                char key[1024];
+
+                /* Our own write, applied when it was answered. */
+                if (revision <= applied)
+                        continue;
+                last = MAX(last, revision);
+                k = store_kind_of(s, ev->kv.key.p, ev->kv.key.len, true);
+                if (!k || ev->kv.key.len >= sizeof(key))
+                        continue;
+                memcpy(key, ev->kv.key.p, ev->kv.key.len);
+                key[ev->kv.key.len] = '\0';
+                if (!ev->deleted && entry_new(k, key, ev->kv.key.len, strlen(k->prefix), ev->kv.value, revision,
+                                              (uint64_t)ev->kv.create_revision, &e) < 0)
+                        continue;
+                store_apply(s, k, e, key, revision);
+        }
+        store_advance(s, last);
+}
+
+static void tell_progress(struct store *s)
+{
+        struct map_entry *m;
+
+        s->dispatching++;
+        map_foreach(&s->kinds, m) {
+                list_foreach(&((struct store_kind *)m->value)->watches, it) {
+                        struct store_watch *w = list_entry(it, struct store_watch, link);
+
+                        if (!w->dead && w->ops->progress)
+                                w->ops->progress(s->revision, w->userdata);
+                }
+        }
+        s->dispatching--;
+}
+
+static void watch_message(struct grpc_call *c, const char *data, size_t len, void *userdata)
+{
+        struct store *s = userdata;
+        struct wire_watch w;
+
+        if (wire_read_watch((struct bytes){ data, len }, &w) < 0) {
+                store_trouble_set(s, "etcd's watch cannot be read");
+        } else if (w.canceled) {
+                s->watch_compacted = w.compact_revision > 0;
+                s->compacted = MAX(s->compacted, (uint64_t)w.compact_revision);
+                error_set(&s->trouble, -EIO, "etcd ended the watch: %.*s", (int)w.cancel_reason.len,
+                          w.cancel_reason.p ? w.cancel_reason.p : "");
+                s->watching = false;
+                s->watch_call = NULL;
+                grpc_cancel(c);
+                fiber_wake(s->main);
+        } else if (w.created) {
+                s->watching = true;
+                store_trouble_set(s, NULL);
+        } else if (w.n_events) {
+                apply_events(s, &w);
+        } else {
+                store_advance(s, (uint64_t)w.revision);
+                tell_progress(s);
+        }
+        wire_watch_deinit(&w);
+}
+
+static void watch_end(const struct grpc_end *end, void *userdata)
+{
+        struct store *s = userdata;
+
+        s->watching = false;
+        s->watch_call = NULL;
+        error_set(&s->trouble, -EIO, "etcd: %s", *end->message ? end->message : "the watch ended");
+        fiber_wake(s->main);
+}
+
+/* Returns when the watch has ended. */
+static void watch(struct store *s)
+{
+        static const struct grpc_ops ops = { watch_message, watch_end };
+        _cleanup_strbuf_ struct strbuf message = STRBUF_INIT;
+        char prefix[256], end[256];
+
+        snprintf(prefix, sizeof(prefix), "%s/", s->prefix);
+        wire_write_watch_create(&message, BYTES(prefix), wire_prefix_end(BYTES(prefix), end),
+                                (int64_t)s->revision + 1);
+        s->watch_compacted = false;
+        s->watch_call = grpc_start(s->grpc, "/etcdserverpb.Watch/Watch", &message, true, 0, &ops, s);
+        s->main_waits = true;
+        while (s->watch_call && !s->closing)
+                fiber_park();
+        s->main_waits = false;
+}
+
+void store_main(void *userdata)
+{
+        struct store *s = userdata;
+        int64_t pause = 10 * NS_PER_MS;
+        bool fresh = false;
+
+        s->main = fiber_self();
+        while (!s->closing) {
+                struct error err = ERROR_INIT;
+
+                if (!fresh && (ask_status(s, &err) < 0 || load(s, &err) < 0)) {
+                        store_trouble_set(s, error_text(&err));
+                } else {
+                        int64_t began = time_mono();
+
+                        fresh = true;
+                        watch(s);
+                        fresh = !s->watch_compacted;
+                        if (time_mono() - began > NS_PER_SEC)
+                                pause = 10 * NS_PER_MS;
+                }
+                error_deinit(&err);
+                if (s->closing)
+                        break;
+                fiber_sleep(pause);
+                pause = MIN(pause * 2, NS_PER_SEC);
+        }
+        store_leave(s);
+}
+
+/* --- compaction, upstream's way --- */
+
+/* Of all API servers one compacts in an interval: who wins the key. It compacts to where the last
+ * winner found etcd, so that every revision can be watched for an interval at least. */
+static void compact(void *userdata)
+{
+        struct store *s = userdata;
+        _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT, again = STRBUF_INIT;
+        struct wire_answer a = { 0 };
+        uint64_t target = s->compact_next;
+        char key[256], value[32];
+
+        snprintf(key, sizeof(key), "%s/compact_rev_key", s->prefix);
+        snprintf(value, sizeof(value), "%llu", (unsigned long long)s->revision);
+        wire_write_compare_and_swap(&message, BYTES(key), (int64_t)s->compact_key_revision, BYTES(value), 0);
+        if (store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, false, &reply, &a, NULL, NULL) == 0) {
+                s->compact_next = (uint64_t)a.revision;
+                s->compact_key_revision = a.succeeded ? (uint64_t)a.revision :
+                                          a.n_kvs     ? (uint64_t)a.kvs[0].mod_revision :
+                                                        0;
+                if (a.succeeded && target && !s->closing) {
+                        struct wire_answer done = { 0 };
+
+                        wire_write_compact(&again, (int64_t)target);
+                        if (store_request(s, "/etcdserverpb.KV/Compact", &again, WIRE_HEADER_ONLY, true, &reply, &done,
+                                          NULL, NULL) == 0)
+                                s->compacted = MAX(s->compacted, target);
+                        wire_answer_deinit(&done);
+                }
+        }
+        wire_answer_deinit(&a);
+        store_leave(s);
+}
+
+void store_on_compact(struct loop_timer *timer, void *userdata)
+{
+        struct store *s = userdata;
+
+        loop_timer_arm_slack(s->compact, s->compact_every_ns, 10 * NS_PER_SEC);
+        store_enter(s);
+        fiber_start(s->loop, compact, s);
+}

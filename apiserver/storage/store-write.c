@@ -1,0 +1,181 @@
+/* Writes of the store: each one transaction that compares the key's mod revision.
+ *
+ * When a connection breaks under a transaction, nobody knows whether it was carried out. Asking again is
+ * safe, since the comparison lets only one of the two through; if it then fails because what is there is
+ * just what we wrote, the first one had been carried out, and that is success.
+ */
+#include "store-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define EVENT_TTL_S 3600      /* upstream's --event-ttl */
+#define LEASE_SHARED_S 60     /* events of one minute share a lease */
+#define LEASE_USES 1000
+
+/* The object as it is stored: kind, apiVersion and metadata first, so that readers find the place for the
+ * resourceVersion at once; never with a resourceVersion. */
+static void write_stored(struct strbuf *out, const struct json *object)
+{
+        static const char *const first[] = { "kind", "apiVersion" };
+        const struct json *meta = json_get(object, "metadata");
+        bool some = false;
+
+        strbuf_reserve(out, 4096);
+        strbuf_putc(out, '{');
+        for (size_t i = 0; i < ARRAY_SIZE(first); i++) {
+                const struct json *v = json_get(object, first[i]);
+
+                if (!v)
+                        continue;
+                strbuf_printf(out, "\"%s\":", first[i]);
+                json_write(out, v);
+                strbuf_putc(out, ',');
+        }
+        strbuf_puts(out, "\"metadata\":{");
+        json_foreach_member(meta, m) {
+                if (strcmp(m->key, "resourceVersion") == 0)
+                        continue;
+                if (some)
+                        strbuf_putc(out, ',');
+                some = true;
+                json_write_string(out, m->key, m->key_len);
+                strbuf_putc(out, ':');
+                json_write(out, m->value);
+        }
+        strbuf_putc(out, '}');
+        json_foreach_member(object, m) {
+                if (streq(m->key, "kind") || streq(m->key, "apiVersion") || streq(m->key, "metadata"))
+                        continue;
+                strbuf_putc(out, ',');
+                json_write_string(out, m->key, m->key_len);
+                strbuf_putc(out, ':');
+                json_write(out, m->value);
+        }
+        strbuf_putc(out, '}');
+}
+
+/* A lease for an event: shared by those of a minute, so that a storm of them costs few. */
+static int event_lease(struct store *s, int64_t *ret, struct error *reterr)
+{
+        _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT;
+        struct wire_answer a = { 0 };
+        int64_t now = time_mono();
+        int r = 0;
+
+        if (!s->lease || now - s->lease_at > LEASE_SHARED_S * NS_PER_SEC || s->lease_uses >= LEASE_USES) {
+                wire_write_lease_grant(&message, EVENT_TTL_S + LEASE_SHARED_S);
+                r = store_request(s, "/etcdserverpb.Lease/LeaseGrant", &message, WIRE_LEASE_GRANT, true, &reply, &a,
+                                  NULL, reterr);
+                if (r == 0) {
+                        s->lease = a.lease;
+                        s->lease_at = now;
+                        s->lease_uses = 0;
+                }
+                wire_answer_deinit(&a);
+        }
+        s->lease_uses++;
+        *ret = s->lease;
+        return r;
+}
+
+/* What the answer's failed comparison found under KEY. */
+static struct entry *found_entry(struct store_kind *k, const char *key, const struct wire_answer *a)
+{
+        struct entry *e;
+
+        if (a->n_kvs == 0 || entry_new(k, key, strlen(key), strlen(k->prefix), a->kvs[0].value,
+                                       (uint64_t)a->kvs[0].mod_revision, (uint64_t)a->kvs[0].create_revision, &e) < 0)
+                return NULL;
+        return e;
+}
+
+/* When no revision lies between the cache and our write, the cache may have it now: the fiber that
+ * wrote, and any that reads next, need not wait for the watch. */
+static void apply_own(struct store *s, struct store_kind *k, struct entry *new, const char *key, uint64_t revision)
+{
+        if (!s->loaded || revision != s->revision + 1)
+                return;
+        store_apply(s, k, new ? entry_ref(new) : NULL, key, revision);
+        store_advance(s, revision);
+}
+
+int store_put(struct store *s, const struct resource *res, const char *key, const struct json *object,
+              uint64_t expected, struct entry **ret_entry, struct error *reterr)
+{
+        _cleanup_strbuf_ struct strbuf value = STRBUF_INIT, message = STRBUF_INIT, reply = STRBUF_INIT;
+        struct store_kind *k = store_kind_of(s, key, strlen(key), true);
+        const struct entry *before = store_get(s, key);
+        uint64_t created = before && before->revision == expected ? before->create_revision : expected;
+        struct wire_answer a = { 0 };
+        struct entry *e = NULL;
+        bool doubtful = false;
+        int64_t lease = 0;
+        int r = 0;
+
+        if (!k)
+                return error_set(reterr, -EINVAL, "no key of this store: %s", key);
+        store_enter(s);
+        write_stored(&value, object);
+        if (streq(res->storage_prefix, "events"))
+                r = event_lease(s, &lease, reterr);
+        if (r == 0) {
+                wire_write_compare_and_swap(&message, BYTES(key), (int64_t)expected,
+                                            (struct bytes){ value.data, value.len }, lease);
+                s->n_writes++;
+                r = store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, true, &reply, &a, &doubtful, reterr);
+        }
+        if (r == 0 && a.succeeded) {
+                r = entry_new(k, key, strlen(key), strlen(k->prefix), (struct bytes){ value.data, value.len },
+                              (uint64_t)a.revision, expected ? created : (uint64_t)a.revision, &e);
+                if (r == 0) {
+                        apply_own(s, k, e, key, (uint64_t)a.revision);
+                        *ret_entry = e;
+                }
+        } else if (r == 0) {
+                bool ours = doubtful && a.n_kvs && a.kvs[0].value.len == value.len &&
+                            memcmp(a.kvs[0].value.p, value.data, value.len) == 0;
+
+                *ret_entry = found_entry(k, key, &a);
+                r = ours ? STORE_OK : STORE_CONFLICT;
+        }
+        wire_answer_deinit(&a);
+        store_leave(s);
+        return r;
+}
+
+int store_delete(struct store *s, const struct resource *res, const char *key, uint64_t expected,
+                 struct entry **ret_entry, struct error *reterr)
+{
+        _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT;
+        struct store_kind *k = store_kind_of(s, key, strlen(key), true);
+        struct entry *before = store_get(s, key);
+        struct wire_answer a = { 0 };
+        bool doubtful = false;
+        int r;
+
+        if (!k)
+                return error_set(reterr, -EINVAL, "no key of this store: %s", key);
+        store_enter(s);
+        if (before)
+                entry_ref(before);
+        wire_write_compare_and_swap(&message, BYTES(key), (int64_t)expected, (struct bytes){ NULL, 0 }, 0);
+        s->n_writes++;
+        r = store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, true, &reply, &a, &doubtful, reterr);
+        if (r == 0 && (a.succeeded || (doubtful && a.n_kvs == 0))) {
+                if (a.succeeded)
+                        apply_own(s, k, NULL, key, (uint64_t)a.revision);
+                if (ret_entry)
+                        *ret_entry = before && before->revision == expected ?
+                                             entry_new_at(before, (uint64_t)a.revision) :
+                                             NULL;
+        } else if (r == 0) {
+                if (ret_entry)
+                        *ret_entry = found_entry(k, key, &a);
+                r = STORE_CONFLICT;
+        }
+        entry_unref(before);
+        wire_answer_deinit(&a);
+        store_leave(s);
+        return r;
+}
