@@ -1,0 +1,244 @@
+/* Keeping daemons alive: see supervise.h. */
+#include "supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "../lib/base/file.h"
+#include "../lib/base/log.h"
+#include "../lib/base/time.h"
+#include "../lib/loop/process.h"
+
+#define FIRST_DELAY (200 * NS_PER_MS)
+#define MAX_DELAY (10 * NS_PER_SEC)
+#define RAN_WELL (30 * NS_PER_SEC)
+#define PROBE_EVERY (20 * NS_PER_MS)
+#define LOGS_EVERY (60 * NS_PER_SEC)
+
+struct daemon {
+        struct cluster *cluster;
+        const struct component *component;
+        struct process *process;
+        struct loop_timer *again;
+        int64_t started;  /* monotonic */
+        int64_t delay;    /* before the next start */
+        unsigned restarts;
+};
+
+struct supervisor {
+        struct cluster *cluster;
+        struct daemon *daemons;
+        size_t n;
+        struct loop_timer *logs;
+        off_t max_log;
+};
+
+static void start(struct daemon *d);
+
+static char *log_path(const struct cluster *c, const char *name)
+{
+        return xasprintf("%s/%s.log", c->log_dir, name);
+}
+
+static void on_again(struct loop_timer *timer, void *userdata)
+{
+        struct daemon *d = userdata;
+
+        d->restarts++;
+        start(d);
+}
+
+static void again_later(struct daemon *d)
+{
+        int64_t delay = d->delay;
+
+        if (time_mono() - d->started >= RAN_WELL)
+                delay = 0;
+        d->delay = delay ? MIN(delay * 2, MAX_DELAY) : FIRST_DELAY;
+        loop_timer_arm(d->again, delay);
+}
+
+static void on_exit_(struct process *p, int status, void *userdata)
+{
+        struct daemon *d = userdata;
+
+        if (status < 0)
+                log_warn("%s ended", d->component->name);
+        else if (status >= 128)
+                log_warn("%s was killed by signal %d", d->component->name, status - 128);
+        else
+                log_warn("%s ended with code %d", d->component->name, status);
+        process_free(d->process);
+        d->process = NULL;
+        again_later(d);
+}
+
+static void start(struct daemon *d)
+{
+        struct cluster *c = d->cluster;
+        _cleanup_free_ char *log = log_path(c, d->component->name);
+        _cleanup_close_ int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        _cleanup_error_ struct error err = ERROR_INIT;
+        char **argv = component_argv(d->component, &c->settings);
+        struct process_options o = {
+                .argv = (const char *const *)argv,
+                .cwd = "/",
+                .out_fd = fd,
+                .err_fd = fd,
+                .new_session = true,
+        };
+
+        d->started = time_mono();
+        if (process_start(c->loop, &o, on_exit_, d, &d->process, &err) < 0) {
+                log_error("%s: %s", d->component->name, error_text(&err));
+                again_later(d);
+        } else {
+                if (process_file_write(c, d->component->name, process_pid(d->process), d->restarts, &err) < 0)
+                        log_error("%s", error_text(&err));
+                log_info("%s started, pid %d", d->component->name, (int)process_pid(d->process));
+        }
+        argv_free(argv);
+}
+
+/* One that runs already is watched, not started a second time. */
+static void adopt(struct daemon *d)
+{
+        struct process_file file;
+
+        if (process_file_read(d->cluster, d->component->name, &file) < 0 ||
+            process_watch(d->cluster->loop, file.pid, on_exit_, d, &d->process) < 0)
+                return;
+        d->started = time_mono();
+        d->restarts = file.restarts;
+        log_info("%s runs, pid %d", d->component->name, (int)file.pid);
+}
+
+static void start_all(struct supervisor *s, bool needs_api)
+{
+        for (size_t i = 0; i < s->n; i++) {
+                struct daemon *d = &s->daemons[i];
+
+                if (d->component->needs_api == needs_api && !d->process)
+                        start(d);
+        }
+}
+
+/* A cluster without an API server of its own has nothing to wait for. */
+static void wait_for_api(void *userdata)
+{
+        struct supervisor *s = userdata;
+
+        if (cluster_has(s->cluster, "apiserver"))
+                while (cluster_probe(s->cluster, "/readyz", NULL) != 200)
+                        fiber_sleep(PROBE_EVERY);
+        start_all(s, true);
+}
+
+/* A log that is too long is copied to NAME.log.1 and cut; daemons append, so they need not be told. */
+static void rotate(struct supervisor *s, const char *name)
+{
+        _cleanup_free_ char *path = log_path(s->cluster, name), *old = xasprintf("%s.1", path), *text = NULL;
+        struct stat st;
+        size_t len;
+
+        if (stat(path, &st) < 0 || st.st_size <= s->max_log)
+                return;
+        if (file_read(path, (size_t)st.st_size + (1 << 20), &text, &len, NULL) == 0 &&
+            file_write(old, text, len, 0640, NULL) == 0 && truncate(path, 0) < 0)
+                log_warn("truncate %s: %s", path, strerror(errno));
+}
+
+static void on_logs(struct loop_timer *timer, void *userdata)
+{
+        struct supervisor *s = userdata;
+
+        for (size_t i = 0; i < s->n; i++)
+                rotate(s, s->daemons[i].component->name);
+        rotate(s, "supervisor");
+        loop_timer_arm_slack(timer, LOGS_EVERY, LOGS_EVERY);
+}
+
+static void on_term(int signo, void *userdata)
+{
+        loop_stop(userdata, 0);
+}
+
+/* Held while we live: two supervisors would start everything twice. */
+static int take_lock(struct cluster *c, struct error *reterr)
+{
+        _cleanup_free_ char *path = xasprintf("%s/supervisor.lock", c->run_dir);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+        if (fd < 0)
+                return error_set(reterr, -errno, "open %s: %s", path, strerror(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                close(fd);
+                return error_set(reterr, -EALREADY, "the supervisor runs already");
+        }
+        return fd;
+}
+
+int supervise(struct cluster *c, struct error *reterr)
+{
+        struct supervisor s = { .cluster = c };
+        _cleanup_close_ int lock = take_lock(c, reterr);
+        int r;
+
+        if (lock < 0)
+                return lock;
+        r = process_file_write(c, "supervisor", getpid(), 0, reterr);
+        if (r < 0)
+                return r;
+        s.daemons = xcalloc(n_components, sizeof(*s.daemons));
+        s.max_log = (off_t)settings_get_uint(&c->settings, "logs.maxSize");
+        for (size_t i = 0; i < n_components; i++) {
+                struct daemon *d = &s.daemons[s.n];
+                _cleanup_free_ char *external = settings_get(&c->settings, "etcd.endpoints");
+
+                if (!cluster_has(c, components[i].name) || (streq(components[i].name, "etcd") && *external))
+                        continue;
+                *d = (struct daemon){ .cluster = c, .component = &components[i] };
+                d->again = loop_timer_new(c->loop, on_again, d);
+                s.n++;
+        }
+        loop_signal(c->loop, SIGTERM, on_term, c->loop);
+        loop_signal(c->loop, SIGINT, on_term, c->loop);
+        for (size_t i = 0; i < s.n; i++)
+                adopt(&s.daemons[i]);
+        start_all(&s, false);
+        fiber_start(c->loop, wait_for_api, &s);
+        s.logs = loop_timer_new(c->loop, on_logs, &s);
+        loop_timer_arm_slack(s.logs, LOGS_EVERY, LOGS_EVERY);
+        r = loop_run(c->loop);
+        process_file_remove(c, "supervisor");
+        return r;
+}
+
+int supervise_in_background(struct cluster *c, struct error *reterr)
+{
+        _cleanup_free_ char *log = log_path(c, "supervisor"), *root = NULL;
+        struct process_file file;
+        struct process *p;
+        char self[PATH_MAX];
+        const char *argv[] = { self, "supervise", NULL, NULL };
+        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+        if (process_file_read(c, "supervisor", &file) == 0)
+                return 0;
+        if (n < 0)
+                return error_set(reterr, -errno, "readlink /proc/self/exe: %s", strerror(errno));
+        self[n] = '\0';
+        if (*c->settings.root)
+                argv[2] = root = xasprintf("--root=%s", c->settings.root);
+        _cleanup_close_ int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        struct process_options o = { .argv = argv, .cwd = "/", .out_fd = fd, .err_fd = fd, .new_session = true };
+
+        if (fd < 0)
+                return error_set(reterr, -errno, "open %s: %s", log, strerror(errno));
+        return process_start(c->loop, &o, NULL, NULL, &p, reterr);
+}
