@@ -369,7 +369,7 @@ static int parse_field_term(struct arena *a, struct selector *s, const char *ful
                             struct error *reterr)
 {
         struct selector_requirement *r;
-        const char *value;
+        const char *value = "";
         size_t at = 0, op_len;
         int err;
 
