@@ -1,0 +1,614 @@
+/* What the server sends: answers, streams, tunnels.
+ *
+ * Output is a queue of pieces: stretches of shared buffers, never copied until they are sent, and small
+ * framing of their own. conn_flush() gathers up to one TLS record of them, so that an answer's head and
+ * body leave in one record and one packet, and gives way to other connections after FLUSH_BUDGET.
+ * Streams are flushed once a turn of the loop: ten events to one watcher are one record.
+ */
+#include "conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "../base/time.h"
+
+#define FLUSH_BUDGET (512 << 10)
+#define GZIP_FROM (128 << 10)
+#define GZIP_STEP (64 << 10)
+#define TUNNEL_STEP 16384
+
+static char staging[TLS_RECORD]; /* used within one send only */
+
+/* --- pieces --- */
+
+static struct piece *pieces_push(struct pieces *p)
+{
+        if (p->head && p->head + p->n == p->cap) { /* room in front before more memory */
+                memmove(p->list, p->list + p->head, p->n * sizeof(*p->list));
+                p->head = 0;
+        }
+        array_reserve(p->list, p->cap, p->head + p->n + 1);
+        return &p->list[p->head + p->n++];
+}
+
+void pieces_push_buffer(struct pieces *p, struct buffer *b)
+{
+        if (!b->len) {
+                buffer_unref(b);
+                return;
+        }
+        *pieces_push(p) = (struct piece){.buffer = b, .end = b->len};
+        p->bytes += b->len;
+}
+
+void pieces_push_copy(struct pieces *p, const void *data, size_t len)
+{
+        struct piece *last = p->n ? &p->list[p->head + p->n - 1] : NULL;
+
+        if (!len)
+                return;
+        if (len > sizeof(last->small)) {
+                pieces_push_buffer(p, buffer_new_copy(data, len));
+                return;
+        }
+        if (!last || last->buffer || last->end + len > sizeof(last->small)) {
+                last = pieces_push(p);
+                last->buffer = NULL;
+                last->at = last->end = 0;
+        }
+        memcpy(last->small + last->end, data, len);
+        last->end += len;
+        p->bytes += len;
+}
+
+size_t pieces_peek(const struct pieces *p, char *to, size_t max)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < p->n && n < max; i++) {
+                const struct piece *e = &p->list[p->head + i];
+                size_t len = MIN(e->end - e->at, max - n);
+                memcpy(to + n, (e->buffer ? e->buffer->data : e->small) + e->at, len);
+                n += len;
+        }
+        return n;
+}
+
+void pieces_drop(struct pieces *p, size_t len)
+{
+        p->bytes -= len;
+        while (len) {
+                struct piece *e = &p->list[p->head];
+                size_t n = MIN(len, e->end - e->at);
+                e->at += n;
+                len -= n;
+                if (e->at == e->end) {
+                        buffer_unref(e->buffer);
+                        p->head++;
+                        p->n--;
+                }
+        }
+        if (!p->n) {
+                p->head = 0;
+                if (p->cap > 8) { /* idle connections keep little */
+                        free(p->list);
+                        p->list = NULL;
+                        p->cap = 0;
+                }
+        }
+}
+
+void pieces_deinit(struct pieces *p)
+{
+        for (size_t i = 0; i < p->n; i++)
+                buffer_unref(p->list[p->head + i].buffer);
+        free(p->list);
+        *p = (struct pieces){0};
+}
+
+/* --- sending --- */
+
+static ssize_t conn_send(struct http_conn *c, const char *data, size_t len)
+{
+        ssize_t n;
+
+        if (c->tls)
+                return tls_send(c->tls, data, len);
+        do
+                n = send(c->fd, data, len, MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? (errno == EWOULDBLOCK ? -EAGAIN : -errno) : n;
+}
+
+static void push_chunk_head(struct pieces *out, size_t len)
+{
+        char head[24];
+
+        pieces_push_copy(out, head, snprintf(head, sizeof(head), "%zx\r\n", len));
+}
+
+/* Compresses the next part of the answer into one chunk; after the last, the end of the chunks. */
+static void gzip_more(struct http_conn *c)
+{
+        _cleanup_free_ char *in = xmalloc(GZIP_STEP);
+        size_t n = pieces_peek(&c->source_out, in, GZIP_STEP);
+        bool last = n == c->source_out.bytes;
+        struct buffer *b = buffer_new(deflateBound(c->gzip, n) + 64);
+
+        pieces_drop(&c->source_out, n);
+        c->gzip->next_in = (void *)in;
+        c->gzip->avail_in = n;
+        c->gzip->next_out = (void *)b->data;
+        c->gzip->avail_out = b->len;
+        deflate(c->gzip, last ? Z_FINISH : Z_NO_FLUSH);
+        b->len -= c->gzip->avail_out;
+        if (b->len)
+                push_chunk_head(&c->out, b->len);
+        if (b->len) {
+                pieces_push_buffer(&c->out, b);
+                pieces_push_copy(&c->out, "\r\n", 2);
+        } else {
+                buffer_unref(b);
+        }
+        if (last) {
+                pieces_push_copy(&c->out, "0\r\n\r\n", 5);
+                deflateEnd(c->gzip);
+                free(steal_ptr(c->gzip));
+        }
+}
+
+/* Sends until nothing is left (0), the socket is full (-EAGAIN), the budget is spent (-EAGAIN too: the
+ * socket is writable and the loop comes back) or it fails. */
+static int send_pieces(struct http_conn *c)
+{
+        size_t sent = 0;
+
+        for (;;) {
+                ssize_t n;
+                while (!c->out.bytes && c->gzip)
+                        gzip_more(c);
+                if (!c->out.bytes)
+                        return c->tls ? tls_flush(c->tls) : 0;
+                if (sent >= FLUSH_BUDGET)
+                        return -EAGAIN;
+                n = conn_send(c, staging, pieces_peek(&c->out, staging, sizeof(staging)));
+                if (n < 0)
+                        return n;
+                pieces_drop(&c->out, n);
+                sent += n;
+        }
+}
+
+static void stream_drained(struct http_conn *c)
+{
+        struct http_stream *s = c->stream;
+
+        if (s->ended) {
+                c->stream = NULL;
+                if (s->ops->closed)
+                        s->ops->closed(s, s->userdata);
+                if (!s->chunked)
+                        c->keep_alive = false;
+                free(s);
+                conn_answered(c);
+        } else if (s->blocked) {
+                s->blocked = false;
+                if (s->ops->drained)
+                        s->ops->drained(s, s->userdata);
+        }
+}
+
+void conn_flush(struct http_conn *c)
+{
+        size_t before = c->out.bytes;
+        int r;
+
+        if (c->dead)
+                return;
+        c->pins++;
+        r = send_pieces(c);
+        if (r < 0 && r != -EAGAIN) {
+                conn_kill(c);
+        } else if (r == -EAGAIN) {
+                if (c->stream)
+                        c->stream->blocked = true;
+                if (!c->queue || c->queue != &c->server->writing || c->out.bytes < before)
+                        conn_timeout(c, &c->server->writing);
+                conn_events(c);
+        } else {
+                if (c->queue == &c->server->writing)
+                        conn_timeout(c, NULL);
+                if (c->state == CONN_ANSWER)
+                        conn_answered(c);
+                else if (c->state == CONN_STREAM)
+                        stream_drained(c);
+                conn_events(c);
+        }
+        conn_unpin(c);
+}
+
+/* --- heads --- */
+
+static const char *reason_phrase(unsigned status)
+{
+        static const struct {
+                unsigned status;
+                const char *phrase;
+        } phrases[] = {
+                {101, "Switching Protocols"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
+                {301, "Moved Permanently"}, {302, "Found"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
+                {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+                {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"}, {409, "Conflict"},
+                {410, "Gone"}, {413, "Request Entity Too Large"}, {414, "Request URI Too Long"},
+                {415, "Unsupported Media Type"}, {422, "Unprocessable Entity"}, {429, "Too Many Requests"},
+                {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
+                {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+                {505, "HTTP Version Not Supported"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(phrases); i++)
+                if (phrases[i].status == status)
+                        return phrases[i].phrase;
+        return "Status";
+}
+
+/* "Sat, 21 Nov 2026 12:00:00 GMT", made once a second. */
+static const char *http_date(void)
+{
+        static char text[40];
+        static time_t made;
+        time_t now = time(NULL);
+
+        if (now != made) {
+                struct tm tm;
+                strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
+                made = now;
+        }
+        return text;
+}
+
+static void write_head(struct strbuf *b, unsigned status, const char *content_type, const char *const *headers)
+{
+        strbuf_printf(b, "HTTP/1.1 %u %s\r\n", status, reason_phrase(status));
+        for (; headers && headers[0]; headers += 2) {
+                strbuf_puts(b, headers[0]);
+                strbuf_append(b, ": ", 2);
+                for (const char *v = headers[1]; *v; v++) /* nothing may end the line early */
+                        strbuf_putc(b, *v == '\r' || *v == '\n' ? ' ' : *v);
+                strbuf_append(b, "\r\n", 2);
+        }
+        if (content_type)
+                strbuf_printf(b, "Content-Type: %s\r\n", content_type);
+        strbuf_puts(b, "Date: ");
+        strbuf_puts(b, http_date());
+        strbuf_append(b, "\r\n", 2);
+}
+
+static void push_head(struct http_conn *c, struct strbuf *b)
+{
+        if (!c->keep_alive || c->server->draining)
+                strbuf_puts(b, "Connection: close\r\n");
+        strbuf_append(b, "\r\n", 2);
+        pieces_push_copy(&c->out, b->data, b->len);
+        strbuf_deinit(b);
+}
+
+/* --- answers --- */
+
+static bool is_loopback(const char *address)
+{
+        return str_has_prefix(address, "127.") || streq(address, "::1");
+}
+
+static bool wants_gzip(const struct http_conn *c, const struct request *r, size_t len)
+{
+        const char *accepts = len > GZIP_FROM ? http_head_field(&r->head, "accept-encoding") : NULL;
+
+        return accepts && r->head.minor >= 1 && !is_loopback(c->peer.address) && http_has_token(accepts, "gzip");
+}
+
+static void drop_parts(const struct http_answer *answer)
+{
+        for (size_t i = 0; i < answer->n_parts; i++)
+                buffer_unref(answer->parts[i]);
+}
+
+static void push_body(struct pieces *out, const struct http_answer *answer)
+{
+        if (answer->body_len)
+                pieces_push_copy(out, answer->body, answer->body_len);
+        for (size_t i = 0; i < answer->n_parts; i++)
+                pieces_push_buffer(out, answer->parts[i]);
+}
+
+static void start_gzip(struct http_conn *c)
+{
+        c->gzip = new0(z_stream);
+        deflateInit2(c->gzip, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+}
+
+void http_respond(struct http_request *req, const struct http_answer *answer)
+{
+        struct request *r = container_of(req, struct request, pub);
+        struct http_conn *c = r->conn;
+        struct strbuf head = STRBUF_INIT;
+        size_t len = answer->body_len;
+        bool bare = streq(r->head.method, "HEAD");
+        bool bodyless = answer->status == 204 || answer->status == 304 || answer->status < 200, gzip;
+
+        if (r->answered || c->dead) {
+                r->answered = true;
+                drop_parts(answer);
+                return;
+        }
+        r->answered = true;
+        for (size_t i = 0; i < answer->n_parts; i++)
+                len += answer->parts[i]->len;
+        gzip = !bare && !bodyless && wants_gzip(c, r, len);
+        write_head(&head, answer->status, answer->content_type, answer->headers);
+        if (gzip)
+                strbuf_puts(&head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\nTransfer-Encoding: chunked\r\n");
+        else if (!bodyless)
+                strbuf_printf(&head, "Content-Length: %zu\r\n", len);
+        push_head(c, &head);
+        if (bare || bodyless)
+                drop_parts(answer);
+        else
+                push_body(gzip ? &c->source_out : &c->out, answer);
+        if (gzip)
+                start_gzip(c);
+        c->state = CONN_ANSWER;
+        conn_flush(c);
+}
+
+/* The server's own answer to what it cannot take; the connection ends with it. */
+void conn_refuse(struct http_conn *c, unsigned status)
+{
+        const char *type = "text/plain; charset=utf-8", *body = reason_phrase(status);
+        struct strbuf head = STRBUF_INIT;
+
+        if (c->server->o.refuse)
+                c->server->o.refuse(status, &type, &body);
+        c->keep_alive = false;
+        strbuf_deinit(&c->in);
+        strbuf_deinit(&c->body);
+        c->in_at = 0;
+        if (c->request) {
+                struct arena *arena = c->request->pub.arena;
+                c->request = NULL;
+                arena_free(arena);
+        }
+        write_head(&head, status, type, NULL);
+        strbuf_printf(&head, "Content-Length: %zu\r\n", strlen(body));
+        push_head(c, &head);
+        pieces_push_copy(&c->out, body, strlen(body));
+        c->state = CONN_ANSWER;
+        conn_flush(c);
+}
+
+/* --- streams --- */
+
+/* Runs at the end of a turn, for all streams written to in it. */
+void server_flush_dirty(void *server)
+{
+        struct http_server *s = server;
+
+        s->dirty_deferred = false;
+        while (!list_empty(&s->dirty)) {
+                struct http_conn *c = list_entry(s->dirty.next, struct http_conn, dirty);
+                list_remove(&c->dirty);
+                conn_flush(c);
+        }
+}
+
+static void mark_dirty(struct http_conn *c)
+{
+        struct http_server *s = c->server;
+
+        if (c->dead || !list_empty(&c->dirty) || c->events & EPOLLOUT)
+                return;
+        list_push_back(&s->dirty, &c->dirty);
+        if (!s->dirty_deferred) {
+                s->dirty_deferred = true;
+                loop_defer(s->loop, server_flush_dirty, s);
+        }
+}
+
+struct http_stream *http_stream_start(struct http_request *req, unsigned status, const char *content_type,
+                                      const char *const *headers, const struct http_stream_ops *ops,
+                                      void *userdata)
+{
+        struct request *r = container_of(req, struct request, pub);
+        struct http_conn *c = r->conn;
+        struct http_stream *s = new0(struct http_stream);
+        struct strbuf head = STRBUF_INIT;
+
+        s->conn = c;
+        s->ops = ops;
+        s->userdata = userdata;
+        s->chunked = r->head.minor >= 1;
+        r->answered = true;
+        c->stream = s;
+        if (c->dead)
+                return s; /* told by run_handler's end: see server.c */
+        if (!s->chunked)
+                c->keep_alive = false;
+        write_head(&head, status, content_type, headers);
+        if (s->chunked)
+                strbuf_puts(&head, "Transfer-Encoding: chunked\r\n");
+        push_head(c, &head);
+        c->state = CONN_STREAM;
+        mark_dirty(c);
+        conn_events(c);
+        return s;
+}
+
+void http_stream_write_buffer(struct http_stream *s, struct buffer *b)
+{
+        struct http_conn *c = s->conn;
+
+        if (c->dead || s->ended || !b->len)
+                return;
+        if (s->chunked)
+                push_chunk_head(&c->out, b->len);
+        pieces_push_buffer(&c->out, buffer_ref(b));
+        if (s->chunked)
+                pieces_push_copy(&c->out, "\r\n", 2);
+        mark_dirty(c);
+}
+
+void http_stream_write(struct http_stream *s, const void *data, size_t len)
+{
+        struct buffer *b = buffer_new_copy(data, len);
+
+        http_stream_write_buffer(s, b);
+        buffer_unref(b);
+}
+
+size_t http_stream_queued(const struct http_stream *s)
+{
+        return s->conn->out.bytes;
+}
+
+void http_stream_end(struct http_stream *s)
+{
+        if (s->ended)
+                return;
+        s->ended = true;
+        if (s->chunked && !s->conn->dead)
+                pieces_push_copy(&s->conn->out, "0\r\n\r\n", 5);
+        mark_dirty(s->conn);
+}
+
+void http_stream_abort(struct http_stream *s)
+{
+        struct http_conn *c = s->conn;
+
+        c->stream = NULL;
+        free(s);
+        conn_kill(c);
+}
+
+/* --- tunnels --- */
+
+static void on_pair(struct loop_fd *source, uint32_t events, void *userdata)
+{
+        struct http_conn *c = userdata;
+
+        c->pins++;
+        conn_tunnel_io(c);
+        conn_unpin(c);
+}
+
+void http_upgrade(struct http_request *req, const char *const *headers, http_upgrade_fn *fn, void *userdata)
+{
+        struct request *r = container_of(req, struct request, pub);
+        struct http_conn *c = r->conn;
+        struct strbuf head = STRBUF_INIT;
+        int ends[2];
+
+        r->answered = true;
+        if (c->dead || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
+                int fd = -1;
+                fn(fd, NULL, 0, userdata);
+                conn_kill(c);
+                return;
+        }
+        c->keep_alive = true; /* no "Connection: close" beside the handler's own */
+        write_head(&head, 101, NULL, headers);
+        push_head(c, &head);
+        c->state = CONN_TUNNEL;
+        c->pair = ends[0];
+        c->pair_events = EPOLLIN;
+        c->pair_source = loop_fd_new(c->server->loop, c->pair, c->pair_events, on_pair, c);
+        if (c->in_at < c->in.len)
+                strbuf_append(&c->to_pair, c->in.data + c->in_at, c->in.len - c->in_at);
+        strbuf_deinit(&c->in);
+        c->in_at = 0;
+        fn(ends[1], NULL, 0, userdata);
+        conn_tunnel_io(c);
+}
+
+/* Client to us to the pair. -EAGAIN: one of the two has to become ready; 0: the client ended. */
+static int tunnel_in(struct http_conn *c)
+{
+        static char buf[TUNNEL_STEP];
+
+        for (;;) {
+                while (c->to_pair_at < c->to_pair.len) {
+                        ssize_t n = send(c->pair, c->to_pair.data + c->to_pair_at, c->to_pair.len - c->to_pair_at,
+                                         MSG_NOSIGNAL);
+                        if (n < 0)
+                                return errno == EINTR || errno == EAGAIN ? -EAGAIN : -errno;
+                        c->to_pair_at += n;
+                }
+                strbuf_reset(&c->to_pair);
+                c->to_pair_at = 0;
+                if (c->half_closed)
+                        return 0;
+                ssize_t n = c->tls ? tls_recv(c->tls, buf, sizeof(buf)) : recv(c->fd, buf, sizeof(buf), 0);
+                if (!c->tls && n < 0)
+                        n = -errno;
+                if (n == -EAGAIN || n == -EINTR)
+                        return -EAGAIN;
+                if (n < 0)
+                        return n;
+                if (n == 0) {
+                        c->half_closed = true;
+                        shutdown(c->pair, SHUT_WR);
+                        return 0;
+                }
+                strbuf_append(&c->to_pair, buf, n);
+        }
+}
+
+/* The pair to us to the client. */
+static int tunnel_out(struct http_conn *c)
+{
+        static char buf[TUNNEL_STEP];
+
+        for (;;) {
+                int r = send_pieces(c);
+                if (r < 0)
+                        return r;
+                if (c->pair_eof)
+                        return 0;
+                ssize_t n = recv(c->pair, buf, sizeof(buf), 0);
+                if (n < 0)
+                        return errno == EINTR || errno == EAGAIN ? -EAGAIN : -errno;
+                if (n == 0)
+                        c->pair_eof = true;
+                else
+                        pieces_push_copy(&c->out, buf, n);
+        }
+}
+
+void conn_tunnel_io(struct http_conn *c)
+{
+        uint32_t events = 0;
+        int in, out;
+
+        if (c->dead)
+                return;
+        in = tunnel_in(c);
+        out = tunnel_out(c);
+        /* Our side closed and all is sent: the end. A client that only stopped sending is still answered. */
+        if ((in < 0 && in != -EAGAIN) || (out < 0 && out != -EAGAIN) || out == 0) {
+                conn_kill(c);
+                return;
+        }
+        if (c->to_pair_at < c->to_pair.len)
+                events |= EPOLLOUT;
+        if (!c->out.bytes)
+                events |= EPOLLIN;
+        if (c->pair_eof) { /* it would report its end in every turn */
+                loop_fd_free(steal_ptr(c->pair_source));
+        } else if (events != c->pair_events) {
+                c->pair_events = events;
+                loop_fd_set(c->pair_source, events);
+        }
+        conn_events(c);
+}

@@ -1,0 +1,338 @@
+/* Server and client against each other on one loop, in plain and over TLS with a client certificate. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "../base/file.h"
+#include "../base/time.h"
+#include "../tls/pki.h"
+#include "client.h"
+#include "server.h"
+
+static struct loop *loop;
+static struct http_server *server;
+static struct http_client *client;
+static char base[64], dir[] = "/tmp/test-http-XXXXXX";
+static struct http_stream *stream;
+static unsigned closed, drained;
+
+static void on_closed(struct http_stream *s, void *userdata)
+{
+        closed++;
+        stream = NULL;
+}
+
+static void on_drained(struct http_stream *s, void *userdata)
+{
+        drained++;
+}
+
+static void echo_bytes(struct loop_fd *source, uint32_t events, void *userdata)
+{
+        char buf[4096];
+        int fd = loop_fd_get(source);
+        ssize_t n = read(fd, buf, sizeof(buf));
+
+        if (n > 0) {
+                assert_int_equal(write(fd, buf, n), n);
+        } else if (n == 0) {
+                loop_fd_free(source);
+                close(fd);
+        }
+}
+
+static void upgraded(int fd, const void *already, size_t len, void *userdata)
+{
+        loop_fd_new(loop, fd, EPOLLIN, echo_bytes, NULL);
+}
+
+static void answer_text(struct http_request *req, unsigned status, const char *text)
+{
+        struct http_answer a = {.status = status, .content_type = "text/plain", .body = text, .body_len = strlen(text)};
+
+        http_respond(req, &a);
+}
+
+static void handle(struct http_request *req, void *userdata)
+{
+        static const struct http_stream_ops ops = {.closed = on_closed, .drained = on_drained};
+
+        if (streq(req->path, "/echo")) {
+                struct http_answer a = {.status = 200, .content_type = "x/y", .body = req->body, .body_len = req->body_len};
+                http_respond(req, &a);
+        } else if (streq(req->path, "/slow")) {
+                fiber_sleep(5 * NS_PER_MS);
+                answer_text(req, 200, "slow");
+        } else if (streq(req->path, "/query")) {
+                const char **all;
+                size_t n = http_query_all(req, "k", &all);
+                answer_text(req, 200, arena_printf(req->arena, "%s|%zu|%s", http_query(req, "k"), n, all[n - 1]));
+        } else if (streq(req->path, "/who")) {
+                answer_text(req, 200, arena_printf(req->arena, "%s %s %s", req->peer->verified ? "verified" : "unknown",
+                                                   req->peer->common_name ? req->peer->common_name : "-",
+                                                   req->peer->organizations ? req->peer->organizations[0] : "-"));
+        } else if (streq(req->path, "/parts")) {
+                struct buffer *half = buffer_new(1 << 20);
+                memset(half->data, 'p', half->len);
+                struct buffer *parts[] = {buffer_ref(half), half};
+                struct http_answer a = {.status = 200, .content_type = "x/y", .parts = parts, .n_parts = 2};
+                http_respond(req, &a);
+        } else if (streq(req->path, "/stream")) {
+                stream = http_stream_start(req, 200, "text/plain", NULL, &ops, NULL);
+                http_stream_write(stream, "one\n", 4);
+        } else if (streq(req->path, "/upgrade")) {
+                static const char *const headers[] = {"Connection", "Upgrade", "Upgrade", "echo", NULL};
+                http_upgrade(req, headers, upgraded, NULL);
+        }
+        /* anything else: no answer */
+}
+
+static void refuse(unsigned status, const char **ret_type, const char **ret_body)
+{
+        *ret_type = "application/json";
+        *ret_body = "{\"refused\":true}";
+}
+
+static struct http_reply call(const char *method, const char *path, const char *body)
+{
+        _cleanup_free_ char *url = xasprintf("%s%s", base, path);
+        struct http_call c = {.method = method, .url = url, .body = body, .body_len = body ? strlen(body) : 0};
+        struct http_reply r = {0};
+        _cleanup_error_ struct error err = ERROR_INIT;
+
+        if (http_call(client, &c, &r, &err) < 0)
+                fail_msg("%s %s: %s", method, path, error_text(&err));
+        return r;
+}
+
+static void expect(const char *method, const char *path, const char *body, unsigned status, const char *text)
+{
+        struct http_reply r = call(method, path, body);
+
+        assert_int_equal(r.status, status);
+        assert_string_equal(strbuf_str(&r.body), text);
+        http_reply_deinit(&r);
+}
+
+static void answers(void *userdata)
+{
+        struct http_reply r;
+        _cleanup_arena_ struct arena *a = arena_new(0);
+
+        for (int i = 0; i < 3; i++)
+                expect("POST", "/echo", "hello", 200, "hello");
+        expect("GET", "/slow", NULL, 200, "slow");
+        expect("GET", "/query?k=a%20b&x&k=c+d&k=%2", NULL, 200, "a b|2|c d");
+        expect("GET", "/nothing", NULL, 500, "no answer\n");
+        expect("HEAD", "/slow", NULL, 200, "");
+        r = call("GET", "/parts", NULL);
+        assert_int_equal(r.body.len, 2 << 20);
+        assert_string_equal(http_reply_header(&r, a, "content-type"), "x/y");
+        assert_string_equal(http_reply_header(&r, a, "content-length"), "2097152");
+        http_reply_deinit(&r);
+}
+
+static void test_answers(void **state)
+{
+        fiber_run(loop, answers, NULL);
+}
+
+static void who(void *userdata)
+{
+        expect("GET", "/who", NULL, 200, str_has_prefix(base, "https") ? "verified alice devs" : "unknown - -");
+}
+
+static void test_peer(void **state)
+{
+        fiber_run(loop, who, NULL);
+}
+
+static void too_long(void *userdata)
+{
+        _cleanup_free_ char *body = xcalloc(1, (3 << 20) + 2);
+
+        memset(body, 'x', (3 << 20) + 1);
+        expect("POST", "/echo", body, 413, "{\"refused\":true}");
+        body[3 << 20] = '\0';
+        struct http_reply r = call("POST", "/echo", body);
+        assert_int_equal(r.body.len, 3 << 20);
+        http_reply_deinit(&r);
+}
+
+static void test_limits(void **state)
+{
+        fiber_run(loop, too_long, NULL);
+}
+
+static struct strbuf got;
+static int ended;
+
+static void on_data(struct http_exchange *x, const char *data, size_t len, void *userdata)
+{
+        strbuf_append(&got, data, len);
+}
+
+static void on_end(struct http_exchange *x, int code, const char *text, void *userdata)
+{
+        ended = 1 + -code;
+}
+
+static void turn_until(const void *what, bool (*done)(const void *))
+{
+        for (int i = 0; i < 2000 && !done(what); i++)
+                loop_turn(loop, 5 * NS_PER_MS);
+        assert_true(done(what));
+}
+
+static bool has_text(const void *text)
+{
+        return streq(strbuf_str(&got), text);
+}
+
+static bool is_ended(const void *unused_arg)
+{
+        return ended;
+}
+
+static bool is_closed(const void *n)
+{
+        return closed == *(const unsigned *)n;
+}
+
+static struct http_exchange *open_stream(void)
+{
+        static const struct http_exchange_ops ops = {.data = on_data, .end = on_end};
+        _cleanup_free_ char *url = xasprintf("%s/stream", base);
+        struct http_call c = {.method = "GET", .url = url, .timeout_ns = -1};
+
+        closed = 0;
+        ended = 0;
+        strbuf_reset(&got);
+        return http_open(client, &c, &ops, NULL);
+}
+
+static void test_stream_ends(void **state)
+{
+        static const unsigned one = 1;
+
+        open_stream();
+        turn_until("one\n", has_text);
+        http_stream_write(stream, "two\n", 4);
+        http_stream_write(stream, "three\n", 6);
+        turn_until("one\ntwo\nthree\n", has_text);
+        http_stream_end(stream);
+        turn_until(NULL, is_ended);
+        assert_int_equal(ended, 1);
+        turn_until(&one, is_closed);
+}
+
+static void test_stream_client_leaves(void **state)
+{
+        static const unsigned one = 1;
+        struct http_exchange *x = open_stream();
+
+        turn_until("one\n", has_text);
+        http_exchange_free(x);
+        turn_until(&one, is_closed);
+        assert_int_equal(ended, 0);
+}
+
+static void test_stream_aborted(void **state)
+{
+        open_stream();
+        turn_until("one\n", has_text);
+        http_stream_abort(stream);
+        turn_until(NULL, is_ended);
+        assert_int_equal(closed, 0);
+        assert_true(ended > 1);
+}
+
+/* A client that reads nothing: the queue grows, and `drained` comes when it reads on. */
+static void test_stream_backpressure(void **state)
+{
+        static char block[65536];
+
+        drained = 0;
+        open_stream();
+        turn_until("one\n", has_text);
+        for (int i = 0; i < 200; i++)
+                http_stream_write(stream, block, sizeof(block));
+        loop_turn(loop, 0);
+        for (int i = 0; i < 5000 && http_stream_queued(stream); i++)
+                loop_turn(loop, NS_PER_MS);
+        assert_int_equal(http_stream_queued(stream), 0);
+        http_stream_end(stream);
+        turn_until(NULL, is_ended);
+        assert_int_equal(got.len, 4 + 200 * sizeof(block));
+}
+
+static int setup(bool tls)
+{
+        struct http_server_options so = {.address = "127.0.0.1", .handler = handle, .refuse = refuse};
+        struct http_client_options co = {0};
+        static const char *const ips[] = {"127.0.0.1", NULL}, *const orgs[] = {"devs", NULL};
+        char paths[5][64];
+        static const char *const names[] = {"ca.crt", "tls.crt", "tls.key", "me.crt", "me.key"};
+
+        loop = loop_new();
+        if (tls) {
+                struct pki_spec spec = {.common_name = "server", .ips = ips, .usages = PKI_SERVER};
+                struct pki_spec me = {.common_name = "alice", .organizations = orgs, .usages = PKI_CLIENT};
+                _cleanup_pki_pair_ struct pki_pair *ca = NULL, *sp = NULL, *mp = NULL;
+                if (!mkdtemp(dir))
+                        return -1;
+                for (size_t i = 0; i < 5; i++)
+                        snprintf(paths[i], sizeof(paths[i]), "%s/%s", dir, names[i]);
+                if (pki_ca_new("test", 0, &ca, NULL) < 0 || pki_issue(ca, &spec, &sp, NULL) < 0 ||
+                    pki_issue(ca, &me, &mp, NULL) < 0 || pki_save(ca, paths[0], NULL, NULL) < 0 ||
+                    pki_save(sp, paths[1], paths[2], NULL) < 0 || pki_save(mp, paths[3], paths[4], NULL) < 0)
+                        return -1;
+                so.cert_file = paths[1];
+                so.key_file = paths[2];
+                so.client_ca_file = co.ca_file = paths[0];
+                co.cert_file = paths[3];
+                co.key_file = paths[4];
+        }
+        if (http_server_new(loop, &so, &server, NULL) < 0 || http_client_new(loop, &co, &client, NULL) < 0)
+                return -1;
+        snprintf(base, sizeof(base), "http%s://127.0.0.1:%u", tls ? "s" : "", http_server_port(server));
+        return 0;
+}
+
+static int setup_plain(void **state)
+{
+        return setup(false);
+}
+
+static int setup_tls(void **state)
+{
+        return setup(true);
+}
+
+static int teardown(void **state)
+{
+        http_client_free(client);
+        http_server_free(server);
+        strbuf_deinit(&got);
+        loop_turn(loop, 0);
+        loop_free(loop);
+        dir_remove(dir, NULL);
+        return 0;
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_answers),        cmocka_unit_test(test_peer),
+                cmocka_unit_test(test_limits),         cmocka_unit_test(test_stream_ends),
+                cmocka_unit_test(test_stream_client_leaves), cmocka_unit_test(test_stream_aborted),
+                cmocka_unit_test(test_stream_backpressure),
+        };
+        int failed = cmocka_run_group_tests_name("plain", tests, setup_plain, teardown);
+
+        return failed + cmocka_run_group_tests_name("TLS", tests, setup_tls, teardown);
+}

@@ -1,0 +1,410 @@
+/* GnuTLS as it is used here, and why:
+ *
+ * - Reading. Left alone, GnuTLS asks the kernel twice a record, five bytes of header and then the rest.
+ *   Our pull function reads all there is into one buffer shared by all sessions and serves GnuTLS from
+ *   it; what a session leaves there when its owner stops reading is stashed with the session. A read
+ *   that came back short tells that the socket is empty, so no call is spent on EAGAIN.
+ * - Writing. GnuTLS keeps a record that the socket did not take and wants to be asked again with
+ *   nothing; tls_send() hides that, so that its callers see the socket as full.
+ * - Credentials are reference-counted: a reload makes a new set, sessions hold on to theirs.
+ */
+#include "front.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "../base/time.h"
+
+#define PRIORITY                                                                                   \
+        "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:"         \
+        "+CHACHA20-POLY1305:%SERVER_PRECEDENCE"
+#define READ_SIZE 32768
+
+struct credentials {
+        unsigned refs;
+        gnutls_certificate_credentials_t x509;
+};
+
+struct tls_front {
+        char *files[3]; /* certificate, key, client CA */
+        struct stat seen[3];
+        int64_t looked_ns;
+        struct credentials *credentials;
+        gnutls_priority_t priority;
+};
+
+struct tls_session {
+        gnutls_session_t session;
+        struct credentials *credentials;
+        int fd;
+        bool unsent;          /* GnuTLS holds a record that the socket did not take */
+        bool handshaken, bye;
+        char *stash;          /* read from the socket, not yet by GnuTLS */
+        size_t stash_len, stash_at;
+};
+
+/* What one read took from a socket. Belongs to the session that tls_recv() works for. */
+static struct {
+        char data[READ_SIZE];
+        size_t len, at;
+        bool drained; /* the last read came back short */
+} inbox;
+
+static void credentials_unref(struct credentials *c)
+{
+        if (!c || --c->refs)
+                return;
+        gnutls_certificate_free_credentials(c->x509);
+        free(c);
+}
+
+static int credentials_load(struct tls_front *f, struct credentials **ret, struct error *reterr)
+{
+        struct credentials *c = new0(struct credentials);
+        int r;
+
+        c->refs = 1;
+        gnutls_certificate_allocate_credentials(&c->x509);
+        r = gnutls_certificate_set_x509_key_file(c->x509, f->files[0], f->files[1], GNUTLS_X509_FMT_PEM);
+        if (r < 0) {
+                credentials_unref(c);
+                return error_set(reterr, -EINVAL, "certificate %s with key %s: %s", f->files[0], f->files[1],
+                                 gnutls_strerror(r));
+        }
+        r = f->files[2] ? gnutls_certificate_set_x509_trust_file(c->x509, f->files[2], GNUTLS_X509_FMT_PEM) : 1;
+        if (r <= 0) {
+                credentials_unref(c);
+                return error_set(reterr, -EINVAL, "client CA %s: %s", f->files[2],
+                                 r < 0 ? gnutls_strerror(r) : "no certificate in it");
+        }
+        *ret = c;
+        return 0;
+}
+
+/* True: a file is another than when it was seen last. */
+static bool look(struct tls_front *f)
+{
+        bool changed = false;
+
+        for (size_t i = 0; i < ARRAY_SIZE(f->files); i++) {
+                struct stat st;
+                if (!f->files[i] || stat(f->files[i], &st) < 0)
+                        continue;
+                if (st.st_ino != f->seen[i].st_ino || st.st_size != f->seen[i].st_size ||
+                    st.st_mtim.tv_sec != f->seen[i].st_mtim.tv_sec ||
+                    st.st_mtim.tv_nsec != f->seen[i].st_mtim.tv_nsec)
+                        changed = true;
+                f->seen[i] = st;
+        }
+        return changed;
+}
+
+/* A pair that is half written does not load; the next look after the next change tries again. */
+static void reload(struct tls_front *f)
+{
+        struct credentials *c;
+        int64_t now = time_mono();
+
+        if (now - f->looked_ns < NS_PER_SEC)
+                return;
+        f->looked_ns = now;
+        if (!look(f))
+                return;
+        if (credentials_load(f, &c, NULL) < 0) {
+                memset(f->seen, 0, sizeof(f->seen));
+                return;
+        }
+        credentials_unref(f->credentials);
+        f->credentials = c;
+}
+
+int tls_front_new(const char *cert_file, const char *key_file, const char *client_ca_file, struct tls_front **ret,
+                  struct error *reterr)
+{
+        struct tls_front *f = new0(struct tls_front);
+        int r;
+
+        f->files[0] = xstrdup(cert_file);
+        f->files[1] = xstrdup(key_file);
+        f->files[2] = client_ca_file ? xstrdup(client_ca_file) : NULL;
+        look(f);
+        f->looked_ns = time_mono();
+        r = gnutls_priority_init(&f->priority, PRIORITY, NULL);
+        if (r < 0)
+                r = error_set(reterr, -EINVAL, "TLS priorities: %s", gnutls_strerror(r));
+        else
+                r = credentials_load(f, &f->credentials, reterr);
+        if (r < 0) {
+                tls_front_free(f);
+                return r;
+        }
+        *ret = f;
+        return 0;
+}
+
+void tls_front_free(struct tls_front *f)
+{
+        if (!f)
+                return;
+        credentials_unref(f->credentials);
+        if (f->priority)
+                gnutls_priority_deinit(f->priority);
+        for (size_t i = 0; i < ARRAY_SIZE(f->files); i++)
+                free(f->files[i]);
+        free(f);
+}
+
+/* --- a session's bytes --- */
+
+/* GnuTLS's side of the inbox. */
+static ssize_t pull(gnutls_transport_ptr_t ptr, void *buf, size_t len)
+{
+        struct tls_session *s = ptr;
+
+        if (inbox.at == inbox.len) {
+                ssize_t n;
+                if (inbox.drained) {
+                        gnutls_transport_set_errno(s->session, EAGAIN);
+                        return -1;
+                }
+                n = recv(s->fd, inbox.data, sizeof(inbox.data), 0);
+                if (n <= 0) {
+                        gnutls_transport_set_errno(s->session, n < 0 ? errno : 0);
+                        return n;
+                }
+                inbox.at = 0;
+                inbox.len = n;
+                inbox.drained = (size_t)n < sizeof(inbox.data);
+        }
+        len = MIN(len, inbox.len - inbox.at);
+        memcpy(buf, inbox.data + inbox.at, len);
+        inbox.at += len;
+        return len;
+}
+
+static int pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
+{
+        return 1; /* never asked on non-blocking sessions; GnuTLS wants one beside a pull function */
+}
+
+/* The inbox becomes this session's: what was stashed comes first. */
+static void inbox_open(struct tls_session *s)
+{
+        inbox.at = inbox.len = 0;
+        inbox.drained = false;
+        if (s->stash) {
+                inbox.len = s->stash_len;
+                memcpy(inbox.data, s->stash, s->stash_len);
+                free(steal_ptr(s->stash));
+                s->stash_len = 0;
+        }
+}
+
+static void inbox_close(struct tls_session *s)
+{
+        if (inbox.at < inbox.len) {
+                s->stash_len = inbox.len - inbox.at;
+                s->stash = xmemdup(inbox.data + inbox.at, s->stash_len);
+        }
+        inbox.at = inbox.len = 0;
+}
+
+struct tls_session *tls_session_new(struct tls_front *f, int fd)
+{
+        struct tls_session *s = new0(struct tls_session);
+        static const gnutls_datum_t alpn = {(unsigned char *)"http/1.1", 8};
+
+        reload(f);
+        s->fd = fd;
+        s->credentials = f->credentials;
+        s->credentials->refs++;
+        gnutls_init(&s->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_TICKETS | GNUTLS_NO_SIGNAL);
+        gnutls_priority_set(s->session, f->priority);
+        gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, s->credentials->x509);
+        if (f->files[2])
+                gnutls_certificate_server_set_request(s->session, GNUTLS_CERT_REQUEST);
+        gnutls_alpn_set_protocols(s->session, &alpn, 1, 0);
+        gnutls_transport_set_ptr2(s->session, s, (gnutls_transport_ptr_t)(intptr_t)fd);
+        gnutls_transport_set_pull_function(s->session, pull);
+        gnutls_transport_set_pull_timeout_function(s->session, pull_timeout);
+        return s;
+}
+
+void tls_bye(struct tls_session *s)
+{
+        if (s->handshaken && !s->unsent && !s->bye)
+                gnutls_bye(s->session, GNUTLS_SHUT_WR);
+        s->bye = true;
+}
+
+void tls_session_free(struct tls_session *s)
+{
+        if (!s)
+                return;
+        tls_bye(s);
+        gnutls_deinit(s->session);
+        credentials_unref(s->credentials);
+        free(s->stash);
+        free(s);
+}
+
+static int errno_of(int r)
+{
+        switch (r) {
+        case GNUTLS_E_AGAIN:
+        case GNUTLS_E_INTERRUPTED:
+                return -EAGAIN;
+        case GNUTLS_E_PREMATURE_TERMINATION:
+        case GNUTLS_E_PUSH_ERROR:
+        case GNUTLS_E_PULL_ERROR:
+                return -ECONNRESET;
+        default:
+                return -EPROTO;
+        }
+}
+
+int tls_handshake(struct tls_session *s, struct error *reterr)
+{
+        int r;
+
+        inbox_open(s);
+        do
+                r = gnutls_handshake(s->session);
+        while (r < 0 && r != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(r));
+        inbox_close(s);
+        if (r == GNUTLS_E_AGAIN)
+                return -EAGAIN;
+        if (r < 0) {
+                gnutls_alert_send_appropriate(s->session, r);
+                return error_set(reterr, errno_of(r), "TLS handshake: %s", gnutls_strerror(r));
+        }
+        s->handshaken = true;
+        return 0;
+}
+
+bool tls_wants_write(const struct tls_session *s)
+{
+        return s->handshaken ? s->unsent : gnutls_record_get_direction(s->session) == 1;
+}
+
+bool tls_pending(const struct tls_session *s)
+{
+        return s->stash || gnutls_record_check_pending(s->session) > 0;
+}
+
+ssize_t tls_recv(struct tls_session *s, void *buf, size_t len)
+{
+        size_t got = 0;
+        ssize_t r = 0;
+
+        inbox_open(s);
+        while (got < len) {
+                r = gnutls_record_recv(s->session, (char *)buf + got, len - got);
+                if (r == GNUTLS_E_REHANDSHAKE || r == GNUTLS_E_INTERRUPTED)
+                        continue; /* renegotiation is not answered, which refuses it */
+                if (r <= 0)
+                        break;
+                got += r;
+                if (inbox.at == inbox.len && inbox.drained && gnutls_record_check_pending(s->session) == 0)
+                        break;
+        }
+        inbox_close(s);
+        if (got)
+                return got;
+        if (r == GNUTLS_E_PREMATURE_TERMINATION)
+                return 0; /* HTTP frames itself: a connection without close_notify has just ended */
+        return r < 0 ? errno_of(r) : 0;
+}
+
+int tls_flush(struct tls_session *s)
+{
+        ssize_t r;
+
+        if (!s->unsent)
+                return 0;
+        do
+                r = gnutls_record_send(s->session, NULL, 0);
+        while (r == GNUTLS_E_INTERRUPTED);
+        if (r < 0)
+                return errno_of(r);
+        s->unsent = false;
+        return 0;
+}
+
+ssize_t tls_send(struct tls_session *s, const void *data, size_t len)
+{
+        int r = tls_flush(s);
+        ssize_t n;
+
+        if (r < 0)
+                return r;
+        len = MIN(len, (size_t)TLS_RECORD);
+        if (!len)
+                return 0;
+        n = gnutls_record_send(s->session, data, len);
+        if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED) {
+                s->unsent = true;
+                return len;
+        }
+        return n < 0 ? errno_of(n) : n;
+}
+
+/* --- who the client is --- */
+
+static char *dn_part(gnutls_x509_crt_t cert, const char *oid, unsigned index)
+{
+        char buf[1024];
+        size_t len = sizeof(buf);
+
+        if (gnutls_x509_crt_get_dn_by_oid(cert, oid, index, 0, buf, &len) < 0)
+                return NULL;
+        return strlen(buf) == len ? xstrndup(buf, len) : NULL; /* a name with a NUL inside is no name */
+}
+
+static void read_names(struct tls_peer *p, const gnutls_datum_t *der)
+{
+        gnutls_x509_crt_t cert;
+        size_t n = 0, cap = 0;
+        char *o;
+
+        if (gnutls_x509_crt_init(&cert) < 0)
+                return;
+        if (gnutls_x509_crt_import(cert, der, GNUTLS_X509_FMT_DER) == 0) {
+                p->common_name = dn_part(cert, GNUTLS_OID_X520_COMMON_NAME, 0);
+                while (n < 1000 && (o = dn_part(cert, GNUTLS_OID_X520_ORGANIZATION_NAME, n))) {
+                        array_reserve(p->organizations, cap, n + 2);
+                        p->organizations[n++] = o;
+                        p->organizations[n] = NULL;
+                }
+        }
+        gnutls_x509_crt_deinit(cert);
+}
+
+void tls_session_peer(struct tls_session *s, struct tls_peer *ret)
+{
+        gnutls_typed_vdata_st purpose = {
+                .type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT, .size = 0};
+        unsigned n = 0, bad = 0;
+        const gnutls_datum_t *certs = gnutls_certificate_get_peers(s->session, &n);
+
+        memset(ret, 0, sizeof(*ret));
+        if (!certs || !n)
+                return;
+        ret->cert_der = xmemdup(certs[0].data, certs[0].size);
+        ret->cert_der_len = certs[0].size;
+        read_names(ret, &certs[0]);
+        ret->verified = gnutls_certificate_verify_peers(s->session, &purpose, 1, &bad) >= 0 && bad == 0;
+}
+
+void tls_peer_deinit(struct tls_peer *p)
+{
+        free(p->common_name);
+        for (char **o = p->organizations; o && *o; o++)
+                free(*o);
+        free(p->organizations);
+        free(p->cert_der);
+        memset(p, 0, sizeof(*p));
+}
