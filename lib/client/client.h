@@ -49,3 +49,17 @@ int client_delete(struct client *c, const char *path, const struct json *options
 /* "/api/v1/namespaces/NS/pods/NAME" from its parts; NAMESPACE or NAME may be NULL. GROUP "" is core. */
 char *client_path(struct arena *a, const char *group, const char *version, const char *resource,
                   const char *namespace, const char *name, const char *subresource);
+
+/* --- for those who speak HTTP themselves (informers) --- */
+struct loop *client_loop(struct client *c);
+#define CLIENT_HEADERS 6
+/* Fills the headers of a request: user agent, Accept (NULL: JSON), content type (NULL: none), token. */
+void client_headers(struct client *c, struct arena *a, const char *content_type, const char *accept,
+                    const char *ret_headers[CLIENT_HEADERS]);
+void client_unauthorized(struct client *c); /* a 401 was seen: the token is read again */
+/* What an HTTP status with its Status object means: CLIENT_OK or a positive outcome. */
+int client_outcome(unsigned status, const struct json *body);
+/* As client_call, asking for another form: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1". */
+int client_call_accept(struct client *c, const char *method, const char *path, const char *content_type,
+                       const char *accept, const struct json *body, struct arena *a, struct json **ret,
+                       struct error *reterr);
