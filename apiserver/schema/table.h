@@ -14,7 +14,7 @@ int table_include_parse(const char *s, enum table_include *ret);
 /* `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":...,"columnDefinitions":[...],"rows":[`
  * VERSION: "v1" or "v1beta1". LIST_META: the metadata object of the list (resourceVersion, continue,
  * ...), or for a single object {resourceVersion}. COLUMNS: false in watch events after the first
- * (columnDefinitions: null as upstream). */
+ * (columnDefinitions: [] as upstream). */
 void table_begin(struct strbuf *out, const struct resource *res, const char *version, const struct json *list_meta,
                  bool columns);
 /* One row; writes the comma before all but the first (FIRST). OBJ in the version of RES. NOW: real time in ns. */
@@ -22,6 +22,9 @@ void table_row(struct strbuf *out, const struct resource *res, const struct json
                const char *version, int64_t now, bool first);
 /* `]}` (or `"rows":null` had to be: pass n_rows). */
 void table_end(struct strbuf *out, const struct resource *res, size_t n_rows);
+/* The columns of /scale bodies: pass it as RES. */
+extern const struct resource table_scale;
+
 /* A Status is never converted; kinds without columns of their own have Name and Created At. */
 
 /* {"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/<version>","metadata":{...}} */

@@ -1,0 +1,240 @@
+/* Tables and partial objects (table.h).
+ *
+ * A column's cell is a recipe, in one of two forms:
+ *
+ *      .spec.nodeName | <none>      a path, and what stands for an absent or empty value
+ *      age .metadata.creationTimestamp
+ *      join .spec.containers[].name a function and its arguments (table-cells.c)
+ *
+ * A path alone takes the value as it is: numbers stay numbers in integer columns and are printed
+ * into strings in string columns ("int .path" keeps them numbers there too, as upstream has it in places).
+ * Custom resources' columns are "jsonpath .spec.foo": null where there is nothing.
+ */
+#include "table.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "../../lib/base/base.h"
+#include "../../lib/base/time.h"
+#include "table-cells.h"
+
+static const struct table_column default_columns[] = {
+        { "Name", "string", "name", NULL, 0, ".metadata.name" },
+        { "Created At", "date", "", NULL, 0, ".metadata.creationTimestamp" },
+};
+
+static const struct table_column scale_columns[] = {
+        { "Name", "string", "", NULL, 0, ".metadata.name" },
+        { "Desired", "integer", "", NULL, 0, ".spec.replicas" },
+        { "Available", "integer", "", NULL, 0, ".status.replicas" },
+        { "Age", "string", "", NULL, 0, "age .metadata.creationTimestamp" },
+};
+const struct resource table_scale = {
+        .group = "autoscaling",
+        .version = "v1",
+        .name = "scale",
+        .kind = "Scale",
+        .columns = scale_columns,
+        .n_columns = ARRAY_SIZE(scale_columns),
+};
+
+static const struct table_column *columns_of(const struct resource *res, unsigned *ret_n)
+{
+        if (res->n_columns) {
+                *ret_n = res->n_columns;
+                return res->columns;
+        }
+        *ret_n = ARRAY_SIZE(default_columns);
+        return default_columns;
+}
+
+int table_include_parse(const char *s, enum table_include *ret)
+{
+        static const struct {
+                const char *name;
+                enum table_include include;
+        } names[] = { { "", TABLE_METADATA }, { "Metadata", TABLE_METADATA }, { "None", TABLE_NONE }, { "Object", TABLE_OBJECT } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (streq(s ? s : "", names[i].name)) {
+                        *ret = names[i].include;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+/* What a column is about, where its kind does not say: the tables would repeat it a hundred times. */
+static const char *column_description(const struct table_column *c)
+{
+        if (c->description)
+                return c->description;
+        if (streq(c->name, "Name"))
+                return "Name of the object, unique among those of its kind in its namespace.";
+        if (streq(c->name, "Age"))
+                return "Time since the object was created.";
+        if (streq(c->name, "Created At"))
+                return "When the object was created.";
+        return c->cell[0] == '.' ? c->cell + 1 : "";
+}
+
+static void write_column(struct strbuf *out, const struct table_column *c)
+{
+        const char *about = column_description(c);
+
+        strbuf_puts(out, "{\"name\":");
+        json_write_string(out, c->name, strlen(c->name));
+        strbuf_printf(out, ",\"type\":\"%s\",\"format\":\"%s\",\"description\":", c->type, c->format ? c->format : "");
+        json_write_string(out, about, strlen(about));
+        strbuf_printf(out, ",\"priority\":%d}", c->priority);
+}
+
+void table_begin(struct strbuf *out, const struct resource *res, const char *version, const struct json *list_meta,
+                 bool columns)
+{
+        unsigned n;
+        const struct table_column *c = columns_of(res, &n);
+
+        strbuf_printf(out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":", version);
+        if (list_meta)
+                json_write(out, list_meta);
+        else
+                strbuf_puts(out, "{}");
+        strbuf_puts(out, ",\"columnDefinitions\":");
+        if (!columns)
+                strbuf_puts(out, "[");
+        for (unsigned i = 0; columns && i < n; i++) {
+                strbuf_putc(out, i ? ',' : '[');
+                write_column(out, &c[i]);
+        }
+        strbuf_puts(out, "],\"rows\":");
+}
+
+/* "Completed" tells kubectl which pods and jobs are through. */
+static void write_conditions(struct strbuf *out, const struct resource *res, const struct json *obj)
+{
+        const char *phase = json_path_string(obj, "status.phase");
+
+        if (!streq(res->kind, "Pod") || res->group[0])
+                return;
+        if (streq(phase, "Succeeded"))
+                strbuf_puts(out, ",\"conditions\":[{\"type\":\"Completed\",\"status\":\"True\",\"reason\":\"Succeeded\","
+                                 "\"message\":\"The pod has completed successfully.\"}]");
+        else if (streq(phase, "Failed"))
+                strbuf_puts(out, ",\"conditions\":[{\"type\":\"Completed\",\"status\":\"True\",\"reason\":\"Failed\","
+                                 "\"message\":\"The pod failed.\"}]");
+}
+
+static void write_cell(const struct cell *at)
+{
+        const char *recipe = at->column->cell, *bar, *space;
+        struct cell c = *at;
+        const struct json *v;
+        cell_fn *fn;
+
+        if (recipe[0] == '.') {
+                bar = strstr(recipe, " | ");
+                v = cell_path(c.obj, recipe, bar ? (size_t)(bar - recipe) : strlen(recipe));
+                if (bar && (!v || json_is_null(v) || (json_is_string(v) && !v->len))) {
+                        if (streq(c.column->type, "boolean"))
+                                strbuf_puts(c.out, bar + 3);
+                        else
+                                cell_string(&c, bar + 3);
+                } else {
+                        cell_value(&c, v);
+                }
+                return;
+        }
+        space = strchr(recipe, ' ');
+        fn = cell_function(recipe, space ? (size_t)(space - recipe) : strlen(recipe));
+        c.args = space ? space + 1 : "";
+        if (fn)
+                fn(&c);
+        else
+                strbuf_puts(c.out, "null");
+}
+
+void partial_object_metadata(struct strbuf *out, const struct json *obj, const char *version)
+{
+        const struct json *meta = json_get(obj, "metadata");
+
+        strbuf_printf(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":", version);
+        if (meta)
+                json_write(out, meta);
+        else
+                strbuf_puts(out, "{}");
+        strbuf_putc(out, '}');
+}
+
+void table_row(struct strbuf *out, const struct resource *res, const struct json *obj, enum table_include include,
+               const char *version, int64_t now, bool first)
+{
+        unsigned n;
+        const struct table_column *columns = columns_of(res, &n);
+        struct cell c = { .out = out, .obj = obj, .args = "", .now = now };
+
+        strbuf_puts(out, first ? "[{\"cells\":" : ",{\"cells\":");
+        for (unsigned i = 0; i < n; i++) {
+                strbuf_putc(out, i ? ',' : '[');
+                c.column = &columns[i];
+                write_cell(&c);
+        }
+        strbuf_putc(out, ']');
+        write_conditions(out, res, obj);
+        strbuf_puts(out, ",\"object\":");
+        if (include == TABLE_NONE)
+                strbuf_puts(out, "null");
+        else if (include == TABLE_OBJECT)
+                json_write(out, obj);
+        else
+                partial_object_metadata(out, obj, version);
+        strbuf_putc(out, '}');
+}
+
+void table_end(struct strbuf *out, const struct resource *res, size_t n_rows)
+{
+        if (n_rows)
+                strbuf_puts(out, "]}");
+        else
+                strbuf_puts(out, res->n_columns ? "[]}" : "null}");
+}
+
+/* --- durations --- */
+
+static char *two_units(char *buf, int64_t big, char big_unit, int64_t small, char small_unit)
+{
+        if (small)
+                snprintf(buf, 32, "%lld%c%lld%c", (long long)big, big_unit, (long long)small, small_unit);
+        else
+                snprintf(buf, 32, "%lld%c", (long long)big, big_unit);
+        return buf;
+}
+
+char *human_duration(int64_t ns, char *buf)
+{
+        int64_t s = ns / NS_PER_SEC, minutes = s / 60, hours = s / 3600, days = hours / 24, years = days / 365;
+
+        if (s < -1) {
+                snprintf(buf, 32, "<invalid>");
+                return buf;
+        }
+        if (s < 0)
+                return two_units(buf, 0, 's', 0, 0);
+        if (s < 120)
+                return two_units(buf, s, 's', 0, 0);
+        if (minutes < 10)
+                return two_units(buf, minutes, 'm', s % 60, 's');
+        if (minutes < 3 * 60)
+                return two_units(buf, minutes, 'm', 0, 0);
+        if (hours < 8)
+                return two_units(buf, hours, 'h', minutes % 60, 'm');
+        if (hours < 48)
+                return two_units(buf, hours, 'h', 0, 0);
+        if (hours < 8 * 24)
+                return two_units(buf, days, 'd', hours % 24, 'h');
+        if (hours < 2 * 365 * 24)
+                return two_units(buf, days, 'd', 0, 0);
+        if (hours < 8 * 365 * 24)
+                return two_units(buf, years, 'y', days % 365, 'd');
+        return two_units(buf, years, 'y', 0, 0);
+}
