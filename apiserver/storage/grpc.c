@@ -55,12 +55,14 @@ struct grpc {
         nghttp2_session *session;
         struct strbuf out; /* framed bytes that the socket did not take yet */
         size_t out_at;
-        bool flush_deferred;
+        bool flush_deferred, held;
         bool doomed; /* the session takes no more streams: replace the connection at the end of the turn */
         struct addrinfo *found, *next; /* what the endpoint's name stands for, and what to try next */
         bool freed; /* grpc_free() was called while something of ours was still deferred */
         unsigned deferred;
         int64_t heard_ns; /* when bytes came last */
+        bool pinged;      /* a PING waits for its answer */
+        uint8_t ping[8];
         struct error trouble;
         struct list calls;
 };
@@ -129,7 +131,7 @@ static void flush_deferred(void *userdata);
 
 static void channel_flush_later(struct grpc *g)
 {
-        if (g->flush_deferred)
+        if (g->flush_deferred || g->held)
                 return;
         g->flush_deferred = true;
         g->deferred++;
@@ -322,9 +324,14 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 {
         struct grpc *g = userdata;
 
-        /* An etcd that shuts down says so first: leave before it hangs up. */
-        if (frame->hd.type == NGHTTP2_GOAWAY)
-                error_set(&g->trouble, -ECONNRESET, "%s: the server goes away", g->endpoints[g->current].url);
+        /* grpc-go measures the path with a PING for nearly every message, one at a time. Answered at once
+         * that costs a wake, a read and a write each; answered by the tick, it asks once a second. */
+        if (frame->hd.type == NGHTTP2_PING && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+                memcpy(g->ping, frame->ping.opaque_data, sizeof(g->ping));
+                g->pinged = true;
+                if (!loop_timer_armed(g->tick))
+                        loop_timer_arm(g->tick, TICK_NS);
+        }
         return 0;
 }
 
@@ -452,10 +459,18 @@ static void flush_deferred(void *userdata)
                 channel_connect(g);
 }
 
+void grpc_hold(struct grpc *g)
+{
+        g->held = true;
+}
+
 void grpc_flush(struct grpc *g)
 {
+        g->held = false;
         if (g->state == GRPC_UP && !g->doomed)
                 channel_flush(g);
+        else
+                channel_flush_later(g);
 }
 
 static void channel_read(struct grpc *g)
@@ -567,6 +582,7 @@ static void channel_fail(struct grpc *g, int code, const char *fmt, ...)
 static void channel_up(struct grpc *g)
 {
         static nghttp2_session_callbacks *callbacks;
+        static nghttp2_option *option;
         const nghttp2_settings_entry settings[] = {
                 { NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
                 { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW },
@@ -578,9 +594,11 @@ static void channel_up(struct grpc *g)
                 nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
                 nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
                 nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+                nghttp2_option_new(&option);
+                nghttp2_option_set_no_auto_ping_ack(option, 1);
         }
         loop_timer_disarm(g->timer);
-        if (nghttp2_session_client_new(&g->session, callbacks, g) < 0)
+        if (nghttp2_session_client_new2(&g->session, callbacks, g, option) < 0)
                 abort(); /* out of memory is its only reason */
         nghttp2_submit_settings(g->session, NGHTTP2_FLAG_NONE, settings, ARRAY_SIZE(settings));
         nghttp2_session_set_local_window_size(g->session, NGHTTP2_FLAG_NONE, 0, WINDOW);
@@ -830,6 +848,9 @@ static void on_tick(struct loop_timer *timer, void *userdata)
                         break;
                 }
         } while (again);
+        if (g->pinged && g->state == GRPC_UP)
+                nghttp2_submit_ping(g->session, NGHTTP2_FLAG_ACK, g->ping);
+        g->pinged = false;
         if (hung && g->state == GRPC_UP)
                 channel_fail(g, -ECONNRESET, "the server does not answer");
         if (more)

@@ -57,7 +57,9 @@ struct grpc_call *grpc_start(struct grpc *g, const char *path, const struct strb
                              int64_t timeout_ns, const struct grpc_ops *ops, void *userdata);
 void grpc_send(struct grpc_call *c, const struct strbuf *message);
 void grpc_cancel(struct grpc_call *c); /* `end` is not called */
-/* Writes now what this turn has started: for callers that run at a turn's end themselves. */
+/* For callers that run at a turn's end themselves: what is started between the two is written by the
+ * second, instead of at the end of the next turn. */
+void grpc_hold(struct grpc *g);
 void grpc_flush(struct grpc *g);
 
 /* On a fiber: one message each way. REPLY is set when the code and the status are 0. The end's message

@@ -193,6 +193,7 @@ static void check_start(void *userdata)
         s->n_checks++;
         snprintf(key, sizeof(key), "%s/-", s->prefix);
         wire_write_range(&message, &(struct wire_range){ .key = BYTES(key), .count_only = true });
+        grpc_hold(s->grpc);
         grpc_start(s->grpc, "/etcdserverpb.KV/Range", &message, false, STORE_TIMEOUT, &ops, c);
         grpc_flush(s->grpc);
         strbuf_deinit(&message);
