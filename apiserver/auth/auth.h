@@ -12,6 +12,7 @@ struct authz_attributes {
         const char *verb, *group, *version, *namespace, *resource, *subresource, *name;
         bool is_resource;
         const char *path;               /* of a non-resource request */
+        const char *field_selector;     /* of list and watch, as sent; NULL or "": none */
 };
 enum authz_decision { AUTHZ_NO_OPINION, AUTHZ_ALLOW, AUTHZ_DENY };
 /* Node authorizer, then RBAC. *ret_reason (may be NULL) is in the request's arena. */

@@ -57,6 +57,14 @@ bool pki_issued_by(const struct pki_pair *p, const struct pki_pair *ca); /* the 
 /* The names it carries are exactly these SANs (any order). */
 bool pki_has_names(const struct pki_pair *p, const struct pki_spec *spec);
 
+/* --- trust: the CAs of a file --- */
+struct pki_trust;
+int pki_trust_load(const char *ca_file, struct pki_trust **ret, struct error *reterr);
+void pki_trust_free(struct pki_trust *t); /* NULL allowed */
+/* DER: a leaf certificate. True: one of the CAs signed it, it is valid now and may be a client's. *ret_name:
+ * its common name, the caller frees. */
+bool pki_trust_verify(const struct pki_trust *t, const void *der, size_t len, char **ret_name);
+
 /* --- requests of others (certificates.k8s.io) --- */
 /* What a PKCS#10 request asks for; owned. */
 struct pki_request {

@@ -1,0 +1,201 @@
+/* Who asks.
+ *
+ * In upstream's order: what a front proxy says of its client, the client certificate, a bearer token; and
+ * without any of them system:anonymous. A credential that is there and wrong is a 401, never anonymous.
+ */
+#include <gnutls/crypto.h>
+#include <stdio.h>
+
+#include "../../lib/base/encode.h"
+#include "internal.h"
+
+#define MAX_CERTIFICATES 2048
+#define CREDENTIAL_ID "authentication.kubernetes.io/credential-id"
+
+/* --- client certificates --- */
+
+struct certificate {
+        struct arena *arena; /* first: auth_deinit() frees by it */
+        const void *der;
+        size_t len;
+        struct user_info user;
+        struct certificate *next; /* of the same hash */
+};
+
+static void describe_certificate(struct arena *a, const struct http_peer *peer, struct user_info *user)
+{
+        size_t n = strings_len((const char *const *)peer->organizations);
+        const char **groups = strings_new(a, n + 1);
+        struct json *extra = json_new_object(a);
+        _cleanup_strbuf_ struct strbuf id = STRBUF_INIT;
+        uint8_t digest[32] = { 0 };
+
+        for (size_t i = 0; i < n; i++)
+                groups[i] = arena_strdup(a, peer->organizations[i]);
+        if (!strings_has(groups, "system:authenticated"))
+                groups[n] = "system:authenticated";
+        if (peer->cert_der)
+                gnutls_hash_fast(GNUTLS_DIG_SHA256, peer->cert_der, peer->cert_der_len, digest);
+        strbuf_puts(&id, "X509SHA256=");
+        hex_encode(&id, digest, sizeof(digest));
+        json_append(a, json_ensure_array(a, extra, CREDENTIAL_ID), json_new_string(a, id.data));
+        *user = (struct user_info){ .name = arena_strdup(a, peer->common_name ? peer->common_name : ""),
+                                    .uid = "",
+                                    .groups = groups,
+                                    .extra = extra };
+}
+
+/* The same few certificates come with every request of every component: worked out once, kept for good. */
+static void certificate_user(struct api_request *r, struct user_info *ret)
+{
+        const struct http_peer *peer = r->http->peer;
+        struct certificate *c, *first;
+        char hash[16];
+
+        if (!peer->cert_der) {
+                describe_certificate(r->arena, peer, ret);
+                return;
+        }
+        snprintf(hash, sizeof(hash), "%08x", hash_bytes(peer->cert_der, peer->cert_der_len));
+        first = map_get(&the_auth->certificates, hash);
+        for (c = first; c; c = c->next) {
+                if (c->len == peer->cert_der_len && memcmp(c->der, peer->cert_der, c->len) == 0) {
+                        *ret = c->user;
+                        return;
+                }
+        }
+        if (the_auth->n_certificates >= MAX_CERTIFICATES || first) {
+                describe_certificate(r->arena, peer, ret);
+                return;
+        }
+        struct arena *a = arena_new(1024);
+
+        c = arena_calloc(a, sizeof(*c));
+        c->arena = a;
+        c->der = arena_memdup(a, peer->cert_der, peer->cert_der_len);
+        c->len = peer->cert_der_len;
+        describe_certificate(a, peer, &c->user);
+        map_put(&the_auth->certificates, hash, c);
+        the_auth->n_certificates++;
+        *ret = c->user;
+}
+
+/* --- the front proxy --- */
+
+struct headers {
+        struct api_request *r;
+        const char *name;
+        const char **groups;
+        size_t n_groups;
+        struct json *extra;
+};
+
+#define MAX_GROUPS 1024
+
+static void collect_remote(const char *name, const char *value, void *userdata)
+{
+        static const char extra[] = "X-Remote-Extra-";
+        struct headers *h = userdata;
+        struct arena *a = h->r->arena;
+
+        if (strcasecmp(name, "X-Remote-User") == 0 && !h->name) {
+                h->name = arena_strdup(a, value);
+        } else if (strcasecmp(name, "X-Remote-Group") == 0 && h->n_groups < MAX_GROUPS) {
+                h->groups[h->n_groups++] = arena_strdup(a, value);
+        } else if (strncasecmp(name, extra, strlen(extra)) == 0) {
+                char *key = http_unescape(a, name + strlen(extra), strlen(name) - strlen(extra), false);
+
+                for (char *c = key; c && *c; c++)
+                        *c = *c >= 'A' && *c <= 'Z' ? *c + 32 : *c;
+                if (key)
+                        json_append(a, json_ensure_array(a, h->extra, key), json_new_string(a, value));
+        }
+}
+
+/* True: the peer is the front proxy, and says who asks. */
+static bool front_proxy_user(struct api_request *r, struct user_info *ret)
+{
+        const struct http_peer *peer = r->http->peer;
+        struct headers h = { .r = r };
+        _cleanup_free_ char *name = NULL;
+
+        if (!the_auth->front_proxy || !peer || !peer->cert_der || str_empty(http_header(r->http, "X-Remote-User")) ||
+            !pki_trust_verify(the_auth->front_proxy, peer->cert_der, peer->cert_der_len, &name))
+                return false;
+        if (the_auth->front_proxy_names && the_auth->front_proxy_names[0] &&
+            !strings_has((const char *const *)the_auth->front_proxy_names, name))
+                return false;
+        h.groups = strings_new(r->arena, MAX_GROUPS + 1);
+        h.extra = json_new_object(r->arena);
+        http_header_each(r->http, collect_remote, &h);
+        if (!strings_has(h.groups, "system:authenticated") && !strings_has(h.groups, "system:unauthenticated"))
+                h.groups[h.n_groups] = "system:authenticated";
+        *ret = (struct user_info){ .name = h.name,
+                                   .uid = "",
+                                   .groups = h.groups,
+                                   .extra = json_len(h.extra) ? h.extra : NULL };
+        return true;
+}
+
+/* --- all of them --- */
+
+/* The token of "Authorization: Bearer x"; NULL: none, or another scheme, which counts as none. */
+static const char *bearer(const struct http_request *req)
+{
+        const char *h = http_header(req, "Authorization");
+
+        while (h && *h == ' ')
+                h++;
+        if (!h || strncasecmp(h, "bearer ", 7) != 0)
+                return NULL;
+        return h[7] && h[7] != ' ' ? h + 7 : NULL;
+}
+
+/* A browser's WebSocket cannot send headers: the token comes as a subprotocol. */
+static const char *websocket_token(struct api_request *r)
+{
+        static const char prefix[] = "base64url.bearer.authorization.k8s.io.";
+        const char *h = http_header(r->http, "Sec-WebSocket-Protocol"), *at = h ? strstr(h, prefix) : NULL;
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (!at)
+                return NULL;
+        at += strlen(prefix);
+        if (base64_decode(&b, at, strcspn(at, ", "), NULL) < 0 || !b.len)
+                return NULL;
+        return arena_strndup(r->arena, b.data, b.len);
+}
+
+static const struct status *find_user(struct api_request *r)
+{
+        static const char *const unauthenticated[] = { "system:unauthenticated", NULL };
+        const char *token, *error;
+
+        if (front_proxy_user(r, &r->user))
+                return NULL;
+        if (r->http->peer && r->http->peer->verified) {
+                certificate_user(r, &r->user);
+                return NULL;
+        }
+        token = bearer(r->http);
+        if (!token)
+                token = websocket_token(r);
+        if (token)
+                return token_authenticate(r, token, NULL, &r->user, NULL, &error) == TOKEN_OK
+                               ? NULL
+                               : status_unauthorized(r->arena);
+        if (the_auth->no_anonymous)
+                return status_unauthorized(r->arena);
+        r->user = (struct user_info){ .name = "system:anonymous", .uid = "", .groups = unauthenticated };
+        return NULL;
+}
+
+const struct status *authenticate(struct api_request *r)
+{
+        const struct status *st = find_user(r);
+
+        if (st)
+                return st;
+        r->real_user = r->user;
+        return impersonate(r);
+}
