@@ -14,4 +14,5 @@ struct election_options {
 struct election *election_new(struct client *c, const struct election_options *o);
 /* Gives the lease back, so that another takes over at once; on a fiber. */
 void election_release(struct election *e);
+/* Takes effect within a few seconds, in the background: a fiber of its own has to see it. */
 void election_free(struct election *e);
