@@ -1,0 +1,793 @@
+/* Walks over one or two trees and their schema: see typed.h.
+ *
+ * Each walk carries its path as a chain of frames on the stack. Nothing is allocated for a path
+ * until a field on it goes into a set, and then each frame remembers its place in that set.
+ */
+#include "typed.h"
+
+#include "patch-strategic.h" /* go_print */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- shapes --- */
+
+enum shape { SHAPE_LEAF, SHAPE_MAP, SHAPE_LIST };
+
+static const struct schema deduced = { .type = SCHEMA_ANY };
+
+/* How a value of schema S is treated; J decides for deduced ones. */
+static enum shape shape_of(const struct typed *t, const struct schema *s, const struct json *j)
+{
+        switch (s->type) {
+        case SCHEMA_STRUCT:
+        case SCHEMA_MAP:
+                return s->atomic ? SHAPE_LEAF : SHAPE_MAP;
+        case SCHEMA_ARRAY:
+                return s->list_type == SCHEMA_LIST_ATOMIC ? SHAPE_LEAF : SHAPE_LIST;
+        case SCHEMA_ANY:
+                return t->deduce && json_is_object(j) ? SHAPE_MAP : SHAPE_LEAF;
+        default:
+                return SHAPE_LEAF;
+        }
+}
+
+/* The schema of member KEY; NULL: not declared. */
+static const struct schema *member_schema(const struct schema *s, const char *key, bool *ret_declared)
+{
+        const struct schema_field *f;
+
+        *ret_declared = false;
+        if (s->type == SCHEMA_MAP)
+                return s->elem ? s->elem : &deduced;
+        if (s->type == SCHEMA_ANY)
+                return &deduced;
+        f = schema_field(s, key);
+        *ret_declared = f;
+        return f ? f->type : s->preserve_unknown ? &deduced : NULL;
+}
+
+/* Absent, null, {} and [] are the same nothing to maps and lists. */
+static bool nothing(const struct json *j)
+{
+        return !j || json_is_null(j) || ((json_is_object(j) || json_is_array(j)) && j->len == 0);
+}
+
+/* --- paths --- */
+
+struct frame {
+        struct frame *up;
+        char kind;              /* 'f': KEY is a field's name; 0: KEY is the whole element */
+        const char *key;
+        size_t len;
+        const char *name;       /* as sets name it, made when needed */
+        struct field_set *set[3]; /* where what is below goes */
+};
+
+static const char *frame_name(struct arena *a, struct frame *f, size_t *ret_len)
+{
+        *ret_len = f->kind ? f->len + 2 : f->len;
+        if (!f->name) {
+                if (f->kind) {
+                        char *s = arena_alloc(a, f->len + 3);
+
+                        s[0] = 'f';
+                        s[1] = ':';
+                        memcpy(s + 2, f->key, f->len + 1);
+                        f->name = s;
+                } else {
+                        f->name = f->key;
+                }
+        }
+        return f->name;
+}
+
+/* The set that holds what is below F. Ancestors' sets do not move while the walk is below them. */
+static struct field_set *frame_set(struct arena *a, struct frame *f, unsigned which)
+{
+        if (!f->set[which]) {
+                struct field_set *up = frame_set(a, f->up, which);
+                size_t len;
+                const char *name = frame_name(a, f, &len);
+
+                f->set[which] = &field_set_node(a, up, name, len)->below;
+        }
+        return f->set[which];
+}
+
+static void frame_insert(struct arena *a, struct frame *f, unsigned which)
+{
+        struct field_set *up;
+        const char *name;
+        size_t len;
+
+        if (!f->up)
+                return; /* the object itself is no field */
+        up = frame_set(a, f->up, which);
+        name = frame_name(a, f, &len);
+        field_set_node(a, up, name, len)->member = true;
+}
+
+#define FIELD_FRAME(up_, key_, len_)                                                               \
+        {                                                                                          \
+                .up = (up_), .kind = 'f', .key = (key_), .len = (len_)                             \
+        }
+#define ITEM_FRAME(up_, name_, len_)                                                               \
+        {                                                                                          \
+                .up = (up_), .key = (name_), .len = (len_)                                         \
+        }
+
+/* --- list elements --- */
+
+struct element {
+        const char *name; /* "k:{...}" or "v:..." */
+        size_t len;
+        struct json *value;
+        size_t at;        /* in its list */
+        const char *error; /* why it has no name */
+};
+
+static int by_string(const void *x, const void *y)
+{
+        return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+#define MAX_KEYS 16
+
+static void name_keyed(struct arena *a, const struct schema *s, struct element *e)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const char *keys[MAX_KEYS];
+        size_t n = 0, n_set = 0;
+
+        if (!json_is_object(e->value)) {
+                e->error = json_is_null(e->value) ? "associative list with keys may not have a null element"
+                                                  : "associative list with keys may not have non-map elements";
+                return;
+        }
+        for (; s->list_keys && s->list_keys[n] && n < MAX_KEYS; n++)
+                keys[n] = s->list_keys[n];
+        qsort(keys, n, sizeof(*keys), by_string);
+        strbuf_puts(&b, "k:{");
+        for (size_t i = 0; i < n; i++) {
+                const struct json *v = json_get(e->value, keys[i]);
+                const struct schema_field *f = s->elem->type == SCHEMA_STRUCT ? schema_field(s->elem, keys[i]) : NULL;
+
+                if (!v && (!f || !f->fallback))
+                        continue;
+                strbuf_puts(&b, n_set++ ? "," : "");
+                json_write_string(&b, keys[i], strlen(keys[i]));
+                strbuf_putc(&b, ':');
+                if (v)
+                        json_write(&b, v);
+                else
+                        strbuf_puts(&b, f->fallback);
+        }
+        strbuf_putc(&b, '}');
+        if (n_set == 0)
+                e->error = "associative list with keys has an element that omits all key fields (and doesn't have "
+                           "default values for any key fields)";
+        e->len = b.len;
+        e->name = arena_strndup(a, strbuf_str(&b), b.len);
+}
+
+static void name_value(struct arena *a, struct element *e)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (json_is_object(e->value))
+                e->error = "associative list without keys has an element that's a map type";
+        else if (json_is_array(e->value))
+                e->error = "not supported: associative list with lists as elements";
+        strbuf_puts(&b, "v:");
+        json_write(&b, e->value);
+        e->len = b.len;
+        e->name = arena_strndup(a, strbuf_str(&b), b.len);
+}
+
+/* The named elements of LIST in its order; those without a name are left out unless WITH_ERRORS. */
+static size_t elements(struct arena *a, const struct schema *s, const struct json *list, bool with_errors,
+                       struct element **ret)
+{
+        struct element *out = arena_alloc(a, (json_len(list) + 1) * sizeof(*out));
+        size_t n = 0;
+
+        json_foreach_item(list, it) {
+                struct element *e = &out[n];
+
+                *e = (struct element){ .value = it, .at = it_i };
+                if (s->list_type == SCHEMA_LIST_SET)
+                        name_value(a, e);
+                else
+                        name_keyed(a, s, e);
+                n += with_errors || !e->error;
+        }
+        *ret = out;
+        return n;
+}
+
+static int by_name(const void *x, const void *y)
+{
+        const struct element *ex = x, *ey = y;
+        int r = strcmp(ex->name, ey->name);
+
+        return r ? r : (ex->at > ey->at) - (ex->at < ey->at);
+}
+
+static size_t sorted_elements(struct arena *a, const struct schema *s, const struct json *list,
+                              struct element **ret)
+{
+        size_t n = elements(a, s, json_is_array(list) ? list : NULL, false, ret);
+
+        if (n > 1)
+                qsort(*ret, n, sizeof(**ret), by_name);
+        return n;
+}
+
+/* How many elements from I on have the same name. */
+static size_t run(const struct element *e, size_t i, size_t n)
+{
+        size_t j = i;
+
+        while (j < n && strcmp(e[i].name, e[j].name) == 0)
+                j++;
+        return j - i;
+}
+
+/* --- compare --- */
+
+enum { ADDED, MODIFIED, REMOVED };
+
+static void compare(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
+                    struct frame *f);
+
+static void compare_leaf(const struct typed *t, const struct json *l, const struct json *r, struct frame *f)
+{
+        if (!l)
+                frame_insert(t->a, f, ADDED);
+        else if (!r)
+                frame_insert(t->a, f, REMOVED);
+        else if (!json_equal(l, r))
+                frame_insert(t->a, f, MODIFIED);
+}
+
+static void compare_member(const struct typed *t, const struct schema *s, const struct json_member *key,
+                           const struct json *l, const struct json *r, struct frame *up)
+{
+        struct frame f = FIELD_FRAME(up, key->key, key->key_len);
+        bool declared;
+        const struct schema *ms = member_schema(s, key->key, &declared);
+
+        if (!ms || (up->up && !up->up->up && streq(up->key, "metadata") && streq(key->key, "managedFields")))
+                return;
+        compare(t, ms, l, r, &f);
+}
+
+/* The member of OBJ named as M, which most often stands at the same place I. */
+static const struct json *same_member(const struct json *obj, const struct json_member *m, size_t i)
+{
+        if (!json_is_object(obj))
+                return NULL;
+        if (i < obj->len && obj->members[i].key_len == m->key_len &&
+            memcmp(obj->members[i].key, m->key, m->key_len) == 0)
+                return obj->members[i].value;
+        return json_getn(obj, m->key, m->key_len);
+}
+
+static void compare_maps(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
+                         struct frame *f)
+{
+        json_foreach_member(l, m)
+                compare_member(t, s, m, m->value, same_member(r, m, (size_t)(m - l->members)), f);
+        json_foreach_member(r, m)
+                if (!same_member(l, m, (size_t)(m - r->members)))
+                        compare_member(t, s, m, NULL, m->value, f);
+}
+
+/* One element that NL of the old and NR of the new list have. More than one: only as a whole. */
+static void compare_elements(const struct typed *t, const struct schema *s, const struct element *l, size_t nl,
+                             const struct element *r, size_t nr, struct frame *up)
+{
+        const struct element *any = nl ? l : r;
+        struct frame f = ITEM_FRAME(up, any->name, any->len);
+        bool same = nl == nr;
+
+        if (nl <= 1 && nr <= 1) {
+                compare(t, s->elem, nl ? l->value : NULL, nr ? r->value : NULL, &f);
+                return;
+        }
+        for (size_t i = 0; same && i < nl; i++)
+                same = json_equal(l[i].value, r[i].value);
+        if (!same)
+                frame_insert(t->a, &f, nl == 0 ? ADDED : nr == 0 ? REMOVED : MODIFIED);
+}
+
+static void compare_lists(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
+                          struct frame *f)
+{
+        struct element *le, *re;
+        size_t nl = sorted_elements(t->a, s, l, &le), nr = sorted_elements(t->a, s, r, &re);
+
+        for (size_t i = 0, j = 0; i < nl || j < nr;) {
+                int side = i >= nl ? 1 : j >= nr ? -1 : strcmp(le[i].name, re[j].name);
+                size_t li = side <= 0 ? run(le, i, nl) : 0, ri = side >= 0 ? run(re, j, nr) : 0;
+
+                compare_elements(t, s, le + i, li, re + j, ri, f);
+                i += li;
+                j += ri;
+        }
+}
+
+static void compare(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
+                    struct frame *f)
+{
+        enum shape shape;
+
+        if (l == r)
+                return;
+        shape = shape_of(t, s, r ? r : l);
+        if (shape != SHAPE_LEAF && l && shape_of(t, s, l) != shape)
+                shape = SHAPE_LEAF; /* deduced, and no longer the same kind of value */
+        if (shape == SHAPE_LEAF || (nothing(l) && nothing(r))) {
+                compare_leaf(t, l, r, f);
+                return;
+        }
+        if (shape == SHAPE_MAP)
+                compare_maps(t, s, l, r, f);
+        else
+                compare_lists(t, s, l, r, f);
+        if (!l)
+                frame_insert(t->a, f, ADDED);
+        else if (!r)
+                frame_insert(t->a, f, REMOVED);
+}
+
+void typed_compare(const struct typed *t, const struct json *l, const struct json *r, struct comparison *ret)
+{
+        struct frame root = { 0 };
+
+        root.set[ADDED] = ret->added = field_set_new(t->a);
+        root.set[MODIFIED] = ret->modified = field_set_new(t->a);
+        root.set[REMOVED] = ret->removed = field_set_new(t->a);
+        compare(t, t->schema, l, r, &root);
+}
+
+/* --- the fields of one object --- */
+
+static void collect(const struct typed *t, const struct schema *s, const struct json *j, struct frame *f);
+
+static void collect_map(const struct typed *t, const struct schema *s, const struct json *j, struct frame *f)
+{
+        json_foreach_member(j, m) {
+                struct frame mf = FIELD_FRAME(f, m->key, m->key_len);
+                bool declared;
+                const struct schema *ms = member_schema(s, m->key, &declared);
+
+                if (!ms)
+                        continue;
+                collect(t, ms, m->value, &mf);
+                if (!declared || json_is_null(m->value) || (json_is_object(m->value) && m->value->len == 0))
+                        frame_insert(t->a, &mf, 0);
+        }
+}
+
+static void collect_list(const struct typed *t, const struct schema *s, const struct json *j, struct frame *f)
+{
+        struct element *e;
+        size_t n = sorted_elements(t->a, s, j, &e);
+
+        for (size_t i = 0, k; i < n; i += k) {
+                struct frame ef = ITEM_FRAME(f, e[i].name, e[i].len);
+
+                k = run(e, i, n);
+                if (k == 1)
+                        collect(t, s->elem, e[i].value, &ef);
+                frame_insert(t->a, &ef, 0);
+        }
+}
+
+static void collect(const struct typed *t, const struct schema *s, const struct json *j, struct frame *f)
+{
+        switch (shape_of(t, s, j)) {
+        case SHAPE_LEAF:
+                frame_insert(t->a, f, 0);
+                break;
+        case SHAPE_MAP:
+                collect_map(t, s, j, f);
+                break;
+        case SHAPE_LIST:
+                collect_list(t, s, j, f);
+                break;
+        }
+}
+
+struct field_set *typed_field_set(const struct typed *t, const struct json *j)
+{
+        struct frame root = { 0 };
+
+        root.set[0] = field_set_new(t->a);
+        collect(t, t->schema, j, &root);
+        return root.set[0];
+}
+
+/* --- merge --- */
+
+static struct json *merge(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r);
+
+static struct json *merge_maps(const struct typed *t, const struct schema *s, const struct json *l,
+                               const struct json *r)
+{
+        struct json *out = json_new_object(t->a);
+        bool declared;
+
+        json_foreach_member(l, m) {
+                const struct schema *ms = member_schema(s, m->key, &declared);
+                struct json *v = m->value;
+                const struct json *theirs = json_getn(r, m->key, m->key_len);
+
+                if (ms && theirs)
+                        v = merge(t, ms, v, theirs);
+                if (v)
+                        json_setn(t->a, out, m->key, m->key_len, v);
+        }
+        json_foreach_member(r, m)
+                if (!json_getn(l, m->key, m->key_len))
+                        json_setn(t->a, out, m->key, m->key_len, m->value);
+        return out;
+}
+
+/* The first element of that name; NULL: none. */
+static const struct element *element_find(const struct element *e, size_t n, const struct element *like)
+{
+        for (size_t i = 0; i < n; i++)
+                if (e[i].len == like->len && memcmp(e[i].name, like->name, like->len) == 0)
+                        return &e[i];
+        return NULL;
+}
+
+/* The next element of R from *I on that L has too. */
+static const struct element *next_shared(const struct element *l, size_t nl, const struct element *r, size_t nr,
+                                         size_t *i)
+{
+        while (*i < nr) {
+                const struct element *e = &r[(*i)++];
+
+                if (element_find(l, nl, e))
+                        return e;
+        }
+        return NULL;
+}
+
+static bool same_name(const struct element *x, const struct element *y)
+{
+        return x && y && x->len == y->len && memcmp(x->name, y->name, x->len) == 0;
+}
+
+/* Shared elements come in the order of R; those that only L has stay behind what they followed. */
+static struct json *merge_lists(const struct typed *t, const struct schema *s, const struct json *l,
+                                const struct json *r)
+{
+        struct json *out = json_new_array(t->a);
+        struct element *le, *re;
+        size_t nl = elements(t->a, s, json_is_array(l) ? l : NULL, false, &le);
+        size_t nr = elements(t->a, s, json_is_array(r) ? r : NULL, false, &re);
+        size_t i = 0, j = 0, k = 0;
+        const struct element *shared = next_shared(le, nl, re, nr, &k);
+
+        while (i < nl || j < nr) {
+                const struct element *mine = i < nl ? &le[i] : NULL, *theirs = j < nr ? &re[j] : NULL;
+                const struct element *base;
+
+                if (mine && !element_find(re, nr, mine)) {
+                        json_append(t->a, out, mine->value);
+                        i++;
+                        continue;
+                }
+                if (mine && (!theirs || (!same_name(mine, theirs) && !same_name(mine, shared)))) {
+                        i++; /* comes, or came, at its place in R */
+                        continue;
+                }
+                if (same_name(mine, theirs))
+                        i++;
+                base = element_find(le, nl, theirs);
+                json_append(t->a, out, base ? merge(t, s->elem, base->value, theirs->value) : theirs->value);
+                if (same_name(shared, theirs))
+                        shared = next_shared(le, nl, re, nr, &k);
+                j++;
+        }
+        return out;
+}
+
+static struct json *merge(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r)
+{
+        enum shape shape = shape_of(t, s, r);
+
+        if (l == r || shape == SHAPE_LEAF || shape_of(t, s, l) != shape || (nothing(l) && nothing(r)) ||
+            (nothing(l) && !json_is_null(r)))
+                return (struct json *)r;
+        if (nothing(r))
+                return (struct json *)l;
+        return shape == SHAPE_MAP ? merge_maps(t, s, l, r) : merge_lists(t, s, l, r);
+}
+
+struct json *typed_merge(const struct typed *t, const struct json *live, const struct json *config)
+{
+        return merge(t, t->schema, live, config);
+}
+
+/* --- remove --- */
+
+static struct json *take_out(const struct typed *t, const struct schema *s, const struct json *j,
+                             const struct field_set *set);
+
+static struct json *remove_members(const struct typed *t, const struct schema *s, const struct json *j,
+                                   const struct field_set *set)
+{
+        struct json *out = json_new_object(t->a);
+
+        json_foreach_member(j, m) {
+                struct frame f = FIELD_FRAME(NULL, m->key, m->key_len);
+                bool declared;
+                size_t len;
+                const char *name = frame_name(t->a, &f, &len);
+                const struct field_node *node = field_set_find(set, name, len);
+                const struct schema *ms = member_schema(s, m->key, &declared);
+                struct json *v = m->value;
+
+                if (node && node->member)
+                        continue;
+                if (node && ms && !field_set_empty(&node->below))
+                        v = take_out(t, ms, v, &node->below);
+                if (v)
+                        json_setn(t->a, out, m->key, m->key_len, v);
+        }
+        return out->len ? out : NULL;
+}
+
+static struct json *remove_items(const struct typed *t, const struct schema *s, const struct json *j,
+                                 const struct field_set *set)
+{
+        struct json *out = json_new_array(t->a);
+        struct element *e;
+        size_t n = elements(t->a, s, j, true, &e);
+
+        for (size_t i = 0; i < n; i++) {
+                const struct field_node *node = e[i].name ? field_set_find(set, e[i].name, e[i].len) : NULL;
+                struct json *v = e[i].value;
+
+                if (node && node->member)
+                        continue;
+                if (node && !field_set_empty(&node->below))
+                        v = take_out(t, s->elem, v, &node->below);
+                if (v)
+                        json_append(t->a, out, v);
+        }
+        return out->len ? out : NULL;
+}
+
+/* NULL: nothing is left of J. What is below a leaf cannot be taken out alone, so the leaf goes. */
+static struct json *take_out(const struct typed *t, const struct schema *s, const struct json *j,
+                             const struct field_set *set)
+{
+        switch (shape_of(t, s, j)) {
+        case SHAPE_MAP:
+                return json_is_object(j) ? remove_members(t, s, j, set) : NULL;
+        case SHAPE_LIST:
+                return json_is_array(j) ? remove_items(t, s, j, set) : NULL;
+        default:
+                return json_is_object(j) || json_is_array(j) ? NULL : (struct json *)j;
+        }
+}
+
+struct json *typed_remove(const struct typed *t, const struct json *j, const struct field_set *set)
+{
+        struct json *out = take_out(t, t->schema, j, set);
+
+        return out ? out : json_new_object(t->a);
+}
+
+/* --- members by name --- */
+
+static void name_members(const struct typed *t, const struct schema *s, const struct field_set *in,
+                         struct field_set *out)
+{
+        for (uint32_t i = 0; i < in->n; i++) {
+                const struct field_node *from = &in->nodes[i];
+                struct field_node *to = field_set_node(t->a, out, from->name, from->len);
+                const struct schema *below = &deduced;
+                bool declared = false;
+
+                to->member = from->member;
+                if (from->name[0] == 'f')
+                        below = member_schema(s, from->name + 2, &declared);
+                else if (s->type == SCHEMA_ARRAY)
+                        below = s->elem;
+                if (declared && !field_set_empty(&from->below))
+                        to->member = true;
+                name_members(t, below ? below : &deduced, &from->below, &to->below);
+        }
+}
+
+struct field_set *typed_named_members(const struct typed *t, const struct field_set *set)
+{
+        struct field_set *out = field_set_new(t->a);
+
+        name_members(t, t->schema, set, out);
+        return out;
+}
+
+/* --- does a configuration fit? --- */
+
+struct check {
+        const struct typed *t;
+        struct strbuf path, errors;
+        unsigned n;
+};
+
+static void complain(struct check *c, const char *fmt, ...) printf_like(2, 3);
+static void complain(struct check *c, const char *fmt, ...)
+{
+        va_list ap;
+
+        c->n++;
+        strbuf_printf(&c->errors, "\n  %s%s", strbuf_str(&c->path), c->path.len ? ": " : "");
+        va_start(ap, fmt);
+        strbuf_vprintf(&c->errors, fmt, ap);
+        va_end(ap);
+}
+
+static void complain_value(struct check *c, const char *expected, const struct json *j)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        go_print(&b, j);
+        complain(c, "expected %s, got &{%s}", expected, strbuf_str(&b));
+}
+
+static void complain_type(struct check *c, const char *expected, const struct json *j)
+{
+        static const char *const names[] = {
+                [JSON_BOOL] = "bool",
+                [JSON_STRING] = "string",
+                [JSON_ARRAY] = "[]interface {}",
+                [JSON_OBJECT] = "map[string]interface {}",
+        };
+
+        complain(c, "expected %s, got %s", expected, names[j->type]);
+}
+
+static void check(struct check *c, const struct schema *s, const struct json *j);
+
+/* Goes on with one more path element, then takes it back. */
+static void check_below(struct check *c, const struct schema *s, const struct json *j, const char *fmt,
+                        const char *element)
+{
+        size_t len = c->path.len;
+
+        strbuf_printf(&c->path, fmt, element);
+        if (s)
+                check(c, s, j);
+        else
+                complain(c, "field not declared in schema");
+        c->path.len = len;
+        c->path.data[len] = '\0';
+}
+
+static void check_map(struct check *c, const struct schema *s, const struct json *j)
+{
+        bool declared;
+
+        if (!json_is_object(j)) {
+                complain_value(c, "map", j);
+                return;
+        }
+        json_foreach_member(j, m)
+                check_below(c, member_schema(s, m->key, &declared), m->value, ".%s", m->key);
+}
+
+/* "k:{\"name\":\"a\"}" as messages show it: [name="a"] */
+static void name_path(const char *path, void *userdata)
+{
+        strbuf_reset(userdata);
+        strbuf_puts(userdata, path);
+}
+
+static const char *element_path(struct check *c, const struct element *e)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct field_set one = { 0 };
+
+        field_set_node(c->t->a, &one, e->name, e->len)->member = true;
+        field_set_walk(c->t->a, &one, name_path, &b);
+        return arena_strdup(c->t->a, strbuf_str(&b));
+}
+
+static void check_items(struct check *c, const struct schema *s, const struct json *j)
+{
+        struct element *e;
+        size_t n = elements(c->t->a, s, j, true, &e);
+
+        for (size_t i = 0; i < n; i++) {
+                if (e[i].error) {
+                        complain(c, "element %zu: %s", i, e[i].error);
+                        continue;
+                }
+                for (size_t k = 0; k < i; k++)
+                        if (!e[k].error && same_name(&e[i], &e[k])) {
+                                complain(c, "duplicate entries for key %s", element_path(c, &e[i]));
+                                break;
+                        }
+                check_below(c, s->elem, e[i].value, "%s", element_path(c, &e[i]));
+        }
+}
+
+static void check_list(struct check *c, const struct schema *s, const struct json *j)
+{
+        char index[24];
+
+        if (!json_is_array(j)) {
+                complain_value(c, "list", j);
+                return;
+        }
+        if (s->list_type != SCHEMA_LIST_ATOMIC) {
+                check_items(c, s, j);
+                return;
+        }
+        json_foreach_item(j, it) {
+                snprintf(index, sizeof(index), "[%zu]", it_i);
+                check_below(c, s->elem, it, "%s", index);
+        }
+}
+
+static void check(struct check *c, const struct schema *s, const struct json *j)
+{
+        bool scalar = !json_is_object(j) && !json_is_array(j);
+
+        if (json_is_null(j))
+                return;
+        switch (s->type) {
+        case SCHEMA_STRUCT:
+        case SCHEMA_MAP:
+                check_map(c, s, j);
+                break;
+        case SCHEMA_ARRAY:
+                check_list(c, s, j);
+                break;
+        case SCHEMA_STRING:
+        case SCHEMA_BYTES:
+                if (!json_is_string(j))
+                        complain_value(c, "string", j);
+                break;
+        case SCHEMA_BOOLEAN:
+                if (!json_is_bool(j))
+                        complain_value(c, "boolean", j);
+                break;
+        case SCHEMA_INT32:
+        case SCHEMA_INT64:
+        case SCHEMA_DOUBLE:
+                if (!json_is_number(j))
+                        complain_type(c, "numeric (int or float)", j);
+                break;
+        case SCHEMA_ANY:
+                break;
+        default:
+                if (!scalar)
+                        complain_value(c, "any scalar", j);
+        }
+}
+
+const char *typed_validate(const struct typed *t, const struct json *j)
+{
+        struct check c = { .t = t, .path = STRBUF_INIT, .errors = STRBUF_INIT };
+        char *text = NULL;
+
+        strbuf_reserve(&c.path, 64);
+        check(&c, t->schema, j);
+        if (c.n == 1)
+                text = arena_strdup(t->a, strbuf_str(&c.errors) + 3);
+        else if (c.n)
+                text = arena_printf(t->a, "errors:%s", strbuf_str(&c.errors));
+        strbuf_deinit(&c.path);
+        strbuf_deinit(&c.errors);
+        return text;
+}

@@ -1,0 +1,33 @@
+/* Objects by schema, as server-side apply sees them: what differs, which fields are there, merging,
+ * taking fields out. The rules are those of structured-merge-diff.
+ *
+ * Scalars and atomic lists, maps and structs are leaves. Lists of type set and map are keyed. ANY is
+ * a leaf in built-in kinds, and "deduced" in custom resources: objects are maps, lists are atomic.
+ */
+#pragma once
+
+#include "field-set.h"
+#include "schema.h"
+
+struct typed {
+        struct arena *a;
+        const struct schema *schema;
+        bool deduce; /* custom resources: fields without a schema are followed */
+};
+
+struct comparison {
+        struct field_set *added, *modified, *removed;
+};
+
+/* What makes R out of L (NULL: nothing). metadata.managedFields is not looked at. */
+void typed_compare(const struct typed *t, const struct json *l, const struct json *r, struct comparison *ret);
+/* The fields that applying J owns. */
+struct field_set *typed_field_set(const struct typed *t, const struct json *j);
+/* LIVE with what CONFIG says; shares subtrees with both. */
+struct json *typed_merge(const struct typed *t, const struct json *live, const struct json *config);
+/* J without the members of SET; shares what is not touched. Never NULL. */
+struct json *typed_remove(const struct typed *t, const struct json *j, const struct field_set *set);
+/* SET with every declared struct field that has something below it as a member too. */
+struct field_set *typed_named_members(const struct typed *t, const struct field_set *set);
+/* NULL, or why J does not fit: ".spec.foo: field not declared in schema". */
+const char *typed_validate(const struct typed *t, const struct json *j);
