@@ -212,24 +212,38 @@ static const char *skip_value(const char *p, const char *end)
         return depth ? NULL : p;
 }
 
-static struct object *parse_object(const char *text, size_t len, struct error *reterr)
+/* What a page says beside its items. */
+struct page {
+        struct json *meta;
+        const char *kind; /* of the items: the list's without "List"; NULL: unknown */
+        const char *api_version;
+        const char *items, *items_end;
+};
+
+/* Items of built-in kinds come without kind and apiVersion: the list has them. */
+static struct object *parse_object(const struct page *page, const char *text, size_t len, struct error *reterr)
 {
         _cleanup_arena_ struct arena *a = arena_new(len * 4 + 1024);
         struct json *j;
 
         if (json_parse(a, text, len, NULL, &j, reterr) < 0)
                 return NULL;
+        if (page->kind && page->api_version && json_is_object(j) && !json_get(j, "kind")) {
+                json_set_string(a, j, "kind", page->kind);
+                json_set_string(a, j, "apiVersion", page->api_version);
+        }
         return object_new_copy(j);
 }
 
-static int take_items(struct informer *inf, const char *p, const char *end, struct error *reterr)
+static int take_items(struct informer *inf, const struct page *page, struct error *reterr)
 {
-        p = skip_space(p, end);
+        const char *end = page->items_end, *p = skip_space(page->items, end);
+
         if (p < end && *p == 'n')
                 return 0; /* null */
         for (p = skip_space(p + 1, end); p < end && *p != ']';) {
                 const char *stop = skip_value(p, end);
-                struct object *o = stop ? parse_object(p, (size_t)(stop - p), reterr) : NULL;
+                struct object *o = stop ? parse_object(page, p, (size_t)(stop - p), reterr) : NULL;
 
                 if (!o)
                         return -EPROTO;
@@ -241,36 +255,68 @@ static int take_items(struct informer *inf, const char *p, const char *end, stru
         return 0;
 }
 
+static void take_kind(struct arena *a, struct page *page, const struct json *kind)
+{
+        const char *text = json_string(kind);
+
+        if (str_has_suffix(text ? text : "", "List"))
+                page->kind = arena_strndup(a, text, strlen(text) - strlen("List"));
+}
+
+/* A member of the list; VALUE to STOP is its text. */
+static int take_member(struct arena *a, struct page *page, const char *key, size_t key_len, const char *value,
+                       const char *stop, struct error *reterr)
+{
+        struct json *j = NULL;
+        int r;
+
+        if (key_len == 5 && memcmp(key, "items", 5) == 0) {
+                page->items = value;
+                page->items_end = stop;
+                return 0;
+        }
+        r = json_parse(a, value, (size_t)(stop - value), NULL, &j, reterr);
+        if (r < 0)
+                return r;
+        if (key_len == 8 && memcmp(key, "metadata", 8) == 0)
+                page->meta = j;
+        else if (key_len == 4 && memcmp(key, "kind", 4) == 0)
+                take_kind(a, page, j);
+        else if (key_len == 10 && memcmp(key, "apiVersion", 10) == 0)
+                page->api_version = json_string(j);
+        return 0;
+}
+
 /* One page: its items into the store, its metadata parsed into *ret_meta. */
 static int take_page(struct informer *inf, const char *text, size_t len, struct arena *a, struct json **ret_meta,
                      struct error *reterr)
 {
         const char *end = text + len, *p = skip_space(text, end);
+        struct page page = { 0 };
+        int r = 0;
 
         if (p == end || *p != '{')
                 return error_set(reterr, -EPROTO, "the list is no object");
         for (p = skip_space(p + 1, end); p < end && *p == '"';) {
                 const char *key = p + 1, *key_end = skip_value(p, end), *value, *stop;
-                size_t key_len = key_end ? (size_t)(key_end - key) - 1 : 0;
-                int r = 0;
 
                 value = key_end ? skip_space(key_end, end) : end;
-                if (value >= end || *value != ':')
-                        return error_set(reterr, -EPROTO, "the list is cut off");
-                stop = skip_value(++value, end);
+                stop = value < end && *value == ':' ? skip_value(value + 1, end) : NULL;
                 if (!stop)
                         return error_set(reterr, -EPROTO, "the list is cut off");
-                if (key_len == 5 && memcmp(key, "items", 5) == 0)
-                        r = take_items(inf, value, stop, reterr);
-                else if (key_len == 8 && memcmp(key, "metadata", 8) == 0)
-                        r = json_parse(a, value, (size_t)(stop - value), NULL, ret_meta, reterr);
+                r = take_member(a, &page, key, (size_t)(key_end - key) - 1, value + 1, stop, reterr);
                 if (r < 0)
                         return r;
                 p = skip_space(stop, end);
                 if (p < end && *p == ',')
                         p = skip_space(p + 1, end);
         }
-        return 0;
+        if (streq(page.kind, "PartialObjectMetadata"))
+                page.kind = NULL;
+        if (page.items)
+                r = take_items(inf, &page, reterr);
+        *ret_meta = page.meta;
+        return r;
 }
 
 /* Fetches one page. *CONT is where it goes on, replaced by where the next does (NULL: the last). */

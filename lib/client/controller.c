@@ -1,0 +1,451 @@
+/* The driver: one work queue a controller, informers shared by all, and workers that are fibers only
+ * while there is work.
+ *
+ * A worker takes a key, lets the controller decide, and carries out the writes. Writes marked `batch`
+ * run beside each other in slow start (1, 2, 4, ...), so that fifty pods take few round trips while
+ * a quota that is used up is hit once, not fifty times.
+ */
+#include "controller.h"
+
+#include <errno.h>
+
+#include "../base/time.h"
+
+#define WORKERS 5
+#define BATCH_MAX 16
+
+struct running {
+        struct controllers *all;
+        const struct controller *def;
+        struct workqueue *queue;
+        struct event_recorder *events;
+        struct loop_timer *resync;
+        unsigned workers;
+        bool ready; /* all that it watches is synced */
+};
+
+/* A handler's context: which controller by which watch. */
+struct link {
+        struct running *r;
+        const struct controller_watch *watch;
+};
+
+struct controllers {
+        struct controllers_options o;
+        struct informer **informers; /* by resource; NULL: nobody watches it */
+        struct store **stores;
+        struct running **running;
+        size_t n, cap;
+        struct link **links;
+        size_t n_links, cap_links;
+        bool started;
+};
+
+static void on_ready(struct workqueue *q, void *userdata);
+
+static struct snapshot make_snapshot(struct controllers *c)
+{
+        return (struct snapshot){ .now = time_real(), .stores = c->stores, .settings = c->o.settings };
+}
+
+/* --- informers --- */
+
+static void check_ready(struct controllers *c)
+{
+        for (size_t i = 0; i < c->n; i++) {
+                struct running *r = c->running[i];
+                bool ready = true;
+
+                for (size_t j = 0; ready && j < r->def->n_watches; j++)
+                        ready = informer_synced(c->informers[r->def->watches[j].resource]);
+                if (!ready || r->ready)
+                        continue;
+                r->ready = true;
+                on_ready(r->queue, r);
+        }
+}
+
+static void on_synced(struct informer *inf, void *userdata)
+{
+        check_ready(userdata);
+}
+
+static void on_failed(struct informer *inf, int code, const char *text, void *userdata)
+{
+        struct controllers *c = userdata;
+
+        if (code && c->o.log)
+                c->o.log("informer", "", text, c->o.userdata);
+}
+
+struct informer *controllers_informer(struct controllers *c, unsigned resource)
+{
+        const struct controller_resource *res = &c->o.resources[resource];
+        struct informer_options o = {
+                .group = res->group, .version = res->version, .resource = res->resource,
+                .synced = on_synced, .failed = on_failed, .userdata = c,
+        };
+
+        if (c->informers[resource])
+                return c->informers[resource];
+        c->informers[resource] = informer_new(c->o.client, &o);
+        c->stores[resource] = informer_store(c->informers[resource]);
+        store_add_index(c->stores[resource], store_index_namespace);
+        store_add_index(c->stores[resource], store_index_owner);
+        if (res->index)
+                store_add_index(c->stores[resource], res->index);
+        return c->informers[resource];
+}
+
+static void enqueue(void *ctx, const char *key)
+{
+        workqueue_add(((struct running *)ctx)->queue, key);
+}
+
+static void on_changed(struct store *store, struct object *old, struct object *new, void *userdata)
+{
+        struct link *l = userdata;
+        struct snapshot s = make_snapshot(l->r->all);
+        struct keys k = { .add = enqueue, .ctx = l->r };
+
+        controller_map(l->watch, &s, old, new, &k);
+}
+
+/* --- carrying out --- */
+
+static void record(struct event_recorder *events, const struct write_event *e, const char *name, const char *error)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (!e->about)
+                return;
+        for (const char *p = e->message; *p;) {
+                if (str_has_prefix(p, "{name}")) {
+                        strbuf_puts(&b, name ? name : "");
+                        p += strlen("{name}");
+                } else if (str_has_prefix(p, "{error}")) {
+                        strbuf_puts(&b, error ? error : "");
+                        p += strlen("{error}");
+                } else {
+                        strbuf_putc(&b, *p++);
+                }
+        }
+        event_record(events, e->about, NULL, e->type, e->reason, "%s", strbuf_str(&b));
+}
+
+/* Tells the store what became of an object that we wrote or deleted. */
+static void note(struct controllers *c, const struct write *x, const struct json *answer)
+{
+        struct store *store = c->stores[x->resource];
+        _cleanup_free_ char *key = NULL;
+        bool there;
+
+        if (!store || !answer)
+                return;
+        if (x->verb != WRITE_DELETE) {
+                if (json_path_string(answer, "metadata.resourceVersion") && json_get(answer, "metadata") &&
+                    !streq(json_get_string(answer, "kind"), "Status") && (!x->subresource || streq(x->subresource, "status")))
+                        store_note_write(store, answer);
+                return;
+        }
+        key = str_empty(x->namespace) ? xstrdup(x->name) : xasprintf("%s/%s", x->namespace, x->name);
+        there = json_path_string(answer, "metadata.deletionTimestamp") &&
+                (json_len(json_path(answer, "metadata.finalizers")) ||
+                 json_path_int(answer, "metadata.deletionGracePeriodSeconds", 0) > 0);
+        if (there)
+                store_note_write(store, answer);
+        else
+                store_note_delete(store, key, x->uid);
+}
+
+/* True when the namespace is going away: nothing more can be made in it, and that is no failure. */
+static bool namespace_ends(const struct json *status)
+{
+        json_foreach_item(json_path(status, "details.causes"), cause) {
+                if (streq(json_get_string(cause, "reason"), "NamespaceTerminating"))
+                        return true;
+        }
+        return false;
+}
+
+#define NAMESPACE_ENDS 100 /* an outcome of write_one beside those of the client */
+
+static int write_one(struct controllers *c, struct event_recorder *events, const struct write *x, struct error *reterr)
+{
+        const struct controller_resource *res = &c->o.resources[x->resource];
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *answer = NULL;
+        const char *path, *name = x->name;
+        int r;
+
+        if (x->verb == WRITE_EVENT) {
+                record(events, &x->done, NULL, NULL);
+                return 0;
+        }
+        path = client_path(a, res->group, res->version, res->resource, x->namespace,
+                           x->verb == WRITE_CREATE && !x->subresource ? NULL : x->name, x->subresource);
+        switch (x->verb) {
+        case WRITE_CREATE:
+                r = client_create(c->o.client, path, x->body, a, &answer, reterr);
+                break;
+        case WRITE_UPDATE:
+                r = client_update(c->o.client, path, x->body, a, &answer, reterr);
+                break;
+        case WRITE_DELETE:
+                r = client_delete(c->o.client, path, x->body, a, &answer, reterr);
+                break;
+        default:
+                r = client_patch(c->o.client, path, (enum client_patch)(x->verb - WRITE_PATCH_JSON), x->body, a,
+                                 &answer, reterr);
+        }
+        if (!r) {
+                note(c, x, answer);
+                if (x->verb == WRITE_CREATE)
+                        name = json_path_string(answer, "metadata.name");
+                record(events, &x->done, name, NULL);
+                return 0;
+        }
+        if (x->verb == WRITE_DELETE && c->stores[x->resource] && (r == CLIENT_NOT_FOUND || r == CLIENT_CONFLICT)) {
+                /* It is gone, or another has its name: the one that was meant is no more. */
+                _cleanup_free_ char *key =
+                        str_empty(x->namespace) ? xstrdup(x->name) : xasprintf("%s/%s", x->namespace, x->name);
+
+                store_note_delete(c->stores[x->resource], key, x->uid);
+        }
+        if ((r == CLIENT_NOT_FOUND && x->ignore_not_found) || (r == CLIENT_EXISTS && x->ignore_exists) ||
+            (r == CLIENT_CONFLICT && x->ignore_conflict) || (r > 0 && x->ignore_all))
+                return 0;
+        if (x->verb == WRITE_CREATE && namespace_ends(answer))
+                return NAMESPACE_ENDS;
+        if (r != CLIENT_CONFLICT)
+                record(events, &x->failed, x->name, error_text(reterr));
+        return r;
+}
+
+/* Some writes at once, each on a fiber of its own; the caller's fiber waits. */
+struct batch {
+        struct controllers *c;
+        struct event_recorder *events;
+        struct fiber *waiter;
+        unsigned left;
+        int result;
+        struct error err;
+};
+struct batch_item {
+        struct batch *batch;
+        const struct write *x;
+};
+
+static void batch_fiber(void *userdata)
+{
+        struct batch_item *i = userdata;
+        _cleanup_error_ struct error err = ERROR_INIT;
+        int r = write_one(i->batch->c, i->batch->events, i->x, &err);
+
+        if (r && !i->batch->result) {
+                i->batch->result = r;
+                error_set(&i->batch->err, r, "%s", error_text(&err));
+        }
+        if (--i->batch->left == 0)
+                fiber_wake(i->batch->waiter);
+}
+
+static int write_batch(struct controllers *c, struct event_recorder *events, const struct write *x, size_t n,
+                       struct error *reterr)
+{
+        struct batch b = { .c = c, .events = events, .waiter = fiber_self(), .left = (unsigned)n };
+        struct batch_item items[BATCH_MAX];
+
+        for (size_t i = 0; i < n; i++) {
+                items[i] = (struct batch_item){ &b, &x[i] };
+                fiber_start(client_loop(c->o.client), batch_fiber, &items[i]);
+        }
+        fiber_park(); /* a wake before it is not lost, and there is just one */
+        if (b.result)
+                error_set(reterr, b.result, "%s", error_text(&b.err));
+        error_deinit(&b.err);
+        return b.result;
+}
+
+/* All in order until one fails; *ret_at is that one. */
+static int carry_out(struct running *r, const struct writes *w, size_t *ret_at, struct error *reterr)
+{
+        size_t width = 1;
+
+        for (size_t i = 0; i < w->n;) {
+                size_t n = 1;
+                int e;
+
+                while (w->items[i].batch && n < width && i + n < w->n && w->items[i + n].batch)
+                        n++;
+                e = n > 1 ? write_batch(r->all, r->events, &w->items[i], n, reterr) :
+                            write_one(r->all, r->events, &w->items[i], reterr);
+                if (e) {
+                        *ret_at = i;
+                        return e;
+                }
+                width = w->items[i].batch ? MIN(width * 2, (size_t)BATCH_MAX) : 1;
+                i += n;
+        }
+        return 0;
+}
+
+/* --- working --- */
+
+/* One reconcile and its writes. 0, or what stopped them. */
+static int round_of(struct running *r, const char *key, const struct write_failure *failure, int64_t *ret_after,
+                    struct write_failure *ret_failure, struct error *reterr)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct writes w = { .arena = a };
+        struct snapshot s = make_snapshot(r->all);
+        size_t at = 0;
+        int e;
+
+        s.failure = failure;
+        s.failures = workqueue_failures(r->queue, key);
+        r->def->reconcile(&s, key, &w);
+        e = carry_out(r, &w, &at, reterr);
+        if (e)
+                *ret_failure = (struct write_failure){ .verb = w.items[at].verb, .resource = w.items[at].resource,
+                                                       .outcome = e, .message = error_text(reterr) };
+        else if (w.failed)
+                e = error_set(reterr, CLIENT_BUSY, "not possible yet");
+        *ret_after = w.requeue_after;
+        return e;
+}
+
+static void work_on(struct running *r, const char *key)
+{
+        _cleanup_error_ struct error err = ERROR_INIT, second = ERROR_INIT;
+        struct write_failure failure = { 0 }, unused_failure;
+        int64_t after = 0;
+        int e = round_of(r, key, NULL, &after, &failure, &err);
+
+        if (e && e != CLIENT_CONFLICT && e != NAMESPACE_ENDS && failure.message) {
+                int64_t unused_after;
+
+                round_of(r, key, &failure, &unused_after, &unused_failure, &second);
+        }
+        if (!e || e == NAMESPACE_ENDS) {
+                workqueue_forget(r->queue, key);
+                if (after)
+                        workqueue_add_after(r->queue, key, after);
+                return;
+        }
+        if (e != CLIENT_CONFLICT && r->all->o.log)
+                r->all->o.log(r->def->name, key, error_text(&err), r->all->o.userdata);
+        workqueue_add_rate_limited(r->queue, key);
+}
+
+static void worker_fiber(void *userdata)
+{
+        struct running *r = userdata;
+        char *key;
+
+        r->workers++;
+        while ((key = workqueue_take(r->queue))) {
+                work_on(r, key);
+                workqueue_done(r->queue, key);
+                free(key);
+        }
+        r->workers--;
+}
+
+static void on_ready(struct workqueue *q, void *userdata)
+{
+        struct running *r = userdata;
+        unsigned most = r->def->workers ? r->def->workers : WORKERS;
+
+        while (r->ready && r->workers < most && workqueue_len(q))
+                fiber_start(client_loop(r->all->o.client), worker_fiber, r);
+}
+
+static void on_resync(struct loop_timer *timer, void *userdata)
+{
+        struct running *r = userdata;
+        struct map_entry *e;
+
+        map_foreach(store_objects(r->all->stores[r->def->watches[0].resource]), e)
+                workqueue_add(r->queue, e->key);
+        loop_timer_arm_slack(timer, r->def->resync_ns, r->def->resync_ns / 5);
+}
+
+/* --- life --- */
+
+struct controllers *controllers_new(const struct controllers_options *o)
+{
+        struct controllers *c = new0(struct controllers);
+
+        c->o = *o;
+        c->informers = xcalloc(o->n_resources, sizeof(*c->informers));
+        c->stores = xcalloc(o->n_resources, sizeof(*c->stores));
+        return c;
+}
+
+struct client *controllers_client(struct controllers *c)
+{
+        return c->o.client;
+}
+
+void controllers_add(struct controllers *c, const struct controller *def)
+{
+        struct running *r = new0(struct running);
+        struct workqueue_options o = { .ready = on_ready, .userdata = r };
+
+        r->all = c;
+        r->def = def;
+        r->queue = workqueue_new(client_loop(c->o.client), &o);
+        r->events = event_recorder_new(c->o.client, def->component ? def->component : def->name, "");
+        for (size_t i = 0; i < def->n_watches; i++) {
+                struct link *l = new0(struct link);
+
+                *l = (struct link){ r, &def->watches[i] };
+                controllers_informer(c, def->watches[i].resource);
+                if (!def->watches[i].passive)
+                        store_add_handler(c->stores[def->watches[i].resource], on_changed, l);
+                array_reserve(c->links, c->cap_links, c->n_links + 1);
+                c->links[c->n_links++] = l;
+        }
+        array_reserve(c->running, c->cap, c->n + 1);
+        c->running[c->n++] = r;
+}
+
+void controllers_start(struct controllers *c)
+{
+        c->started = true;
+        for (size_t i = 0; i < c->o.n_resources; i++)
+                if (c->informers[i])
+                        informer_start(c->informers[i]);
+        for (size_t i = 0; i < c->n; i++) {
+                struct running *r = c->running[i];
+
+                if (!r->def->resync_ns)
+                        continue;
+                r->resync = loop_timer_new(client_loop(c->o.client), on_resync, r);
+                loop_timer_arm_slack(r->resync, r->def->resync_ns, r->def->resync_ns / 5);
+        }
+        check_ready(c);
+}
+
+/* For the end of the process or of a test: no worker may be parked. */
+void controllers_free(struct controllers *c)
+{
+        if (!c)
+                return;
+        for (size_t i = 0; i < c->o.n_resources; i++)
+                informer_free(c->informers[i]);
+        for (size_t i = 0; i < c->n; i++) {
+                workqueue_free(c->running[i]->queue);
+                event_recorder_free(c->running[i]->events);
+                loop_timer_free(c->running[i]->resync);
+                free(c->running[i]);
+        }
+        for (size_t i = 0; i < c->n_links; i++)
+                free(c->links[i]);
+        free(c->links);
+        free(c->running);
+        free(c->informers);
+        free(c->stores);
+        free(c);
+}

@@ -1,0 +1,161 @@
+/* The driver of controllers: a controller is a name, what it watches, and a pure function.
+ *
+ *     reconcile(snapshot, key, writes)
+ *
+ * reads the snapshot (stores, the time; nothing else), and puts what is to be written into WRITES.
+ * It touches no socket and no clock, so it is tested with plain data. The driver keeps the informers
+ * that controllers share, maps changed objects to keys, and carries the writes out in order on
+ * fibers: after a failure it stops, tells reconcile what failed (snapshot.failure) so that a status
+ * may say it, and comes back after a backoff. What was written is noted in the stores at once, so
+ * that the next reconcile of any controller sees it: no expectations are needed.
+ */
+#pragma once
+
+#include "event.h"
+#include "informer.h"
+#include "workqueue.h"
+
+struct controller_resource {
+        const char *group, *version, *resource, *kind;
+        bool namespaced;
+        store_index_fn *index; /* one more index, STORE_BY_OWN; may be NULL */
+};
+
+/* Every store of the driver has these indexes. */
+enum { STORE_BY_NAMESPACE, STORE_BY_OWNER, STORE_BY_OWN };
+
+struct write_failure {
+        unsigned verb; /* enum write_verb */
+        unsigned resource;
+        int outcome; /* enum client_outcome, or a negative errno */
+        const char *message;
+};
+
+struct snapshot {
+        int64_t now; /* real time, ns */
+        struct store *const *stores; /* by resource number */
+        const struct write_failure *failure; /* why the writes before this call stopped; NULL: none did */
+        unsigned failures;           /* rounds of this key that failed in a row */
+        const void *settings;        /* the daemon's */
+};
+
+/* NULL when there is none. NAMESPACE "" or NULL: cluster-scoped. Borrowed. */
+const struct object *snapshot_get(const struct snapshot *s, unsigned resource, const char *namespace, const char *name);
+const struct object *snapshot_key(const struct snapshot *s, unsigned resource, const char *key);
+struct object *const *snapshot_in_namespace(const struct snapshot *s, unsigned resource, const char *namespace,
+                                            size_t *ret_n);
+/* Those with an owner reference to UID. */
+struct object *const *snapshot_owned(const struct snapshot *s, unsigned resource, const char *uid, size_t *ret_n);
+struct object *const *snapshot_by_own(const struct snapshot *s, unsigned resource, const char *value, size_t *ret_n);
+
+/* --- writes --- */
+
+enum write_verb {
+        WRITE_CREATE,
+        WRITE_UPDATE,
+        WRITE_PATCH_JSON,
+        WRITE_PATCH_MERGE,
+        WRITE_PATCH_STRATEGIC,
+        WRITE_DELETE,
+        WRITE_EVENT,
+};
+
+/* An Event to be recorded; "{name}" in the message becomes the name of what was written, "{error}" why not. */
+struct write_event {
+        const struct json *about;
+        const char *type, *reason, *message;
+};
+
+struct write {
+        enum write_verb verb;
+        unsigned resource;
+        const char *namespace, *name, *subresource;
+        const char *uid;         /* of a deletion: what is meant */
+        const struct json *body; /* the object, the patch, or metav1.DeleteOptions */
+        struct write_event done, failed; /* about NULL: none */
+        bool ignore_not_found;   /* 404 is as good as done */
+        bool ignore_exists;      /* 409 AlreadyExists is as good as done */
+        bool ignore_conflict;    /* somebody else was faster: as good as done */
+        bool ignore_all;         /* go on whatever happens */
+        bool batch;              /* may run beside its neighbours that say so: 1, 2, 4, ... at a time */
+};
+
+struct writes {
+        struct arena *arena;
+        struct write *items;
+        size_t n, cap;
+        int64_t requeue_after; /* ns; 0: not before something changes */
+        bool failed;           /* reconcile itself wants a backoff (an error that time may heal) */
+};
+
+/* Each copies what it is given, and returns the write so that its flags can be set: valid until the next. */
+struct write *writes_add(struct writes *w, enum write_verb verb, unsigned resource, const char *namespace,
+                         const char *name, const struct json *body);
+struct write *writes_create(struct writes *w, unsigned resource, const char *namespace, const struct json *body);
+/* All of OBJECT, whose metadata names it. SUBRESOURCE NULL or "status". */
+struct write *writes_update(struct writes *w, unsigned resource, const char *subresource, const struct json *object);
+struct write *writes_patch(struct writes *w, enum write_verb verb, unsigned resource, const char *subresource,
+                           const struct object *o, const struct json *patch);
+/* With a precondition on the uid; a 404 or another uid is as good as done. GRACE -1: the default.
+ * PROPAGATION NULL: the default. */
+struct write *writes_delete(struct writes *w, unsigned resource, const struct object *o, int64_t grace,
+                            const char *propagation);
+void writes_event(struct writes *w, const struct json *about, const char *type, const char *reason, const char *fmt,
+                  ...) printf_like(5, 6);
+void write_event_set(struct writes *w, struct write_event *e, const struct json *about, const char *type,
+                     const char *reason, const char *message);
+/* The sooner of what was asked before and this. */
+void writes_requeue(struct writes *w, int64_t after_ns);
+
+/* --- controllers --- */
+
+/* Where a map function puts the keys that are to be reconciled. */
+struct keys {
+        void (*add)(void *ctx, const char *key);
+        void *ctx;
+};
+void keys_add(const struct keys *k, const char *key);
+void keys_addf(const struct keys *k, const char *fmt, ...) printf_like(2, 3);
+
+struct controller_watch {
+        unsigned resource;
+        /* Which keys this change concerns; OLD or NEW may be NULL. NULL: the object's own key. */
+        void (*map)(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k);
+        const char *owner_kind; /* instead of a map: the controlling owner of this kind */
+        bool passive;           /* only read: changes concern no key */
+};
+
+#define CONTROLLER_WATCHES_MAX 12
+struct controller {
+        const char *name;      /* as in --controllers: "deployment-controller" */
+        const char *component; /* of its Events; NULL: the name */
+        struct controller_watch watches[CONTROLLER_WATCHES_MAX];
+        size_t n_watches;
+        unsigned workers; /* 0: 5 */
+        int64_t resync_ns; /* all keys of the first watch again, this often; 0: never */
+        void (*reconcile)(const struct snapshot *s, const char *key, struct writes *w);
+};
+
+struct controllers;
+struct controllers_options {
+        struct client *client;
+        const struct controller_resource *resources;
+        size_t n_resources;
+        const void *settings;
+        void (*log)(const char *controller, const char *key, const char *text, void *userdata); /* failures */
+        void *userdata;
+};
+struct controllers *controllers_new(const struct controllers_options *o);
+void controllers_free(struct controllers *c);
+void controllers_add(struct controllers *c, const struct controller *controller); /* before start; borrowed */
+void controllers_start(struct controllers *c);
+/* The informer of a resource, made when it is not there yet: for parts that are no pure controllers. */
+struct informer *controllers_informer(struct controllers *c, unsigned resource);
+struct client *controllers_client(struct controllers *c);
+
+/* Runs one key of one controller against given stores: for tests. */
+void controller_reconcile(const struct controller *controller, const struct snapshot *s, const char *key,
+                          struct writes *w);
+/* The keys that a change concerns, by the rules of WATCH. */
+void controller_map(const struct controller_watch *watch, const struct snapshot *s, const struct object *old,
+                    const struct object *new, const struct keys *k);
