@@ -6,6 +6,7 @@
  */
 #include "default-rules.h"
 
+#include "../../lib/base/encode.h"
 #include "../../lib/base/time.h"
 #include "../../lib/meta/quantity.h"
 
@@ -537,4 +538,22 @@ void default_device_taint(struct arena *a, struct json *obj)
 
         if (!has(obj, "timeAdded"))
                 json_set_string(a, obj, "timeAdded", time_format(time_real(), buf));
+}
+
+/* stringData is for writing only: its values go into data, over what is there. */
+void default_secret(struct arena *a, struct json *obj)
+{
+        const struct json *plain = json_get(obj, "stringData");
+        struct json *data;
+
+        if (!json_len(plain))
+                return;
+        data = json_ensure_object(a, obj, "data");
+        json_foreach_member(plain, m) {
+                _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+                base64_encode(&b, json_is_string(m->value) ? m->value->str : "", json_is_string(m->value) ? m->value->len : 0);
+                json_setn(a, data, m->key, m->key_len, json_new_stringn(a, strbuf_str(&b), b.len));
+        }
+        json_del(obj, "stringData");
 }
