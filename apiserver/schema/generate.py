@@ -41,9 +41,9 @@ SCALARS = {
 ALL_VERBS = 'create delete deletecollection get list patch update watch'.split()
 KIND_KEYS = set('''kind group version about package names scope verbs stored storedAs subresources generation resets
     immutable createOnUpdate unconditionalUpdate deleteAnswers selectable selectByNamespace columns rules fields types
-    map embeds'''.split())
-TYPE_KEYS = set('about package body map embeds rules fields raw either alias'.split())
-FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum default about'.split())
+    map embeds union'''.split())
+TYPE_KEYS = set('about package body map embeds rules fields raw either alias union'.split())
+FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum values default show about'.split())
 WIRES = {'list': 'OR_LIST', 'bool': 'OR_BOOL', 'strings': 'OR_STRINGS'}
 
 
@@ -192,11 +192,12 @@ class Tables:
             self.rows.append(row)
         return self.anonymous[key]
 
-    def schema(self, expr, package, where, list_type='ATOMIC', keys=(), atomic=False, enum=(), in_map=False, rules=()):
+    def schema(self, expr, package, where, list_type=None, keys=(), atomic=False, enum=(), in_map=False, rules=()):
         """The number of the schema that a type expression means."""
         if expr.startswith('list '):
             elem = self.schema(expr[5:], package, where, enum=enum)
-            return self.anonymous_schema(type='ARRAY', elem=elem, list_type=list_type, list_keys=tuple(keys),
+            return self.anonymous_schema(type='ARRAY', elem=elem, list_type=list_type or 'ATOMIC',
+                                         list_declared=list_type is not None, list_keys=tuple(keys),
                                          wire='ITEMS' if in_map else 'PLAIN')
         if expr.startswith('map '):
             elem = self.schema(expr[4:], package, where, enum=enum, in_map=True)
@@ -261,6 +262,8 @@ def schema_init(tables, row):
         p.append(f'.group_version = {c_string(row["group_version"])}')
     if row.get('go_type'):
         p.append(f'.go_type = {c_string(row["go_type"])}')
+    if row.get('openapi'):
+        p.append(f'.openapi = {c_string(row["openapi"])}')
     p.append(f'.type = SCHEMA_{row["type"]}')
     if row.get('wire', 'PLAIN') != 'PLAIN':
         p.append(f'.wire = SCHEMA_WIRE_{row["wire"]}')
@@ -268,6 +271,8 @@ def schema_init(tables, row):
         p.append(f'.elem = &builtin_schemas[{row["elem"]}]')
     if row.get('list_type', 'ATOMIC') != 'ATOMIC':
         p.append(f'.list_type = SCHEMA_LIST_{row["list_type"]}')
+    if row.get('list_declared'):
+        p.append('.list_declared = true')
     if row.get('list_keys'):
         p.append(f'.list_keys = {tables.strings(row["list_keys"])}')
     if row.get('atomic'):
@@ -296,7 +301,7 @@ def is_empty_struct(tables, v, t, where):
 
 def field_init(tables, t, f, v):
     where = f'{t.where}: {f}'
-    lst, keys = 'ATOMIC', ()
+    lst, keys = None, ()
     if isinstance(v.get('list'), list):
         lst, keys = 'MAP', v['list']
     elif v.get('list'):
@@ -322,6 +327,8 @@ def field_init(tables, t, f, v):
         p.append(f'.empty_as = {c_string("null" if v.get("empty", "{}") is None else v.get("empty", "{}"))}')
     if 'default' in v:
         p.append(f'.fallback = {c_string(json.dumps(v["default"], separators=(",", ":")))}')
+    if v.get('show'):
+        p.append('.published = true')
     proto = v.get('proto', 0)
     if isinstance(proto, list):
         p.append('.proto_outer = { ' + ', '.join(map(str, proto[:-1])) + ' }')
@@ -334,6 +341,14 @@ def field_init(tables, t, f, v):
     return '{ ' + ', '.join(p) + ' }'
 
 
+def union_extension(u):
+    """What OpenAPI says of a union."""
+    text = {'fields-to-discriminateBy': u['fields']}
+    if 'by' in u:
+        text['discriminator'] = u['by']
+    return f'"x-kubernetes-unions":[{json.dumps(text, separators=(",", ":"), sort_keys=True)}]'
+
+
 def named_rows(tables, out_fields):
     rows = {}
     for kind, fmt, go, full in SCALARS.values():
@@ -343,6 +358,8 @@ def named_rows(tables, out_fields):
         if 'alias' in t.d:
             continue
         row = {'name': t.full, 'about': t.about, 'group_version': t.group_version, 'atomic': t.d.get('map') == 'atomic'}
+        if 'union' in t.d:
+            row['openapi'] = union_extension(t.d['union'])
         if t.d.get('raw'):
             row.update(type='ANY', wire='RAW')
         elif 'either' in t.d:

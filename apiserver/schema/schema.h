@@ -56,6 +56,7 @@ struct schema {
         /* ARRAY and MAP; the schema inside an SCHEMA_WIRE_OR_... */
         const struct schema *elem;
         enum schema_list list_type;
+        bool list_declared;           /* the list type is said, not just assumed */
         const char *const *list_keys; /* NULL-terminated; of SCHEMA_LIST_MAP */
         bool atomic;                  /* a map or struct that apply treats as one value */
         /* STRUCT: sorted by name */
@@ -66,6 +67,7 @@ struct schema {
         /* constraints that data can say; 0 or NULL: none */
         const char *const *enums;     /* NULL-terminated */
         const char *format;           /* "int32", "date-time", "byte"; as OpenAPI publishes it */
+        const char *openapi;          /* members that OpenAPI shows beside the rest, as JSON text; NULL: none */
         const struct schema_crd *crd; /* what only CRD schemas have (pattern, oneOf, CEL rules ...) */
         /* defaulting */
         schema_rule *const *rules;    /* NULL-terminated; run after the fields' own defaults; may be NULL */
@@ -84,6 +86,7 @@ struct schema_field {
         bool emit_empty;           /* written even when empty */
         const char *empty_as;      /* JSON text written for an absent one ("{}", "null", "0"); NULL: none */
         const char *fallback;      /* default value as JSON text; NULL: none */
+        bool published;            /* OpenAPI shows that default */
         unsigned short proto;      /* protobuf number; 0: none */
         unsigned char proto_outer[2]; /* the message fields it is nested in, outermost first, or 0: JSON flattens them */
         const char *embed;         /* Go's name of that embedded struct, for its errors; NULL: none */
