@@ -215,7 +215,9 @@ int settings_load(struct settings *s, const char *path, struct error *reterr)
                 r = error_set(reterr, -EINVAL, "not a map of settings");
         if (r == 0)
                 r = load_object(s, a, "", j, reterr);
-        return r < 0 ? error_wrap(reterr, "%s", path) : 0;
+        if (r < 0)
+                error_wrap(reterr, "%s", path);
+        return r;
 }
 
 void settings_template(const struct settings *s, struct strbuf *out)
