@@ -357,6 +357,8 @@ static void on_created(struct lifecycle *lc, struct lifecycle_container *c, cons
 static void on_create_failed(struct lifecycle *lc, struct lifecycle_container *c, const struct pod_event *ev,
                              struct pod_actions *out)
 {
+        if (lc->state != POD_RUNNING)
+                return;
         pod_record(out, c, true, "Failed", "Error: %s", ev->message);
         container_start_failed(lc, c, ev->reason, ev->message, ev->now + RETRY_SYNC);
 }
@@ -635,7 +637,8 @@ static void pod_event(struct lifecycle *lc, const struct pod_event *ev, struct p
                 lc->status_dirty = true;
                 break;
         case POD_EVENT_SANDBOX_FAILED:
-                pod_record(out, NULL, true, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", ev->message);
+                if (lc->state == POD_SANDBOX)
+                        pod_record(out, NULL, true, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", ev->message);
                 lc->busy = false;
                 lc->retry_at = ev->now + RETRY_SYNC;
                 break;
@@ -660,9 +663,6 @@ static void pod_event(struct lifecycle *lc, const struct pod_event *ev, struct p
                 str_replace(&lc->resize_pending_reason, ev->reason);
                 str_replace(&lc->resize_pending_message, ev->message);
                 lc->status_dirty = true;
-                break;
-        case POD_EVENT_DELETED:
-                lc->removed = true;
                 break;
         default:
                 break;
