@@ -1,0 +1,43 @@
+#!/bin/sh
+# Brings colibri up on a Debian 12 machine: packages, build, cluster, a first workload. Run it again
+# at any time: what is there already is left as it is.
+set -eu
+cd "$(dirname "$0")"
+[ "$(id -u)" = 0 ] || { echo "up.sh needs root: sudo ./up.sh" >&2; exit 1; }
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+
+scripts/packages.sh build run
+scripts/build.sh build -DTESTS=OFF
+# Programs that run are replaced only when they changed.
+if ! cmp -s build/.installed build/.ninja_log; then
+        cmake --install build --prefix /usr/local >/dev/null
+        cp build/.ninja_log build/.installed
+fi
+
+colibri up
+export KUBECONFIG=/etc/colibri/admin.kubeconfig
+
+if ! kubectl get deployment hello >/dev/null 2>&1; then
+        image=$(mktemp --suffix .tar)
+        python3 scripts/make-image.py -o "$image" -t colibri.local/hello:1 --busybox \
+                --text 'www/index.html=Hello from colibri.
+' -- httpd -f -v -p 8080 -h /www
+        colibri image load "$image" >/dev/null
+        rm -f "$image"
+        kubectl apply -f manifests/hello/hello.yaml
+fi
+kubectl rollout status deployment/hello --timeout=60s
+address=$(kubectl get service hello -o jsonpath='{.spec.clusterIP}')
+printf 'http://%s says: %s\n' "$address" "$(curl -fsS --retry 5 --retry-connrefused --retry-delay 1 "http://$address")"
+
+cat <<'TEXT'
+
+Next:
+  export KUBECONFIG=/etc/colibri/admin.kubeconfig
+  kubectl get pods -o wide              the first workload
+  kubectl scale deployment/hello --replicas=5
+  colibri status                        what runs, and what it costs
+  colibri image load ARCHIVE.tar        images for machines without a registry
+  colibri help settings                 /etc/colibri/colibri.yaml, every setting
+  colibri down | colibri reset          stop it | leave nothing behind
+TEXT
