@@ -1,0 +1,539 @@
+/* The arithmetic of quotas. */
+#include "quota-usage.h"
+
+#include <stdlib.h>
+
+/* --- lists --- */
+
+struct quantity *resource_list_get(const struct resource_list *l, const char *name)
+{
+        for (size_t i = 0; i < l->n; i++) {
+                if (strcmp(l->items[i].name, name) == 0)
+                        return &l->items[i].q;
+        }
+        return NULL;
+}
+
+void resource_list_set(struct resource_list *l, const char *name, const struct quantity *q)
+{
+        struct quantity *there = resource_list_get(l, name);
+
+        if (there) {
+                *there = *q;
+                return;
+        }
+        if (l->n == l->cap) {
+                struct resource_amount *more;
+
+                l->cap = MAX(l->cap * 2, 8);
+                more = arena_alloc(l->arena, l->cap * sizeof(*more));
+                if (l->n)
+                        memcpy(more, l->items, l->n * sizeof(*more));
+                l->items = more;
+        }
+        l->items[l->n++] = (struct resource_amount){ name, *q };
+}
+
+void resource_list_add(struct resource_list *l, const char *name, const struct quantity *q)
+{
+        struct quantity *there = resource_list_get(l, name);
+
+        if (there)
+                quantity_add(there, q);
+        else
+                resource_list_set(l, name, q);
+}
+
+static bool read_quantity(const struct json *j, struct quantity *ret)
+{
+        if (json_is_string(j) || json_is_number(j))
+                return quantity_parse(j->str, ret) >= 0;
+        return false;
+}
+
+void resource_list_read(struct resource_list *l, const struct json *obj)
+{
+        struct quantity q;
+
+        json_foreach_member(obj, m) {
+                if (read_quantity(m->value, &q))
+                        resource_list_set(l, m->key, &q);
+        }
+}
+
+struct json *resource_list_json(struct arena *a, const struct resource_list *l)
+{
+        struct json *obj = json_new_object(a);
+        char text[QUANTITY_BUF];
+
+        for (size_t i = 0; i < l->n; i++)
+                json_set_string(a, obj, l->items[i].name, quantity_format(&l->items[i].q, text));
+        return obj;
+}
+
+static int compare_amounts(const void *x, const void *y)
+{
+        return strcmp(((const struct resource_amount *)x)->name, ((const struct resource_amount *)y)->name);
+}
+
+char *resource_list_print(struct arena *a, const struct resource_list *l)
+{
+        struct resource_amount *sorted = arena_alloc(a, (l->n + 1) * sizeof(*sorted));
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        char text[QUANTITY_BUF];
+
+        if (l->n)
+                memcpy(sorted, l->items, l->n * sizeof(*sorted));
+        qsort(sorted, l->n, sizeof(*sorted), compare_amounts);
+        for (size_t i = 0; i < l->n; i++)
+                strbuf_printf(&b, "%s%s=%s", i ? "," : "", sorted[i].name, quantity_format(&sorted[i].q, text));
+        return arena_strndup(a, strbuf_str(&b), b.len);
+}
+
+static void list_max(struct resource_list *l, const struct resource_list *other)
+{
+        for (size_t i = 0; i < other->n; i++) {
+                struct quantity *there = resource_list_get(l, other->items[i].name);
+
+                if (!there || quantity_cmp(there, &other->items[i].q) < 0)
+                        resource_list_set(l, other->items[i].name, &other->items[i].q);
+        }
+}
+
+static void list_sum(struct resource_list *l, const struct resource_list *other)
+{
+        for (size_t i = 0; i < other->n; i++)
+                resource_list_add(l, other->items[i].name, &other->items[i].q);
+}
+
+/* --- pods --- */
+
+/* Init containers run one after the other, beside the sidecars (restartPolicy Always) started before them:
+ * the peak of that, or what runs later, whichever is more. */
+void pod_resources(const struct json *pod, bool limits, struct resource_list *ret)
+{
+        const struct json *spec = json_get(pod, "spec"), *whole;
+        const char *which = limits ? "limits" : "requests";
+        struct arena *a = ret->arena;
+        struct resource_list sidecars = { .arena = a }, peak = { .arena = a }, overhead = { .arena = a };
+
+        json_foreach_item(json_get(spec, "containers"), c) {
+                struct resource_list one = { .arena = a };
+
+                resource_list_read(&one, json_get(json_get(c, "resources"), which));
+                list_sum(ret, &one);
+        }
+        json_foreach_item(json_get(spec, "initContainers"), c) {
+                struct resource_list one = { .arena = a };
+
+                resource_list_read(&one, json_get(json_get(c, "resources"), which));
+                if (streq(json_get_string(c, "restartPolicy"), "Always")) {
+                        list_sum(&sidecars, &one);
+                        list_sum(ret, &one);
+                        list_max(&peak, &sidecars);
+                } else {
+                        list_sum(&one, &sidecars);
+                        list_max(&peak, &one);
+                }
+        }
+        list_max(ret, &peak);
+        whole = json_get(json_get(spec, "resources"), which);
+        json_foreach_member(whole, m) {
+                struct quantity q;
+
+                if (read_quantity(m->value, &q))
+                        resource_list_set(ret, m->key, &q);
+        }
+        resource_list_read(&overhead, json_get(spec, "overhead"));
+        for (size_t i = 0; i < overhead.n; i++) {
+                const struct quantity *there = resource_list_get(ret, overhead.items[i].name);
+
+                /* A limit that is not there stays none. */
+                if (!limits || (there && there->nano != 0))
+                        resource_list_add(ret, overhead.items[i].name, &overhead.items[i].q);
+        }
+}
+
+static bool is_qos_resource(const char *name)
+{
+        return streq(name, "cpu") || streq(name, "memory");
+}
+
+/* Whether a container's requests and limits are the same for cpu and memory, both there; *any: one is there. */
+static bool guaranteed(struct arena *a, const struct json *resources, bool *any)
+{
+        struct resource_list requests = { .arena = a }, limits = { .arena = a };
+        unsigned n = 0;
+        bool equal = true;
+
+        resource_list_read(&requests, json_get(resources, "requests"));
+        resource_list_read(&limits, json_get(resources, "limits"));
+        for (size_t i = 0; i < requests.n; i++)
+                *any = *any || (is_qos_resource(requests.items[i].name) && requests.items[i].q.nano != 0);
+        for (size_t i = 0; i < limits.n; i++) {
+                const struct quantity *r = resource_list_get(&requests, limits.items[i].name);
+
+                if (!is_qos_resource(limits.items[i].name) || limits.items[i].q.nano == 0)
+                        continue;
+                *any = true;
+                n++;
+                equal = equal && (!r || quantity_cmp(r, &limits.items[i].q) == 0);
+        }
+        return n == 2 && equal;
+}
+
+const char *pod_qos(const struct json *pod)
+{
+        static const char *const lists[] = { "initContainers", "containers" };
+        const struct json *spec = json_get(pod, "spec");
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        bool any = false, all = true;
+
+        if (json_len(json_get(spec, "resources"))) {
+                all = guaranteed(a, json_get(spec, "resources"), &any);
+                return !any ? "BestEffort" : all ? "Guaranteed" : "Burstable";
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+                json_foreach_item(json_get(spec, lists[i]), c) {
+                        if (!guaranteed(a, json_get(c, "resources"), &any))
+                                all = false;
+                }
+        }
+        return !any ? "BestEffort" : all ? "Guaranteed" : "Burstable";
+}
+
+/* --- usage --- */
+
+static void add_one(struct resource_list *l, const char *name)
+{
+        struct quantity one = quantity_from_int(1, QUANTITY_DECIMAL_SI);
+
+        resource_list_add(l, name, &one);
+}
+
+static bool is_extended(const char *name)
+{
+        return strchr(name, '/') && !str_has_prefix(name, "kubernetes.io/") && !strstr(name, ".kubernetes.io/");
+}
+
+static bool is_compute(const char *name)
+{
+        return streq(name, "cpu") || streq(name, "memory") || streq(name, "ephemeral-storage");
+}
+
+/* requests and limits by the names of quotas: "cpu" and "requests.cpu" are the same. */
+static void compute_usage(const struct resource_list *requests, const struct resource_list *limits,
+                          struct resource_list *ret)
+{
+        struct arena *a = ret->arena;
+
+        for (size_t i = 0; i < requests->n; i++) {
+                const char *name = requests->items[i].name;
+                bool huge = str_has_prefix(name, "hugepages-");
+
+                if (!is_compute(name) && !huge && !is_extended(name))
+                        continue;
+                if (!is_extended(name))
+                        resource_list_add(ret, name, &requests->items[i].q);
+                resource_list_add(ret, arena_printf(a, "requests.%s", name), &requests->items[i].q);
+        }
+        for (size_t i = 0; i < limits->n; i++) {
+                if (is_compute(limits->items[i].name))
+                        resource_list_add(ret, arena_printf(a, "limits.%s", limits->items[i].name), &limits->items[i].q);
+        }
+}
+
+static void pod_usage(const struct json *pod, struct resource_list *ret)
+{
+        struct resource_list requests = { .arena = ret->arena }, limits = { .arena = ret->arena };
+        const char *phase = json_path_string(pod, "status.phase");
+
+        add_one(ret, "count/pods");
+        /* What has ended holds nothing any more, but is still an object. */
+        if (streq(phase, "Succeeded") || streq(phase, "Failed"))
+                return;
+        add_one(ret, "pods");
+        pod_resources(pod, false, &requests);
+        pod_resources(pod, true, &limits);
+        compute_usage(&requests, &limits, ret);
+}
+
+static void service_usage(const struct json *svc, struct resource_list *ret)
+{
+        const char *type = json_path_string(svc, "spec.type");
+        bool balancer = streq(type, "LoadBalancer");
+        struct quantity ports = quantity_from_int(0, QUANTITY_DECIMAL_SI);
+        const struct json *list = json_path(svc, "spec.ports");
+
+        add_one(ret, "services");
+        add_one(ret, "count/services");
+        if (streq(type, "NodePort") || (balancer && json_path_bool(svc, "spec.allocateLoadBalancerNodePorts", true))) {
+                ports = quantity_from_int((int64_t)json_len(list), QUANTITY_DECIMAL_SI);
+        } else if (balancer) {
+                int64_t n = 0;
+
+                json_foreach_item(list, p) {
+                        n += json_get_int(p, "nodePort", 0) != 0;
+                }
+                ports = quantity_from_int(n, QUANTITY_DECIMAL_SI);
+        }
+        resource_list_add(ret, "services.nodeports", &ports);
+        ports = quantity_from_int(balancer, QUANTITY_DECIMAL_SI);
+        resource_list_add(ret, "services.loadbalancers", &ports);
+}
+
+#define OF_CLASS ".storageclass.storage.k8s.io/"
+
+static void claim_usage(const struct json *claim, struct resource_list *ret)
+{
+        const char *class = json_get_string(json_path(claim, "metadata.annotations"), "volume.beta.kubernetes.io/storage-class");
+        struct arena *a = ret->arena;
+        struct quantity q;
+
+        if (!class)
+                class = json_path_string(claim, "spec.storageClassName");
+        add_one(ret, "persistentvolumeclaims");
+        add_one(ret, "count/persistentvolumeclaims");
+        if (!str_empty(class))
+                add_one(ret, arena_printf(a, "%s" OF_CLASS "persistentvolumeclaims", class));
+        if (!read_quantity(json_path(claim, "spec.resources.requests.storage"), &q))
+                return;
+        resource_list_add(ret, "requests.storage", &q);
+        if (!str_empty(class))
+                resource_list_add(ret, arena_printf(a, "%s" OF_CLASS "requests.storage", class), &q);
+}
+
+static const char *count_name(struct arena *a, const char *group, const char *resource)
+{
+        return arena_printf(a, "count/%s%s%s", resource, *group ? "." : "", group);
+}
+
+/* Core kinds that quotas knew before there was count/. */
+static bool has_short_name(const char *group, const char *resource)
+{
+        static const char *const names[] = { "configmaps", "resourcequotas", "replicationcontrollers", "secrets" };
+
+        for (size_t i = 0; !*group && i < ARRAY_SIZE(names); i++) {
+                if (streq(resource, names[i]))
+                        return true;
+        }
+        return false;
+}
+
+void quota_usage(const char *group, const char *resource, const struct json *obj, struct resource_list *ret)
+{
+        if (!*group && streq(resource, "pods")) {
+                pod_usage(obj, ret);
+        } else if (!*group && streq(resource, "services")) {
+                service_usage(obj, ret);
+        } else if (!*group && streq(resource, "persistentvolumeclaims")) {
+                claim_usage(obj, ret);
+        } else {
+                add_one(ret, count_name(ret->arena, group, resource));
+                if (has_short_name(group, resource))
+                        add_one(ret, arena_strdup(ret->arena, resource));
+        }
+}
+
+static bool in(const char *name, const char *const *list, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                if (streq(name, list[i]))
+                        return true;
+        }
+        return false;
+}
+
+bool quota_concerns(const char *group, const char *resource, const char *name)
+{
+        static const char *const of_pods[] = {
+                "count/pods", "pods", "cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory",
+                "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage",
+        };
+        static const char *const of_services[] = { "count/services", "services", "services.nodeports",
+                                                   "services.loadbalancers" };
+        static const char *const of_claims[] = { "count/persistentvolumeclaims", "persistentvolumeclaims",
+                                                 "requests.storage" };
+        const char *dot;
+        size_t len = strlen(resource);
+
+        if (!*group && streq(resource, "pods"))
+                return in(name, of_pods, ARRAY_SIZE(of_pods)) || str_has_prefix(name, "hugepages-") ||
+                       str_has_prefix(name, "requests.hugepages-") ||
+                       (str_has_prefix(name, "requests.") && is_extended(name + strlen("requests.")));
+        if (!*group && streq(resource, "services"))
+                return in(name, of_services, ARRAY_SIZE(of_services));
+        if (!*group && streq(resource, "persistentvolumeclaims"))
+                return in(name, of_claims, ARRAY_SIZE(of_claims)) || strstr(name, OF_CLASS);
+        if (has_short_name(group, resource) && streq(name, resource))
+                return true;
+        if (!str_has_prefix(name, "count/") || strncmp(name + 6, resource, len) != 0)
+                return false;
+        dot = name + 6 + len;
+        return *group ? *dot == '.' && streq(dot + 1, group) : !*dot;
+}
+
+const char *quota_kind_of(struct arena *a, const char *name)
+{
+        static const char *const kinds[] = { "pods", "services", "persistentvolumeclaims", "configmaps", "resourcequotas",
+                                             "replicationcontrollers", "secrets" };
+        const char *dot;
+
+        if (str_has_prefix(name, "count/")) {
+                dot = strchr(name + 6, '.');
+                return arena_printf(a, "%s/%.*s", dot ? dot + 1 : "", dot ? (int)(dot - name - 6) : (int)strlen(name + 6),
+                                    name + 6);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+                if (quota_concerns("", kinds[i], name))
+                        return arena_printf(a, "/%s", kinds[i]);
+        }
+        return NULL;
+}
+
+/* --- scopes --- */
+
+static bool crosses_namespaces(const struct json *pod)
+{
+        static const char *const paths[] = { "spec.affinity.podAffinity", "spec.affinity.podAntiAffinity" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+                const struct json *affinity = json_path(pod, paths[i]);
+
+                json_foreach_item(json_get(affinity, "requiredDuringSchedulingIgnoredDuringExecution"), t) {
+                        if (json_len(json_get(t, "namespaces")) || json_get(t, "namespaceSelector"))
+                                return true;
+                }
+                json_foreach_item(json_get(affinity, "preferredDuringSchedulingIgnoredDuringExecution"), w) {
+                        const struct json *t = json_get(w, "podAffinityTerm");
+
+                        if (json_len(json_get(t, "namespaces")) || json_get(t, "namespaceSelector"))
+                                return true;
+                }
+        }
+        return false;
+}
+
+static bool value_matches(const char *value, const char *op, const struct json *values)
+{
+        bool found = false;
+
+        json_foreach_item(values, v) {
+                found = found || streq(json_string(v), value);
+        }
+        if (streq(op, "In"))
+                return value && found;
+        if (streq(op, "NotIn"))
+                return !found;
+        if (streq(op, "DoesNotExist"))
+                return !value;
+        return value != NULL;
+}
+
+static bool pod_in_scope(const struct json *pod, const char *scope, const char *op, const struct json *values)
+{
+        const struct json *deadline = json_path(pod, "spec.activeDeadlineSeconds");
+        const char *class;
+
+        if (streq(scope, "Terminating"))
+                return json_is_number(deadline);
+        if (streq(scope, "NotTerminating"))
+                return !json_is_number(deadline);
+        if (streq(scope, "BestEffort"))
+                return streq(pod_qos(pod), "BestEffort");
+        if (streq(scope, "NotBestEffort"))
+                return !streq(pod_qos(pod), "BestEffort");
+        if (streq(scope, "CrossNamespacePodAffinity"))
+                return crosses_namespaces(pod);
+        if (streq(scope, "PriorityClass")) {
+                class = json_path_string(pod, "spec.priorityClassName");
+                return value_matches(str_empty(class) ? NULL : class, op, values);
+        }
+        return false;
+}
+
+static bool in_scope(const char *group, const char *resource, const struct json *obj, const char *scope, const char *op,
+                     const struct json *values)
+{
+        if (!*group && streq(resource, "pods"))
+                return pod_in_scope(obj, scope, op, values);
+        if (!*group && streq(resource, "persistentvolumeclaims") && streq(scope, "VolumeAttributesClass")) {
+                const char *class = json_path_string(obj, "spec.volumeAttributesClassName");
+
+                return value_matches(str_empty(class) ? NULL : class, op, values);
+        }
+        return false; /* other kinds are in no scope */
+}
+
+bool quota_matches(const struct json *quota, const char *group, const char *resource, const struct json *obj)
+{
+        bool concerned = false;
+        const struct json *hard = json_path(quota, "status.hard");
+
+        json_foreach_member(json_len(hard) ? hard : json_path(quota, "spec.hard"), m) {
+                concerned = concerned || quota_concerns(group, resource, m->key);
+        }
+        if (!concerned)
+                return false;
+        json_foreach_item(json_path(quota, "spec.scopes"), scope) {
+                if (!in_scope(group, resource, obj, json_string(scope), "Exists", NULL))
+                        return false;
+        }
+        json_foreach_item(json_path(quota, "spec.scopeSelector.matchExpressions"), e) {
+                if (!in_scope(group, resource, obj, json_get_string(e, "scopeName"), json_get_string(e, "operator"),
+                              json_get(e, "values")))
+                        return false;
+        }
+        return true;
+}
+
+/* --- constraints --- */
+
+static int compare_strings(const void *x, const void *y)
+{
+        return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+static bool container_says(struct arena *a, const struct json *c, const char *name)
+{
+        struct resource_list requests = { .arena = a }, limits = { .arena = a }, usage = { .arena = a };
+
+        resource_list_read(&requests, json_path(c, "resources.requests"));
+        resource_list_read(&limits, json_path(c, "resources.limits"));
+        compute_usage(&requests, &limits, &usage);
+        return resource_list_get(&usage, name) != NULL;
+}
+
+const char *quota_constraints(struct arena *a, const struct json *quota, const char *group, const char *resource,
+                              const struct json *obj)
+{
+        static const char *const enforced[] = { "cpu",          "limits.cpu",    "limits.memory",
+                                                "memory",       "requests.cpu",  "requests.memory" };
+        static const char *const lists[] = { "containers", "initContainers" };
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const struct json *hard = json_path(quota, "status.hard"), *spec = json_get(obj, "spec");
+        size_t max = json_len(json_get(spec, "containers")) + json_len(json_get(spec, "initContainers"));
+        const char **names = arena_alloc(a, (max + 1) * sizeof(char *));
+
+        if (*group || !streq(resource, "pods") || json_len(json_get(spec, "resources")))
+                return NULL;
+        for (size_t i = 0; i < ARRAY_SIZE(enforced); i++) {
+                size_t n = 0;
+
+                if (!json_get(hard, enforced[i]))
+                        continue;
+                for (size_t k = 0; k < ARRAY_SIZE(lists); k++) {
+                        json_foreach_item(json_get(spec, lists[k]), c) {
+                                if (!container_says(a, c, enforced[i]) && json_get_string(c, "name"))
+                                        names[n++] = json_get_string(c, "name");
+                        }
+                }
+                if (!n)
+                        continue;
+                qsort(names, n, sizeof(char *), compare_strings);
+                strbuf_printf(&b, "%s%s for: ", b.len ? "; " : "must specify ", enforced[i]);
+                for (size_t k = 0; k < n; k++)
+                        strbuf_printf(&b, "%s%s", k ? "," : "", names[k]);
+        }
+        return b.len ? arena_strndup(a, b.data, b.len) : NULL;
+}
