@@ -5,72 +5,6 @@
 
 /* --- lists --- */
 
-struct quantity *resource_list_get(const struct resource_list *l, const char *name)
-{
-        for (size_t i = 0; i < l->n; i++) {
-                if (strcmp(l->items[i].name, name) == 0)
-                        return &l->items[i].q;
-        }
-        return NULL;
-}
-
-void resource_list_set(struct resource_list *l, const char *name, const struct quantity *q)
-{
-        struct quantity *there = resource_list_get(l, name);
-
-        if (there) {
-                *there = *q;
-                return;
-        }
-        if (l->n == l->cap) {
-                struct resource_amount *more;
-
-                l->cap = MAX(l->cap * 2, 8);
-                more = arena_alloc(l->arena, l->cap * sizeof(*more));
-                if (l->n)
-                        memcpy(more, l->items, l->n * sizeof(*more));
-                l->items = more;
-        }
-        l->items[l->n++] = (struct resource_amount){ name, *q };
-}
-
-void resource_list_add(struct resource_list *l, const char *name, const struct quantity *q)
-{
-        struct quantity *there = resource_list_get(l, name);
-
-        if (there)
-                quantity_add(there, q);
-        else
-                resource_list_set(l, name, q);
-}
-
-static bool read_quantity(const struct json *j, struct quantity *ret)
-{
-        if (json_is_string(j) || json_is_number(j))
-                return quantity_parse(j->str, ret) >= 0;
-        return false;
-}
-
-void resource_list_read(struct resource_list *l, const struct json *obj)
-{
-        struct quantity q;
-
-        json_foreach_member(obj, m) {
-                if (read_quantity(m->value, &q))
-                        resource_list_set(l, m->key, &q);
-        }
-}
-
-struct json *resource_list_json(struct arena *a, const struct resource_list *l)
-{
-        struct json *obj = json_new_object(a);
-        char text[QUANTITY_BUF];
-
-        for (size_t i = 0; i < l->n; i++)
-                json_set_string(a, obj, l->items[i].name, quantity_format(&l->items[i].q, text));
-        return obj;
-}
-
 static int compare_amounts(const void *x, const void *y)
 {
         return strcmp(((const struct resource_amount *)x)->name, ((const struct resource_amount *)y)->name);
@@ -86,129 +20,22 @@ char *resource_list_print(struct arena *a, const struct resource_list *l)
                 memcpy(sorted, l->items, l->n * sizeof(*sorted));
         qsort(sorted, l->n, sizeof(*sorted), compare_amounts);
         for (size_t i = 0; i < l->n; i++)
-                strbuf_printf(&b, "%s%s=%s", i ? "," : "", sorted[i].name, quantity_format(&sorted[i].q, text));
+                strbuf_printf(&b, "%s%s=%s", i ? "," : "", sorted[i].name, quantity_format(&sorted[i].amount, text));
         return arena_strndup(a, strbuf_str(&b), b.len);
 }
 
-static void list_max(struct resource_list *l, const struct resource_list *other)
+static bool read_quantity(const struct json *j, struct quantity *ret)
 {
-        for (size_t i = 0; i < other->n; i++) {
-                struct quantity *there = resource_list_get(l, other->items[i].name);
-
-                if (!there || quantity_cmp(there, &other->items[i].q) < 0)
-                        resource_list_set(l, other->items[i].name, &other->items[i].q);
-        }
-}
-
-static void list_sum(struct resource_list *l, const struct resource_list *other)
-{
-        for (size_t i = 0; i < other->n; i++)
-                resource_list_add(l, other->items[i].name, &other->items[i].q);
-}
-
-/* --- pods --- */
-
-/* Init containers run one after the other, beside the sidecars (restartPolicy Always) started before them:
- * the peak of that, or what runs later, whichever is more. */
-void pod_resources(const struct json *pod, bool limits, struct resource_list *ret)
-{
-        const struct json *spec = json_get(pod, "spec"), *whole;
-        const char *which = limits ? "limits" : "requests";
-        struct arena *a = ret->arena;
-        struct resource_list sidecars = { .arena = a }, peak = { .arena = a }, overhead = { .arena = a };
-
-        json_foreach_item(json_get(spec, "containers"), c) {
-                struct resource_list one = { .arena = a };
-
-                resource_list_read(&one, json_get(json_get(c, "resources"), which));
-                list_sum(ret, &one);
-        }
-        json_foreach_item(json_get(spec, "initContainers"), c) {
-                struct resource_list one = { .arena = a };
-
-                resource_list_read(&one, json_get(json_get(c, "resources"), which));
-                if (streq(json_get_string(c, "restartPolicy"), "Always")) {
-                        list_sum(&sidecars, &one);
-                        list_sum(ret, &one);
-                        list_max(&peak, &sidecars);
-                } else {
-                        list_sum(&one, &sidecars);
-                        list_max(&peak, &one);
-                }
-        }
-        list_max(ret, &peak);
-        whole = json_get(json_get(spec, "resources"), which);
-        json_foreach_member(whole, m) {
-                struct quantity q;
-
-                if (read_quantity(m->value, &q))
-                        resource_list_set(ret, m->key, &q);
-        }
-        resource_list_read(&overhead, json_get(spec, "overhead"));
-        for (size_t i = 0; i < overhead.n; i++) {
-                const struct quantity *there = resource_list_get(ret, overhead.items[i].name);
-
-                /* A limit that is not there stays none. */
-                if (!limits || (there && there->nano != 0))
-                        resource_list_add(ret, overhead.items[i].name, &overhead.items[i].q);
-        }
-}
-
-static bool is_qos_resource(const char *name)
-{
-        return streq(name, "cpu") || streq(name, "memory");
-}
-
-/* Whether a container's requests and limits are the same for cpu and memory, both there; *any: one is there. */
-static bool guaranteed(struct arena *a, const struct json *resources, bool *any)
-{
-        struct resource_list requests = { .arena = a }, limits = { .arena = a };
-        unsigned n = 0;
-        bool equal = true;
-
-        resource_list_read(&requests, json_get(resources, "requests"));
-        resource_list_read(&limits, json_get(resources, "limits"));
-        for (size_t i = 0; i < requests.n; i++)
-                *any = *any || (is_qos_resource(requests.items[i].name) && requests.items[i].q.nano != 0);
-        for (size_t i = 0; i < limits.n; i++) {
-                const struct quantity *r = resource_list_get(&requests, limits.items[i].name);
-
-                if (!is_qos_resource(limits.items[i].name) || limits.items[i].q.nano == 0)
-                        continue;
-                *any = true;
-                n++;
-                equal = equal && (!r || quantity_cmp(r, &limits.items[i].q) == 0);
-        }
-        return n == 2 && equal;
-}
-
-const char *pod_qos(const struct json *pod)
-{
-        static const char *const lists[] = { "initContainers", "containers" };
-        const struct json *spec = json_get(pod, "spec");
-        _cleanup_arena_ struct arena *a = arena_new(0);
-        bool any = false, all = true;
-
-        if (json_len(json_get(spec, "resources"))) {
-                all = guaranteed(a, json_get(spec, "resources"), &any);
-                return !any ? "BestEffort" : all ? "Guaranteed" : "Burstable";
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-                json_foreach_item(json_get(spec, lists[i]), c) {
-                        if (!guaranteed(a, json_get(c, "resources"), &any))
-                                all = false;
-                }
-        }
-        return !any ? "BestEffort" : all ? "Guaranteed" : "Burstable";
+        return (json_is_string(j) || json_is_number(j)) && quantity_parse(j->str, ret) >= 0;
 }
 
 /* --- usage --- */
 
-static void add_one(struct resource_list *l, const char *name)
+static void add_one(struct arena *a, struct resource_list *l, const char *name)
 {
         struct quantity one = quantity_from_int(1, QUANTITY_DECIMAL_SI);
 
-        resource_list_add(l, name, &one);
+        resource_list_add(a, l, name, &one);
 }
 
 static bool is_extended(const char *name)
@@ -222,11 +49,9 @@ static bool is_compute(const char *name)
 }
 
 /* requests and limits by the names of quotas: "cpu" and "requests.cpu" are the same. */
-static void compute_usage(const struct resource_list *requests, const struct resource_list *limits,
+static void compute_usage(struct arena *a, const struct resource_list *requests, const struct resource_list *limits,
                           struct resource_list *ret)
 {
-        struct arena *a = ret->arena;
-
         for (size_t i = 0; i < requests->n; i++) {
                 const char *name = requests->items[i].name;
                 bool huge = str_has_prefix(name, "hugepages-");
@@ -234,39 +59,38 @@ static void compute_usage(const struct resource_list *requests, const struct res
                 if (!is_compute(name) && !huge && !is_extended(name))
                         continue;
                 if (!is_extended(name))
-                        resource_list_add(ret, name, &requests->items[i].q);
-                resource_list_add(ret, arena_printf(a, "requests.%s", name), &requests->items[i].q);
+                        resource_list_add(a, ret, name, &requests->items[i].amount);
+                resource_list_add(a, ret, arena_printf(a, "requests.%s", name), &requests->items[i].amount);
         }
         for (size_t i = 0; i < limits->n; i++) {
                 if (is_compute(limits->items[i].name))
-                        resource_list_add(ret, arena_printf(a, "limits.%s", limits->items[i].name), &limits->items[i].q);
+                        resource_list_add(a, ret, arena_printf(a, "limits.%s", limits->items[i].name), &limits->items[i].amount);
         }
 }
 
-static void pod_usage(const struct json *pod, struct resource_list *ret)
+static void pod_usage(struct arena *a, const struct json *pod, struct resource_list *ret)
 {
-        struct resource_list requests = { .arena = ret->arena }, limits = { .arena = ret->arena };
-        const char *phase = json_path_string(pod, "status.phase");
+        struct resource_list requests, limits;
 
-        add_one(ret, "count/pods");
+        add_one(a, ret, "count/pods");
         /* What has ended holds nothing any more, but is still an object. */
-        if (streq(phase, "Succeeded") || streq(phase, "Failed"))
+        if (pod_is_terminal(pod))
                 return;
-        add_one(ret, "pods");
-        pod_resources(pod, false, &requests);
-        pod_resources(pod, true, &limits);
-        compute_usage(&requests, &limits, ret);
+        add_one(a, ret, "pods");
+        pod_requests(a, pod, &requests);
+        pod_limits(a, pod, &limits);
+        compute_usage(a, &requests, &limits, ret);
 }
 
-static void service_usage(const struct json *svc, struct resource_list *ret)
+static void service_usage(struct arena *a, const struct json *svc, struct resource_list *ret)
 {
         const char *type = json_path_string(svc, "spec.type");
         bool balancer = streq(type, "LoadBalancer");
         struct quantity ports = quantity_from_int(0, QUANTITY_DECIMAL_SI);
         const struct json *list = json_path(svc, "spec.ports");
 
-        add_one(ret, "services");
-        add_one(ret, "count/services");
+        add_one(a, ret, "services");
+        add_one(a, ret, "count/services");
         if (streq(type, "NodePort") || (balancer && json_path_bool(svc, "spec.allocateLoadBalancerNodePorts", true))) {
                 ports = quantity_from_int((int64_t)json_len(list), QUANTITY_DECIMAL_SI);
         } else if (balancer) {
@@ -277,30 +101,29 @@ static void service_usage(const struct json *svc, struct resource_list *ret)
                 }
                 ports = quantity_from_int(n, QUANTITY_DECIMAL_SI);
         }
-        resource_list_add(ret, "services.nodeports", &ports);
+        resource_list_add(a, ret, "services.nodeports", &ports);
         ports = quantity_from_int(balancer, QUANTITY_DECIMAL_SI);
-        resource_list_add(ret, "services.loadbalancers", &ports);
+        resource_list_add(a, ret, "services.loadbalancers", &ports);
 }
 
 #define OF_CLASS ".storageclass.storage.k8s.io/"
 
-static void claim_usage(const struct json *claim, struct resource_list *ret)
+static void claim_usage(struct arena *a, const struct json *claim, struct resource_list *ret)
 {
         const char *class = json_get_string(json_path(claim, "metadata.annotations"), "volume.beta.kubernetes.io/storage-class");
-        struct arena *a = ret->arena;
         struct quantity q;
 
         if (!class)
                 class = json_path_string(claim, "spec.storageClassName");
-        add_one(ret, "persistentvolumeclaims");
-        add_one(ret, "count/persistentvolumeclaims");
+        add_one(a, ret, "persistentvolumeclaims");
+        add_one(a, ret, "count/persistentvolumeclaims");
         if (!str_empty(class))
-                add_one(ret, arena_printf(a, "%s" OF_CLASS "persistentvolumeclaims", class));
+                add_one(a, ret, arena_printf(a, "%s" OF_CLASS "persistentvolumeclaims", class));
         if (!read_quantity(json_path(claim, "spec.resources.requests.storage"), &q))
                 return;
-        resource_list_add(ret, "requests.storage", &q);
+        resource_list_add(a, ret, "requests.storage", &q);
         if (!str_empty(class))
-                resource_list_add(ret, arena_printf(a, "%s" OF_CLASS "requests.storage", class), &q);
+                resource_list_add(a, ret, arena_printf(a, "%s" OF_CLASS "requests.storage", class), &q);
 }
 
 static const char *count_name(struct arena *a, const char *group, const char *resource)
@@ -320,18 +143,18 @@ static bool has_short_name(const char *group, const char *resource)
         return false;
 }
 
-void quota_usage(const char *group, const char *resource, const struct json *obj, struct resource_list *ret)
+void quota_usage(struct arena *a, const char *group, const char *resource, const struct json *obj, struct resource_list *ret)
 {
         if (!*group && streq(resource, "pods")) {
-                pod_usage(obj, ret);
+                pod_usage(a, obj, ret);
         } else if (!*group && streq(resource, "services")) {
-                service_usage(obj, ret);
+                service_usage(a, obj, ret);
         } else if (!*group && streq(resource, "persistentvolumeclaims")) {
-                claim_usage(obj, ret);
+                claim_usage(a, obj, ret);
         } else {
-                add_one(ret, count_name(ret->arena, group, resource));
+                add_one(a, ret, count_name(a, group, resource));
                 if (has_short_name(group, resource))
-                        add_one(ret, arena_strdup(ret->arena, resource));
+                        add_one(a, ret, arena_strdup(a, resource));
         }
 }
 
@@ -440,9 +263,9 @@ static bool pod_in_scope(const struct json *pod, const char *scope, const char *
         if (streq(scope, "NotTerminating"))
                 return !json_is_number(deadline);
         if (streq(scope, "BestEffort"))
-                return streq(pod_qos(pod), "BestEffort");
+                return streq(pod_qos_class(pod), "BestEffort");
         if (streq(scope, "NotBestEffort"))
-                return !streq(pod_qos(pod), "BestEffort");
+                return !streq(pod_qos_class(pod), "BestEffort");
         if (streq(scope, "CrossNamespacePodAffinity"))
                 return crosses_namespaces(pod);
         if (streq(scope, "PriorityClass")) {
@@ -496,11 +319,11 @@ static int compare_strings(const void *x, const void *y)
 
 static bool container_says(struct arena *a, const struct json *c, const char *name)
 {
-        struct resource_list requests = { .arena = a }, limits = { .arena = a }, usage = { .arena = a };
+        struct resource_list requests, limits, usage = { 0 };
 
-        resource_list_read(&requests, json_path(c, "resources.requests"));
-        resource_list_read(&limits, json_path(c, "resources.limits"));
-        compute_usage(&requests, &limits, &usage);
+        resource_list_from_json(a, json_path(c, "resources.requests"), &requests);
+        resource_list_from_json(a, json_path(c, "resources.limits"), &limits);
+        compute_usage(a, &requests, &limits, &usage);
         return resource_list_get(&usage, name) != NULL;
 }
 
