@@ -89,7 +89,7 @@ static void set_cluster_dns(struct options *o, char *arg)
 static void usage(void)
 {
         printf("Usage: colibri-kubelet --kubeconfig=FILE [options]\n\nOptions, named as the Kubernetes kubelet's:\n");
-#define X_USAGE(name, has_arg, set) printf("  --%s%s\n", name, has_arg ? "=..." : "");
+#define X_USAGE(opt, has_arg, set) printf("  --%s%s\n", opt, has_arg ? "=..." : "");
         OPTIONS(X_USAGE)
 #undef X_USAGE
         printf("\n--runtime=runc (default) or fake; --fake-nodes=N runs N nodes named HOST-0 to HOST-(N-1).\n");
@@ -98,7 +98,7 @@ static void usage(void)
 static int parse_options(int argc, char **argv, struct options *o)
 {
         static const struct option table[] = {
-#define X_LONG(name, has_arg, set) {name, has_arg ? required_argument : no_argument, NULL, 0},
+#define X_LONG(opt, has_arg, set) {opt, has_arg ? required_argument : no_argument, NULL, 0},
                 OPTIONS(X_LONG)
 #undef X_LONG
                         {"help", no_argument, NULL, 'h'},
@@ -114,8 +114,8 @@ static int parse_options(int argc, char **argv, struct options *o)
                 if (c != 0)
                         return -EINVAL;
                 char *arg = optarg;
-#define X_SET(name, has_arg, set)                                                                  \
-        if (streq(table[index].name, name)) {                                                      \
+#define X_SET(opt, has_arg, set)                                                                  \
+        if (streq(table[index].name, opt)) {                                                       \
                 set;                                                                               \
                 continue;                                                                          \
         }
