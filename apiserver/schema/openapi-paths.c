@@ -1,0 +1,474 @@
+/* The paths of a resource, as OpenAPI path items (openapi-internal.h).
+ *
+ * Clients read little of them: which media types PATCH takes, whether dryRun and fieldValidation are
+ * known, and the group, version and kind behind an operation. So the parameters are tables, one per sort of
+ * operation, and operations are generated from the verbs that discovery announces.
+ */
+#include <ctype.h>
+#include <stdio.h>
+
+#include "../../lib/base/base.h"
+#include "openapi-internal.h"
+
+#define META_V1 "io.k8s.apimachinery.pkg.apis.meta.v1."
+
+struct parameter {
+        const char *name, *type;
+};
+
+static const struct parameter list_parameters[] = {
+        { "allowWatchBookmarks", "boolean" }, { "continue", "string" },        { "fieldSelector", "string" },
+        { "labelSelector", "string" },        { "limit", "integer" },          { "resourceVersion", "string" },
+        { "resourceVersionMatch", "string" }, { "sendInitialEvents", "boolean" }, { "shardSelector", "string" },
+        { "timeoutSeconds", "integer" },      { "watch", "boolean" },          { NULL, NULL },
+};
+static const struct parameter write_parameters[] = {
+        { "dryRun", "string" }, { "fieldManager", "string" }, { "fieldValidation", "string" }, { NULL, NULL },
+};
+static const struct parameter patch_parameters[] = {
+        { "dryRun", "string" }, { "fieldManager", "string" }, { "fieldValidation", "string" }, { "force", "boolean" },
+        { NULL, NULL },
+};
+#define DELETE_PARAMETERS                                                                                              \
+        { "dryRun", "string" }, { "gracePeriodSeconds", "integer" },                                                   \
+                { "ignoreStoreReadErrorWithClusterBreakingPotential", "boolean" }, { "orphanDependents", "boolean" }, \
+                { "propagationPolicy", "string" }
+static const struct parameter delete_parameters[] = { DELETE_PARAMETERS, { NULL, NULL } };
+static const struct parameter deletecollection_parameters[] = {
+        DELETE_PARAMETERS,
+        { "continue", "string" },
+        { "fieldSelector", "string" },
+        { "labelSelector", "string" },
+        { "limit", "integer" },
+        { "resourceVersion", "string" },
+        { "resourceVersionMatch", "string" },
+        { "sendInitialEvents", "boolean" },
+        { "shardSelector", "string" },
+        { "timeoutSeconds", "integer" },
+        { NULL, NULL },
+};
+static const struct parameter log_parameters[] = {
+        { "container", "string" },     { "follow", "boolean" },    { "insecureSkipTLSVerifyBackend", "boolean" },
+        { "limitBytes", "integer" },   { "previous", "boolean" },  { "sinceSeconds", "integer" },
+        { "stream", "string" },        { "tailLines", "integer" }, { "timestamps", "boolean" },
+        { NULL, NULL },
+};
+static const struct parameter attach_parameters[] = {
+        { "container", "string" }, { "stderr", "boolean" }, { "stdin", "boolean" },
+        { "stdout", "boolean" },   { "tty", "boolean" },    { NULL, NULL },
+};
+static const struct parameter exec_parameters[] = {
+        { "command", "string" }, { "container", "string" }, { "stderr", "boolean" }, { "stdin", "boolean" },
+        { "stdout", "boolean" }, { "tty", "boolean" },      { NULL, NULL },
+};
+static const struct parameter portforward_parameters[] = { { "ports", "integer" }, { NULL, NULL } };
+static const struct parameter proxy_parameters[] = { { "path", "string" }, { NULL, NULL } };
+
+/* One operation of a path item. */
+struct operation {
+        const char *method;      /* "get" */
+        const char *action;      /* x-kubernetes-action; NULL: none */
+        const struct parameter *parameters;
+        const char *codes;       /* "200 201": what it answers */
+        const char *body;        /* name of the type sent; NULL: none */
+        const char *answer;      /* name of the type that comes back; NULL: a string */
+        enum { ANSWER_OBJECT, ANSWER_LIST, ANSWER_TEXT, ANSWER_LOG } media;
+};
+
+/* Where operations are: what all of one path share. */
+struct place {
+        struct openapi_doc *doc;
+        const struct resource *res;
+        const char *path;
+        bool namespaced, named, pretty;
+        bool with_path;              /* .../proxy/{path} */
+        const char *group, *version, *kind; /* of the body */
+        const char *id;              /* the middle of operation ids */
+        unsigned n;                  /* operations written */
+};
+
+static void write_parameter(struct place *p, const char *name, const char *type, const char *in, bool *first)
+{
+        struct strbuf *out = p->doc->out;
+
+        strbuf_printf(out, "%s{\"name\":\"%s\",\"in\":\"%s\"%s,", *first ? "" : ",", name, in,
+                      streq(in, "path") ? ",\"required\":true" : "");
+        if (p->doc->v2)
+                strbuf_printf(out, "\"type\":\"%s\",\"uniqueItems\":true}", type);
+        else
+                strbuf_printf(out, "\"schema\":{\"type\":\"%s\",\"uniqueItems\":true}}", type);
+        *first = false;
+}
+
+static void write_shared_parameters(struct place *p)
+{
+        bool first = true;
+
+        strbuf_puts(p->doc->out, "\"parameters\":[");
+        if (p->named)
+                write_parameter(p, "name", "string", "path", &first);
+        if (p->namespaced)
+                write_parameter(p, "namespace", "string", "path", &first);
+        if (p->with_path)
+                write_parameter(p, "path", "string", "path", &first);
+        if (p->pretty)
+                write_parameter(p, "pretty", "string", "query", &first);
+        strbuf_putc(p->doc->out, ']');
+}
+
+static void write_media(struct strbuf *out, const struct place *p, const struct operation *op, bool lead)
+{
+        static const char *const object[] = { "application/json", "application/yaml", "application/vnd.kubernetes.protobuf", NULL };
+        static const char *const list[] = { "application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
+                                            "application/json;stream=watch",
+                                            "application/vnd.kubernetes.protobuf;stream=watch", NULL };
+        static const char *const custom[] = { "application/json", "application/yaml", NULL };
+        static const char *const text[] = { "*/*", NULL };
+        static const char *const log[] = { "text/plain", "application/json", "application/yaml",
+                                           "application/vnd.kubernetes.protobuf", NULL };
+        const char *const *types = op->media == ANSWER_TEXT ? text : op->media == ANSWER_LOG ? log
+                                   : p->res && p->res->crd  ? custom
+                                   : op->media == ANSWER_LIST ? list : object;
+
+        for (size_t i = 0; types[i]; i++) {
+                if (i || lead)
+                        strbuf_putc(out, ',');
+                if (p->doc->v2) {
+                        strbuf_printf(out, "\"%s\"", types[i]);
+                        continue;
+                }
+                strbuf_printf(out, "\"%s\":{\"schema\":", types[i]);
+                if (op->answer)
+                        openapi_ref(p->doc, op->answer);
+                else
+                        strbuf_puts(out, "{\"type\":\"string\"}");
+                strbuf_putc(out, '}');
+        }
+}
+
+static const char *code_text(const char *code)
+{
+        return code[2] == '1' ? "Created" : code[2] == '2' ? "Accepted" : "OK";
+}
+
+static void write_responses(struct place *p, const struct operation *op)
+{
+        struct strbuf *out = p->doc->out;
+
+        strbuf_puts(out, "\"responses\":{");
+        for (const char *code = op->codes; *code; code += code[3] ? 4 : 3) {
+                strbuf_printf(out, "\"%.3s\":{\"description\":\"%s\",", code, code_text(code));
+                if (p->doc->v2) {
+                        strbuf_puts(out, "\"schema\":");
+                        if (op->answer)
+                                openapi_ref(p->doc, op->answer);
+                        else
+                                strbuf_puts(out, "{\"type\":\"string\"}");
+                } else {
+                        strbuf_puts(out, "\"content\":{");
+                        write_media(out, p, op, false);
+                        strbuf_putc(out, '}');
+                }
+                strbuf_puts(out, "},");
+        }
+        strbuf_puts(out, "\"401\":{\"description\":\"Unauthorized\"}}");
+}
+
+static const char *const patch_types[] = { "application/json-patch+json", "application/merge-patch+json",
+                                           "application/apply-patch+yaml", "application/strategic-merge-patch+json", NULL };
+
+static void write_body(struct place *p, const struct operation *op)
+{
+        static const char *const any[] = { "*/*", NULL };
+        const char *const *types = streq(op->method, "patch") ? patch_types : any;
+        struct strbuf *out = p->doc->out;
+
+        strbuf_puts(out, p->doc->v2 ? "\"consumes\":[" : "\"requestBody\":{\"content\":{");
+        for (size_t i = 0; types[i]; i++) {
+                if (p->res && p->res->crd && strstr(types[i], "strategic"))
+                        continue; /* custom resources have no merge keys */
+                strbuf_printf(out, "%s\"%s\"", i ? "," : "", types[i]);
+                if (!p->doc->v2) {
+                        strbuf_puts(out, ":{\"schema\":");
+                        openapi_ref(p->doc, op->body);
+                        strbuf_putc(out, '}');
+                }
+        }
+        strbuf_puts(out, p->doc->v2 ? "]," : streq(op->method, "delete") ? "}}," : "},\"required\":true},");
+}
+
+/* Called for each operation in turn; the first opens the path item. */
+static void write_operation(struct place *p, const struct operation *op)
+{
+        struct strbuf *out = p->doc->out;
+        bool first = true;
+
+        if (!p->n++) {
+                strbuf_reset(out);
+                strbuf_putc(out, '{');
+                write_shared_parameters(p);
+        }
+        strbuf_printf(out, ",\"%s\":{\"operationId\":\"%s%s\",", op->method, op->action ? op->action : "get", p->id);
+        if (op->body)
+                write_body(p, op);
+        if (p->doc->v2) {
+                if (!op->body)
+                        strbuf_puts(out, "\"consumes\":[\"*/*\"],");
+                strbuf_puts(out, "\"produces\":[");
+                write_media(out, p, op, false);
+                strbuf_puts(out, "],");
+        }
+        strbuf_puts(out, "\"parameters\":[");
+        if (p->doc->v2 && op->body) {
+                strbuf_printf(out, "{\"name\":\"body\",\"in\":\"body\",%s\"schema\":",
+                              streq(op->method, "delete") ? "" : "\"required\":true,");
+                openapi_ref(p->doc, op->body);
+                strbuf_putc(out, '}');
+                first = false;
+        }
+        for (const struct parameter *q = op->parameters; q && q->name; q++)
+                write_parameter(p, q->name, q->type, "query", &first);
+        strbuf_puts(out, "],");
+        write_responses(p, op);
+        if (op->action)
+                strbuf_printf(out, ",\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":"
+                                   "{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}",
+                              op->action, p->group, p->kind, p->version);
+        strbuf_putc(out, '}');
+}
+
+static void end_path(struct place *p, openapi_path_fn *fn, void *userdata)
+{
+        if (!p->n)
+                return;
+        strbuf_putc(p->doc->out, '}');
+        fn(p->path, strbuf_str(p->doc->out), p->doc->out->len, userdata);
+}
+
+/* --- names --- */
+
+/* "apps", "v1" -> "AppsV1"; "rbac.authorization.k8s.io" -> "RbacAuthorizationV1" */
+static size_t camel_group(const struct resource *res, char *buf, size_t size)
+{
+        const char *group = res->group[0] ? res->group : "core";
+        size_t len = strlen(group), n = 0;
+        bool up = true;
+
+        if (str_has_suffix(group, ".k8s.io"))
+                len -= strlen(".k8s.io");
+        for (size_t i = 0; i < len && n + 1 < size; i++) {
+                if (!isalnum((unsigned char)group[i])) {
+                        up = true;
+                        continue;
+                }
+                buf[n++] = up ? toupper((unsigned char)group[i]) : group[i];
+                up = false;
+        }
+        return n + snprintf(buf + n, size - n, "%c%s", toupper((unsigned char)res->version[0]), res->version + 1);
+}
+
+/* The definition names of a resource's object and list. */
+static void type_name(const struct resource *res, bool list, char *buf, size_t size)
+{
+        if (res->crd || !res->schema || !res->schema->name)
+                openapi_custom_name(res, list, buf, size);
+        else
+                snprintf(buf, size, "%s%s", res->schema->name, list ? "List" : "");
+}
+
+static bool has_verb(const char *const *verbs, const char *verb)
+{
+        for (; *verbs; verbs++)
+                if (streq(*verbs, verb))
+                        return true;
+        return false;
+}
+
+/* --- the paths of a resource --- */
+
+struct names {
+        char object[512], list[512], id[512], path[1024], root[600];
+};
+
+static void start(struct place *p, struct openapi_doc *doc, const struct resource *res, struct names *n, const char *id_suffix)
+{
+        size_t len = camel_group(res, n->id, sizeof(n->id));
+
+        snprintf(n->id + len, sizeof(n->id) - len, "%s%s%s", p->namespaced ? "Namespaced" : "", res->kind, id_suffix);
+        p->doc = doc;
+        p->res = res;
+        p->path = n->path;
+        p->pretty = true;
+        p->group = res->group;
+        p->version = res->version;
+        p->kind = res->kind;
+        p->id = n->id;
+}
+
+#define OBJECT(m, a, q, c, b, r) (&(struct operation){ m, a, q, c, b, r, ANSWER_OBJECT })
+#define LIST(a, r) (&(struct operation){ "get", a, list_parameters, "200", NULL, r, ANSWER_LIST })
+
+static void collection_path(struct openapi_doc *doc, const struct resource *res, struct names *n, bool namespaced,
+                            openapi_path_fn *fn, void *userdata)
+{
+        struct place p = { .namespaced = namespaced };
+        bool all = res->namespaced && !namespaced;
+
+        snprintf(n->path, sizeof(n->path), "%s%s%s", n->root, namespaced ? "/namespaces/{namespace}/" : "/", res->name);
+        start(&p, doc, res, n, all ? "ForAllNamespaces" : "");
+        if (has_verb(res->verbs, "list"))
+                write_operation(&p, LIST("list", n->list));
+        if (!all && has_verb(res->verbs, "create"))
+                write_operation(&p, OBJECT("post", "post", write_parameters, "200 201 202", n->object, n->object));
+        if (!all && has_verb(res->verbs, "deletecollection"))
+                write_operation(&p, OBJECT("delete", "deletecollection", deletecollection_parameters, "200",
+                                           META_V1 "DeleteOptions", META_V1 "Status"));
+        end_path(&p, fn, userdata);
+}
+
+static void object_path(struct openapi_doc *doc, const struct resource *res, struct names *n, openapi_path_fn *fn,
+                        void *userdata)
+{
+        struct place p = { .namespaced = res->namespaced, .named = true };
+
+        snprintf(n->path, sizeof(n->path), "%s%s%s/{name}", n->root, res->namespaced ? "/namespaces/{namespace}/" : "/",
+                 res->name);
+        start(&p, doc, res, n, "");
+        if (has_verb(res->verbs, "get"))
+                write_operation(&p, OBJECT("get", "get", NULL, "200", NULL, n->object));
+        if (has_verb(res->verbs, "update"))
+                write_operation(&p, OBJECT("put", "put", write_parameters, "200 201", n->object, n->object));
+        if (has_verb(res->verbs, "delete"))
+                write_operation(&p, OBJECT("delete", "delete", delete_parameters, "200 202", META_V1 "DeleteOptions",
+                                           res->delete_returns_object ? n->object : META_V1 "Status"));
+        if (has_verb(res->verbs, "patch"))
+                write_operation(&p, OBJECT("patch", "patch", patch_parameters, "200 201", META_V1 "Patch", n->object));
+        end_path(&p, fn, userdata);
+}
+
+static void watch_paths(struct openapi_doc *doc, const struct resource *res, struct names *n, openapi_path_fn *fn,
+                        void *userdata)
+{
+        static const char *const namespaced[] = { "/watch/%s", "/watch/namespaces/{namespace}/%s",
+                                                  "/watch/namespaces/{namespace}/%s/{name}" };
+        static const char *const cluster[] = { "/watch/%s", "/watch/%s/{name}" };
+        const char *const *forms = res->namespaced ? namespaced : cluster;
+
+        if (!has_verb(res->verbs, "watch") || res->crd)
+                return;
+        for (size_t i = 0; i < (res->namespaced ? ARRAY_SIZE(namespaced) : ARRAY_SIZE(cluster)); i++) {
+                bool named = strstr(forms[i], "{name}");
+                struct place p = { .namespaced = strstr(forms[i], "{namespace}"), .named = named };
+
+                start(&p, doc, res, n, named ? "" : res->namespaced && !i ? "ListForAllNamespaces" : "List");
+                snprintf(n->path, sizeof(n->path), "%s", n->root);
+                snprintf(n->path + strlen(n->path), sizeof(n->path) - strlen(n->path), forms[i], res->name);
+                write_operation(&p, LIST(named ? "watch" : "watchlist", META_V1 "WatchEvent"));
+                end_path(&p, fn, userdata);
+        }
+}
+
+static const struct parameter *connect_parameters(const char *sub)
+{
+        return streq(sub, "exec")          ? exec_parameters
+               : streq(sub, "attach")      ? attach_parameters
+               : streq(sub, "portforward") ? portforward_parameters
+               : streq(sub, "proxy")       ? proxy_parameters
+                                           : NULL;
+}
+
+static void connect_path(struct openapi_doc *doc, const struct resource *res, const struct subresource *s, struct names *n,
+                         bool with_path, openapi_path_fn *fn, void *userdata)
+{
+        static const char *const all[] = { "get", "put", "post", "delete", "options", "head", "patch" };
+        static const char *const two[] = { "get", "post" };
+        const char *const *methods = streq(s->name, "proxy") ? all : two;
+        struct place p = { .namespaced = res->namespaced, .named = true, .with_path = with_path };
+        char suffix[128];
+
+        snprintf(suffix, sizeof(suffix), "%c%s%s", toupper((unsigned char)s->name[0]), s->name + 1, with_path ? "WithPath" : "");
+        start(&p, doc, res, n, suffix);
+        p.pretty = false;
+        p.kind = s->kind;
+        for (size_t i = 0; i < (methods == all ? ARRAY_SIZE(all) : ARRAY_SIZE(two)); i++) {
+                char id[600];
+                struct operation op = { methods[i], "connect", connect_parameters(s->name), "200", NULL, NULL, ANSWER_TEXT };
+
+                snprintf(id, sizeof(id), "%c%s%s", toupper((unsigned char)methods[i][0]), methods[i] + 1, n->id);
+                p.id = id;
+                write_operation(&p, &op);
+        }
+        end_path(&p, fn, userdata);
+}
+
+static void subresource_path(struct openapi_doc *doc, const struct resource *res, const struct subresource *s,
+                             struct names *n, openapi_path_fn *fn, void *userdata)
+{
+        struct place p = { .namespaced = res->namespaced, .named = true };
+        char gv[256], suffix[128], object[512];
+        const struct schema *body;
+
+        snprintf(n->path, sizeof(n->path), "%s%s%s/{name}/%s", n->root, res->namespaced ? "/namespaces/{namespace}/" : "/",
+                 res->name, s->name);
+        if (connect_parameters(s->name)) {
+                connect_path(doc, res, s, n, false, fn, userdata);
+                if (streq(s->name, "proxy")) {
+                        snprintf(n->path + strlen(n->path), sizeof(n->path) - strlen(n->path), "/{path}");
+                        connect_path(doc, res, s, n, true, fn, userdata);
+                }
+                return;
+        }
+        snprintf(suffix, sizeof(suffix), "%c%s", toupper((unsigned char)s->name[0]), s->name + 1);
+        start(&p, doc, res, n, suffix);
+        p.group = s->group;
+        p.version = s->version;
+        p.kind = s->kind;
+        snprintf(gv, sizeof(gv), "%s%s%s", s->group, s->group[0] ? "/" : "", s->version);
+        body = streq(s->kind, res->kind) ? NULL : builtin_body(gv, s->kind);
+        snprintf(object, sizeof(object), "%s", body ? body->name : n->object);
+        if (has_verb(s->verbs, "get")) {
+                struct operation log = { "get", "get", log_parameters, "200", NULL, NULL, ANSWER_LOG };
+
+                write_operation(&p, streq(s->name, "log") ? &log : OBJECT("get", "get", NULL, "200", NULL, object));
+        }
+        if (has_verb(s->verbs, "update"))
+                write_operation(&p, OBJECT("put", "put", write_parameters, "200 201", object, object));
+        if (has_verb(s->verbs, "create"))
+                write_operation(&p, OBJECT("post", "post", write_parameters, "200 201 202", object, object));
+        if (has_verb(s->verbs, "patch"))
+                write_operation(&p, OBJECT("patch", "patch", patch_parameters, "200 201", META_V1 "Patch", object));
+        end_path(&p, fn, userdata);
+}
+
+void openapi_resource_paths(struct openapi_doc *doc, const struct resource *res, openapi_path_fn *fn, void *userdata)
+{
+        struct names n;
+
+        if (res->group[0])
+                snprintf(n.root, sizeof(n.root), "/apis/%s/%s", res->group, res->version);
+        else
+                snprintf(n.root, sizeof(n.root), "/api/%s", res->version);
+        type_name(res, false, n.object, sizeof(n.object));
+        type_name(res, true, n.list, sizeof(n.list));
+        collection_path(doc, res, &n, res->namespaced, fn, userdata);
+        if (res->namespaced)
+                collection_path(doc, res, &n, false, fn, userdata);
+        object_path(doc, res, &n, fn, userdata);
+        for (unsigned i = 0; i < res->n_subresources; i++)
+                subresource_path(doc, res, &res->subresources[i], &n, fn, userdata);
+        watch_paths(doc, res, &n, fn, userdata);
+}
+
+void openapi_plain_path(struct openapi_doc *doc, const char *path, const char *type, openapi_path_fn *fn, void *userdata)
+{
+        char id[256];
+        size_t n = 0;
+        struct place p = { .doc = doc, .path = path, .id = id };
+
+        for (const char *c = path; *c && n + 1 < sizeof(id); c++)
+                if (isalnum((unsigned char)*c))
+                        id[n++] = c == path || !isalnum((unsigned char)c[-1]) ? toupper((unsigned char)*c) : *c;
+        id[n] = '\0';
+        write_operation(&p, OBJECT("get", NULL, NULL, "200", NULL, type));
+        end_path(&p, fn, userdata);
+}

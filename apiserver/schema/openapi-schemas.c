@@ -1,0 +1,399 @@
+/* Types as OpenAPI schemas (openapi-internal.h).
+ *
+ * v2 and v3 differ in little: where references point to, and that v3 wraps a reference that has
+ * siblings into allOf and shows defaults. Everything else are the x-kubernetes extensions that patches and
+ * apply are computed from by clients.
+ */
+#include <stdio.h>
+
+#include "../../lib/base/base.h"
+#include "openapi-internal.h"
+
+#define META_V1 "io.k8s.apimachinery.pkg.apis.meta.v1."
+
+void openapi_use(struct openapi_doc *doc, const struct schema *s)
+{
+        size_t i = s - builtin_schemas;
+
+        if (i < n_builtin_schemas && i < OPENAPI_USED_WORDS * 64)
+                doc->used[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+bool openapi_used(const struct openapi_doc *doc, unsigned i)
+{
+        return doc->used[i / 64] >> i % 64 & 1;
+}
+
+void openapi_ref(struct openapi_doc *doc, const char *name)
+{
+        const struct schema *s = builtin_schema(name);
+
+        if (s)
+                openapi_use(doc, s);
+        strbuf_printf(doc->out, "{\"$ref\":\"#/%s/%s\"}", doc->v2 ? "definitions" : "components/schemas", name);
+}
+
+static void write_text(struct strbuf *out, const char *key, const char *text)
+{
+        strbuf_printf(out, ",\"%s\":", key);
+        json_write_string(out, text, strlen(text));
+}
+
+static void write_list(struct strbuf *out, const char *key, const char *const *list)
+{
+        strbuf_printf(out, ",\"%s\":[", key);
+        for (size_t i = 0; list[i]; i++) {
+                if (i)
+                        strbuf_putc(out, ',');
+                json_write_string(out, list[i], strlen(list[i]));
+        }
+        strbuf_putc(out, ']');
+}
+
+/* "type" and "format" of a scalar. */
+static void write_scalar(struct openapi_doc *doc, const struct schema *s)
+{
+        static const char *const types[] = {
+                [SCHEMA_STRING] = "string",   [SCHEMA_BOOLEAN] = "boolean",   [SCHEMA_INT32] = "integer",
+                [SCHEMA_INT64] = "integer",   [SCHEMA_DOUBLE] = "number",     [SCHEMA_BYTES] = "string",
+                [SCHEMA_TIME] = "string",     [SCHEMA_MICRO_TIME] = "string", [SCHEMA_DURATION] = "string",
+                [SCHEMA_QUANTITY] = "string", [SCHEMA_INT_OR_STRING] = "string",
+        };
+
+        strbuf_printf(doc->out, "\"type\":\"%s\"", types[s->type]);
+        if (s->format)
+                strbuf_printf(doc->out, ",\"format\":\"%s\"", s->format);
+        if (s->enums)
+                write_list(doc->out, "enum", s->enums);
+}
+
+/* The members of a schema that is not named, without braces. */
+static void write_inline(struct openapi_doc *doc, const struct schema *s);
+
+static void write_element(struct openapi_doc *doc, const char *key, const struct schema *elem)
+{
+        strbuf_printf(doc->out, ",\"%s\":", key);
+        if (elem->name) {
+                openapi_ref(doc, elem->name);
+                return;
+        }
+        strbuf_putc(doc->out, '{');
+        write_inline(doc, elem);
+        strbuf_putc(doc->out, '}');
+}
+
+static void write_inline(struct openapi_doc *doc, const struct schema *s)
+{
+        static const char *const list_types[] = { "atomic", "set", "map" };
+
+        if (s->type == SCHEMA_ARRAY) {
+                strbuf_puts(doc->out, "\"type\":\"array\"");
+                write_element(doc, "items", s->elem);
+                if (s->list_declared)
+                        strbuf_printf(doc->out, ",\"x-kubernetes-list-type\":\"%s\"", list_types[s->list_type]);
+                if (s->list_keys)
+                        write_list(doc->out, "x-kubernetes-list-map-keys", s->list_keys);
+        } else if (s->type == SCHEMA_MAP) {
+                strbuf_puts(doc->out, "\"type\":\"object\"");
+                write_element(doc, "additionalProperties", s->elem);
+                if (s->atomic)
+                        strbuf_puts(doc->out, ",\"x-kubernetes-map-type\":\"atomic\"");
+        } else {
+                write_scalar(doc, s);
+        }
+}
+
+/* The default that v3 shows: Go's zero value where it is always written, else one that the type declares. */
+static const char *shown_default(const struct schema_field *f)
+{
+        if (f->published)
+                return f->fallback;
+        if (!f->emit_empty || f->presence)
+                return NULL;
+        switch (f->type->type) {
+        case SCHEMA_STRING:
+                return "\"\"";
+        case SCHEMA_INT32:
+        case SCHEMA_INT64:
+        case SCHEMA_DOUBLE:
+                return "0";
+        case SCHEMA_BOOLEAN:
+                return "false";
+        default:
+                return NULL;
+        }
+}
+
+static void write_patch_extensions(struct strbuf *out, const struct schema_field *f)
+{
+        if (f->patch_merge_key)
+                write_text(out, "x-kubernetes-patch-merge-key", f->patch_merge_key);
+        if (f->patch_merge || f->patch_replace || f->patch_retain_keys)
+                strbuf_printf(out, ",\"x-kubernetes-patch-strategy\":\"%s%s%s\"",
+                              f->patch_merge ? "merge" : f->patch_replace ? "replace" : "",
+                              (f->patch_merge || f->patch_replace) && f->patch_retain_keys ? "," : "",
+                              f->patch_retain_keys ? "retainKeys" : "");
+}
+
+static void write_property(struct openapi_doc *doc, const struct schema_field *f)
+{
+        struct strbuf *out = doc->out;
+        const char *otherwise = shown_default(f);
+
+        strbuf_printf(out, "\"%s\":{", f->name);
+        if (!f->type->name) {
+                write_inline(doc, f->type);
+                if (otherwise && !doc->v2)
+                        strbuf_printf(out, ",\"default\":%s", otherwise);
+        } else if (doc->v2) {
+                openapi_use(doc, f->type);
+                strbuf_printf(out, "\"$ref\":\"#/definitions/%s\"", f->type->name);
+        } else {
+                if (f->type->type == SCHEMA_STRUCT && f->empty_as && !f->presence)
+                        strbuf_puts(out, "\"default\":{},");
+                strbuf_puts(out, "\"allOf\":[");
+                openapi_ref(doc, f->type->name);
+                strbuf_putc(out, ']');
+        }
+        if (f->description)
+                write_text(out, "description", f->description);
+        write_patch_extensions(out, f);
+        strbuf_putc(out, '}');
+}
+
+/* metav1's bodies belong to every group version. */
+static bool in_all_groups(const struct schema *s)
+{
+        return streq(s->name, META_V1 "DeleteOptions") || streq(s->name, META_V1 "WatchEvent");
+}
+
+static void write_kind(struct strbuf *out, const char *group, const char *version, const char *kind)
+{
+        strbuf_printf(out, "{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}", group, kind, version);
+}
+
+static void write_kinds(struct openapi_doc *doc, const struct schema *s)
+{
+        const char *kind = strrchr(s->name, '.') + 1, *slash;
+        bool first = true;
+
+        if (!s->group_version && !in_all_groups(s))
+                return;
+        strbuf_puts(doc->out, ",\"x-kubernetes-group-version-kind\":[");
+        if (s->group_version) {
+                slash = strchr(s->group_version, '/');
+                strbuf_printf(doc->out, "{\"group\":\"%.*s\",\"kind\":\"%s\",\"version\":\"%s\"}",
+                              slash ? (int)(slash - s->group_version) : 0, s->group_version, kind,
+                              slash ? slash + 1 : s->group_version);
+        } else {
+                for (unsigned i = 0; i < n_builtin_groups; i++)
+                        for (const char *const *v = builtin_groups[i].versions; *v; v++) {
+                                if (!first)
+                                        strbuf_putc(doc->out, ',');
+                                first = false;
+                                write_kind(doc->out, builtin_groups[i].name, *v, kind);
+                        }
+        }
+        strbuf_putc(doc->out, ']');
+}
+
+static void write_struct(struct openapi_doc *doc, const struct schema *s)
+{
+        struct strbuf *out = doc->out;
+        bool any = false;
+
+        strbuf_puts(out, ",\"type\":\"object\"");
+        for (unsigned i = 0; i < s->n_fields; i++)
+                if (s->fields[i].required) {
+                        strbuf_printf(out, "%s\"%s\"", any ? "," : ",\"required\":[", s->fields[i].name);
+                        any = true;
+                }
+        if (any)
+                strbuf_putc(out, ']');
+        for (unsigned i = 0; i < s->n_fields; i++) {
+                strbuf_puts(out, i ? "," : ",\"properties\":{");
+                write_property(doc, &s->fields[i]);
+        }
+        if (s->n_fields)
+                strbuf_putc(out, '}');
+        write_kinds(doc, s);
+        if (s->atomic)
+                strbuf_puts(out, ",\"x-kubernetes-map-type\":\"atomic\"");
+}
+
+void openapi_schema(struct openapi_doc *doc, const struct schema *s)
+{
+        struct strbuf *out = doc->out;
+        const char *dot = strrchr(s->name, '.');
+        const char *about = s->description ? s->description : dot + 1;
+
+        strbuf_puts(out, "{\"description\":");
+        json_write_string(out, about, strlen(about));
+        if (s->type == SCHEMA_STRUCT) {
+                write_struct(doc, s);
+        } else if (s->type == SCHEMA_ANY) {
+                if (s->wire == SCHEMA_WIRE_RAW && !streq(dot, ".JSON"))
+                        strbuf_puts(out, ",\"type\":\"object\"");
+        } else if (!doc->v2 && s->type == SCHEMA_INT_OR_STRING) {
+                strbuf_puts(out, ",\"format\":\"int-or-string\",\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]");
+        } else if (!doc->v2 && s->type == SCHEMA_QUANTITY) {
+                strbuf_puts(out, ",\"oneOf\":[{\"type\":\"string\"},{\"type\":\"number\"}]");
+        } else {
+                strbuf_putc(out, ',');
+                write_scalar(doc, s);
+        }
+        if (s->openapi)
+                strbuf_printf(out, ",%s", s->openapi);
+        strbuf_putc(out, '}');
+}
+
+/* --- custom resources --- */
+
+/* "example.com" -> "com.example.v1.Foo" */
+void openapi_custom_name(const struct resource *res, bool list, char *buf, size_t size)
+{
+        const char *end = res->group + strlen(res->group);
+        size_t n = 0;
+
+        buf[0] = '\0';
+        while (end > res->group && n < size) {
+                const char *start = end;
+
+                while (start > res->group && start[-1] != '.')
+                        start--;
+                n += snprintf(buf + n, size - n, "%.*s.", (int)(end - start), start);
+                end = start > res->group ? start - 1 : start;
+        }
+        if (n < size)
+                snprintf(buf + n, size - n, "%s.%s", res->version, list ? res->list_kind : res->kind);
+}
+
+static void write_custom_gvk(struct openapi_doc *doc, const struct resource *res, const char *kind)
+{
+        strbuf_puts(doc->out, ",\"x-kubernetes-group-version-kind\":[");
+        write_kind(doc->out, res->group, res->version, kind);
+        strbuf_puts(doc->out, "]}");
+}
+
+static void write_type_meta(struct openapi_doc *doc, const char *meta)
+{
+        strbuf_puts(doc->out, "\"apiVersion\":{\"type\":\"string\",\"description\":\"Group and version of this object.\"},"
+                              "\"kind\":{\"type\":\"string\",\"description\":\"Kind of this object.\"},\"metadata\":");
+        if (doc->v2) {
+                openapi_ref(doc, meta);
+        } else {
+                strbuf_puts(doc->out, "{\"default\":{},\"allOf\":[");
+                openapi_ref(doc, meta);
+                strbuf_puts(doc->out, "]}");
+        }
+}
+
+/* What v2 cannot say: such keys go, and with them whatever makes no sense without them. */
+static bool unknown_to_v2(const char *key)
+{
+        static const char *const keys[] = { "allOf", "anyOf", "oneOf", "not", "nullable", "x-kubernetes-validations" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (streq(key, keys[i]))
+                        return true;
+        return false;
+}
+
+static void write_v2_schema(struct strbuf *out, const struct json *s);
+
+static void write_v2_children(struct strbuf *out, const struct json *map)
+{
+        bool first = true;
+
+        strbuf_putc(out, '{');
+        json_foreach_member(map, m) {
+                if (!first)
+                        strbuf_putc(out, ',');
+                first = false;
+                json_write_string(out, m->key, m->key_len);
+                strbuf_putc(out, ':');
+                write_v2_schema(out, m->value);
+        }
+        strbuf_putc(out, '}');
+}
+
+/* A CRD's schema with everything left out that gnostic's v2 refuses. A schema that allows null, unknown
+ * fields, or a number or a string loses its type: v2 then takes anything there. */
+static void write_v2_schema(struct strbuf *out, const struct json *s)
+{
+        bool free_form = json_get_bool(s, "nullable", false) || json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false) ||
+                         json_get_bool(s, "x-kubernetes-int-or-string", false);
+        bool first = true;
+
+        strbuf_putc(out, '{');
+        json_foreach_member(s, m) {
+                if (unknown_to_v2(m->key) ||
+                    (free_form && (streq(m->key, "type") || streq(m->key, "properties") || streq(m->key, "items") ||
+                                   streq(m->key, "additionalProperties") || streq(m->key, "required"))))
+                        continue;
+                if (!first)
+                        strbuf_putc(out, ',');
+                first = false;
+                json_write_string(out, m->key, m->key_len);
+                strbuf_putc(out, ':');
+                if (streq(m->key, "properties"))
+                        write_v2_children(out, m->value);
+                else if (json_is_object(m->value) && (streq(m->key, "items") || streq(m->key, "additionalProperties")))
+                        write_v2_schema(out, m->value);
+                else
+                        json_write(out, m->value);
+        }
+        strbuf_putc(out, '}');
+}
+
+static void write_custom_properties(struct openapi_doc *doc, const struct json *properties)
+{
+        json_foreach_member(properties, m) {
+                if (streq(m->key, "apiVersion") || streq(m->key, "kind") || streq(m->key, "metadata"))
+                        continue;
+                strbuf_putc(doc->out, ',');
+                json_write_string(doc->out, m->key, m->key_len);
+                strbuf_putc(doc->out, ':');
+                if (doc->v2)
+                        write_v2_schema(doc->out, m->value);
+                else
+                        json_write(doc->out, m->value);
+        }
+}
+
+void openapi_custom_schema(struct openapi_doc *doc, const struct resource *res, bool list)
+{
+        const struct json *s = res->openapi;
+        char name[512];
+
+        if (list) {
+                openapi_custom_name(res, false, name, sizeof(name));
+                strbuf_printf(doc->out, "{\"description\":\"A list of %s objects.\",\"type\":\"object\",\"required\":[\"items\"],"
+                                        "\"properties\":{", res->kind);
+                write_type_meta(doc, META_V1 "ListMeta");
+                strbuf_puts(doc->out, ",\"items\":{\"type\":\"array\",\"items\":");
+                openapi_ref(doc, name);
+                strbuf_puts(doc->out, "}}");
+                write_custom_gvk(doc, res, res->list_kind);
+                return;
+        }
+        strbuf_puts(doc->out, "{\"type\":\"object\"");
+        json_foreach_member(s, m) {
+                if (streq(m->key, "type") || streq(m->key, "properties") || (doc->v2 && unknown_to_v2(m->key)))
+                        continue;
+                strbuf_putc(doc->out, ',');
+                json_write_string(doc->out, m->key, m->key_len);
+                strbuf_putc(doc->out, ':');
+                json_write(doc->out, m->value);
+        }
+        /* Without a schema, or with one that takes everything, v2 must not name the fields. */
+        if (!s || (doc->v2 && json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false))) {
+                write_custom_gvk(doc, res, res->kind);
+                return;
+        }
+        strbuf_puts(doc->out, ",\"properties\":{");
+        write_type_meta(doc, META_V1 "ObjectMeta");
+        write_custom_properties(doc, json_get(s, "properties"));
+        strbuf_putc(doc->out, '}');
+        write_custom_gvk(doc, res, res->kind);
+}
