@@ -25,6 +25,7 @@ struct api_request {
         const char *namespace;             /* "" for none */
         const char *resource, *subresource, *name; /* "" for none */
         const struct resource *res;        /* NULL when there is no such resource */
+        const char *subpath;               /* what follows the subresource ("a/b" of .../proxy/a/b), not decoded; "" for none */
 
         struct user_info user;             /* the impersonated one, where one is */
         struct user_info real_user;        /* who sent it */
@@ -34,10 +35,19 @@ struct api_request {
         const char *field_manager;         /* explicit or from the user agent */
         enum { FIELD_VALIDATION_WARN, FIELD_VALIDATION_STRICT, FIELD_VALIDATION_IGNORE } field_validation;
 
+        bool applied;                      /* the object comes from server-side apply: it may be created, and its
+                                            * managedFields are made */
+        const char *expired_continue;      /* for metadata.continue of a 410 */
+        const struct media *media;         /* how to answer (http/negotiate.h); NULL: JSON */
+
         /* Warning headers to send: texts. */
         const char **warnings;
         size_t n_warnings, cap_warnings;
 };
+
+/* A request of the server itself, as system:apiserver in system:masters: for what no client asked for.
+ * HTTP is NULL. Everything it allocates is in A. */
+void request_init_internal(struct api_request *r, struct apiserver *server, struct arena *a);
 
 /* Adds `Warning: 299 - "text"` to the answer, once for equal texts. */
 void request_warn(struct api_request *r, const char *fmt, ...) printf_like(2, 3);

@@ -21,6 +21,9 @@ enum name_rule {
         NAME_IPV4,
         NAME_FULLY_QUALIFIED_DOMAIN,
         NAME_DOMAIN_PREFIXED_PATH,
+        NAME_LABEL_KEY,        /* as matchExpressions' keys: qualified */
+        NAME_SUBDOMAIN_UNDERSCORE,
+        NAME_PERCENT,
         NAME_ANY,
         N_NAME_RULES
 };

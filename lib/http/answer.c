@@ -34,14 +34,24 @@ static struct piece *pieces_push(struct pieces *p)
         return &p->list[p->head + p->n++];
 }
 
-void pieces_push_buffer(struct pieces *p, struct buffer *b)
+static void push_buffer_from(struct pieces *p, struct buffer *b, size_t from)
 {
-        if (!b->len) {
+        struct piece *e;
+
+        if (b->len <= from) {
                 buffer_unref(b);
                 return;
         }
-        *pieces_push(p) = (struct piece){.buffer = b, .end = b->len};
-        p->bytes += b->len;
+        e = pieces_push(p);
+        e->buffer = b;
+        e->at = from;
+        e->end = b->len;
+        p->bytes += b->len - from;
+}
+
+void pieces_push_buffer(struct pieces *p, struct buffer *b)
+{
+        push_buffer_from(p, b, 0);
 }
 
 void pieces_push_copy(struct pieces *p, const void *data, size_t len)
@@ -321,7 +331,7 @@ static void push_body(struct pieces *out, const struct http_answer *answer)
         if (answer->body_len)
                 pieces_push_copy(out, answer->body, answer->body_len);
         for (size_t i = 0; i < answer->n_parts; i++)
-                pieces_push_buffer(out, answer->parts[i]);
+                push_buffer_from(out, answer->parts[i], answer->skips ? answer->skips[i] : 0);
 }
 
 static void start_gzip(struct http_conn *c)
@@ -346,7 +356,7 @@ void http_respond(struct http_request *req, const struct http_answer *answer)
         }
         r->answered = true;
         for (size_t i = 0; i < answer->n_parts; i++)
-                len += answer->parts[i]->len;
+                len += answer->parts[i]->len - (answer->skips ? MIN(answer->skips[i], answer->parts[i]->len) : 0);
         gzip = !bare && !bodyless && wants_gzip(c, r, len);
         write_head(&head, answer->status, answer->content_type, answer->headers);
         if (gzip)
@@ -455,6 +465,23 @@ void http_stream_write_buffer(struct http_stream *s, struct buffer *b)
         if (s->chunked)
                 push_chunk_head(&c->out, b->len);
         pieces_push_buffer(&c->out, buffer_ref(b));
+        if (s->chunked)
+                pieces_push_copy(&c->out, "\r\n", 2);
+        mark_dirty(c);
+}
+
+void http_stream_write_around(struct http_stream *s, const char *before, struct buffer *b, const char *after)
+{
+        struct http_conn *c = s->conn;
+        size_t n_before = strlen(before), n_after = strlen(after);
+
+        if (c->dead || s->ended)
+                return;
+        if (s->chunked)
+                push_chunk_head(&c->out, n_before + b->len + n_after);
+        pieces_push_copy(&c->out, before, n_before);
+        pieces_push_buffer(&c->out, buffer_ref(b));
+        pieces_push_copy(&c->out, after, n_after);
         if (s->chunked)
                 pieces_push_copy(&c->out, "\r\n", 2);
         mark_dirty(c);

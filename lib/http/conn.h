@@ -30,7 +30,7 @@ enum conn_state {
 struct piece {
         struct buffer *buffer; /* NULL: small */
         size_t at, end;
-        char small[24];
+        char small[40];
 };
 
 /* First in, first out; grows as an array and starts over when empty. */

@@ -74,6 +74,7 @@ struct http_answer {
         size_t body_len;
         struct buffer **parts; /* the array itself stays the caller's */
         size_t n_parts;
+        const uint32_t *skips; /* bytes left out at the front of each part; NULL: none */
 };
 /* Sends it (gzip when the client accepts it and the body is over 128 KiB, as upstream, but never to this
  * machine itself, where CPU costs more than bytes). Waits for nothing: a client that left is not noticed. */
@@ -91,6 +92,8 @@ struct http_stream *http_stream_start(struct http_request *req, unsigned status,
                                       void *userdata);
 void http_stream_write(struct http_stream *s, const void *data, size_t len); /* copies */
 void http_stream_write_buffer(struct http_stream *s, struct buffer *b);      /* takes a reference of its own */
+/* BEFORE, B and AFTER as one piece that arrives together; references B, copies the others. */
+void http_stream_write_around(struct http_stream *s, const char *before, struct buffer *b, const char *after);
 size_t http_stream_queued(const struct http_stream *s); /* bytes not yet taken by the connection */
 void http_stream_end(struct http_stream *s);            /* after what is queued */
 void http_stream_abort(struct http_stream *s);          /* cut off now; `closed` is not called, the stream is gone */

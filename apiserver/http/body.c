@@ -1,0 +1,448 @@
+/* Bodies: decoded once, strictly watched, in upstream's words.
+ *
+ * A body may be of another kind or version than the URL: Go then fails when it converts one type to the
+ * other, and its text names both types. Which of the texts comes is decided by what is registered.
+ */
+#include "body.h"
+
+#include <ctype.h>
+#include <errno.h>
+
+#include "../../lib/json/yaml.h"
+#include "../schema/default.h"
+#include "../schema/protobuf.h"
+#include "../schema/table.h"
+#include "../../lib/base/encode.h"
+#include "request-info.h"
+
+#define SUMMARY 30
+#define MANAGER_MAX 128
+
+static const char *group_version(struct arena *a, const struct resource *res)
+{
+        return *res->group ? arena_printf(a, "%s/%s", res->group, res->version) : res->version;
+}
+
+struct body_type body_type_of(struct arena *a, const struct resource *res)
+{
+        return (struct body_type){
+                .group_version = group_version(a, res),
+                .version = res->version,
+                .kind = res->kind,
+                .schema = res->schema,
+                .res = res,
+        };
+}
+
+struct body_type body_type_named(const char *gv, const char *kind)
+{
+        const char *slash = strchr(gv, '/');
+
+        return (struct body_type){
+                .group_version = gv,
+                .version = slash ? slash + 1 : gv,
+                .kind = kind,
+                .schema = builtin_body(gv, kind),
+        };
+}
+
+static const struct subresource *subresource_of(const struct api_request *r)
+{
+        for (unsigned i = 0; *r->subresource && i < r->res->n_subresources; i++)
+                if (streq(r->res->subresources[i].name, r->subresource))
+                        return &r->res->subresources[i];
+        return NULL;
+}
+
+struct body_type body_type_target(struct api_request *r)
+{
+        const struct subresource *sub = subresource_of(r);
+
+        if (!sub || str_empty(sub->kind) || streq(sub->kind, r->res->kind))
+                return body_type_of(r->arena, r->res);
+        return body_type_named(str_empty(sub->group) ? sub->version
+                                                     : arena_printf(r->arena, "%s/%s", sub->group, sub->version),
+                               sub->kind);
+}
+
+const struct resource *answer_resource(struct api_request *r)
+{
+        const struct subresource *sub = subresource_of(r);
+
+        if (!sub || str_empty(sub->kind) || streq(sub->kind, r->res->kind))
+                return r->res;
+        return streq(sub->name, "scale") ? &table_scale : NULL;
+}
+
+const struct resource *meta_kind(struct arena *a, const char *kind)
+{
+        struct resource *res = arena_calloc(a, sizeof(*res));
+
+        res->group = "meta.k8s.io";
+        res->version = "v1";
+        res->kind = kind;
+        res->name = kind;
+        return res;
+}
+
+/* --- what went wrong --- */
+
+static const char *summary(struct arena *a, const char *body, size_t len)
+{
+        size_t n = MIN(len, SUMMARY);
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (!len)
+                return "<empty>";
+        if (*body == '{')
+                strbuf_append(&b, body, n);
+        else
+                hex_encode(&b, body, n);
+        if (len > n)
+                strbuf_puts(&b, " ...");
+        return arena_strndup(a, b.data, b.len);
+}
+
+static const struct status *unrecognized(struct api_request *r, const struct body_type *type, const char *why)
+{
+        return status_bad_request(r->arena, "the object provided is unrecognized (must be of type %s): %s (%s)",
+                                  type->kind, why, summary(r->arena, r->http->body, r->http->body_len));
+}
+
+static const struct status *unhandled(struct api_request *r, const struct body_type *type, const char *kind,
+                                      const char *version, const char *why)
+{
+        return status_bad_request(r->arena, "%s in version \"%s\" cannot be handled as a %s: %s", kind, version,
+                                  type->kind, why);
+}
+
+/* The Go package of a group's internal types: "apps", "core", "rbac". */
+static const char *go_package(struct arena *a, const char *gv)
+{
+        const char *slash = strchr(gv, '/');
+
+        if (!slash || str_has_prefix(gv, "events.k8s.io/"))
+                return "core";
+        return arena_strndup(a, gv, strcspn(gv, "./"));
+}
+
+/* --- kind and version --- */
+
+static bool is_body(const char *gv, const char *kind)
+{
+        return builtin_body(gv, kind) != NULL;
+}
+
+static const struct status *check_type(struct api_request *r, const struct body_type *type, const char *gv,
+                                       const char *kind)
+{
+        const char *version = strchr(gv, '/') ? strchr(gv, '/') + 1 : gv;
+        struct arena *a = r->arena;
+
+        if (streq(gv, type->group_version) && streq(kind, type->kind))
+                return NULL;
+        if (type->res && type->res->crd)
+                return status_bad_request(a, "the API version in the data (%s) does not match the expected API version (%s)",
+                                          gv, type->group_version);
+        if (!is_body(gv, kind))
+                return unhandled(r, type, kind, version,
+                                 arena_printf(a,
+                                              "no kind \"%s\" is registered for version \"%s\" in scheme "
+                                              "\"pkg/api/legacyscheme/scheme.go:30\"",
+                                              kind, gv));
+        if (streq(kind, type->kind))
+                return status_bad_request(a, "the API version in the data (%s) does not match the expected API version (%s)",
+                                          gv, type->group_version);
+        return unhandled(r, type, kind, version,
+                         arena_printf(a, "converting (%s.%s) to (%s.%s): unknown conversion", version, kind,
+                                      go_package(a, type->group_version), type->kind));
+}
+
+/* OBJ with kind and apiVersion in front: lists leave them out by cutting the front off. */
+static struct json *type_first(struct arena *a, struct json *obj, const struct body_type *type)
+{
+        struct json *out = json_new_object(a);
+
+        json_set_string(a, out, "kind", type->kind);
+        json_set_string(a, out, "apiVersion", type->group_version);
+        json_foreach_member(obj, m)
+                if (!streq(m->key, "kind") && !streq(m->key, "apiVersion"))
+                        json_setn(a, out, m->key, m->key_len, m->value);
+        return out;
+}
+
+/* --- decoding --- */
+
+static const struct status *strict_outcome(struct api_request *r, const struct body_type *type,
+                                           const struct strict_errors *strict)
+{
+        if (!strict->n || r->field_validation == FIELD_VALIDATION_IGNORE)
+                return NULL;
+        if (r->field_validation == FIELD_VALIDATION_STRICT)
+                return unhandled(r, type, type->kind, type->version, strict_errors_print(r->arena, strict));
+        for (size_t i = 0; i < strict->n; i++)
+                request_warn(r, "%s", strict->list[i]);
+        return NULL;
+}
+
+const struct status *body_check(struct api_request *r, const struct body_type *type, struct json *obj,
+                                struct strict_errors *strict, struct json **ret)
+{
+        _cleanup_error_ struct error err = ERROR_INIT;
+
+        obj = type_first(r->arena, obj, type);
+        if (type->schema && schema_decode(r->arena, type->schema, obj, strict, &err) < 0)
+                return unhandled(r, type, type->kind, type->version, err.message);
+        if (type->res)
+                schema_default(r->arena, type->res, obj);
+        else if (type->schema)
+                schema_default_type(r->arena, type->schema, obj);
+        *ret = obj;
+        return NULL;
+}
+
+static const struct status *decode_text(struct api_request *r, const struct body_type *type, bool yaml,
+                                        struct strict_errors *strict, struct json **ret)
+{
+        struct json_limits limits = {.on_duplicate = strict_errors_duplicate, .userdata = strict};
+        _cleanup_error_ struct error err = ERROR_INIT;
+        const char *gv, *kind;
+        struct json *obj;
+        int e = yaml ? yaml_parse(r->arena, r->http->body, r->http->body_len, &limits, &obj, &err)
+                     : json_parse(r->arena, r->http->body, r->http->body_len, &limits, &obj, &err);
+
+        if (e < 0 && yaml)
+                return unrecognized(r, type, arena_printf(r->arena, "error converting YAML to JSON: %s", error_text(&err)));
+        if (e < 0)
+                return unrecognized(r, type, arena_printf(r->arena, "couldn't get version/kind; json parse error: %s",
+                                                          error_text(&err)));
+        if (!json_is_object(obj)) {
+                static const char *const names[] = {"null", "bool", "number", "string", "array"};
+                if (!json_is_null(obj))
+                        return unrecognized(r, type,
+                                            arena_printf(r->arena,
+                                                         "couldn't get version/kind; json parse error: json: cannot unmarshal "
+                                                         "%s into Go value of type struct { APIVersion string "
+                                                         "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
+                                                         "\"json:\\\"kind,omitempty\\\"\" }",
+                                                         names[obj->type]));
+                obj = json_new_object(r->arena);
+        }
+        gv = json_get_string(obj, "apiVersion");
+        kind = json_get_string(obj, "kind");
+        if (type->res && type->res->crd && str_empty(kind))
+                return status_bad_request(r->arena, "Object 'Kind' is missing in '%s'", r->http->body);
+        const struct status *st = check_type(r, type, str_empty(gv) ? type->group_version : gv,
+                                             str_empty(kind) ? type->kind : kind);
+        if (st)
+                return st;
+        *ret = obj;
+        return NULL;
+}
+
+static const struct status *decode_protobuf(struct api_request *r, const struct body_type *type, struct json **ret)
+{
+        _cleanup_error_ struct error err = ERROR_INIT;
+        const char *gv, *kind;
+        struct json *obj;
+        int e;
+
+        if (type->res && type->res->crd)
+                return status_unsupported_media_type(r->arena, "application/json, application/yaml");
+        e = protobuf_decode(r->arena, r->http->body, r->http->body_len, type->schema, &obj, &err);
+        if (e < 0)
+                return unrecognized(r, type, error_text(&err));
+        gv = json_get_string(obj, "apiVersion");
+        kind = json_get_string(obj, "kind");
+        *ret = obj;
+        return check_type(r, type, str_empty(gv) ? type->group_version : gv, str_empty(kind) ? type->kind : kind);
+}
+
+const struct status *body_decode(struct api_request *r, const struct body_type *type, struct json **ret)
+{
+        const char *media = content_type_base(r->arena, http_header(r->http, "Content-Type"));
+        struct strict_errors strict = {.arena = r->arena};
+        const struct status *st;
+        struct json *obj;
+
+        if (!*media || streq(media, "application/json"))
+                st = decode_text(r, type, false, &strict, &obj);
+        else if (streq(media, "application/yaml"))
+                st = decode_text(r, type, true, &strict, &obj);
+        else if (streq(media, PROTOBUF_MEDIA_TYPE))
+                st = decode_protobuf(r, type, &obj);
+        else
+                st = status_unsupported_media_type(r->arena, NULL);
+        if (!st)
+                st = body_check(r, type, obj, &strict, &obj);
+        if (!st)
+                st = strict_outcome(r, type, &strict);
+        if (!st)
+                *ret = obj;
+        return st;
+}
+
+/* --- options --- */
+
+static void check_dry_run(struct api_request *r, const char *const *values, size_t n, struct field_errors *errs)
+{
+        static const char *const supported[] = {"All", NULL};
+        struct json *all = json_new_array(r->arena);
+        bool bad = false;
+
+        for (size_t i = 0; i < n; i++) {
+                json_append(r->arena, all, json_new_string(r->arena, values[i]));
+                bad |= !streq(values[i], "All");
+        }
+        if (bad)
+                field_error_not_supported(errs, "dryRun", all, supported);
+        r->dry_run = n && !bad;
+}
+
+static void check_manager(struct api_request *r, const char *manager, struct field_errors *errs)
+{
+        if (strlen(manager) > MANAGER_MAX)
+                field_error_add(errs, FIELD_TOO_LONG, "fieldManager", NULL, "may not be more than %d bytes", MANAGER_MAX);
+        for (const unsigned char *p = (const unsigned char *)manager; *p; p++)
+                if (*p < ' ' || *p == 0x7f) {
+                        field_error_add(errs, FIELD_INVALID, "fieldManager", json_new_string(r->arena, manager),
+                                        "should only contain printable characters");
+                        break;
+                }
+}
+
+static const char *manager_of_agent(struct api_request *r)
+{
+        const char *agent = http_header(r->http, "User-Agent");
+        size_t n = agent ? strcspn(agent, "/") : 0, len = 0;
+
+        while (len < n && len < MANAGER_MAX && (unsigned char)agent[len] >= ' ' && agent[len] != 0x7f)
+                len++;
+        return len ? arena_strndup(r->arena, agent, len) : "unknown";
+}
+
+const struct status *write_options(struct api_request *r, const char *kind)
+{
+        static const char *const validations[] = {"Ignore", "Strict", "Warn", NULL};
+        struct field_errors errs = {.arena = r->arena};
+        const char **dry, *manager = http_query(r->http, "fieldManager");
+        const char *validation = http_query(r->http, "fieldValidation");
+        size_t n_dry = http_query_all(r->http, "dryRun", &dry);
+
+        r->dry_run = false;
+        if (n_dry)
+                check_dry_run(r, dry, n_dry, &errs);
+        if (!str_empty(manager))
+                check_manager(r, manager, &errs);
+        r->field_manager = str_empty(manager) ? manager_of_agent(r) : manager;
+        r->field_validation = FIELD_VALIDATION_WARN;
+        if (streq(validation, "Strict"))
+                r->field_validation = FIELD_VALIDATION_STRICT;
+        else if (streq(validation, "Ignore"))
+                r->field_validation = FIELD_VALIDATION_IGNORE;
+        else if (!str_empty(validation) && !streq(validation, "Warn"))
+                field_error_not_supported(&errs, "fieldValidation", json_new_string(r->arena, validation), validations);
+        return errs.n ? status_invalid(r->arena, meta_kind(r->arena, kind), "", &errs) : NULL;
+}
+
+/* DeleteOptions written in the query. */
+static const struct status *delete_options_of_query(struct api_request *r, struct json **ret)
+{
+        static const char *const names[] = {"gracePeriodSeconds", "orphanDependents", "propagationPolicy", NULL};
+        struct json *o = json_new_object(r->arena);
+        const char **dry, *v;
+        size_t n_dry = http_query_all(r->http, "dryRun", &dry);
+        char *end;
+
+        v = http_query(r->http, names[0]);
+        if (!str_empty(v)) {
+                errno = 0;
+                long long n = strtoll(v, &end, 10);
+                if (*end || errno)
+                        return status_bad_request(r->arena, "strconv.ParseInt: parsing \"%s\": invalid syntax", v);
+                json_set_int(r->arena, o, names[0], n);
+        }
+        if (!str_empty(http_query(r->http, names[1])))
+                json_set_bool(r->arena, o, names[1], query_bool(r->http, names[1]));
+        v = http_query(r->http, names[2]);
+        if (!str_empty(v))
+                json_set_string(r->arena, o, names[2], v);
+        for (size_t i = 0; i < n_dry; i++)
+                json_append(r->arena, json_ensure_array(r->arena, o, "dryRun"), json_new_string(r->arena, dry[i]));
+        *ret = json_len(o) ? o : NULL;
+        return NULL;
+}
+
+static const struct status *delete_options_of_body(struct api_request *r, struct json **ret)
+{
+        struct body_type type = body_type_named("meta.k8s.io/v1", "DeleteOptions");
+        const char *media = content_type_base(r->arena, http_header(r->http, "Content-Type"));
+        struct strict_errors strict = {.arena = r->arena};
+        const struct status *st = NULL;
+        struct json *obj = NULL;
+        const char *kind;
+
+        if (streq(media, PROTOBUF_MEDIA_TYPE)) {
+                _cleanup_error_ struct error err = ERROR_INIT;
+                if (protobuf_decode(r->arena, r->http->body, r->http->body_len, type.schema, &obj, &err) < 0)
+                        return unrecognized(r, &type, error_text(&err));
+        } else if (!*media || streq(media, "application/json") || streq(media, "application/yaml")) {
+                struct body_type any = type; /* every group version has a DeleteOptions of its own */
+                _cleanup_error_ struct error err = ERROR_INIT;
+                int e = streq(media, "application/yaml")
+                                ? yaml_parse(r->arena, r->http->body, r->http->body_len, NULL, &obj, &err)
+                                : json_parse(r->arena, r->http->body, r->http->body_len, NULL, &obj, &err);
+                if (e < 0 || !json_is_object(obj))
+                        return unrecognized(r, &any,
+                                            arena_printf(r->arena, "couldn't get version/kind; json parse error: %s",
+                                                         e < 0 ? error_text(&err) : "no object"));
+        } else {
+                return status_unsupported_media_type(r->arena, NULL);
+        }
+        kind = json_get_string(obj, "kind");
+        if (!str_empty(kind) && !streq(kind, "DeleteOptions")) {
+                const char *gv = json_get_string(obj, "apiVersion");
+                return check_type(r, &type, str_empty(gv) ? "v1" : gv, kind);
+        }
+        st = body_check(r, &type, obj, &strict, &obj);
+        json_del(obj, "kind");
+        json_del(obj, "apiVersion");
+        *ret = obj;
+        return st;
+}
+
+static void check_delete_options(struct api_request *r, const struct json *o, struct field_errors *errs)
+{
+        static const char *const policies[] = {"Foreground", "Background", "Orphan", "nil", NULL};
+        struct json *policy = json_get(o, "propagationPolicy");
+        const char *p = json_string(policy), *values[16];
+        size_t n = 0;
+
+        if (p && json_get(o, "orphanDependents"))
+                field_error_add(errs, FIELD_INVALID, "propagationPolicy", policy,
+                                "orphanDependents and deletionPropagation cannot be both set");
+        else if (p && !streq(p, "Foreground") && !streq(p, "Background") && !streq(p, "Orphan"))
+                field_error_not_supported(errs, "propagationPolicy", policy, policies);
+        json_foreach_item(json_get(o, "dryRun"), item)
+                if (n < ARRAY_SIZE(values) && json_is_string(item))
+                        values[n++] = item->str;
+        check_dry_run(r, values, n, errs);
+}
+
+const struct status *delete_options(struct api_request *r, struct json **ret)
+{
+        struct field_errors errs = {.arena = r->arena};
+        const struct status *st;
+        struct json *o = NULL;
+
+        st = r->http->body_len ? delete_options_of_body(r, &o) : delete_options_of_query(r, &o);
+        if (st)
+                return st;
+        if (o)
+                check_delete_options(r, o, &errs);
+        if (errs.n)
+                return status_invalid(r->arena, meta_kind(r->arena, "DeleteOptions"), "", &errs);
+        r->field_manager = manager_of_agent(r);
+        *ret = o;
+        return NULL;
+}

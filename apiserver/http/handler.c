@@ -1,0 +1,212 @@
+/* One request, step by step: what does the URL name, who asks, may they, in what form, and off to the verb. */
+#include <stdio.h>
+
+#include "../auth/auth.h"
+#include "request-info.h"
+#include "verbs.h"
+
+const struct resource *apiserver_resource(const struct apiserver *s, const char *group, const char *version,
+                                          const char *name)
+{
+        const struct resource *res = builtin_resource(group, version, name);
+
+        for (size_t i = 0; !res && s && i < s->extra.n; i++) {
+                const struct resource *x = s->extra.list[i];
+                if (streq(x->group, group) && streq(x->version, version) && streq(x->name, name))
+                        res = x;
+        }
+        return res;
+}
+
+bool apiserver_serves(const struct apiserver *s, const char *group, const char *version)
+{
+        for (unsigned i = 0; i < n_builtin_groups; i++)
+                if (streq(builtin_groups[i].name, group)) {
+                        for (const char *const *v = builtin_groups[i].versions; version && *v; v++)
+                                if (streq(*v, version))
+                                        return true;
+                        return !version;
+                }
+        for (size_t i = 0; i < s->extra.n; i++)
+                if (streq(s->extra.list[i]->group, group) && (!version || streq(s->extra.list[i]->version, version)))
+                        return true;
+        return false;
+}
+
+static bool has(const char *const *list, const char *s)
+{
+        for (; list && *list; list++)
+                if (streq(*list, s))
+                        return true;
+        return false;
+}
+
+static const struct status *route_missing(struct api_request *r)
+{
+        return status_make(r->arena, 404, "NotFound", json_new_object(r->arena),
+                           "the server could not find the requested resource");
+}
+
+/* Whether the URL's form fits: collections of namespaced kinds are only read across namespaces. */
+static bool form_fits(const struct api_request *r)
+{
+        const char *method = r->http->method;
+        bool named = *r->name && !streq(r->verb, "list") && !streq(r->verb, "watch"), post = streq(method, "POST");
+
+        if (*r->subresource)
+                return true;
+        if (r->res->namespaced && !*r->namespace)
+                return streq(r->verb, "list") || streq(r->verb, "watch");
+        if (post)
+                return !named;
+        return named || !(streq(method, "PUT") || streq(method, "PATCH"));
+}
+
+static const struct status *check_route(struct api_request *r)
+{
+        if (!r->res)
+                return route_missing(r);
+        if (!r->res->namespaced && *r->namespace && !streq(r->res->name, "namespaces"))
+                return route_missing(r);
+        if (r->res->namespaced && *r->name && !*r->namespace && (*r->subresource || streq(r->verb, "get")))
+                return route_missing(r);
+        if (*r->subresource) {
+                for (unsigned i = 0; i < r->res->n_subresources; i++) {
+                        const struct subresource *s = &r->res->subresources[i];
+                        if (!streq(s->name, r->subresource))
+                                continue;
+                        if (*r->subpath && !streq(s->name, "proxy"))
+                                return route_missing(r);
+                        return has(s->verbs, r->verb) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
+                }
+                return route_missing(r);
+        }
+        return has(r->res->verbs, r->verb) && form_fits(r) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
+}
+
+static bool is_connect(const char *sub)
+{
+        static const char *const connects[] = {"exec", "attach", "portforward", "log", "proxy", NULL};
+
+        return has(connects, sub);
+}
+
+static void run_verb(struct api_request *r)
+{
+        static const struct {
+                const char *verb;
+                void (*fn)(struct api_request *r);
+        } verbs[] = {
+                {"get", verb_get},       {"list", verb_list},     {"watch", verb_watch},
+                {"create", verb_create}, {"update", verb_update}, {"patch", verb_patch},
+                {"delete", verb_delete}, {"deletecollection", verb_delete_collection},
+        };
+
+        if (*r->subresource && is_connect(r->subresource)) {
+                connect_subresource(r);
+                return;
+        }
+        if (*r->subresource && streq(r->verb, "get")) {
+                verb_get_subresource(r);
+                return;
+        }
+        if (*r->subresource && streq(r->verb, "create")) {
+                verb_create_subresource(r);
+                return;
+        }
+        if (streq(r->res->name, "bindings") && !*r->res->group && streq(r->verb, "create")) {
+                verb_create_binding(r);
+                return;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                if (streq(r->verb, verbs[i].verb)) {
+                        verbs[i].fn(r);
+                        return;
+                }
+        answer_status(r, status_method_not_supported(r->arena, NULL, NULL));
+}
+
+static bool wants_pretty(const struct api_request *r)
+{
+        const char *agent, *pretty = http_query(r->http, "pretty");
+
+        if (pretty)
+                return query_bool(r->http, "pretty");
+        agent = http_header(r->http, "User-Agent");
+        return agent && (str_has_prefix(agent, "curl") || str_has_prefix(agent, "Wget") ||
+                         str_has_prefix(agent, "Mozilla/5.0"));
+}
+
+static void handle_resource(struct api_request *r)
+{
+        struct media media;
+        const struct status *st = check_route(r);
+        bool connect = *r->subresource && is_connect(r->subresource);
+
+        if (!st && !connect)
+                st = negotiate(r->arena, http_header(r->http, "Accept"),
+                               NEGOTIATE_TRANSFORM | (streq(r->verb, "watch") ? NEGOTIATE_STREAM : 0), &media);
+        if (st) {
+                answer_status(r, st);
+                return;
+        }
+        if (!connect) {
+                media.pretty = wants_pretty(r);
+                r->media = &media;
+        }
+        if (!store_ready(r->server->store)) {
+                answer_status(r, status_make(r->arena, 503, "ServiceUnavailable", NULL,
+                                             "the server is currently unable to handle the request"));
+                return;
+        }
+        run_verb(r);
+        r->media = NULL;
+}
+
+void apiserver_handle(struct http_request *http, void *apiserver)
+{
+        struct api_request r = {.server = apiserver, .http = http, .arena = http->arena};
+        _cleanup_error_ struct error err = ERROR_INIT;
+        const struct status *st;
+
+        r.server->requests++;
+        if (request_info(&r, &err) < 0) {
+                answer_status(&r, status_make(r.arena, 500, "", NULL, "%s", error_text(&err)));
+                return;
+        }
+        st = authenticate(&r);
+        if (!st)
+                st = authorize_request(&r);
+        if (st)
+                answer_status(&r, st);
+        else if (r.is_resource)
+                handle_resource(&r);
+        else
+                nonresource_handle(&r);
+}
+
+void apiserver_refuse(unsigned status, const char **ret_content_type, const char **ret_body)
+{
+        static char text[300];
+        static const struct {
+                unsigned status;
+                const char *reason, *message;
+        } refusals[] = {
+                {400, "BadRequest", "400 Bad Request"},
+                {413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728"},
+                {414, "RequestURITooLong", "414 Request URI Too Long"},
+                {431, "RequestHeaderFieldsTooLarge", "431 Request Header Fields Too Large"},
+                {501, "NotImplemented", "501 Not Implemented"},
+                {505, "HTTPVersionNotSupported", "505 HTTP Version Not Supported"},
+        };
+        size_t i = 0;
+
+        while (i < ARRAY_SIZE(refusals) - 1 && refusals[i].status != status)
+                i++;
+        snprintf(text, sizeof(text),
+                 "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"%s\","
+                 "\"reason\":\"%s\",\"code\":%u}\n",
+                 refusals[i].message, refusals[i].reason, status);
+        *ret_content_type = "application/json";
+        *ret_body = text;
+}

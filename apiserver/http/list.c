@@ -1,0 +1,381 @@
+/* LIST: the entries' own buffers strung together.
+ *
+ * A page remembers the revision of the first one and the last key it gave; the next page goes on from there
+ * at that revision. The token is upstream's: base64url of {"v":"meta.k8s.io/v1","rv":7,"start":"ns/name\u0000"}.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "../../lib/base/encode.h"
+#include "../../lib/base/time.h"
+#include "../registry/registry.h"
+#include "../schema/table.h"
+#include "request-info.h"
+#include "selection.h"
+#include "verbs.h"
+
+struct list_options {
+        int64_t limit;           /* 0: none */
+        const char *resume;      /* "continue", decoded: a key; NULL */
+        uint64_t revision;       /* list at exactly this; 0: as it is now */
+        struct selection sel;
+};
+
+struct page {
+        const struct list_options *o;
+        struct entry **entries;
+        size_t n, cap;
+        bool more;
+};
+
+/* --- options --- */
+
+static const struct status *bad_continue(struct api_request *r, const char *why)
+{
+        return status_bad_request(r->arena, "continue key is not valid: %s", why);
+}
+
+static const struct status *parse_continue(struct api_request *r, const char *token, struct list_options *o)
+{
+        _cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+        struct json *j;
+        const char *start;
+        int64_t rv;
+
+        if (base64_decode(&text, token, strlen(token), NULL) < 0 || strchr(token, '='))
+                return bad_continue(r, "illegal base64 data");
+        if (json_parse(r->arena, strbuf_str(&text), text.len, NULL, &j, NULL) < 0)
+                return bad_continue(r, "malformed value");
+        if (!streq(json_get_string(j, "v"), "meta.k8s.io/v1"))
+                return bad_continue(r, arena_printf(r->arena, "server does not recognize this encoded version %s",
+                                                    json_get_string(j, "v") ? json_get_string(j, "v") : ""));
+        rv = json_get_int(j, "rv", 0);
+        start = json_get_string(j, "start");
+        if (rv == 0)
+                return bad_continue(r, "incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
+        if (str_empty(start))
+                return bad_continue(r, "no start key encoded");
+        if (*start == '/' || strstr(start, "..")) /* it may not lead out of the prefix */
+                return bad_continue(r, arena_printf(r->arena, "start key \"%s\"", start));
+        o->resume = arena_printf(r->arena, "%s%s", o->sel.prefix, start);
+        o->revision = rv > 0 ? rv : 0; /* -1: go on with what is there now */
+        return NULL;
+}
+
+static char *make_continue(struct api_request *r, const struct list_options *o, uint64_t rv, const char *last_key)
+{
+        _cleanup_strbuf_ struct strbuf text = STRBUF_INIT, token = STRBUF_INIT;
+
+        strbuf_printf(&text, "{\"v\":\"meta.k8s.io/v1\",\"rv\":%lld,\"start\":", (long long)rv);
+        json_write_string(&text, last_key + strlen(o->sel.prefix), strlen(last_key) - strlen(o->sel.prefix));
+        text.len--;
+        strbuf_puts(&text, "\\u0000\"}");
+        base64url_encode(&token, text.data, text.len);
+        return arena_strdup(r->arena, token.data);
+}
+
+static void check_match(struct api_request *r, const char *rv, const char *match, const char *token,
+                        struct field_errors *errs)
+{
+        static const char *const supported[] = {"Exact", "NotOlderThan", "", NULL};
+
+        if (http_query(r->http, "sendInitialEvents"))
+                field_error_add(errs, FIELD_FORBIDDEN, "sendInitialEvents", NULL,
+                                "sendInitialEvents is forbidden for list");
+        if (str_empty(match))
+                return;
+        if (str_empty(rv))
+                field_error_add(errs, FIELD_FORBIDDEN, "resourceVersionMatch", NULL,
+                                "resourceVersionMatch is forbidden unless resourceVersion is provided");
+        if (!str_empty(token))
+                field_error_add(errs, FIELD_FORBIDDEN, "resourceVersionMatch", NULL,
+                                "resourceVersionMatch is forbidden when continue is provided");
+        if (!streq(match, "Exact") && !streq(match, "NotOlderThan"))
+                field_error_not_supported(errs, "resourceVersionMatch", json_new_string(r->arena, match), supported);
+        if (streq(match, "Exact") && streq(rv, "0"))
+                field_error_add(errs, FIELD_FORBIDDEN, "resourceVersionMatch", NULL,
+                                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+}
+
+/* May park: it waits for what resourceVersion asks for. */
+static const struct status *parse_options(struct api_request *r, struct list_options *o)
+{
+        const char *rv = http_query(r->http, "resourceVersion"), *match = http_query(r->http, "resourceVersionMatch");
+        const char *token = http_query(r->http, "continue");
+        struct field_errors errs = {.arena = r->arena};
+        const struct status *st;
+        int64_t timeout;
+        uint64_t n;
+        bool any;
+
+        memset(o, 0, sizeof(*o));
+        st = query_int(r, "limit", 0, &o->limit);
+        if (!st)
+                st = query_int(r, "timeoutSeconds", 0, &timeout);
+        if (!st)
+                st = selection_parse(r, r->arena, &o->sel);
+        if (st)
+                return st;
+        check_match(r, rv, match, token, &errs);
+        if (errs.n)
+                return status_invalid(r->arena, meta_kind(r->arena, "ListOptions"), "", &errs);
+        if (!str_empty(token)) {
+                if (!str_empty(rv) && !streq(rv, "0"))
+                        return status_bad_request(r->arena, "specifying resource version is not allowed when using continue");
+                st = parse_continue(r, token, o);
+                return st || o->revision ? st : read_wait(r, NULL, &n, &any);
+        }
+        st = read_wait(r, rv, &n, &any);
+        if (st)
+                return st;
+        if (any)
+                o->limit = 0; /* upstream's cache gives all of it */
+        if (streq(match, "Exact") || (n && str_empty(match) && o->limit > 0))
+                o->revision = n;
+        return NULL;
+}
+
+/* --- reading --- */
+
+static bool take(struct entry *e, void *userdata)
+{
+        struct page *p = userdata;
+
+        if (!selection_matches(&p->o->sel, e))
+                return true;
+        if (p->o->limit > 0 && p->n == (size_t)p->o->limit) {
+                p->more = true;
+                return false;
+        }
+        array_reserve(p->entries, p->cap, p->n + 1);
+        p->entries[p->n++] = entry_ref(e);
+        return true;
+}
+
+static void page_deinit(struct page *p)
+{
+        for (size_t i = 0; i < p->n; i++)
+                entry_unref(p->entries[i]);
+        free(p->entries);
+}
+
+static const struct status *expired_token(struct api_request *r, const struct list_options *o)
+{
+        const char *last = arena_strdup(r->arena, o->resume);
+
+        r->expired_continue = make_continue(r, o, (uint64_t)-1, last);
+        return status_expired(
+                r->arena,
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+                "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
+                "the results. Continuing with the provided token results in an inconsistent list - objects that were "
+                "created, modified, or deleted between the time the first chunk was returned and now may show up in the "
+                "list.");
+}
+
+static const struct status *read_page(struct api_request *r, const struct list_options *o, struct page *p,
+                                      uint64_t *ret_rv, size_t *ret_remaining)
+{
+        struct store *s = r->server->store;
+        _cleanup_error_ struct error err = ERROR_INIT;
+        bool selective = o->sel.has_labels || o->sel.has_fields;
+        int e;
+
+        *ret_remaining = 0;
+        if (!o->revision) {
+                *ret_rv = store_revision(s);
+                store_scan(s, o->sel.prefix, o->resume, take, p);
+                if (p->more && !selective && !o->resume)
+                        *ret_remaining = store_count(s, o->sel.prefix) - p->n;
+                return NULL;
+        }
+        *ret_rv = o->revision;
+        /* One more than the page shows whether there is a next one. */
+        e = store_scan_at(s, o->sel.prefix, o->resume, o->revision, selective || !o->limit ? 0 : o->limit + 1, take, p,
+                          NULL, ret_remaining, &err);
+        if (*ret_remaining || p->more)
+                *ret_remaining += p->more;
+        if (e == -ERANGE && o->resume)
+                return expired_token(r, o);
+        return e < 0 ? registry_store_status(r->arena, e, &err) : NULL;
+}
+
+/* --- answering --- */
+
+static struct json *list_meta(struct api_request *r, const struct list_options *o, const struct page *p, uint64_t rv,
+                              size_t remaining)
+{
+        struct json *meta = json_new_object(r->arena);
+
+        json_set_string(r->arena, meta, "resourceVersion", arena_printf(r->arena, "%llu", (unsigned long long)rv));
+        if (p->more && p->n) {
+                json_set_string(r->arena, meta, "continue", make_continue(r, o, rv, p->entries[p->n - 1]->key));
+                if (remaining && !o->sel.has_labels && !o->sel.has_fields)
+                        json_set_int(r->arena, meta, "remainingItemCount", remaining);
+        }
+        return meta;
+}
+
+static struct buffer *shared(struct buffer **kept, const char *text)
+{
+        if (!*kept)
+                *kept = buffer_new_copy(text, strlen(text));
+        return buffer_ref(*kept);
+}
+
+static void list_begin(struct strbuf *b, const char *kind, const char *gv, const struct json *meta)
+{
+        strbuf_printf(b, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":", kind, gv);
+        json_write(b, meta);
+        strbuf_puts(b, ",\"items\":[");
+}
+
+/* Two parts an item: what stands between, and its bytes behind kind and apiVersion. */
+static void answer_bytes(struct api_request *r, const struct page *p, const struct json *meta)
+{
+        static struct buffer *comma, *comma_brace, *brace;
+        size_t n = 0, cap = 2 * p->n + 2;
+        _cleanup_free_ struct buffer **parts = xcalloc(cap, sizeof(*parts));
+        _cleanup_free_ uint32_t *skips = xcalloc(cap, sizeof(*skips));
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct body_type type = body_type_of(r->arena, r->res);
+
+        list_begin(&b, r->res->list_kind, type.group_version, meta);
+        parts[n++] = buffer_new_copy(b.data, b.len);
+        for (size_t i = 0; i < p->n; i++) {
+                uint32_t front = r->res->crd ? 0 : entry_front(p->entries[i]);
+                if (front)
+                        parts[n++] = i ? shared(&comma_brace, ",{") : shared(&brace, "{");
+                else if (i)
+                        parts[n++] = shared(&comma, ",");
+                skips[n] = front;
+                parts[n++] = buffer_ref(p->entries[i]->json);
+        }
+        parts[n++] = buffer_new_copy("]}\n", 3);
+        answer_parts(r, parts, skips, n);
+}
+
+static void answer_buf(struct api_request *r, struct strbuf *b)
+{
+        strbuf_putc(b, '\n');
+        answer_buffer(r, 200, "application/json", buffer_new_copy(b->data, b->len), NULL);
+}
+
+/* One tree at a time: a list of ten thousand needs the memory of one. */
+static void each_tree(struct api_request *r, const struct page *p,
+                      void (*fn)(struct api_request *r, struct json *obj, size_t i, void *userdata), void *userdata)
+{
+        for (size_t i = 0; i < p->n; i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct json *obj = registry_object(a, r->res, p->entries[i]);
+                if (obj)
+                        fn(r, obj, i, userdata);
+        }
+}
+
+struct rows {
+        struct strbuf *out;
+        enum table_include include;
+        int64_t now;
+};
+
+static void write_row(struct api_request *r, struct json *obj, size_t i, void *userdata)
+{
+        struct rows *t = userdata;
+
+        table_row(t->out, r->res, obj, t->include, r->media->version, t->now, i == 0);
+}
+
+static void answer_table(struct api_request *r, const struct page *p, const struct json *meta)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct rows rows = {.out = &b, .now = time_real()};
+        const char *include = http_query(r->http, "includeObject");
+
+        if (table_include_parse(include ? include : "", &rows.include) < 0) {
+                answer_status(r, status_bad_request(r->arena,
+                                                    "Unable to convert to Table as requested: includeObject: Invalid value: "
+                                                    "\"%s\": must be 'Metadata', 'Object', 'None', or empty",
+                                                    include));
+                return;
+        }
+        table_begin(&b, r->res, r->media->version, meta, true);
+        each_tree(r, p, write_row, &rows);
+        table_end(&b, r->res, p->n);
+        answer_buf(r, &b);
+}
+
+static void write_partial(struct api_request *r, struct json *obj, size_t i, void *userdata)
+{
+        struct strbuf *b = userdata;
+
+        if (i)
+                strbuf_putc(b, ',');
+        partial_object_metadata(b, obj, r->media->version);
+}
+
+static void answer_partials(struct api_request *r, const struct page *p, const struct json *meta)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        list_begin(&b, "PartialObjectMetadataList", arena_printf(r->arena, "meta.k8s.io/%s", r->media->version), meta);
+        each_tree(r, p, write_partial, &b);
+        strbuf_puts(&b, "]}");
+        answer_buf(r, &b);
+}
+
+/* YAML, pretty printing, protobuf, and kinds that are stored in another version. */
+static void answer_tree(struct api_request *r, const struct page *p, struct json *meta)
+{
+        struct json *list = json_new_object(r->arena), *items;
+        struct body_type type = body_type_of(r->arena, r->res);
+
+        json_set_string(r->arena, list, "kind", r->res->list_kind);
+        json_set_string(r->arena, list, "apiVersion", type.group_version);
+        json_set(r->arena, list, "metadata", meta);
+        items = json_ensure_array(r->arena, list, "items");
+        for (size_t i = 0; i < p->n; i++) {
+                struct json *obj = registry_object(r->arena, r->res, p->entries[i]);
+                if (obj && !r->res->crd) {
+                        json_del(obj, "kind");
+                        json_del(obj, "apiVersion");
+                }
+                if (obj)
+                        json_append(r->arena, items, obj);
+        }
+        answer_object(r, 200, NULL, list);
+}
+
+static void answer_page(struct api_request *r, const struct page *p, struct json *meta)
+{
+        const struct media *m = r->media;
+
+        if (m->as == MEDIA_AS_TABLE)
+                answer_table(r, p, meta);
+        else if (m->as == MEDIA_AS_PARTIAL_LIST)
+                answer_partials(r, p, meta);
+        else if (m->as == MEDIA_AS_PARTIAL)
+                answer_status(r, status_make(r->arena, 406, "NotAcceptable", NULL,
+                                             "you requested PartialObjectMetadata, but the requested object is a list"));
+        else if (m->type == MEDIA_JSON && !m->pretty && registry_sends_bytes(r->res))
+                answer_bytes(r, p, meta);
+        else
+                answer_tree(r, p, meta);
+}
+
+void verb_list(struct api_request *r)
+{
+        struct list_options o;
+        struct page p = {.o = &o};
+        const struct status *st = parse_options(r, &o);
+        uint64_t rv;
+        size_t remaining;
+
+        if (!st)
+                st = read_page(r, &o, &p, &rv, &remaining);
+        if (st)
+                answer_status(r, st);
+        else
+                answer_page(r, &p, list_meta(r, &o, &p, rv, remaining));
+        page_deinit(&p);
+}

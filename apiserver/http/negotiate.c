@@ -1,0 +1,193 @@
+/* Accept, clause by clause, by weight and then by how specific they are. */
+#include "negotiate.h"
+
+#include <strings.h>
+
+#include "../schema/protobuf.h"
+
+#define CLAUSES_MAX 32
+
+struct clause {
+        const char *type, *subtype;
+        double q;
+        const char *as, *group, *version, *stream;
+        unsigned params;
+        size_t order;
+};
+
+static char *trimmed(struct arena *a, const char *s, size_t len)
+{
+        while (len && (*s == ' ' || *s == '\t')) {
+                s++;
+                len--;
+        }
+        while (len && (s[len - 1] == ' ' || s[len - 1] == '\t'))
+                len--;
+        return arena_strndup(a, s, len);
+}
+
+static void set_param(struct clause *c, const char *name, const char *value)
+{
+        if (streq(name, "q"))
+                c->q = strtod(value, NULL);
+        else if (streq(name, "as"))
+                c->as = value;
+        else if (streq(name, "g"))
+                c->group = value;
+        else if (streq(name, "v"))
+                c->version = value;
+        else if (streq(name, "stream"))
+                c->stream = value;
+        if (!streq(name, "q"))
+                c->params++;
+}
+
+static bool parse_clause(struct arena *a, const char *s, size_t len, struct clause *ret)
+{
+        char *text = trimmed(a, s, len), *params = strchr(text, ';'), *slash;
+
+        *ret = (struct clause){.q = 1, .as = "", .group = "", .version = "", .stream = ""};
+        if (params)
+                *params++ = '\0';
+        slash = strchr(text, '/');
+        if (!slash && !streq(text, "*"))
+                return false;
+        if (slash)
+                *slash++ = '\0';
+        ret->type = trimmed(a, text, strlen(text));
+        ret->subtype = slash ? trimmed(a, slash, strlen(slash)) : "*";
+        while (params && *params) {
+                size_t n = strcspn(params, ";");
+                char *p = trimmed(a, params, n), *eq = strchr(p, '=');
+                if (eq) {
+                        *eq++ = '\0';
+                        set_param(ret, trimmed(a, p, strlen(p)), trimmed(a, eq, strlen(eq)));
+                }
+                params += n + (params[n] == ';');
+        }
+        return true;
+}
+
+static int clause_cmp(const void *x, const void *y)
+{
+        const struct clause *a = x, *b = y;
+
+        if (a->q != b->q)
+                return a->q > b->q ? -1 : 1;
+        if (streq(a->type, "*") != streq(b->type, "*"))
+                return streq(a->type, "*") ? 1 : -1;
+        if (streq(a->subtype, "*") != streq(b->subtype, "*"))
+                return streq(a->subtype, "*") ? 1 : -1;
+        return a->order < b->order ? -1 : a->order > b->order;
+}
+
+static bool clause_names(const struct clause *c, const char *subtype)
+{
+        return (streq(c->type, "*") || streq(c->type, "application")) &&
+               (streq(c->subtype, "*") || streq(c->subtype, subtype));
+}
+
+/* Which of ours a clause names first; -1: none. */
+static int clause_type(const struct clause *c)
+{
+        static const char *const subtypes[] = {"json", "yaml", "vnd.kubernetes.protobuf"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(subtypes); i++)
+                if (clause_names(c, subtypes[i]))
+                        return i;
+        return -1;
+}
+
+static bool clause_transform(const struct clause *c, unsigned flags, struct media *m)
+{
+        static const struct {
+                const char *as;
+                enum media_as is;
+        } kinds[] = {{"Table", MEDIA_AS_TABLE},
+                     {"PartialObjectMetadata", MEDIA_AS_PARTIAL},
+                     {"PartialObjectMetadataList", MEDIA_AS_PARTIAL_LIST}};
+
+        if (!*c->as && !*c->group && !*c->version)
+                return true;
+        if (!(flags & NEGOTIATE_TRANSFORM) || !streq(c->group, "meta.k8s.io") ||
+            (!streq(c->version, "v1") && !streq(c->version, "v1beta1")))
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+                if (streq(c->as, kinds[i].as)) {
+                        m->as = kinds[i].is;
+                        m->version = c->version;
+                        return !(m->as == MEDIA_AS_TABLE && m->type == MEDIA_PROTOBUF);
+                }
+        return false;
+}
+
+const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret)
+{
+        struct clause clauses[CLAUSES_MAX];
+        size_t n = 0;
+        bool any = false, protobuf = false;
+        struct media of_protobuf = {0};
+
+        *ret = (struct media){.version = "v1"};
+        if (str_empty(accept))
+                return NULL;
+        for (const char *s = accept; *s && n < CLAUSES_MAX; s += *s == ',') {
+                size_t len = strcspn(s, ",");
+                if (parse_clause(a, s, len, &clauses[n])) {
+                        clauses[n].order = n;
+                        n++;
+                }
+                s += len;
+                if (!*s)
+                        break;
+        }
+        qsort(clauses, n, sizeof(*clauses), clause_cmp);
+        for (size_t i = 0; i < n; i++) {
+                int type = clause_type(&clauses[i]);
+                struct media m = {.type = type, .version = "v1"};
+                if (type < 0)
+                        continue;
+                any = true;
+                if (*clauses[i].stream && (!(flags & NEGOTIATE_STREAM) || !streq(clauses[i].stream, "watch")))
+                        continue;
+                if (!clause_transform(&clauses[i], flags, &m))
+                        continue;
+                if (type == MEDIA_PROTOBUF) {
+                        if (!protobuf)
+                                of_protobuf = m;
+                        protobuf = true;
+                        continue;
+                }
+                *ret = m;
+                return NULL;
+        }
+        if (protobuf) {
+                *ret = of_protobuf;
+                return NULL;
+        }
+        if (any)
+                return status_make(a, 406, "NotAcceptable", NULL,
+                                   "only the following media types are accepted: application/json, "
+                                   "application/yaml, application/vnd.kubernetes.protobuf");
+        return status_not_acceptable(a);
+}
+
+const char *media_content_type(const struct media *m)
+{
+        static const char *const types[] = {"application/json", "application/yaml", PROTOBUF_MEDIA_TYPE};
+
+        return types[m->type];
+}
+
+const char *content_type_base(struct arena *a, const char *content_type)
+{
+        char *s;
+
+        if (!content_type)
+                return "";
+        s = trimmed(a, content_type, strcspn(content_type, ";"));
+        for (char *p = s; *p; p++)
+                if (*p >= 'A' && *p <= 'Z')
+                        *p |= 0x20;
+        return s;
+}

@@ -1,0 +1,27 @@
+/* Content negotiation: what an Accept header gets, and what a Content-Type says. Pure functions. */
+#pragma once
+
+#include "../registry/status.h"
+
+enum media_type { MEDIA_JSON, MEDIA_YAML, MEDIA_PROTOBUF };
+enum media_as { MEDIA_AS_IS, MEDIA_AS_TABLE, MEDIA_AS_PARTIAL, MEDIA_AS_PARTIAL_LIST };
+
+struct media {
+        enum media_type type;
+        enum media_as as;
+        const char *version; /* of meta.k8s.io: "v1" or "v1beta1" */
+        bool pretty;
+};
+
+/* What an endpoint can do besides JSON and YAML as they are. */
+#define NEGOTIATE_TRANSFORM 1 /* Table and PartialObjectMetadata(List) */
+#define NEGOTIATE_STREAM 2    /* ;stream=watch */
+
+/* Parses ACCEPT (NULL or "": JSON) and picks the first acceptable clause. Clauses of protobuf are passed
+ * over while another one follows: JSON is what we have. NULL, or a 406. */
+const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret);
+const char *media_content_type(const struct media *m);
+
+/* The media type of a body: "application/json; charset=utf-8" -> "application/json", in the arena, lower case.
+ * "" for NULL. */
+const char *content_type_base(struct arena *a, const char *content_type);

@@ -1,0 +1,360 @@
+/* Update: PUT and PATCH, of the object or of a subresource, with optimistic locking.
+ *
+ *      the stored object --fn--> what the client wants --checks, admission--> --strategy, validation--> etcd
+ *             ^                                                                                     |
+ *             +------------------------------ changed meanwhile: again -----------------------------+
+ *
+ * The first round works on what the cache has, which may lag behind another API server's write. What it
+ * accepts is safe, since etcd compares the revision; what it refuses, or finds already done, is looked at
+ * once more against what etcd has.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ATTEMPTS 16 /* conflicts with other writers, for one that sent no resourceVersion */
+
+struct update {
+        struct api_request *r;
+        const struct resource *res, *stored;
+        const struct strategy *strategy;
+        const char *namespace, *name, *sub, *key;
+        registry_update_fn *fn;
+        void *userdata;
+};
+
+/* How a round ended besides success and a status. */
+enum outcome { DONE, AGAIN, LOOK_CLOSER, REMOVE };
+
+/* The handler's checks of name and namespace, which are those of the URL. */
+static const struct status *check_name(struct update *u, struct json *obj)
+{
+        struct arena *a = u->r->arena;
+        const char *name = meta_string(obj, "name"), *ns = meta_string(obj, "namespace");
+        const struct status *st = check_namespace(u->r, u->res, u->namespace, obj);
+
+        if (st)
+                return st;
+        if (!*name)
+                return status_bad_request(a, "the name of the object (%s based on URL) was undeterminable: name must be provided",
+                                          u->name);
+        if (!streq(name, u->name))
+                return status_bad_request(a, "the name of the object (%s) does not match the name on the URL (%s)", name,
+                                          u->name);
+        if (*ns && u->res->namespaced && !streq(ns, u->namespace))
+                return status_bad_request(a,
+                                          "the namespace of the object (%s) does not match the namespace on the request (%s)",
+                                          ns, u->namespace);
+        return NULL;
+}
+
+static const struct status *check_uid(struct update *u, const struct json *obj, const struct json *old)
+{
+        const char *uid = meta_string(obj, "uid"), *have = old ? meta_string(old, "uid") : "";
+
+        if (!*uid || streq(uid, have))
+                return NULL;
+        return status_conflict(u->r->arena, u->res, u->name,
+                               "StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: "
+                               "Precondition failed: UID in precondition: %s, UID in object meta: %s",
+                               u->key, uid, have);
+}
+
+static const struct status *check_version(struct update *u, const struct json *obj, const struct json *old)
+{
+        const char *sent = meta_string(obj, "resourceVersion");
+
+        if (!*sent || streq(sent, "0")) {
+                struct field_errors errs = { .arena = u->r->arena };
+
+                if (u->res->unconditional_update || u->r->applied)
+                        return NULL;
+                field_error_add(&errs, FIELD_INVALID, "metadata.resourceVersion", json_new_int(u->r->arena, 0),
+                                "must be specified for an update");
+                return status_invalid(u->r->arena, u->res, u->name, &errs);
+        }
+        if (!streq(sent, meta_string(old, "resourceVersion")))
+                return status_modified(u->r->arena, u->res, u->name);
+        return NULL;
+}
+
+/* --- what an update may not touch --- */
+
+/* Paths of the kind's data that come from the stored object, whatever was sent. */
+static void reset_paths(struct update *u, struct json *obj, const struct json *old)
+{
+        struct arena *a = u->r->arena;
+        const char *const *paths = streq(u->sub, "status") ? u->stored->reset_on_status : u->stored->reset_on_update;
+
+        if (*u->sub && !streq(u->sub, "status"))
+                return;
+        for (const char *const *p = paths; p && *p; p++) {
+                struct json *fields;
+
+                if (!streq(*p, "metadata")) {
+                        copy_path(a, obj, old, *p);
+                        continue;
+                }
+                fields = json_path(obj, "metadata.managedFields");
+                copy_path(a, obj, old, "metadata");
+                if (fields)
+                        json_path_set(a, obj, "metadata.managedFields", fields);
+        }
+        /* A custom resource's status subresource takes nothing but the status. */
+        if (u->stored->crd && streq(u->sub, "status")) {
+                struct json *fields = json_path(obj, "metadata.managedFields");
+
+                json_foreach_member(old, m)
+                        if (!streq(m->key, "status"))
+                                json_set(a, obj, m->key, json_clone(a, m->value));
+                if (fields)
+                        json_path_set(a, obj, "metadata.managedFields", fields);
+        } else if (u->stored->crd && u->stored->status_subresource && !*u->sub) {
+                copy_path(a, obj, old, "status");
+        }
+}
+
+static bool everything_changed(const struct resource *res, const struct json *obj, const struct json *old)
+{
+        static const char *const skip[] = { "metadata", "kind", "apiVersion" };
+        const struct json *side[] = { obj, old };
+
+        for (unsigned i = 0; i < 2; i++) {
+                json_foreach_member(side[i], m) {
+                        bool skipped = res->status_subresource && streq(m->key, "status");
+
+                        for (size_t j = 0; j < ARRAY_SIZE(skip); j++)
+                                skipped |= streq(m->key, skip[j]);
+                        if (!skipped && !json_equal(m->value, json_get(side[1 - i], m->key)))
+                                return true;
+                }
+        }
+        return false;
+}
+
+/* NULL and an empty value are one to Go's semantic comparison. */
+static bool path_changed(const struct json *obj, const struct json *old, const char *path)
+{
+        const struct json *x = json_path(obj, path), *y = json_path(old, path);
+
+        if ((!x || json_len(x) == 0) && (!y || json_len(y) == 0) && (!x || json_is_object(x) || json_is_array(x)) &&
+            (!y || json_is_object(y) || json_is_array(y)))
+                return false;
+        return !json_equal(x, y);
+}
+
+static bool generation_moves(const struct resource *res, const struct json *obj, const struct json *old)
+{
+        if (!res->generation)
+                return false;
+        if (!res->generation_paths)
+                return everything_changed(res, obj, old);
+        for (const char *const *p = res->generation_paths; *p; p++)
+                if (streq(*p, "*") ? everything_changed(res, obj, old) : path_changed(obj, old, *p))
+                        return true;
+        return false;
+}
+
+/* rest.BeforeUpdate: the system's metadata stays, the strategy has its say, the generation moves. */
+static void prepare(struct update *u, struct json *obj, const struct json *old)
+{
+        static const char *const kept[] = { "metadata.creationTimestamp", "metadata.generation", "metadata.selfLink" };
+        struct arena *a = u->r->arena;
+
+        for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+                copy_path(a, obj, old, kept[i]);
+        if (!*meta_string(obj, "uid"))
+                copy_path(a, obj, old, "metadata.uid");
+        reset_paths(u, obj, old);
+        if (u->strategy && u->strategy->prepare_update)
+                u->strategy->prepare_update(u->r, obj, old, u->sub);
+        /* An object that is going stays so. */
+        copy_path(a, obj, old, "metadata.deletionTimestamp");
+        copy_path(a, obj, old, "metadata.deletionGracePeriodSeconds");
+        if (!streq(u->sub, "status") && generation_moves(u->stored, obj, old))
+                json_path_set(a, obj, "metadata.generation",
+                              json_new_int(a, json_path_int(old, "metadata.generation", 0) + 1));
+}
+
+/* --- a round --- */
+
+static const struct status *create_instead(struct update *u, struct json *obj, struct json **ret, bool *ret_created)
+{
+        struct api_request *r = u->r;
+        const struct status *st;
+
+        if (*u->sub || !(u->res->create_on_update || r->applied))
+                return status_not_found(r->arena, u->res, u->name);
+        wipe_system_fields(obj);
+        st = create_prepared(r, u->res, u->namespace, obj, r->applied, ret);
+        if (!st)
+                *ret_created = true;
+        return st;
+}
+
+/* The new object, checked and let in by mutating admission, of the version of the request. */
+static const struct status *wanted(struct update *u, const struct json *old, struct json **ret)
+{
+        struct api_request *r = u->r;
+        struct json *obj = NULL, *scale = NULL;
+        struct admission_attributes at;
+        const struct status *st;
+
+        r->applied = false;
+        if (old && streq(u->sub, "scale")) {
+                st = u->fn(r, scale_of(r->arena, u->res, old), &scale, u->userdata);
+                if (!st)
+                        st = check_name(u, scale);
+                if (!st)
+                        st = scale_apply(r, u->res, old, scale, &obj);
+        } else {
+                st = u->fn(r, old, &obj, u->userdata);
+                if (!st)
+                        st = check_name(u, obj);
+                if (!st)
+                        st = check_uid(u, obj, old);
+        }
+        if (st || !old) {
+                *ret = obj;
+                return st;
+        }
+        if (!r->applied)
+                managed_fields_update(r->arena, u->res, old, obj, r->field_manager, u->sub, request_now(r));
+        at = admission_of(r, ADMISSION_UPDATE, u->res, u->sub, u->namespace, u->name, obj, old);
+        st = admission_mutate(&at);
+        if (!st)
+                warn_duplicate_owners(r, at.object);
+        *ret = at.object;
+        return st;
+}
+
+static const struct status *write_round(struct update *u, struct entry *e, struct json *obj, const struct json *old,
+                                        struct json **ret, enum outcome *ret_outcome)
+{
+        struct api_request *r = u->r;
+        struct arena *a = r->arena;
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct json *internal = convert_object(a, u->res, u->stored, obj), *old_internal;
+        struct admission_attributes at;
+        struct entry *now = NULL;
+        const struct status *st = check_version(u, obj, old);
+        void *allocation = NULL;
+        int c;
+
+        if (st)
+                return st;
+        old_internal = u->stored == u->res ? (struct json *)old : registry_object(a, u->stored, e);
+        if (u->strategy && u->strategy->allocate && !*u->sub) {
+                st = u->strategy->allocate(r, internal, old_internal, &allocation);
+                if (st)
+                        return st;
+        }
+        prepare(u, internal, old_internal);
+        st = validate_write(r, u->stored, internal, old_internal, u->sub);
+        if (st)
+                goto fail;
+        *ret = u->stored == u->res ? internal : convert_object(a, u->stored, u->res, internal);
+        at = admission_of(r, ADMISSION_UPDATE, u->res, u->sub, u->namespace, u->name, *ret, old);
+        st = admission_validate(&at);
+        if (st)
+                goto fail;
+        schema_canonicalise(a, u->stored->schema, internal);
+        if (should_delete_on_update(u->stored, internal, old_internal)) {
+                *ret_outcome = REMOVE;
+                set_resource_version(a, *ret, e->revision);
+                c = r->dry_run ? STORE_OK :
+                                 store_delete(r->server->store, u->stored, u->key, e->revision, &now, &err);
+                if (c == STORE_OK && u->strategy && u->strategy->after_delete)
+                        u->strategy->after_delete(r, internal);
+        } else {
+                set_resource_version(a, internal, e->revision);
+                if (managed_fields_same(a, old_internal, internal)) {
+                        *ret_outcome = LOOK_CLOSER;
+                        c = STORE_OK;
+                } else if (r->dry_run) {
+                        c = STORE_OK;
+                } else {
+                        c = store_put(r->server->store, u->stored, u->key, internal, e->revision, &now, &err);
+                        if (c == STORE_OK)
+                                set_resource_version(a, internal, now->revision);
+                }
+                *ret = u->stored == u->res ? internal : convert_object(a, u->stored, u->res, internal);
+        }
+        entry_unref(now);
+        if (c == STORE_OK) {
+                if (allocation)
+                        u->strategy->finish(r, allocation, !r->dry_run);
+                return NULL;
+        }
+        admission_undo(&at);
+        if (c == STORE_CONFLICT)
+                *ret_outcome = AGAIN;
+        else
+                st = registry_store_status(a, c, &err);
+fail:
+        if (allocation)
+                u->strategy->finish(r, allocation, false);
+        return st;
+}
+
+const struct status *registry_update(struct api_request *r, const struct resource *res, const char *namespace,
+                                     const char *name, const char *subresource, registry_update_fn *fn, void *userdata,
+                                     struct json **ret, bool *ret_created)
+{
+        struct update u = { .r = r, .res = res, .stored = registry_stored_as(res), .strategy = registry_strategy(res),
+                            .namespace = namespace ? namespace : "", .name = name, .sub = subresource ? subresource : "",
+                            .key = registry_key(r->arena, res, namespace, name), .fn = fn, .userdata = userdata };
+        bool synced = false;
+
+        if (ret_created)
+                *ret_created = false;
+        for (unsigned i = 0; i < ATTEMPTS; i++) {
+                _cleanup_error_ struct error err = ERROR_INIT;
+                struct entry *e = store_get(r->server->store, u.key);
+                uint64_t revision = e ? e->revision : 0;
+                struct json *old = e ? registry_object(r->arena, res, e) : NULL, *obj = NULL;
+                const struct status *st;
+                enum outcome outcome = DONE;
+                bool created = false, sent_version;
+
+                if (e)
+                        entry_ref(e);
+                st = e || !*u.sub ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
+                sent_version = !st && *meta_string(obj, "resourceVersion");
+                if (!st && old)
+                        st = write_round(&u, e, obj, old, ret, &outcome);
+                else if (!st && (synced || res->create_on_update || r->applied))
+                        st = create_instead(&u, obj, ret, &created);
+                else if (!st)
+                        st = status_not_found(r->arena, res, name);
+                entry_unref(e);
+                if (ret_created)
+                        *ret_created = created;
+                if (!st && !created && outcome != AGAIN && streq(u.sub, "scale"))
+                        *ret = scale_of(r->arena, res, *ret);
+                if (!st && (outcome == DONE || outcome == REMOVE))
+                        return NULL;
+                if (!st && outcome == AGAIN && sent_version)
+                        st = status_modified(r->arena, res, name);
+                else if (!st && outcome == LOOK_CLOSER && synced)
+                        return NULL;
+                if (!synced || outcome == AGAIN) {
+                        int c = store_sync(r->server->store, &err);
+                        struct entry *fresh;
+
+                        if (c < 0)
+                                return registry_store_status(r->arena, c, &err);
+                        fresh = store_get(r->server->store, u.key);
+                        synced = true;
+                        /* What we looked at is still what is there: the answer stands. */
+                        if (outcome != AGAIN && (fresh ? fresh->revision : 0) == revision)
+                                return st;
+                        if (st && outcome == AGAIN)
+                                return st;
+                        continue;
+                }
+                return st;
+        }
+        return status_modified(r->arena, res, name);
+}

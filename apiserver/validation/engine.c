@@ -1,0 +1,481 @@
+/* The interpreter of validation rules: see rules.h and generate.py.
+ *
+ * It goes down the object and its schema together. What an object leaves out is Go's zero value where
+ * Go has no pointer, so that `required` and ranges see what upstream's code sees.
+ */
+#include "rules.h"
+
+#include "../../lib/meta/quantity.h"
+
+#include <stdlib.h>
+
+static struct json null_node = { .type = JSON_NULL };
+static struct json empty_string = { .type = JSON_STRING, .str = "" };
+static struct json zero_number = { .type = JSON_NUMBER, .len = 1, .str = "0" };
+static struct json zero_quantity = { .type = JSON_STRING, .len = 1, .str = "0" };
+static struct json no = { .type = JSON_BOOL };
+static struct json empty_object = { .type = JSON_OBJECT };
+
+static const struct json *zero_value(const struct schema *s)
+{
+        if (!s)
+                return &null_node;
+        switch (s->type) {
+        case SCHEMA_STRING:
+                return &empty_string;
+        case SCHEMA_BOOLEAN:
+                return &no;
+        case SCHEMA_INT32:
+        case SCHEMA_INT64:
+        case SCHEMA_DOUBLE:
+        case SCHEMA_INT_OR_STRING:
+                return &zero_number;
+        case SCHEMA_QUANTITY:
+                return &zero_quantity;
+        case SCHEMA_STRUCT:
+                return &empty_object;
+        default:
+                return &null_node;
+        }
+}
+
+/* --- places --- */
+
+static struct at *at_new(struct check *c, const struct at *up, const struct json *j, const struct json *old)
+{
+        struct at *at = arena_calloc(c->a, sizeof(*at));
+
+        at->up = up;
+        at->j = j ? j : &null_node;
+        at->old = json_is_null(old) ? NULL : old;
+        return at;
+}
+
+static const struct at *field(struct check *c, const struct at *at, const char *name, size_t len)
+{
+        const struct json *j = json_getn(at->j, name, len);
+        struct at *f = at_new(c, at, j, json_getn(at->old, name, len));
+        const struct schema_field *sf = NULL;
+
+        f->kind = AT_FIELD;
+        f->name = name[len] ? arena_strndup(c->a, name, len) : name;
+        if (at->s && at->s->type == SCHEMA_STRUCT)
+                sf = schema_field(at->s, f->name);
+        else if (at->s && at->s->type == SCHEMA_MAP)
+                f->s = at->s->elem;
+        if (sf) {
+                f->s = sf->type;
+                f->pointer = sf->presence;
+        }
+        if (sf && json_is_null(f->j) && !sf->presence && !json_is_null(at->j))
+                f->j = zero_value(sf->type);
+        return f;
+}
+
+const struct at *at_field(struct check *c, const struct at *at, const char *path)
+{
+        for (;;) {
+                const char *dot = strchr(path, '.');
+
+                at = field(c, at, path, dot ? (size_t)(dot - path) : strlen(path));
+                if (!dot)
+                        return at;
+                path = dot + 1;
+        }
+}
+
+const struct at *at_item(struct check *c, const struct at *list, size_t i)
+{
+        struct at *f = at_new(c, list, json_at(list->j, i), NULL);
+
+        f->kind = AT_ITEM;
+        f->index = i;
+        f->s = list->s ? list->s->elem : NULL;
+        return f;
+}
+
+const struct at *at_entry(struct check *c, const struct at *map, const struct json_member *m)
+{
+        struct at *f = at_new(c, map, m->value, json_getn(map->old, m->key, m->key_len));
+
+        f->kind = AT_ENTRY;
+        f->name = m->key;
+        f->s = map->s ? map->s->elem : NULL;
+        return f;
+}
+
+/* The object around AT: lists and maps on the way do not count. */
+static const struct at *around(const struct at *at)
+{
+        while (at->up && (at->kind == AT_ITEM || at->kind == AT_ENTRY))
+                at = at->up;
+        return at->up ? at->up : at;
+}
+
+static void print_path(struct strbuf *b, const struct at *at)
+{
+        if (!at->up)
+                return;
+        print_path(b, at->up);
+        switch (at->kind) {
+        case AT_ITEM:
+                strbuf_printf(b, "[%zu]", at->index);
+                break;
+        case AT_ENTRY:
+                strbuf_printf(b, "[%s]", at->name);
+                break;
+        default:
+                strbuf_printf(b, "%s%s", b->len && b->data[b->len - 1] != '.' ? "." : "", at->name);
+        }
+}
+
+const char *at_path(struct check *c, const struct at *at)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        strbuf_puts(&b, c->prefix ? c->prefix : "");
+        print_path(&b, at);
+        if (b.len && b.data[b.len - 1] == '.')
+                b.data[--b.len] = '\0';
+        return arena_strndup(c->a, strbuf_str(&b), b.len);
+}
+
+bool at_empty(const struct at *at)
+{
+        const struct json *j = at->j;
+
+        if (json_is_null(j))
+                return true;
+        if (at->pointer && j->type <= JSON_STRING)
+                return false;
+        if (json_is_bool(j))
+                return !j->boolean;
+        if (json_is_number(j))
+                return json_to_double(j, 1) == 0;
+        return j->len == 0 && (json_is_string(j) || !at->s || at->s->type != SCHEMA_STRUCT || !at->pointer);
+}
+
+/* --- conditions --- */
+
+/* The first place that PATH names; conditions look at one. */
+static const struct at *follow(struct check *c, const struct at *at, const struct step *path)
+{
+        for (; path->kind != STEP_END; path++) {
+                if (path->kind == STEP_ROOT)
+                        at = c->root;
+                else if (path->kind == STEP_UP)
+                        at = around(at);
+                else if (path->kind == STEP_FIELD)
+                        at = field(c, at, path->name, strlen(path->name));
+                else
+                        at = at_item(c, at, 0);
+        }
+        return at;
+}
+
+static const char *text_of(const struct json *j)
+{
+        if (json_is_string(j) || json_is_number(j))
+                return j->str;
+        if (json_is_bool(j))
+                return j->boolean ? "true" : "false";
+        return "";
+}
+
+static bool compare(const struct cond *k, const struct json *j)
+{
+        long long diff;
+        int64_t value = 0;
+
+        if (k->number && json_is_number(j)) {
+                if (json_to_int(j, &value) != 0)
+                        value = (int64_t)json_to_double(j, 0);
+                diff = value < k->value ? -1 : value > k->value;
+        } else if (k->number && k->op != COND_EQ && k->op != COND_NE) {
+                return false; /* nothing is neither more nor less */
+        } else {
+                diff = strcmp(text_of(j), k->text);
+        }
+        switch (k->op) {
+        case COND_EQ:
+                return diff == 0;
+        case COND_NE:
+                return diff != 0;
+        case COND_LT:
+                return diff < 0;
+        case COND_LE:
+                return diff <= 0;
+        case COND_GT:
+                return diff > 0;
+        default:
+                return diff >= 0;
+        }
+}
+
+static bool contains_word(const char *const *words, const char *s)
+{
+        for (; *words; words++)
+                if (strcmp(*words, s) == 0)
+                        return true;
+        return false;
+}
+
+static bool changed(const struct at *at)
+{
+        const struct json *old = at->old;
+
+        if (!old)
+                return !at_empty(at) || (at->pointer && !json_is_null(at->j));
+        return !json_equal(at->j, old);
+}
+
+static bool holds(struct check *c, const struct cond *k, const struct at *at)
+{
+        const struct at *it;
+
+        switch (k->op) {
+        case COND_TRUE:
+                return true;
+        case COND_NOT:
+                return !holds(c, k->x, at);
+        case COND_AND:
+                return holds(c, k->x, at) && holds(c, k->y, at);
+        case COND_OR:
+                return holds(c, k->x, at) || holds(c, k->y, at);
+        case COND_CREATE:
+                return !c->old;
+        case COND_FN:
+                return k->fn(c, at);
+        default:
+                break;
+        }
+        it = follow(c, at, k->path);
+        switch (k->op) {
+        case COND_SET:
+                return !json_is_null(it->j);
+        case COND_EMPTY:
+                return at_empty(it);
+        case COND_CHANGED:
+                return changed(it);
+        case COND_IN:
+                return contains_word(k->words, text_of(it->j));
+        case COND_PREFIX:
+                return str_has_prefix(text_of(it->j), k->text);
+        case COND_CONTAINS:
+                if (json_is_array(it->j)) {
+                        json_foreach_item(it->j, e)
+                                if (streq(text_of(e), k->text))
+                                        return true;
+                        return false;
+                }
+                return json_is_object(it->j) ? json_get(it->j, k->text) != NULL : strstr(text_of(it->j), k->text) != NULL;
+        default:
+                return compare(k, it->j);
+        }
+}
+
+/* --- checks --- */
+
+void check_required(struct check *c, const struct at *at, const char *detail)
+{
+        field_error_add(c->errs, FIELD_REQUIRED, at_path(c, at), NULL, "%s", detail ? detail : "");
+}
+
+void check_invalid(struct check *c, const struct at *at, const char *fmt, ...)
+{
+        va_list ap;
+        const char *text;
+
+        va_start(ap, fmt);
+        text = arena_vprintf(c->a, fmt, ap);
+        va_end(ap);
+        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), at->j, "%s", text);
+}
+
+void check_forbidden(struct check *c, const struct at *at, const char *fmt, ...)
+{
+        va_list ap;
+        const char *text;
+
+        va_start(ap, fmt);
+        text = arena_vprintf(c->a, fmt, ap);
+        va_end(ap);
+        field_error_add(c->errs, FIELD_FORBIDDEN, at_path(c, at), NULL, "%s", text);
+}
+
+void check_enum(struct check *c, const struct at *at, const char *const *words)
+{
+        if (!contains_word(words, text_of(at->j)))
+                field_error_not_supported(c->errs, at_path(c, at), at->j, words);
+}
+
+void check_name(struct check *c, const struct at *at, enum name_rule rule)
+{
+        name_validate(c->errs, rule, at_path(c, at), at->j);
+}
+
+void check_immutable(struct check *c, const struct at *at)
+{
+        if (c->old && changed(at))
+                check_invalid(c, at, ERR_IMMUTABLE);
+}
+
+static bool check_range(struct check *c, const struct rule *r, const struct at *at)
+{
+        int64_t v;
+
+        if (!json_is_number(at->j))
+                return true;
+        if (json_to_int(at->j, &v) != 0)
+                v = json_to_double(at->j, 0) < 0 ? INT64_MIN : INT64_MAX;
+        if (v >= r->lo && v <= r->hi)
+                return true;
+        check_invalid(c, at, "%s", r->detail);
+        return false;
+}
+
+static void check_quantity(struct check *c, const struct at *at)
+{
+        struct quantity q;
+        const char *text = text_of(at->j);
+
+        if (quantity_parse(text, &q) == 0 && q.nano < 0)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, text),
+                                "must be greater than or equal to 0");
+}
+
+/* AT stands in an item, directly or below: is it the same in an earlier item of that list? */
+static void check_unique(struct check *c, const struct at *at)
+{
+        const struct at *item = at;
+        const char *names[8];
+        size_t n = 0;
+
+        for (; item->up && item->kind != AT_ITEM; item = item->up)
+                if (n < ARRAY_SIZE(names))
+                        names[n++] = item->name;
+        if (!item->up)
+                return;
+        for (size_t i = 0; i < item->index; i++) {
+                const struct json *other = json_at(item->up->j, i);
+
+                for (size_t k = n; k-- > 0;)
+                        other = json_get(other, names[k]);
+                if (other ? json_equal(other, at->j) : at_empty(at)) {
+                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at), at->j, NULL);
+                        return;
+                }
+        }
+}
+
+static void add_error(struct check *c, enum field_error_type type, const struct rule *r, const struct at *at)
+{
+        field_error_add(c->errs, type, at_path(c, at), at->j, "%s", r->detail ? r->detail : "");
+}
+
+/* False: it failed. */
+static bool run_check(struct check *c, const struct rule *r, const struct at *at)
+{
+        size_t before = c->errs->n;
+
+        if (r->cond && !holds(c, r->cond, at))
+                return true;
+        switch (r->op) {
+        case RULE_REQUIRED:
+                if (at_empty(at))
+                        check_required(c, at, r->detail);
+                break;
+        case RULE_REQUIRED_HERE:
+                add_error(c, FIELD_REQUIRED, r, at);
+                break;
+        case RULE_INVALID_GO:
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), go_struct(c, at), "%s",
+                                     r->detail ? r->detail : "");
+                break;
+        case RULE_INVALID:
+                add_error(c, FIELD_INVALID, r, at);
+                break;
+        case RULE_FORBIDDEN:
+                add_error(c, FIELD_FORBIDDEN, r, at);
+                break;
+        case RULE_DUPLICATE:
+                add_error(c, FIELD_DUPLICATE, r, at);
+                break;
+        case RULE_TOO_LONG:
+                add_error(c, FIELD_TOO_LONG, r, at);
+                break;
+        case RULE_NAME:
+                if (!json_is_null(at->j) && !(r->optional && at->j->len == 0))
+                        check_name(c, at, r->name);
+                break;
+        case RULE_RANGE:
+                return check_range(c, r, at);
+        case RULE_ENUM:
+                if (!json_is_null(at->j) && !(r->optional && at->j->len == 0))
+                        check_enum(c, at, r->words);
+                break;
+        case RULE_IMMUTABLE:
+                check_immutable(c, at);
+                break;
+        case RULE_UNIQUE:
+                check_unique(c, at);
+                break;
+        case RULE_QUANTITY:
+                check_quantity(c, at);
+                break;
+        case RULE_USE:
+                rules_use(c, r->detail, at);
+                break;
+        case RULE_CALL:
+                r->fn(c, at);
+                break;
+        default:
+                break;
+        }
+        return c->errs->n == before;
+}
+
+/* Runs BODY at every place that PATH names from AT. */
+static void descend(struct check *c, const struct step *path, const struct rule *body, const struct at *at)
+{
+        switch (path->kind) {
+        case STEP_END:
+                rules_run(c, body, at);
+                return;
+        case STEP_ROOT:
+                descend(c, path + 1, body, c->root);
+                return;
+        case STEP_UP:
+                descend(c, path + 1, body, around(at));
+                return;
+        case STEP_FIELD:
+                if (!json_is_null(at->j))
+                        descend(c, path + 1, body, field(c, at, path->name, strlen(path->name)));
+                return;
+        case STEP_ITEMS:
+                for (size_t i = 0; i < json_len(json_is_array(at->j) ? at->j : NULL); i++)
+                        descend(c, path + 1, body, at_item(c, at, i));
+                return;
+        case STEP_ENTRIES:
+                json_foreach_member(at->j, m)
+                        descend(c, path + 1, body, at_entry(c, at, m));
+                return;
+        }
+}
+
+void rules_run(struct check *c, const struct rule *rules, const struct at *at)
+{
+        for (const struct rule *r = rules; r && r->op != RULE_END; r++) {
+                if (r->op == RULE_BLOCK)
+                        descend(c, r->path, r->body, at);
+                else if (r->op == RULE_IF)
+                        rules_run(c, holds(c, r->cond, at) ? r->body : r->other, at);
+                else if (!run_check(c, r, at) && r->stop)
+                        return;
+        }
+}
+
+void rules_use(struct check *c, const char *type, const struct at *at)
+{
+        rules_run(c, validation_type(type), at);
+}

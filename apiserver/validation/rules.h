@@ -1,0 +1,128 @@
+/* Rules as generate.py compiles them from validation/rules/, and what their C functions see.
+ *
+ * A rule is one check on one field. The interpreter (engine.c) walks them in order over an object and
+ * its schema at once: the schema says what an absent field is worth (Go's zero value), so that a rule
+ * need not.
+ */
+#pragma once
+
+#include "names.h"
+#include "validate.h"
+
+enum step_kind { STEP_END, STEP_FIELD, STEP_ITEMS, STEP_ENTRIES, STEP_UP, STEP_ROOT };
+struct step {
+        enum step_kind kind;
+        const char *name;
+};
+
+struct at;
+struct check;
+
+enum cond_op {
+        COND_TRUE, COND_NOT, COND_AND, COND_OR,
+        COND_SET,     /* present and not null */
+        COND_EMPTY,   /* absent, "", 0, false, [], {} */
+        COND_CHANGED, /* differs from the stored object */
+        COND_CREATE,
+        COND_EQ, COND_NE, COND_LT, COND_LE, COND_GT, COND_GE,
+        COND_IN,
+        COND_PREFIX,
+        COND_CONTAINS,
+        COND_FN,
+};
+struct cond {
+        enum cond_op op;
+        const struct step *path;
+        const char *text;          /* what to compare with */
+        bool number;               /* TEXT is one: compare sizes */
+        long long value;
+        const char *const *words;
+        const struct cond *x, *y;
+        bool (*fn)(struct check *c, const struct at *at);
+};
+
+enum rule_op {
+        RULE_END,
+        RULE_BLOCK,      /* body at path: every item of a list, every entry of a map */
+        RULE_IF,         /* cond: body, else: other */
+        RULE_USE,        /* body of a type here */
+        RULE_CALL,       /* fn */
+        RULE_REQUIRED, RULE_REQUIRED_HERE, RULE_INVALID_GO, RULE_INVALID, RULE_FORBIDDEN, RULE_NOT_SUPPORTED, RULE_DUPLICATE, RULE_TOO_LONG, RULE_TOO_MANY,
+        RULE_NAME,       /* name rule */
+        RULE_RANGE,      /* lo to hi, detail */
+        RULE_ENUM,       /* words */
+        RULE_IMMUTABLE,
+        RULE_UNIQUE,     /* no earlier sibling has the same value here */
+        RULE_QUANTITY,   /* not negative */
+};
+struct rule {
+        enum rule_op op;
+        const struct step *path;
+        bool optional;             /* an empty value passes */
+        bool stop;                 /* once this one failed, the rest of its block is skipped */
+        const char *detail;
+        enum name_rule name;
+        long long lo, hi;
+        const char *const *words;
+        const struct cond *cond;
+        const struct rule *body, *other;
+        void (*fn)(struct check *c, const struct at *at);
+};
+
+struct kind_rules {
+        const char *group, *kind;
+        enum name_rule name;       /* of metadata.name */
+        const struct rule *body;
+};
+extern const struct kind_rules validation_kinds[];
+extern const unsigned n_validation_kinds;
+/* The rules of a type of the rule files; NULL: there is none. */
+const struct rule *validation_type(const char *name);
+
+/* A place in the object: a chain from the root. */
+struct at {
+        const struct at *up;
+        const struct json *j;      /* never NULL: an absent value is Go's zero value, or null */
+        const struct json *old;    /* what the stored object has here; NULL: nothing, or on create */
+        const struct schema *s;    /* NULL: unknown */
+        bool pointer;              /* Go has a pointer here: absent is nil, not a zero value */
+        enum { AT_ROOT, AT_FIELD, AT_ITEM, AT_ENTRY } kind;
+        const char *name;          /* of a field or an entry */
+        size_t index;              /* of an item */
+};
+
+struct check {
+        struct api_request *r;     /* may be NULL */
+        const struct resource *res;
+        struct arena *a;
+        struct field_errors *errs;
+        const struct json *obj, *old; /* OLD: NULL on create */
+        const char *sub;
+        const struct at *root;
+        const char *prefix;        /* of all paths ("" or "spec.template.") */
+};
+
+/* --- engine.c: for the C functions --- */
+/* The place of field NAME ("a.b" too) of AT, in the arena. Absent pointers are null. */
+const struct at *at_field(struct check *c, const struct at *at, const char *path);
+const struct at *at_item(struct check *c, const struct at *list, size_t i);
+const struct at *at_entry(struct check *c, const struct at *map, const struct json_member *m);
+const char *at_path(struct check *c, const struct at *at);
+bool at_empty(const struct at *at);
+static inline bool at_set(const struct at *at)
+{
+        return !json_is_null(at->j);
+}
+void rules_run(struct check *c, const struct rule *rules, const struct at *at);
+/* Rules of a type of the rule files, by name. */
+void rules_use(struct check *c, const char *type, const struct at *at);
+void check_required(struct check *c, const struct at *at, const char *detail);
+void check_invalid(struct check *c, const struct at *at, const char *fmt, ...) printf_like(3, 4);
+void check_forbidden(struct check *c, const struct at *at, const char *fmt, ...) printf_like(3, 4);
+/* The value of AT as Go prints the internal struct: {"Type":"Foo","RollingUpdate":null}. */
+const char *go_struct(struct check *c, const struct at *at);
+void check_enum(struct check *c, const struct at *at, const char *const *words);
+void check_name(struct check *c, const struct at *at, enum name_rule rule);
+void check_immutable(struct check *c, const struct at *at);
+
+#define ERR_IMMUTABLE "field is immutable"

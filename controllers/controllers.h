@@ -1,0 +1,114 @@
+/* What all controllers share: the resources they watch, the daemon's settings, the list of them. */
+#pragma once
+
+#include "../lib/base/time.h"
+#include "../lib/client/controller.h"
+#include "../lib/meta/object.h"
+#include "../lib/meta/pod.h"
+#include "../lib/meta/selector.h"
+
+/* Number, group, version, resource, kind, namespaced, index of its own. */
+#define RESOURCES(X)                                                                                           \
+        X(PODS, "", "v1", "pods", "Pod", true, index_pod_node)                                                 \
+        X(NODES, "", "v1", "nodes", "Node", false, NULL)                                                       \
+        X(NAMESPACES, "", "v1", "namespaces", "Namespace", false, NULL)                                        \
+        X(SERVICES, "", "v1", "services", "Service", true, NULL)                                               \
+        X(ENDPOINTS, "", "v1", "endpoints", "Endpoints", true, NULL)                                           \
+        X(SERVICEACCOUNTS, "", "v1", "serviceaccounts", "ServiceAccount", true, NULL)                          \
+        X(SECRETS, "", "v1", "secrets", "Secret", true, NULL)                                                  \
+        X(CONFIGMAPS, "", "v1", "configmaps", "ConfigMap", true, NULL)                                         \
+        X(RESOURCEQUOTAS, "", "v1", "resourcequotas", "ResourceQuota", true, NULL)                             \
+        X(PVCS, "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true, NULL)                       \
+        X(PVS, "", "v1", "persistentvolumes", "PersistentVolume", false, NULL)                                 \
+        X(RCS, "", "v1", "replicationcontrollers", "ReplicationController", true, NULL)                        \
+        X(REPLICASETS, "apps", "v1", "replicasets", "ReplicaSet", true, NULL)                                  \
+        X(DEPLOYMENTS, "apps", "v1", "deployments", "Deployment", true, NULL)                                  \
+        X(STATEFULSETS, "apps", "v1", "statefulsets", "StatefulSet", true, NULL)                               \
+        X(DAEMONSETS, "apps", "v1", "daemonsets", "DaemonSet", true, NULL)                                     \
+        X(REVISIONS, "apps", "v1", "controllerrevisions", "ControllerRevision", true, NULL)                    \
+        X(JOBS, "batch", "v1", "jobs", "Job", true, NULL)                                                      \
+        X(CRONJOBS, "batch", "v1", "cronjobs", "CronJob", true, NULL)                                          \
+        X(SLICES, "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true, index_slice_service)      \
+        X(STORAGECLASSES, "storage.k8s.io", "v1", "storageclasses", "StorageClass", false, NULL)               \
+        X(LEASES, "coordination.k8s.io", "v1", "leases", "Lease", true, NULL)                                  \
+        X(CLUSTERROLES, "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false, NULL)         \
+        X(PDBS, "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true, NULL)                     \
+        X(CSRS, "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", false, \
+          NULL)                                                                                                \
+        X(HPAS, "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true, NULL)
+
+enum resource {
+#define X(id, group, version, resource, kind, namespaced, index) R_##id,
+        RESOURCES(X)
+#undef X
+                R_COUNT
+};
+extern const struct controller_resource controller_resources[R_COUNT];
+
+struct settings {
+        int64_t node_monitor_grace_ns, node_monitor_period_ns;
+        int64_t pv_sync_ns;
+        int64_t terminated_pod_gc_threshold;
+        const char *root_ca;            /* PEM text; NULL: no kube-root-ca.crt, no ca.crt in token Secrets */
+        const char *sa_key_file;        /* signs token Secrets; NULL: none are filled */
+        const char *signing_cert_file, *signing_key_file; /* of CSRs; NULL: none are signed */
+        int64_t signing_duration_s;
+};
+static inline const struct settings *settings_of(const struct snapshot *s)
+{
+        return s->settings;
+}
+
+/* "ns/name" apart, in the arena; namespace "" of a cluster-scoped key. */
+void key_split(struct arena *a, const char *key, const char **ret_namespace, const char **ret_name);
+
+/* Members that upstream leaves out when they are zero or empty. */
+void set_count(struct arena *a, struct json *object, const char *key, int64_t n);
+
+/* Those of the store that are not being deleted and sorted by name: what most controllers start from. */
+struct object_list {
+        const struct object **items;
+        size_t n, cap;
+};
+void list_add(struct arena *a, struct object_list *l, const struct object *o);
+void list_sort(struct object_list *l, int (*cmp)(const void *, const void *)); /* of const struct object ** */
+int compare_by_name(const void *x, const void *y);
+int compare_by_creation(const void *x, const void *y); /* then by name */
+
+/* --- claiming (claim.c) --- */
+/* What OWNER controls or may adopt among the objects of its namespace, as upstream's controller
+ * reference manager: adopts orphans that SELECTOR matches, releases its own that it does not match
+ * any more, and writes both. Claimed objects go to *ret, also those just adopted. */
+struct claim {
+        unsigned resource;
+        const struct object *owner;
+        const char *api_version, *kind; /* of the owner */
+        const struct selector *selector;
+};
+void claim_objects(const struct snapshot *s, const struct claim *c, struct writes *w, struct object_list *ret);
+/* Keys of the owners (all in RESOURCE with a LabelSelector at SELECTOR_PATH) that an orphan concerns. */
+void map_orphan(const struct snapshot *s, unsigned resource, const char *selector_path, const struct object *orphan,
+                const struct keys *k);
+
+/* --- pods of controllers (pods.c) --- */
+/* The pod that OWNER makes of TEMPLATE: generateName, owner reference, copies. */
+struct json *pod_from_template(struct arena *a, const struct json *template, const char *api_version, const char *kind,
+                               const struct json *owner);
+/* A write that creates POD, with the events SuccessfulCreate and FailedCreate about OWNER. */
+struct write *write_create_pod(struct writes *w, const struct json *owner, const struct json *pod);
+/* A write that deletes POD, with the events SuccessfulDelete and FailedDelete about OWNER. */
+struct write *write_delete_pod(struct writes *w, const struct json *owner, const struct object *pod);
+/* Sorts PODS so that those to be deleted first come first. RELATED: all whose owner has the same owner. */
+void pods_rank_for_deletion(struct arena *a, struct object_list *pods, const struct object_list *related, int64_t now);
+
+void index_pod_node(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
+void index_slice_service(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
+
+#define CONTROLLERS(X)                                                                                         \
+        X(replicaset_controller)                                                                               \
+        X(replication_controller)                                                                              \
+        X(deployment_controller)
+
+#define X(name) extern const struct controller name;
+CONTROLLERS(X)
+#undef X
