@@ -14,6 +14,7 @@
 #include "../../lib/base/encode.h"
 #include "../../lib/base/file.h"
 #include "../../lib/base/time.h"
+#include "fake.h"
 #include "namespaces.h"
 
 /* --- objects --- */
@@ -565,4 +566,12 @@ int runtime_runc_new(struct loop *loop, const struct runtime_options *o, struct 
         loop_timer_arm_slack(r->log_timer, LOG_CHECK_NS, LOG_CHECK_NS / 2);
         *ret = &r->base;
         return 0;
+}
+
+void runtime_set_pod_cidr(struct runtime *r, const char *pod_cidr)
+{
+        if (r->is_fake)
+                fake_set_pod_cidr(r, pod_cidr);
+        else
+                network_set_pod_cidr(runc_of(r)->network, pod_cidr, NULL);
 }
