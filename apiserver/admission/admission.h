@@ -3,6 +3,8 @@
 
 #include "../request.h"
 
+struct store;
+
 enum admission_op { ADMISSION_CREATE = 1, ADMISSION_UPDATE = 2, ADMISSION_DELETE = 4, ADMISSION_CONNECT = 8 };
 
 struct admission_attributes {
@@ -15,6 +17,7 @@ struct admission_attributes {
         const struct json *old;         /* NULL on create */
         const struct json *options;     /* CreateOptions, UpdateOptions, DeleteOptions; may be NULL */
         bool dry_run;
+        struct json *charged;           /* private: what quotas were charged, for admission_undo() */
 };
 
 struct admission_plugin {
@@ -30,3 +33,7 @@ const struct status *admission_mutate(struct admission_attributes *at);
 const struct status *admission_validate(struct admission_attributes *at);
 /* The write that admission let in did not happen after all (quota gives back). */
 void admission_undo(struct admission_attributes *at);
+
+/* Called by auth_init(). STORE: where the policies (namespaces, limit ranges, quotas ...) are read. */
+void admission_init(struct loop *loop, struct store *store);
+void admission_deinit(void);

@@ -1,6 +1,7 @@
 /* Who may: system:masters, then the Node authorizer, then RBAC; and the words of a refusal. */
 #include <errno.h>
 
+#include "../admission/admission.h"
 #include "internal.h"
 
 struct auth *the_auth;
@@ -42,6 +43,7 @@ int auth_init(const struct auth_options *o, struct error *reterr)
         auth->rbac = rbac_new(o->store);
         auth->nodes = node_graph_new(o->store);
         auth->tokens = token_cache_new();
+        admission_init(o->loop, o->store);
         if (o->requestheader_allowed_names)
                 auth->front_proxy_names = copy_strings(o->requestheader_allowed_names);
         r = jwt_keys_load(o->key_files, o->signing_key_file, &auth->keys, reterr);
@@ -60,6 +62,7 @@ void auth_deinit(void)
         if (!auth)
                 return;
         the_auth = NULL;
+        admission_deinit();
         rbac_free(auth->rbac);
         node_graph_free(auth->nodes);
         token_cache_free(auth->tokens);

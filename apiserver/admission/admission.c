@@ -1,0 +1,137 @@
+/* The chain of admission plugins, in upstream's order, and the small things they share. */
+#include "internal.h"
+
+struct loop *admission_loop;
+struct store *admission_store;
+
+const struct admission_plugin *const admission_plugins[] = {
+        &plugin_rbac_escalation, &plugin_namespace_lifecycle, &plugin_limit_ranger, &plugin_service_account,
+        &plugin_priority,        &plugin_default_toleration_seconds, &plugin_default_storage_class,
+        &plugin_storage_protection, &plugin_unjudged, &plugin_resource_quota, NULL,
+};
+
+void admission_init(struct loop *loop, struct store *store)
+{
+        admission_loop = loop;
+        admission_store = store;
+}
+
+void admission_deinit(void)
+{
+        quota_deinit();
+        admission_loop = NULL;
+        admission_store = NULL;
+}
+
+const struct status *admission_mutate(struct admission_attributes *at)
+{
+        for (const struct admission_plugin *const *p = admission_plugins; *p; p++) {
+                const struct status *st;
+
+                if (((*p)->ops & at->op) && (*p)->mutate && (st = (*p)->mutate(at)))
+                        return st;
+        }
+        return NULL;
+}
+
+const struct status *admission_validate(struct admission_attributes *at)
+{
+        for (const struct admission_plugin *const *p = admission_plugins; *p; p++) {
+                const struct status *st;
+
+                if (((*p)->ops & at->op) && (*p)->validate && (st = (*p)->validate(at)))
+                        return st;
+        }
+        return NULL;
+}
+
+void admission_undo(struct admission_attributes *at)
+{
+        quota_undo(at);
+}
+
+/* --- shared --- */
+
+bool about(const struct admission_attributes *at, const char *group, const char *resource)
+{
+        return strcmp(at->res->name, resource) == 0 && strcmp(at->res->group, group) == 0;
+}
+
+bool pod_create(const struct admission_attributes *at)
+{
+        return at->op == ADMISSION_CREATE && about(at, "", "pods") && !*at->subresource;
+}
+
+const struct status *deny(struct admission_attributes *at, const char *fmt, ...)
+{
+        struct arena *a = at->request->arena;
+        const char *text;
+        va_list ap;
+
+        va_start(ap, fmt);
+        text = arena_vprintf(a, fmt, ap);
+        va_end(ap);
+        return status_forbidden(a, at->res, at->name, "%s", text);
+}
+
+const char *get_string(const struct json *obj, const char *path)
+{
+        const char *s = json_path_string(obj, path);
+
+        return s ? s : "";
+}
+
+static struct json *parse(struct arena *a, const struct entry *e)
+{
+        struct json *obj = NULL;
+
+        return json_parse(a, e->json->data, e->json->len, NULL, &obj, NULL) < 0 ? NULL : obj;
+}
+
+struct json *admission_get(struct admission_attributes *at, const char *group, const char *version, const char *resource,
+                           const char *namespace, const char *name)
+{
+        const struct resource *res = builtin_resource(group, version, resource);
+        struct entry *e;
+
+        if (!res || !admission_store || str_empty(name))
+                return NULL;
+        e = store_get(admission_store, registry_key(at->request->arena, res, namespace, name));
+        return e ? parse(at->request->arena, e) : NULL;
+}
+
+struct listing {
+        struct arena *arena;
+        struct json *array;
+};
+
+static bool add_entry(struct entry *e, void *userdata)
+{
+        struct listing *l = userdata;
+        struct json *obj = parse(l->arena, e);
+
+        if (obj)
+                json_append(l->arena, l->array, obj);
+        return true;
+}
+
+struct json *admission_list(struct admission_attributes *at, const char *group, const char *version, const char *resource,
+                            const char *namespace)
+{
+        const struct resource *res = builtin_resource(group, version, resource);
+        struct listing l = { at->request->arena, json_new_array(at->request->arena) };
+        const char *prefix;
+
+        if (!res || !admission_store)
+                return l.array;
+        prefix = *namespace ? arena_printf(l.arena, "/registry/%s/%s/", res->storage_prefix, namespace)
+                            : arena_printf(l.arena, "/registry/%s/", res->storage_prefix);
+        store_scan(admission_store, prefix, NULL, add_entry, &l);
+        return l.array;
+}
+
+void admission_catch_up(struct admission_attributes *at)
+{
+        if (admission_store)
+                store_sync(admission_store, NULL);
+}

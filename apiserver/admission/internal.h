@@ -1,0 +1,37 @@
+/* What the admission plugins share. */
+#pragma once
+
+#include "../../lib/meta/object.h"
+#include "../../lib/meta/selector.h"
+#include "../auth/auth.h"
+#include "../registry/registry.h"
+#include "admission.h"
+
+extern struct loop *admission_loop;
+extern struct store *admission_store;
+
+extern const struct admission_plugin plugin_rbac_escalation, plugin_namespace_lifecycle, plugin_limit_ranger,
+        plugin_service_account, plugin_node_restriction, plugin_taint_nodes, plugin_pod_security, plugin_priority,
+        plugin_default_toleration_seconds, plugin_default_storage_class, plugin_storage_protection, plugin_claim_resize,
+        plugin_runtime_class, plugin_certificate_approval, plugin_certificate_signing, plugin_certificate_subject,
+        plugin_default_ingress_class, plugin_webhooks, plugin_resource_quota, plugin_unjudged;
+
+/* AT is about GROUP's RESOURCE. */
+bool about(const struct admission_attributes *at, const char *group, const char *resource);
+/* A pod being created. */
+bool pod_create(const struct admission_attributes *at);
+/* 403: pods "x" is forbidden: ... */
+const struct status *deny(struct admission_attributes *at, const char *fmt, ...) printf_like(2, 3);
+
+/* Objects from the cache, parsed in the request's arena; NULL: there is none. FRESH asks etcd first. */
+struct json *admission_get(struct admission_attributes *at, const char *group, const char *version, const char *resource,
+                           const char *namespace, const char *name);
+/* All of a namespace ("" : the cluster), as an array. */
+struct json *admission_list(struct admission_attributes *at, const char *group, const char *version, const char *resource,
+                            const char *namespace);
+/* The cache may be a moment behind a client that just created what it now refers to. */
+void admission_catch_up(struct admission_attributes *at);
+const char *get_string(const struct json *obj, const char *path); /* "" when absent */
+
+void quota_undo(struct admission_attributes *at);
+void quota_deinit(void);

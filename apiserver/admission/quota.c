@@ -1,0 +1,182 @@
+/* ResourceQuota: what a create would use is charged to the namespace's quotas before it is stored, by a write
+ * that compares the quota's revision, so that concurrent creates cannot pass it together. */
+#include "../../lib/loop/fiber.h"
+#include "../../lib/meta/quota-usage.h"
+#include "internal.h"
+
+#define ATTEMPTS 16
+
+static struct fiber_mutex charging; /* charges of one server come one after the other: no conflicts among them */
+
+/* Those of LIST that HARD names. */
+static void mask(struct arena *a, const struct resource_list *list, const struct resource_list *hard, struct resource_list *ret)
+{
+        *ret = (struct resource_list){ 0 };
+        for (size_t i = 0; i < list->n; i++) {
+                if (resource_list_get(hard, list->items[i].name))
+                        resource_list_set(a, ret, list->items[i].name, &list->items[i].amount);
+        }
+}
+
+static const struct status *check(struct admission_attributes *at, struct json *quota, const struct resource_list *delta,
+                                  bool *ret_charge)
+{
+        struct arena *a = at->request->arena;
+        struct resource_list hard, used, wanted, over_req = { 0 }, over_used = { 0 }, over_hard = { 0 };
+        const char *name = get_string(quota, "metadata.name"), *why;
+
+        why = quota_constraints(a, quota, at->res->group, at->res->name, at->object);
+        if (why)
+                return deny(at, "failed quota: %s: %s", name, why);
+        resource_list_from_json(a, json_path(quota, "status.hard"), &hard);
+        resource_list_from_json(a, json_path(quota, "status.used"), &used);
+        mask(a, delta, &hard, &wanted);
+        for (size_t i = 0; i < wanted.n; i++) {
+                const char *key = wanted.items[i].name;
+                const struct quantity *have = resource_list_get(&used, key), *limit = resource_list_get(&hard, key);
+                struct quantity sum;
+
+                if (!have)
+                        return deny(at, "status unknown for quota: %s, resources: %s", name, key);
+                sum = *have;
+                quantity_add(&sum, &wanted.items[i].amount);
+                if (quantity_cmp(&sum, limit) > 0) {
+                        resource_list_set(a, &over_req, key, &wanted.items[i].amount);
+                        resource_list_set(a, &over_used, key, have);
+                        resource_list_set(a, &over_hard, key, limit);
+                }
+                resource_list_set(a, &used, key, &sum);
+        }
+        if (over_req.n)
+                return deny(at, "exceeded quota: %s, requested: %s, used: %s, limited: %s", name,
+                            resource_list_print(a, &over_req), resource_list_print(a, &over_used),
+                            resource_list_print(a, &over_hard));
+        *ret_charge = wanted.n > 0;
+        if (*ret_charge)
+                json_path_set(a, quota, "status.used", resource_list_to_json(a, &used));
+        return NULL;
+}
+
+/* Charges (or, NEGATIVE, gives back) DELTA to the quota NAME. */
+static const struct status *charge(struct admission_attributes *at, const char *name, const struct resource_list *delta,
+                                   bool negative)
+{
+        const struct resource *res = builtin_resource("", "v1", "resourcequotas");
+        struct arena *a = at->request->arena;
+        const char *key = registry_key(a, res, at->namespace, name);
+        struct entry *e = NULL;
+        const struct status *st = NULL;
+        int r = 1;
+
+        for (unsigned i = 0; r > 0 && i < ATTEMPTS; i++) {
+                struct json *quota = NULL;
+                struct entry *next = NULL;
+                bool write = negative;
+
+                entry_unref(e);
+                e = NULL;
+                if (store_get_fresh(admission_store, key, &e, NULL) < 0 || !e ||
+                    json_parse(a, e->json->data, e->json->len, NULL, &quota, NULL) < 0)
+                        break; /* gone: it limits nothing */
+                if (negative) {
+                        json_foreach_member(json_path(quota, "status.used"), m) {
+                                const struct quantity *back = resource_list_get(delta, m->key);
+                                struct quantity q;
+                                char text[QUANTITY_BUF];
+
+                                if (back && m->value->type == JSON_STRING && quantity_parse(m->value->str, &q) >= 0) {
+                                        quantity_sub(&q, back);
+                                        m->value = json_new_string(a, quantity_format(&q, text));
+                                }
+                        }
+                } else if ((st = check(at, quota, delta, &write))) {
+                        break;
+                }
+                if (!write || at->dry_run)
+                        break;
+                r = store_put(admission_store, res, key, quota, e->revision, &next, NULL);
+                entry_unref(next);
+        }
+        entry_unref(e);
+        if (!st && r < 0)
+                st = status_internal(a, "resource quota %s cannot be charged", name);
+        return st;
+}
+
+static const struct status *charge_all(struct admission_attributes *at, const struct json *quotas,
+                                       const struct resource_list *delta)
+{
+        struct arena *a = at->request->arena;
+
+        json_foreach_item(quotas, q) {
+                const struct status *st;
+
+                if (!quota_matches(q, at->res->group, at->res->name, at->object))
+                        continue;
+                st = charge(at, get_string(q, "metadata.name"), delta, false);
+                if (st)
+                        return st;
+                if (at->dry_run)
+                        continue;
+                if (!at->charged)
+                        at->charged = json_new_object(a);
+                json_append(a, json_ensure_array(a, at->charged, "quotas"), json_new_string(a, get_string(q, "metadata.name")));
+                json_set(a, at->charged, "delta", resource_list_to_json(a, delta));
+        }
+        return NULL;
+}
+
+static const struct status *validate(struct admission_attributes *at)
+{
+        struct arena *a = at->request->arena;
+        struct resource_list now = { 0 }, before = { 0 }, delta = { 0 };
+        struct json *quotas;
+        const struct status *st;
+        bool sized = about(at, "", "services") || about(at, "", "persistentvolumeclaims");
+
+        if (!at->res->namespaced || *at->subresource || !*at->namespace || (at->op == ADMISSION_UPDATE && !sized))
+                return NULL;
+        quotas = admission_list(at, "", "v1", "resourcequotas", at->namespace);
+        if (!json_len(quotas))
+                return NULL;
+        quota_usage(a, at->res->group, at->res->name, at->object, &now);
+        if (at->op == ADMISSION_UPDATE && at->old)
+                quota_usage(a, at->res->group, at->res->name, at->old, &before);
+        for (size_t i = 0; i < now.n; i++) {
+                const struct quantity *old = resource_list_get(&before, now.items[i].name);
+                struct quantity q = now.items[i].amount;
+
+                if (old)
+                        quantity_sub(&q, old);
+                if (q.nano > 0)
+                        resource_list_set(a, &delta, now.items[i].name, &q);
+        }
+        fiber_mutex_lock(&charging);
+        st = charge_all(at, quotas, &delta);
+        fiber_mutex_unlock(&charging);
+        if (st)
+                quota_undo(at);
+        return st;
+}
+
+void quota_undo(struct admission_attributes *at)
+{
+        struct json *charged = at->charged;
+        struct resource_list delta;
+
+        if (!charged)
+                return;
+        at->charged = NULL;
+        resource_list_from_json(at->request->arena, json_get(charged, "delta"), &delta);
+        json_foreach_item(json_get(charged, "quotas"), name) {
+                charge(at, json_string(name), &delta, true);
+        }
+}
+
+void quota_deinit(void)
+{
+}
+
+const struct admission_plugin plugin_resource_quota = {
+        .name = "ResourceQuota", .ops = ADMISSION_CREATE | ADMISSION_UPDATE, .validate = validate
+};
