@@ -179,7 +179,7 @@ static unsigned long long start_time(pid_t pid)
         if (!p || p[1] != ' ' || p[2] == 'Z')
                 return 0;
         p++;
-        for (int field = 3; field <= 22 && p; field++)
+        for (int field = 3; field < 22 && p; field++) /* p: the space before it */
                 p = strchr(p + 1, ' ');
         if (!p || sscanf(p, "%llu", &value) != 1)
                 return 0;
