@@ -62,10 +62,10 @@ class Type:
 
     def __init__(self, name, package, d, where):
         check_keys(where, d, TYPE_KEYS | KIND_KEYS)
-        self.name, self.package, self.d, self.where = name, package, d, where
+        self.name, self.package, self.d, self.where = name, d.get('package', package), d, where
         self.about = d.get('about')
         self.group_version = d.get('body')
-        self.full = d.get('package', package) + '.' + name
+        self.full = self.package + '.' + name
         self.is_struct = 'fields' in d and 'alias' not in d
         self.fields = dict(d.get('fields') or {})
         for f, v in self.fields.items():

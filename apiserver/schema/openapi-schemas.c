@@ -197,19 +197,45 @@ static void write_kinds(struct openapi_doc *doc, const struct schema *s)
         strbuf_putc(doc->out, ']');
 }
 
+/* Where Go declares a field, as far as protobuf's numbers tell. */
+static unsigned declared_at(const struct schema_field *f)
+{
+        return f->proto_outer[0] ? (unsigned)f->proto_outer[0] << 16 | f->proto : (unsigned)f->proto << 16;
+}
+
+/* Required fields are listed in the order of declaration; the tables are sorted by name. */
+static void write_required(struct strbuf *out, const struct schema *s)
+{
+        const struct schema_field *last = NULL;
+        bool any = false;
+
+        for (;;) {
+                const struct schema_field *next = NULL;
+
+                for (unsigned i = 0; i < s->n_fields; i++) {
+                        const struct schema_field *f = &s->fields[i];
+
+                        if (f->required && (!last || declared_at(f) > declared_at(last) ||
+                                            (declared_at(f) == declared_at(last) && f > last)) &&
+                            (!next || declared_at(f) < declared_at(next)))
+                                next = f;
+                }
+                if (!next)
+                        break;
+                strbuf_printf(out, "%s\"%s\"", any ? "," : ",\"required\":[", next->name);
+                any = true;
+                last = next;
+        }
+        if (any)
+                strbuf_putc(out, ']');
+}
+
 static void write_struct(struct openapi_doc *doc, const struct schema *s)
 {
         struct strbuf *out = doc->out;
-        bool any = false;
 
         strbuf_puts(out, ",\"type\":\"object\"");
-        for (unsigned i = 0; i < s->n_fields; i++)
-                if (s->fields[i].required) {
-                        strbuf_printf(out, "%s\"%s\"", any ? "," : ",\"required\":[", s->fields[i].name);
-                        any = true;
-                }
-        if (any)
-                strbuf_putc(out, ']');
+        write_required(out, s);
         for (unsigned i = 0; i < s->n_fields; i++) {
                 strbuf_puts(out, i ? "," : ",\"properties\":{");
                 write_property(doc, &s->fields[i]);
