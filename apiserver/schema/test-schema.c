@@ -1,0 +1,263 @@
+/* The engine over the real tables: what a client sends goes in, what kube-apiserver v1.36 makes of it is expected.
+ * Each case is text, so that a failing one can be read. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../lib/base/time.h"
+#include "decode.h"
+#include "default.h"
+#include "openapi.h"
+#include "protobuf.h"
+#include "table.h"
+#include "table-cells.h"
+
+static struct json *parse(struct arena *a, const char *text)
+{
+        struct json *j = NULL;
+
+        assert_int_equal(json_parse(a, text, strlen(text), NULL, &j, NULL), 0);
+        return j;
+}
+
+/* Decoded, defaulted and canonical, or the error's text. */
+static const char *round_trip(struct arena *a, const struct resource *res, const char *text)
+{
+        struct json *obj = parse(a, text);
+        struct strict_errors strict = { .arena = a };
+        _cleanup_error_ struct error err = ERROR_INIT;
+
+        if (schema_decode(a, res->schema, obj, &strict, &err) < 0)
+                return arena_strdup(a, error_text(&err));
+        if (strict.n)
+                return strict_errors_print(a, &strict);
+        schema_default(a, res, obj);
+        schema_canonicalise(a, res->schema, obj);
+        return json_print(a, obj);
+}
+
+static void test_decode_errors(void **state)
+{
+        static const struct {
+                const char *group, *kind, *body, *expected;
+        } cases[] = {
+                { "apps", "Deployment", "{\"spec\":{\"replicas\":\"3\"}}",
+                  "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32" },
+                { "apps", "Deployment", "{\"metadata\":{\"bogus\":1},\"spec\":{\"foo\":1,\"template\":{\"spec\":{\"containers\":[{\"x\":1}]}}}}",
+                  "strict decoding error: unknown field \"metadata.bogus\", unknown field \"spec.foo\", "
+                  "unknown field \"spec.template.spec.containers[0].x\"" },
+                { "", "ConfigMap", "{\"data\":{\"a\":1}}",
+                  "json: cannot unmarshal number into Go struct field ConfigMap.data of type string" },
+                { "", "Pod", "{\"spec\":{\"containers\":[\"x\"]}}",
+                  "json: cannot unmarshal string into Go struct field PodSpec.spec.containers of type v1.Container" },
+                { "", "Pod", "{\"spec\":{\"containers\":[{\"readinessProbe\":{\"httpGet\":{\"port\":{}}}}]}}",
+                  "json: cannot unmarshal object into Go struct field "
+                  "HTTPGetAction.spec.containers.readinessProbe.ProbeHandler.httpGet.port of type int32" },
+                { "", "Secret", "{\"data\":{\"a\":\"!\"}}", "illegal base64 data at input byte 0" },
+                { "coordination.k8s.io", "Lease", "{\"spec\":{\"renewTime\":\"2024-01-01T00:00:00Z\"}}",
+                  "parsing time \"2024-01-01T00:00:00Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\"" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+
+                assert_string_equal(round_trip(a, builtin_kind(cases[i].group, "v1", cases[i].kind), cases[i].body),
+                                    cases[i].expected);
+        }
+}
+
+static void test_round_trip(void **state)
+{
+        static const struct {
+                const char *group, *kind, *body, *expected;
+        } cases[] = {
+                { "", "ConfigMap", "{\"data\":{},\"immutable\":null}", "{\"metadata\":{}}" },
+                { "", "Secret", "{\"stringData\":{\"a\":\"1\"}}", "{\"type\":\"Opaque\",\"data\":{\"a\":\"MQ==\"},\"metadata\":{}}" },
+                { "rbac.authorization.k8s.io", "Role", "{\"rules\":[]}", "{\"rules\":null,\"metadata\":{}}" },
+                { "apps", "ReplicaSet", "{\"spec\":{\"replicas\":0,\"selector\":{}}}",
+                  "{\"spec\":{\"replicas\":0,\"selector\":{},\"template\":{\"spec\":{\"dnsPolicy\":\"ClusterFirst\","
+                  "\"restartPolicy\":\"Always\",\"schedulerName\":\"default-scheduler\",\"securityContext\":{},"
+                  "\"terminationGracePeriodSeconds\":30,\"containers\":null},\"metadata\":{}}},"
+                  "\"metadata\":{},\"status\":{\"replicas\":0}}" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                const char *got = round_trip(a, builtin_kind(cases[i].group, "v1", cases[i].kind), cases[i].body);
+                struct json *first = parse(a, got), *second = json_clone(a, first);
+                const struct resource *res = builtin_kind(cases[i].group, "v1", cases[i].kind);
+
+                if (!json_equal(first, parse(a, cases[i].expected)))
+                        assert_string_equal(got, cases[i].expected);
+                /* All of it is idempotent. */
+                schema_default(a, res, second);
+                schema_canonicalise(a, res->schema, second);
+                assert_true(json_equal(first, second));
+        }
+}
+
+static void test_defaults_of_a_container(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *pod = parse(a, "{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"x:5000/y\",\"resources\":{\"limits\":{\"cpu\":\"0.5\"}},"
+                                    "\"ports\":[{\"containerPort\":80}]},{\"name\":\"d\",\"image\":\"y@sha256:0\"}],\"volumes\":[{\"name\":\"v\"}]}}");
+        const struct resource *res = builtin_kind("", "v1", "Pod");
+        struct json *c;
+
+        assert_int_equal(schema_decode(a, res->schema, pod, NULL, NULL), 0);
+        schema_default(a, res, pod);
+        c = json_at(json_path(pod, "spec.containers"), 0);
+        assert_string_equal(json_get_string(c, "imagePullPolicy"), "Always");
+        assert_string_equal(json_path_string(c, "resources.requests.cpu"), "500m");
+        assert_string_equal(json_get_string(json_at(json_get(c, "ports"), 0), "protocol"), "TCP");
+        assert_string_equal(json_get_string(json_at(json_path(pod, "spec.containers"), 1), "imagePullPolicy"), "IfNotPresent");
+        assert_non_null(json_get(json_at(json_path(pod, "spec.volumes"), 0), "emptyDir"));
+}
+
+/* Whatever the tables hold can go through protobuf and comes back. */
+static void test_protobuf(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        _cleanup_strbuf_ struct strbuf bytes = STRBUF_INIT;
+        const struct resource *res = builtin_kind("", "v1", "Pod");
+        struct json *pod, *again = NULL;
+
+        pod = parse(a, round_trip(a, res,
+                                  "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"x\",\"creationTimestamp\":\"2024-01-02T03:04:05Z\"},"
+                                  "\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"livenessProbe\":{\"httpGet\":{\"port\":\"web\"}},"
+                                  "\"resources\":{\"limits\":{\"memory\":\"1Gi\"}}}],\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}]}}"));
+        protobuf_encode(&bytes, res->schema, pod);
+        assert_int_equal(protobuf_decode(a, bytes.data, bytes.len, NULL, &again, NULL), 0);
+        schema_canonicalise(a, res->schema, again);
+        if (!json_equal(pod, again))
+                assert_string_equal(json_print(a, again), json_print(a, pod));
+        /* Every prefix is refused or read, never read past. */
+        for (size_t n = 0; n < bytes.len; n++) {
+                _cleanup_arena_ struct arena *b = arena_new(0);
+                char *part = xmemdup(bytes.data, n + !n);
+
+                protobuf_decode(b, part, n, res->schema, &again, NULL);
+                free(part);
+        }
+}
+
+static void test_pod_table(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
+        const struct resource *res = builtin_kind("", "v1", "Pod");
+        struct json *pod = parse(a, "{\"metadata\":{\"name\":\"x\",\"creationTimestamp\":\"1970-01-01T00:00:00Z\"},\"spec\":{\"containers\":[{\"name\":\"c\"}]},"
+                                    "\"status\":{\"phase\":\"Running\",\"containerStatuses\":[{\"name\":\"c\",\"restartCount\":3,"
+                                    "\"state\":{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}}}]}}");
+        struct json *table;
+
+        table_begin(&out, res, "v1", NULL, true);
+        table_row(&out, res, pod, TABLE_NONE, "v1", 300 * NS_PER_SEC, true);
+        table_end(&out, res, 1);
+        table = parse(a, strbuf_str(&out));
+        assert_string_equal(json_print(a, json_get(json_at(json_get(table, "rows"), 0), "cells")),
+                            "[\"x\",\"0/1\",\"CrashLoopBackOff\",\"3\",\"5m\",\"\\u003cnone\\u003e\",\"\\u003cnone\\u003e\","
+                            "\"\\u003cnone\\u003e\",\"\\u003cnone\\u003e\"]");
+        assert_int_equal(json_len(json_get(table, "columnDefinitions")), res->n_columns);
+}
+
+/* A recipe that names no function would show null for ever. */
+static void test_every_cell_has_a_function(void **state)
+{
+        for (unsigned i = 0; i < n_builtin_resources; i++)
+                for (unsigned j = 0; j < builtin_resources[i]->n_columns; j++) {
+                        const char *cell = builtin_resources[i]->columns[j].cell;
+
+                        if (cell[0] != '.')
+                                assert_non_null(cell_function(cell, strcspn(cell, " ")));
+                }
+}
+
+static void test_durations(void **state)
+{
+        static const struct {
+                int64_t seconds;
+                const char *expected;
+        } cases[] = { { -5, "<invalid>" },    { 0, "0s" },        { 119, "119s" },       { 125, "2m5s" },
+                      { 600, "10m" },         { 10801, "3h" },    { 11000, "3h3m" },     { 172800, "2d" },
+                      { 200000, "2d7h" },     { 800000, "9d" },   { 100000000, "3y62d" } };
+        char buf[32];
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+                assert_string_equal(human_duration(cases[i].seconds * NS_PER_SEC, buf), cases[i].expected);
+}
+
+/* Every reference in every document points at a definition of the same document. */
+static void check_references(const struct json *definitions, const char *prefix, const struct json *v)
+{
+        const char *ref = json_get_string(v, "$ref");
+
+        if (ref) {
+                assert_true(str_has_prefix(ref, prefix));
+                assert_non_null(json_get(definitions, ref + strlen(prefix)));
+        }
+        json_foreach_member(v, m)
+                check_references(definitions, prefix, m->value);
+        json_foreach_item(v, item)
+                check_references(definitions, prefix, item);
+}
+
+static void test_openapi(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct buffer *index = openapi_v3_index(NULL), *b;
+        struct json *doc, *paths = json_get(parse(a, index->data), "paths");
+
+        assert_true(json_len(paths) > 40);
+        json_foreach_member(paths, m) {
+                b = openapi_v3(m->key, NULL, NULL);
+                assert_non_null(b);
+                doc = parse(a, b->data);
+                check_references(json_path(doc, "components.schemas"), "#/components/schemas/", doc);
+                buffer_unref(b);
+        }
+        buffer_unref(index);
+        b = openapi_v2(OPENAPI_V2_JSON, NULL);
+        doc = parse(a, b->data);
+        check_references(json_get(doc, "definitions"), "#/definitions/", doc);
+        buffer_unref(b);
+        assert_null(openapi_v3("apis/nope/v1", NULL, NULL));
+}
+
+static void test_discovery(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        char etag[DISCOVERY_ETAG];
+        struct buffer *b = discovery_aggregated(false, NULL, etag);
+
+        assert_int_equal(json_len(json_get(parse(a, b->data), "items")), n_builtin_groups - 1);
+        assert_int_equal(strlen(etag), 130);
+        buffer_unref(b);
+        b = discovery_resources("apps", "v1", NULL);
+        assert_non_null(strstr(b->data, "\"deployments/scale\",\"singularName\":\"\",\"namespaced\":true,\"group\":\"autoscaling\""));
+        buffer_unref(b);
+        assert_null(discovery_resources("apps", "v2", NULL));
+        assert_null(discovery_group("nope", NULL));
+        assert_true(discovery_version_cmp("v1", "v1beta1") < 0);
+        assert_true(discovery_version_cmp("v2", "v10") > 0);
+        assert_true(discovery_version_cmp("foo", "v1alpha1") > 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_decode_errors),
+                cmocka_unit_test(test_round_trip),
+                cmocka_unit_test(test_defaults_of_a_container),
+                cmocka_unit_test(test_protobuf),
+                cmocka_unit_test(test_pod_table),
+                cmocka_unit_test(test_every_cell_has_a_function),
+                cmocka_unit_test(test_durations),
+                cmocka_unit_test(test_openapi),
+                cmocka_unit_test(test_discovery),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
