@@ -1,0 +1,332 @@
+/* Objects that two API groups or versions show: they are stored in one, and converted here.
+ *
+ *      events.k8s.io/v1 Event            stored as v1 Event
+ *      autoscaling/v1 ...Autoscaler      stored as autoscaling/v2
+ *      a custom resource's version       stored as it was written; only apiVersion differs
+ */
+#include "internal.h"
+
+/* A member that has another name on the other side, and is moved as it is. */
+struct rename {
+        const char *core, *events;
+};
+static const struct rename event_fields[] = {
+        { "involvedObject", "regarding" },
+        { "message", "note" },
+        { "source", "deprecatedSource" },
+        { "firstTimestamp", "deprecatedFirstTimestamp" },
+        { "lastTimestamp", "deprecatedLastTimestamp" },
+        { "count", "deprecatedCount" },
+        { "reportingComponent", "reportingController" },
+};
+
+/* A copy of OBJ whose members are renamed; values are shared. */
+static struct json *convert_event(struct arena *a, const struct resource *to, const struct json *obj, bool to_core)
+{
+        struct json *out = json_new_object(a);
+
+        json_foreach_member(obj, m) {
+                const char *key = m->key;
+
+                for (size_t i = 0; i < ARRAY_SIZE(event_fields); i++) {
+                        const struct rename *f = &event_fields[i];
+
+                        if (streq(key, to_core ? f->events : f->core)) {
+                                key = to_core ? f->core : f->events;
+                                break;
+                        }
+                }
+                json_set(a, out, key, m->value);
+        }
+        json_set(a, out, "apiVersion", json_new_string(a, to_core ? "v1" : "events.k8s.io/v1"));
+        schema_canonicalise(a, to->schema, out);
+        return out;
+}
+
+/* --- autoscalers --- */
+
+#define METRICS "autoscaling.alpha.kubernetes.io/metrics"
+#define CURRENT_METRICS "autoscaling.alpha.kubernetes.io/current-metrics"
+#define CONDITIONS "autoscaling.alpha.kubernetes.io/conditions"
+#define BEHAVIOR "autoscaling.alpha.kubernetes.io/behavior"
+
+static bool is_cpu_utilization(const struct json *metric, const char *value_at)
+{
+        return streq(json_get_string(metric, "type"), "Resource") &&
+               streq(json_path_string(metric, "resource.name"), "cpu") && json_path(metric, value_at);
+}
+
+/* A metric of version 2 in version 1's words: the target's fields are spread over the source. */
+static struct json *metric_to_v1(struct arena *a, const struct json *metric, bool current)
+{
+        static const struct {
+                const char *v2, *spec, *status;
+        } values[] = {
+                { "averageUtilization", "targetAverageUtilization", "currentAverageUtilization" },
+                { "averageValue", "targetAverageValue", "currentAverageValue" },
+                { "value", "targetValue", "currentValue" },
+        };
+        struct json *out = json_new_object(a);
+
+        json_foreach_member(metric, m) {
+                struct json *source;
+                const struct json *target;
+
+                if (!json_is_object(m->value)) {
+                        json_set(a, out, m->key, m->value);
+                        continue;
+                }
+                source = json_new_object(a);
+                target = json_get(m->value, current ? "current" : "target");
+                json_foreach_member(m->value, f) {
+                        if (streq(f->key, "metric")) {
+                                json_set(a, source, "metricName", json_get(f->value, "name"));
+                                if (json_get(f->value, "selector"))
+                                        json_set(a, source, streq(m->key, "external") ? "metricSelector" : "selector",
+                                                 json_get(f->value, "selector"));
+                        } else if (streq(f->key, "describedObject")) {
+                                json_set(a, source, "target", f->value);
+                        } else if (!streq(f->key, "target") && !streq(f->key, "current")) {
+                                json_set(a, source, f->key, f->value);
+                        }
+                }
+                for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+                        if (json_get(target, values[i].v2))
+                                json_set(a, source, current ? values[i].status : values[i].spec,
+                                         json_get(target, values[i].v2));
+                json_set(a, out, m->key, source);
+        }
+        return out;
+}
+
+static struct json *metric_to_v2(struct arena *a, const struct json *metric)
+{
+        struct json *out = json_new_object(a);
+
+        json_foreach_member(metric, m) {
+                struct json *source, *target, *named;
+
+                if (!json_is_object(m->value)) {
+                        json_set(a, out, m->key, m->value);
+                        continue;
+                }
+                source = json_new_object(a);
+                target = json_new_object(a);
+                named = json_new_object(a);
+                json_foreach_member(m->value, f) {
+                        if (streq(f->key, "metricName"))
+                                json_set(a, named, "name", f->value);
+                        else if (streq(f->key, "metricSelector") || streq(f->key, "selector"))
+                                json_set(a, named, "selector", f->value);
+                        else if (streq(f->key, "target"))
+                                json_set(a, source, "describedObject", f->value);
+                        else if (streq(f->key, "targetAverageUtilization"))
+                                json_set(a, target, "averageUtilization", f->value);
+                        else if (streq(f->key, "targetAverageValue"))
+                                json_set(a, target, "averageValue", f->value);
+                        else if (streq(f->key, "targetValue"))
+                                json_set(a, target, "value", f->value);
+                        else
+                                json_set(a, source, f->key, f->value);
+                }
+                json_set_string(a, target, "type",
+                                json_get(target, "averageUtilization") ? "Utilization" :
+                                json_get(target, "averageValue")       ? "AverageValue" :
+                                                                         "Value");
+                if (json_len(named))
+                        json_set(a, source, "metric", named);
+                json_set(a, source, "target", target);
+                json_set(a, out, m->key, source);
+        }
+        return out;
+}
+
+/* Behavior is written by Go's names of the internal struct: first letters are capitals, pointers are null. */
+static struct json *capitals(struct arena *a, const struct json *v)
+{
+        struct json *out;
+
+        if (json_is_array(v)) {
+                out = json_new_array(a);
+                json_foreach_item(v, it)
+                        json_append(a, out, capitals(a, it));
+                return out;
+        }
+        if (!json_is_object(v))
+                return (struct json *)v;
+        out = json_new_object(a);
+        json_foreach_member(v, m) {
+                char *key = arena_strdup(a, m->key);
+
+                if (*key >= 'a' && *key <= 'z')
+                        *key = (char)(*key - 'a' + 'A');
+                json_set(a, out, key, capitals(a, m->value));
+        }
+        return out;
+}
+
+static struct json *rules_for_annotation(struct arena *a, const struct json *rules)
+{
+        static const char *const order[] = { "stabilizationWindowSeconds", "selectPolicy", "policies", "tolerance" };
+        struct json *out = json_new_object(a);
+
+        if (!rules)
+                return json_new_null(a);
+        for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+                struct json *v = json_get(rules, order[i]);
+
+                json_set(a, out, order[i], v ? v : json_new_null(a));
+        }
+        return capitals(a, out);
+}
+
+static struct json *lower(struct arena *a, const struct json *v)
+{
+        struct json *out;
+
+        if (json_is_array(v)) {
+                out = json_new_array(a);
+                json_foreach_item(v, it)
+                        json_append(a, out, lower(a, it));
+                return out;
+        }
+        if (!json_is_object(v))
+                return (struct json *)v;
+        out = json_new_object(a);
+        json_foreach_member(v, m) {
+                char *key = arena_strdup(a, m->key);
+
+                if (json_is_null(m->value))
+                        continue;
+                if (*key >= 'A' && *key <= 'Z')
+                        *key = (char)(*key - 'A' + 'a');
+                json_set(a, out, key, lower(a, m->value));
+        }
+        return out;
+}
+
+static void set_annotation(struct arena *a, struct json *obj, const char *key, const struct json *value)
+{
+        struct json *meta = json_get(obj, "metadata"), *all = json_get(meta, "annotations");
+
+        all = all ? json_clone_shallow(a, all) : json_new_object(a);
+        json_set(a, all, key, json_new_string(a, json_print(a, value)));
+        json_set(a, meta, "annotations", all);
+}
+
+static struct json *autoscaler_to_v1(struct arena *a, const struct json *obj)
+{
+        struct json *out = json_clone(a, obj), *spec = json_get(out, "spec"), *status = json_get(out, "status");
+        struct json *metrics = json_get(spec, "metrics"), *others = json_new_array(a), *behavior;
+        struct json *current = json_get(status, "currentMetrics"), *current_others = json_new_array(a);
+
+        json_set_string(a, out, "apiVersion", "autoscaling/v1");
+        json_foreach_item(metrics, it) {
+                if (!json_get(spec, "targetCPUUtilizationPercentage") &&
+                    is_cpu_utilization(it, "resource.target.averageUtilization"))
+                        json_set(a, spec, "targetCPUUtilizationPercentage",
+                                 json_path(it, "resource.target.averageUtilization"));
+                else
+                        json_append(a, others, metric_to_v1(a, it, false));
+        }
+        json_foreach_item(current, it) {
+                if (is_cpu_utilization(it, "resource.current.averageUtilization"))
+                        json_set(a, status, "currentCPUUtilizationPercentage",
+                                 json_path(it, "resource.current.averageUtilization"));
+                json_append(a, current_others, metric_to_v1(a, it, true));
+        }
+        behavior = json_get(spec, "behavior");
+        if (json_len(others))
+                set_annotation(a, out, METRICS, others);
+        if (json_len(current_others))
+                set_annotation(a, out, CURRENT_METRICS, current_others);
+        if (json_len(json_get(status, "conditions")))
+                set_annotation(a, out, CONDITIONS, json_get(status, "conditions"));
+        if (behavior) {
+                struct json *b = json_new_object(a);
+
+                json_set(a, b, "ScaleUp", rules_for_annotation(a, json_get(behavior, "scaleUp")));
+                json_set(a, b, "ScaleDown", rules_for_annotation(a, json_get(behavior, "scaleDown")));
+                set_annotation(a, out, BEHAVIOR, b);
+        }
+        json_del(spec, "metrics");
+        json_del(spec, "behavior");
+        if (status) {
+                json_del(status, "currentMetrics");
+                json_del(status, "conditions");
+        }
+        return out;
+}
+
+/* Takes an annotation out and gives it parsed; NULL when it is not there or no JSON. */
+static struct json *take_annotation(struct arena *a, struct json *obj, const char *key)
+{
+        struct json *all = json_path(obj, "metadata.annotations"), *value = NULL;
+        const char *text = json_get_string(all, key);
+
+        if (!text)
+                return NULL;
+        json_parse(a, text, strlen(text), NULL, &value, NULL);
+        json_del(all, key);
+        if (json_len(all) == 0)
+                json_path_del(obj, "metadata.annotations");
+        return value;
+}
+
+static struct json *autoscaler_to_v2(struct arena *a, const struct json *obj)
+{
+        struct json *out = json_clone(a, obj), *spec = json_ensure_object(a, out, "spec"), *status;
+        struct json *metrics = json_new_array(a), *more, *v;
+        struct json *cpu = json_get(spec, "targetCPUUtilizationPercentage");
+
+        json_set_string(a, out, "apiVersion", "autoscaling/v2");
+        more = take_annotation(a, out, METRICS);
+        json_foreach_item(more, it)
+                json_append(a, metrics, metric_to_v2(a, it));
+        if (cpu) {
+                struct json *m = json_new_object(a);
+
+                json_set_string(a, m, "type", "Resource");
+                json_path_set(a, m, "resource.name", json_new_string(a, "cpu"));
+                json_path_set(a, m, "resource.target.type", json_new_string(a, "Utilization"));
+                json_path_set(a, m, "resource.target.averageUtilization", cpu);
+                json_insert(a, metrics, 0, m);
+                json_del(spec, "targetCPUUtilizationPercentage");
+        }
+        if (json_len(metrics))
+                json_set(a, spec, "metrics", metrics);
+        v = take_annotation(a, out, BEHAVIOR);
+        if (v)
+                json_set(a, spec, "behavior", lower(a, v));
+        status = json_ensure_object(a, out, "status");
+        v = take_annotation(a, out, CONDITIONS);
+        if (json_is_array(v))
+                json_set(a, status, "conditions", v);
+        take_annotation(a, out, CURRENT_METRICS);
+        json_del(status, "currentCPUUtilizationPercentage");
+        return out;
+}
+
+struct json *convert_object(struct arena *a, const struct resource *from, const struct resource *to, struct json *obj)
+{
+        struct json *out = obj;
+
+        if (to->crd) {
+                const char *want = arena_printf(a, "%s/%s", to->group, to->version);
+
+                if (!streq(json_get_string(obj, "apiVersion"), want)) {
+                        out = json_clone_shallow(a, obj);
+                        json_set_string(a, out, "apiVersion", want);
+                }
+                return out;
+        }
+        if (from == to)
+                return obj;
+        if (streq(to->kind, "Event"))
+                return convert_event(a, to, obj, streq(to->group, ""));
+        if (streq(to->kind, "HorizontalPodAutoscaler")) {
+                out = streq(to->version, "v1") ? autoscaler_to_v1(a, obj) : autoscaler_to_v2(a, obj);
+                schema_canonicalise(a, to->schema, out);
+        }
+        return out;
+}

@@ -1,0 +1,347 @@
+/* Small strategies: what a line or two of code says about a kind. */
+#include "kinds.h"
+
+/* --- namespaces: Active, then Terminating until the controller has emptied them --- */
+
+#define NAME_LABEL "kubernetes.io/metadata.name"
+
+static void name_label(struct arena *a, struct json *ns)
+{
+        struct json *meta = json_get(ns, "metadata");
+
+        if (*meta_string(ns, "name"))
+                json_set_string(a, json_ensure_object(a, meta, "labels"), NAME_LABEL, meta_string(ns, "name"));
+}
+
+static void namespace_prepare_create(struct api_request *r, struct json *ns)
+{
+        struct arena *a = r->arena;
+        struct json *finalizers = json_ensure_array(a, json_ensure_object(a, ns, "spec"), "finalizers");
+        bool has = false;
+
+        json_foreach_item(finalizers, f)
+                has |= streq(json_string(f), "kubernetes");
+        if (!has)
+                json_append(a, finalizers, json_new_string(a, "kubernetes"));
+        json_path_set(a, ns, "status.phase", json_new_string(a, "Active"));
+        name_label(a, ns);
+}
+
+static void namespace_prepare_update(struct api_request *r, struct json *ns, const struct json *old, const char *sub)
+{
+        if (streq(sub, "finalize"))
+                copy_path(r->arena, ns, old, "status");
+        name_label(r->arena, ns);
+}
+
+static bool namespace_keeps(const struct json *ns)
+{
+        return json_len(json_path(ns, "spec.finalizers")) > 0;
+}
+
+static bool namespace_mark_deleted(struct api_request *r, struct json *ns, const struct json *options)
+{
+        char when[TIME_BUF];
+
+        if (meta_deleting(ns))
+                return false;
+        json_path_set(r->arena, ns, "metadata.deletionTimestamp",
+                      json_new_string(r->arena, time_format(request_now(r), when)));
+        json_path_set(r->arena, ns, "status.phase", json_new_string(r->arena, "Terminating"));
+        return true;
+}
+
+const struct strategy namespace_strategy = {
+        .group = "",
+        .kind = "Namespace",
+        .prepare_create = namespace_prepare_create,
+        .prepare_update = namespace_prepare_update,
+        .keeps = namespace_keeps,
+        .mark_deleted = namespace_mark_deleted,
+};
+
+/* --- volumes and claims --- */
+
+static void set_phase_time(struct api_request *r, struct json *pv)
+{
+        char when[TIME_BUF];
+
+        json_path_set(r->arena, pv, "status.lastPhaseTransitionTime",
+                      json_new_string(r->arena, time_format(request_now(r), when)));
+}
+
+static void volume_prepare_create(struct api_request *r, struct json *pv)
+{
+        json_path_set(r->arena, pv, "status.phase", json_new_string(r->arena, "Pending"));
+        set_phase_time(r, pv);
+}
+
+static void volume_prepare_update(struct api_request *r, struct json *pv, const struct json *old, const char *sub)
+{
+        if (!streq(sub, "status") || streq(json_path_string(pv, "status.phase"), json_path_string(old, "status.phase")))
+                return;
+        if (!json_path(pv, "status.lastPhaseTransitionTime") ||
+            json_equal(json_path(pv, "status.lastPhaseTransitionTime"), json_path(old, "status.lastPhaseTransitionTime")))
+                set_phase_time(r, pv);
+}
+
+const struct strategy volume_strategy = {
+        .group = "",
+        .kind = "PersistentVolume",
+        .prepare_create = volume_prepare_create,
+        .prepare_update = volume_prepare_update,
+};
+
+static void claim_prepare_create(struct api_request *r, struct json *claim)
+{
+        json_path_set(r->arena, claim, "status.phase", json_new_string(r->arena, "Pending"));
+}
+
+const struct strategy claim_strategy = {
+        .group = "",
+        .kind = "PersistentVolumeClaim",
+        .prepare_create = claim_prepare_create,
+};
+
+/* --- service accounts: of their secrets only names are kept --- */
+
+static void account_prepare_create(struct api_request *r, struct json *sa)
+{
+        json_foreach_item(json_get(sa, "secrets"), it) {
+                struct json *name = json_get(it, "name");
+
+                it->len = 0; /* its members; the memory is the arena's */
+                it->index = NULL;
+                if (name)
+                        json_set(r->arena, it, "name", name);
+        }
+}
+
+static void account_prepare_update(struct api_request *r, struct json *sa, const struct json *old, const char *sub)
+{
+        account_prepare_create(r, sa);
+}
+
+const struct strategy account_strategy = {
+        .group = "",
+        .kind = "ServiceAccount",
+        .prepare_create = account_prepare_create,
+        .prepare_update = account_prepare_update,
+};
+
+static void secret_prepare_update(struct api_request *r, struct json *secret, const struct json *old, const char *sub)
+{
+        if (str_empty(json_get_string(secret, "type")))
+                copy_path(r->arena, secret, old, "type");
+}
+
+const struct strategy secret_strategy = {
+        .group = "",
+        .kind = "Secret",
+        .prepare_update = secret_prepare_update,
+};
+
+static void limit_range_prepare_create(struct api_request *r, struct json *lr)
+{
+        char uid[UUID_BUF];
+
+        if (!*meta_string(lr, "name"))
+                json_path_set(r->arena, lr, "metadata.name", json_new_string(r->arena, uuid_new(uid)));
+}
+
+const struct strategy limit_range_strategy = {
+        .group = "",
+        .kind = "LimitRange",
+        .prepare_create = limit_range_prepare_create,
+};
+
+/* --- events: nothing depends on them --- */
+
+const struct strategy core_event_strategy = { .group = "", .kind = "Event", .no_garbage = true };
+const struct strategy event_strategy = { .group = "events.k8s.io", .kind = "Event", .no_garbage = true };
+
+const struct strategy controller_strategy = { .group = "", .kind = "ReplicationController", .orphans_by_default = true };
+
+/* --- endpoint slices: topology of the old kind is dropped, but for the node --- */
+
+static void slice_prepare(struct api_request *r, struct json *slice)
+{
+        json_foreach_item(json_get(slice, "endpoints"), it)
+                json_del(it, "deprecatedTopology");
+}
+
+static void slice_prepare_update(struct api_request *r, struct json *slice, const struct json *old, const char *sub)
+{
+        slice_prepare(r, slice);
+}
+
+const struct strategy endpoint_slice_strategy = {
+        .group = "discovery.k8s.io",
+        .kind = "EndpointSlice",
+        .prepare_create = slice_prepare,
+        .prepare_update = slice_prepare_update,
+};
+
+/* --- custom resource definitions and API services --- */
+
+static const char *storage_version_of(const struct json *crd)
+{
+        json_foreach_item(json_path(crd, "spec.versions"), v)
+                if (json_get_bool(v, "storage", false))
+                        return json_get_string(v, "name");
+        return NULL;
+}
+
+static void add_stored_version(struct arena *a, struct json *crd)
+{
+        struct json *list = json_ensure_array(a, json_ensure_object(a, crd, "status"), "storedVersions");
+        const char *version = storage_version_of(crd);
+
+        json_foreach_item(list, it)
+                if (streq(json_string(it), version))
+                        return;
+        if (version)
+                json_append(a, list, json_new_string(a, version));
+}
+
+static void definition_prepare_create(struct api_request *r, struct json *crd)
+{
+        json_set(r->arena, crd, "status", json_new_object(r->arena));
+        add_stored_version(r->arena, crd);
+}
+
+static void definition_prepare_update(struct api_request *r, struct json *crd, const struct json *old, const char *sub)
+{
+        if (!*sub)
+                add_stored_version(r->arena, crd);
+}
+
+const struct strategy definition_strategy = {
+        .group = "apiextensions.k8s.io",
+        .kind = "CustomResourceDefinition",
+        .prepare_create = definition_prepare_create,
+        .prepare_update = definition_prepare_update,
+};
+
+static void api_service_prepare_create(struct api_request *r, struct json *as)
+{
+        struct arena *a = r->arena;
+        struct json *status = json_new_object(a), *c, *list;
+        char when[TIME_BUF];
+
+        json_set(a, as, "status", status);
+        if (json_path(as, "spec.service"))
+                return;
+        list = json_ensure_array(a, status, "conditions");
+        c = json_new_object(a);
+        json_set_string(a, c, "type", "Available");
+        json_set_string(a, c, "status", "True");
+        json_set_string(a, c, "lastTransitionTime", time_format(request_now(r), when));
+        json_set_string(a, c, "reason", "Local");
+        json_set_string(a, c, "message", "Local APIServices are always available");
+        json_append(a, list, c);
+}
+
+const struct strategy api_service_strategy = {
+        .group = "apiregistration.k8s.io",
+        .kind = "APIService",
+        .prepare_create = api_service_prepare_create,
+};
+
+/* --- certificate signing requests: who asks is who is logged in --- */
+
+static void csr_prepare_create(struct api_request *r, struct json *csr)
+{
+        struct arena *a = r->arena;
+        struct json *spec = json_ensure_object(a, csr, "spec"), *groups = json_new_array(a), *status = json_new_object(a);
+
+        json_del(spec, "username");
+        json_del(spec, "uid");
+        json_del(spec, "groups");
+        json_del(spec, "extra");
+        if (!str_empty(r->user.name))
+                json_set_string(a, spec, "username", r->user.name);
+        if (!str_empty(r->user.uid))
+                json_set_string(a, spec, "uid", r->user.uid);
+        for (const char *const *g = r->user.groups; g && *g; g++)
+                json_append(a, groups, json_new_string(a, *g));
+        if (json_len(groups))
+                json_set(a, spec, "groups", groups);
+        if (json_len(r->user.extra))
+                json_set(a, spec, "extra", json_clone(a, r->user.extra));
+        json_set(a, csr, "status", status);
+}
+
+static const struct json *condition_like(const struct json *csr, const struct json *c)
+{
+        json_foreach_item(json_path(csr, "status.conditions"), it)
+                if (streq(json_get_string(it, "type"), json_get_string(c, "type")))
+                        return it;
+        return NULL;
+}
+
+/* Times that the client left out. */
+static void fill_times(struct api_request *r, struct json *csr, const struct json *old)
+{
+        char when[TIME_BUF];
+
+        time_format(request_now(r), when);
+        json_foreach_item(json_path(csr, "status.conditions"), it) {
+                const struct json *before = condition_like(old, it);
+
+                if (!json_is_string(json_get(it, "lastUpdateTime")))
+                        json_set_string(r->arena, it, "lastUpdateTime", when);
+                if (!json_is_string(json_get(it, "lastTransitionTime")))
+                        json_set_string(r->arena, it, "lastTransitionTime",
+                                        before && json_get_string(before, "lastTransitionTime") ?
+                                                json_get_string(before, "lastTransitionTime") :
+                                                when);
+        }
+}
+
+static bool is_verdict(const struct json *c)
+{
+        const char *type = json_get_string(c, "type");
+
+        return streq(type, "Approved") || streq(type, "Denied");
+}
+
+/* Only the approval subresource gives a verdict. */
+static void keep_verdicts(struct arena *a, struct json *csr, const struct json *old)
+{
+        struct json *list = json_new_array(a), *sent = json_path(csr, "status.conditions");
+
+        json_foreach_item(json_path(old, "status.conditions"), it)
+                if (is_verdict(it))
+                        json_append(a, list, json_clone(a, it));
+        json_foreach_item(sent, it)
+                if (!is_verdict(it))
+                        json_append(a, list, it);
+        if (json_len(list) || sent)
+                json_path_set(a, csr, "status.conditions", list);
+}
+
+static void csr_prepare_update(struct api_request *r, struct json *csr, const struct json *old, const char *sub)
+{
+        if (streq(sub, "approval")) {
+                struct json *conditions = json_path(csr, "status.conditions");
+
+                copy_path(r->arena, csr, old, "spec");
+                copy_path(r->arena, csr, old, "status");
+                if (conditions)
+                        json_path_set(r->arena, csr, "status.conditions", conditions);
+                else
+                        json_path_del(csr, "status.conditions");
+                fill_times(r, csr, old);
+        } else if (streq(sub, "status")) {
+                keep_verdicts(r->arena, csr, old);
+                fill_times(r, csr, old);
+        }
+}
+
+const struct strategy csr_strategy = {
+        .group = "certificates.k8s.io",
+        .kind = "CertificateSigningRequest",
+        .prepare_create = csr_prepare_create,
+        .prepare_update = csr_prepare_update,
+};

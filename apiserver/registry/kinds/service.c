@@ -1,0 +1,700 @@
+/* Services: cluster IPs and node ports.
+ *
+ * What must be unique is claimed in etcd by creating an object under its own key, so that of two API
+ * servers only one gets it: an IPAddress for a cluster IP, as upstream; for a node port an entry under
+ * /registry/ranges/servicenodeports. A claim whose service never came to be (a crash between the two
+ * writes) is taken over once it is a minute old and no service uses it.
+ */
+#include "kinds.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+#define TRIES 64
+#define STALE_NS (60 * NS_PER_SEC)
+#define MAX_CLAIMS 512
+
+/* A range of addresses of one family, as 128 bits of network order. */
+struct range {
+        int family; /* AF_INET, AF_INET6; 0: none */
+        unsigned char base[16];
+        unsigned bits; /* of the prefix */
+        uint64_t size; /* addresses, cut at 2^16 for IPv6 as upstream */
+        char text[64];
+};
+
+struct claims {
+        const char *taken[MAX_CLAIMS]; /* keys */
+        size_t n_taken;
+        const char *dropped[MAX_CLAIMS]; /* what the old object no longer needs */
+        size_t n_dropped;
+};
+
+/* --- what a service needs --- */
+
+static bool is_type(const struct json *svc, const char *type)
+{
+        const char *t = json_path_string(svc, "spec.type");
+
+        return streq(t ? t : "ClusterIP", type);
+}
+
+static bool needs_ip(const struct json *svc)
+{
+        return svc && !is_type(svc, "ExternalName");
+}
+
+static bool is_headless(const struct json *svc)
+{
+        return streq(json_string(json_at(json_path(svc, "spec.clusterIPs"), 0)), "None");
+}
+
+static bool needs_node_ports(const struct json *svc)
+{
+        if (!svc)
+                return false;
+        return is_type(svc, "NodePort") ||
+               (is_type(svc, "LoadBalancer") && json_path_bool(svc, "spec.allocateLoadBalancerNodePorts", true));
+}
+
+static bool needs_health_port(const struct json *svc)
+{
+        return svc && is_type(svc, "LoadBalancer") &&
+               streq(json_path_string(svc, "spec.externalTrafficPolicy"), "Local");
+}
+
+/* --- addresses --- */
+
+static unsigned family_size(int family)
+{
+        return family == AF_INET ? 4 : 16;
+}
+
+static bool parse_range(const char *text, size_t len, struct range *ret)
+{
+        char buf[64];
+        char *slash;
+
+        if (len >= sizeof(buf))
+                return false;
+        memcpy(buf, text, len);
+        buf[len] = '\0';
+        snprintf(ret->text, sizeof(ret->text), "%s", buf);
+        slash = strchr(buf, '/');
+        if (!slash)
+                return false;
+        *slash = '\0';
+        ret->family = strchr(buf, ':') ? AF_INET6 : AF_INET;
+        if (inet_pton(ret->family, buf, ret->base) != 1)
+                return false;
+        ret->bits = (unsigned)strtoul(slash + 1, NULL, 10);
+        if (ret->bits > family_size(ret->family) * 8)
+                return false;
+        ret->size = UINT64_C(1) << MIN(family_size(ret->family) * 8 - ret->bits, ret->family == AF_INET ? 32u : 16u);
+        return true;
+}
+
+/* The cluster's ranges: one or two families; the first is the default. */
+static size_t ranges(const struct api_request *r, struct range ret[2])
+{
+        const char *p = r->server->o.service_cluster_ip_range;
+        size_t n = 0;
+
+        if (str_empty(p))
+                p = "10.96.0.0/12";
+        while (*p && n < 2) {
+                size_t len = strcspn(p, ",");
+
+                if (parse_range(p, len, &ret[n]))
+                        n++;
+                p += len + (p[len] == ',');
+        }
+        return n;
+}
+
+static const char *family_name(int family)
+{
+        return family == AF_INET6 ? "IPv6" : "IPv4";
+}
+
+static const struct range *range_of(const struct range *list, size_t n, const char *family)
+{
+        for (size_t i = 0; i < n; i++)
+                if (streq(family_name(list[i].family), family))
+                        return &list[i];
+        return NULL;
+}
+
+static char *address_at(struct arena *a, const struct range *range, uint64_t offset)
+{
+        unsigned char bytes[16];
+        char buf[INET6_ADDRSTRLEN];
+        uint64_t carry = offset;
+
+        memcpy(bytes, range->base, sizeof(bytes));
+        for (int i = (int)family_size(range->family) - 1; i >= 0 && carry; i--) {
+                carry += bytes[i];
+                bytes[i] = (unsigned char)carry;
+                carry >>= 8;
+        }
+        return arena_strdup(a, inet_ntop(range->family, bytes, buf, sizeof(buf)));
+}
+
+static bool in_range(const struct range *range, const char *ip)
+{
+        unsigned char bytes[16];
+
+        if (inet_pton(range->family, ip, bytes) != 1)
+                return false;
+        for (unsigned bit = 0; bit < range->bits; bit++)
+                if (((bytes[bit / 8] ^ range->base[bit / 8]) >> (7 - bit % 8)) & 1)
+                        return false;
+        return true;
+}
+
+/* --- claims --- */
+
+struct in_use {
+        struct api_request *r;
+        const char *ip;
+        int64_t port;
+        bool found;
+};
+
+static bool uses(struct entry *e, void *userdata)
+{
+        struct in_use *u = userdata;
+        struct json *svc = registry_object(u->r->arena, builtin_resource("", "v1", "services"), e);
+
+        json_foreach_item(json_path(svc, "spec.clusterIPs"), it)
+                u->found |= u->ip && streq(json_string(it), u->ip);
+        json_foreach_item(json_path(svc, "spec.ports"), it)
+                u->found |= u->port && json_get_int(it, "nodePort", 0) == u->port;
+        u->found |= u->port && json_path_int(svc, "spec.healthCheckNodePort", 0) == u->port;
+        return !u->found;
+}
+
+static bool service_uses(struct api_request *r, const char *ip, int64_t port)
+{
+        struct in_use u = { .r = r, .ip = ip, .port = port };
+
+        store_scan(r->server->store, "/registry/services/specs/", NULL, uses, &u);
+        return u.found;
+}
+
+/* 0: claimed; STORE_CONFLICT: taken; negative: as the store's. */
+static int claim(struct api_request *r, struct claims *c, const char *key, const struct json *obj, const char *ip,
+                 int64_t port, struct error *reterr)
+{
+        const struct resource *res = builtin_resource("networking.k8s.io", "v1", "ipaddresses");
+        struct entry *there = NULL;
+        int e;
+
+        for (size_t i = 0; i < c->n_taken; i++)
+                if (streq(c->taken[i], key))
+                        return STORE_CONFLICT;
+        if (c->n_taken == MAX_CLAIMS)
+                return error_set(reterr, -EIO, "too many ports");
+        if (r->dry_run) {
+                e = store_get(r->server->store, key) ? STORE_CONFLICT : 0;
+        } else {
+                e = store_put(r->server->store, res, key, obj, 0, &there, reterr);
+                if (e == STORE_CONFLICT && there && !service_uses(r, ip, port)) {
+                        struct json *old = registry_object(r->arena, res, there);
+                        int64_t made = 0;
+                        uint64_t revision = there->revision;
+
+                        if (time_parse(meta_string(old, "creationTimestamp"), &made) == 0 &&
+                            request_now(r) - made > STALE_NS) {
+                                entry_unref(there);
+                                there = NULL;
+                                e = store_put(r->server->store, res, key, obj, revision, &there, reterr);
+                        }
+                }
+                entry_unref(there);
+        }
+        if (e == 0)
+                c->taken[c->n_taken++] = key;
+        return e;
+}
+
+static void drop(struct api_request *r, const char *key)
+{
+        struct entry *e = NULL;
+        struct error err = ERROR_INIT;
+
+        if (store_get_fresh(r->server->store, key, &e, &err) == 0 && e)
+                store_delete(r->server->store, builtin_resource("networking.k8s.io", "v1", "ipaddresses"), key,
+                             e->revision, NULL, NULL);
+        entry_unref(e);
+        error_deinit(&err);
+}
+
+static const char *ip_key(struct arena *a, const char *ip)
+{
+        return arena_printf(a, "/registry/ipaddresses/%s", ip);
+}
+
+static const char *port_key(struct arena *a, int64_t port)
+{
+        return arena_printf(a, "/registry/ranges/servicenodeports/%lld", (long long)port);
+}
+
+/* The IPAddress that stands for IP of SVC. */
+static struct json *address_object(struct api_request *r, const struct json *svc, const char *ip, int family)
+{
+        struct arena *a = r->arena;
+        struct json *obj = json_new_object(a), *ref = json_new_object(a), *labels = json_new_object(a);
+
+        json_set_string(a, obj, "kind", "IPAddress");
+        json_set_string(a, obj, "apiVersion", "networking.k8s.io/v1");
+        json_path_set(a, obj, "metadata.name", json_new_string(a, ip));
+        fill_system_fields(r, obj);
+        json_set_string(a, labels, "ipaddress.kubernetes.io/ip-family", family_name(family));
+        json_set_string(a, labels, "ipaddress.kubernetes.io/managed-by", "ipallocator.k8s.io");
+        json_set(a, json_get(obj, "metadata"), "labels", labels);
+        json_set_string(a, ref, "resource", "services");
+        json_set_string(a, ref, "namespace", meta_string(svc, "namespace"));
+        json_set_string(a, ref, "name", meta_string(svc, "name"));
+        json_path_set(a, obj, "spec.parentRef", ref);
+        return obj;
+}
+
+static struct json *port_object(struct api_request *r, int64_t port)
+{
+        struct json *obj = json_new_object(r->arena);
+
+        json_set_string(r->arena, obj, "kind", "RangeAllocation");
+        json_set_string(r->arena, obj, "apiVersion", "v1");
+        json_path_set(r->arena, obj, "metadata.name", json_new_stringf(r->arena, "%lld", (long long)port));
+        fill_system_fields(r, obj);
+        return obj;
+}
+
+static const struct resource *services(void)
+{
+        return builtin_resource("", "v1", "services");
+}
+
+static const struct status *invalid(struct api_request *r, const struct json *svc, const char *path,
+                                    const struct json *value, const char *detail)
+{
+        struct field_errors errs = { .arena = r->arena };
+
+        field_error_add(&errs, FIELD_INVALID, path, value, "%s", detail);
+        return status_invalid(r->arena, services(), meta_string(svc, "name"), &errs);
+}
+
+/* --- families: which addresses a service has (upstream's initIPFamilyFields) --- */
+
+static const struct status *init_families(struct api_request *r, struct json *svc, const struct json *old)
+{
+        struct arena *a = r->arena;
+        struct range list[2];
+        size_t n = ranges(r, list);
+        struct json *spec = json_ensure_object(a, svc, "spec"), *families, *ips = json_get(spec, "clusterIPs");
+        const char *policy = json_get_string(spec, "ipFamilyPolicy");
+        bool headless = is_headless(svc);
+
+        if (!needs_ip(svc) || n == 0)
+                return NULL;
+        families = json_ensure_array(a, spec, "ipFamilies");
+        if (old && streq(policy, "SingleStack") && json_len(ips) == 2 && json_len(families) == 2 &&
+            json_len(json_path(old, "spec.clusterIPs")) == 2) {
+                json_remove(ips, 1); /* downgraded on the client's behalf */
+                json_remove(families, 1);
+        }
+        for (size_t i = json_len(families); i < json_len(ips) && !headless; i++) {
+                const char *ip = json_string(json_at(ips, i));
+                const char *family = ip && strchr(ip, ':') ? "IPv6" : "IPv4";
+
+                if (!range_of(list, n, family))
+                        return invalid(r, svc, field_path(a, "spec.clusterIPs[%zu]", i), ips,
+                                       arena_printf(a, "%s is not configured on this cluster", family));
+                json_append(a, families, json_new_string(a, family));
+        }
+        if (headless && json_len(json_get(spec, "selector")) == 0) {
+                /* Endpoints that the user makes may be of any family. */
+                if (!policy)
+                        json_set_string(a, spec, "ipFamilyPolicy", policy = "RequireDualStack");
+                if (json_len(families) == 0)
+                        json_append(a, families, json_new_string(a, family_name(list[0].family)));
+                if (json_len(families) == 1 && !streq(policy, "SingleStack"))
+                        json_append(a, families,
+                                    json_new_string(a, streq(json_string(json_at(families, 0)), "IPv4") ? "IPv6" : "IPv4"));
+                return NULL;
+        }
+        if (!policy)
+                json_set_string(a, spec, "ipFamilyPolicy",
+                                policy = json_len(families) == 2 || json_len(ips) == 2 ? "RequireDualStack" : "SingleStack");
+        if (streq(policy, "RequireDualStack") && n < 2)
+                return invalid(r, svc, "spec.ipFamilyPolicy", json_get(spec, "ipFamilyPolicy"),
+                               "this cluster is not configured for dual-stack services");
+        for (size_t i = 0; i < json_len(families); i++)
+                if (!range_of(list, n, json_string(json_at(families, i))))
+                        return invalid(r, svc, field_path(a, "spec.ipFamilies[%zu]", i), json_at(families, i),
+                                       "not configured on this cluster");
+        if (json_len(families) == 0)
+                json_append(a, families, json_new_string(a, family_name(list[0].family)));
+        if (json_len(families) == 1 && n == 2 && !streq(policy, "SingleStack"))
+                json_append(a, families,
+                            json_new_string(a, streq(json_string(json_at(families, 0)), "IPv4") ? "IPv6" : "IPv4"));
+        return NULL;
+}
+
+/* --- clusterIP and clusterIPs say the same, whichever of them the client knows --- */
+
+static bool same(const struct json *x, const struct json *y, const char *path)
+{
+        return json_equal(json_path(x, path), json_path(y, path));
+}
+
+static void normalize_ips(struct arena *a, struct json *svc, const struct json *old)
+{
+        struct json *spec = json_ensure_object(a, svc, "spec");
+        const char *ip = json_get_string(spec, "clusterIP"), *old_ip = json_path_string(old, "spec.clusterIP");
+        bool none = json_len(json_get(spec, "clusterIPs")) == 0;
+        struct json *list;
+
+        if (!old) {
+                if (!str_empty(ip) && none) {
+                        list = json_new_array(a);
+                        json_append(a, list, json_new_string(a, ip));
+                        json_set(a, spec, "clusterIPs", list);
+                }
+                return;
+        }
+        if (!old_ip)
+                old_ip = "";
+        if (!ip)
+                ip = "";
+        if (none && json_len(json_path(old, "spec.clusterIPs")) && streq(ip, old_ip))
+                copy_path(a, svc, old, "spec.clusterIPs");
+        if (streq(ip, old_ip) || !same(svc, old, "spec.clusterIPs"))
+                return;
+        if (!*ip) {
+                json_del(spec, "clusterIPs");
+        } else {
+                list = json_new_array(a);
+                json_append(a, list, json_new_string(a, ip));
+                json_set(a, spec, "clusterIPs", list);
+        }
+}
+
+/* An update that leaves allocated values out keeps them. */
+static void patch_allocated(struct arena *a, struct json *svc, const struct json *old)
+{
+        struct json *spec = json_ensure_object(a, svc, "spec");
+
+        if (needs_ip(old) && needs_ip(svc)) {
+                if (str_empty(json_get_string(spec, "clusterIP")) && json_path(old, "spec.clusterIP"))
+                        copy_path(a, svc, old, "spec.clusterIP");
+                if (json_len(json_get(spec, "clusterIPs")) == 0 && same(svc, old, "spec.clusterIP"))
+                        copy_path(a, svc, old, "spec.clusterIPs");
+        }
+        if (needs_node_ports(old) && needs_node_ports(svc)) {
+                json_foreach_item(json_get(spec, "ports"), p) {
+                        const char *name = json_get_string(p, "name");
+                        int64_t port = 0;
+                        bool used = false;
+
+                        if (json_get_int(p, "nodePort", 0))
+                                continue;
+                        json_foreach_item(json_path(old, "spec.ports"), o) {
+                                const char *old_name = json_get_string(o, "name");
+
+                                if (streq(old_name ? old_name : "", name ? name : ""))
+                                        port = json_get_int(o, "nodePort", 0);
+                        }
+                        json_foreach_item(json_get(spec, "ports"), q)
+                                used |= json_get_int(q, "nodePort", 0) == port;
+                        if (port && !used)
+                                json_set_int(a, p, "nodePort", port);
+                }
+        }
+        if (needs_health_port(old) && needs_health_port(svc) && json_get_int(spec, "healthCheckNodePort", 0) == 0)
+                copy_path(a, svc, old, "spec.healthCheckNodePort");
+}
+
+/* --- allocation --- */
+
+static const struct status *allocation_failed(struct api_request *r, int code, struct error *err)
+{
+        const struct status *st = registry_store_status(r->arena, code, err);
+
+        error_deinit(err);
+        return st;
+}
+
+static const struct status *claim_ip(struct api_request *r, struct claims *c, struct json *svc, size_t i,
+                                     const struct range *range)
+{
+        struct arena *a = r->arena;
+        struct json *ips = json_ensure_array(a, json_get(svc, "spec"), "clusterIPs");
+        const char *ip = json_string(json_at(ips, i)), *why;
+        struct error err = ERROR_INIT;
+        uint64_t offset = MIN(MAX(UINT64_C(16), range->size / 16), UINT64_C(256));
+        int e;
+
+        if (!str_empty(ip)) {
+                why = in_range(range, ip) ? NULL :
+                                            arena_printf(a,
+                                                         "the provided IP (%s) is not in the valid range. The range of valid "
+                                                         "IPs is %s",
+                                                         ip, range->text);
+                e = why ? STORE_CONFLICT :
+                          claim(r, c, ip_key(a, ip), address_object(r, svc, ip, range->family), ip, 0, &err);
+                if (e < 0)
+                        return allocation_failed(r, e, &err);
+                if (e == STORE_CONFLICT)
+                        return invalid(r, svc, "spec.clusterIPs", ips,
+                                       arena_printf(a, "failed to allocate IP %s: %s", ip,
+                                                    why ? why : "provided IP is already allocated"));
+                return NULL;
+        }
+        /* At random, above the part that upstream leaves to addresses that are asked for. */
+        for (unsigned t = 0; t < TRIES; t++) {
+                uint64_t span = range->size - 1, at;
+
+                if (span <= offset + 1)
+                        offset = 0;
+                at = 1 + offset + random_below((uint32_t)(span - offset - 1));
+                ip = address_at(a, range, at);
+                e = claim(r, c, ip_key(a, ip), address_object(r, svc, ip, range->family), ip, 0, &err);
+                if (e < 0)
+                        return allocation_failed(r, e, &err);
+                if (e == 0) {
+                        json_append(a, ips, json_new_string(a, ip));
+                        return NULL;
+                }
+        }
+        return status_internal(a, "failed to allocate a serviceIP: range is full");
+}
+
+static const struct status *claim_ips(struct api_request *r, struct claims *c, struct json *svc, const struct json *old)
+{
+        struct arena *a = r->arena;
+        struct range list[2];
+        size_t n = ranges(r, list);
+        struct json *spec = json_get(svc, "spec"), *families = json_get(spec, "ipFamilies"), *ips;
+        const struct json *before = needs_ip(old) && !is_headless(old) ? json_path(old, "spec.clusterIPs") : NULL;
+
+        for (size_t i = 0; needs_ip(svc) && !is_headless(svc) && i < json_len(families); i++) {
+                const struct range *range = range_of(list, n, json_string(json_at(families, i)));
+                const char *want = json_string(json_at(json_get(spec, "clusterIPs"), i));
+                const struct status *st;
+
+                /* What it has it keeps; a change is for validation to refuse. */
+                if (!range || (i < json_len(before) && (str_empty(want) || streq(want, json_string(json_at(before, i))) || i == 0)))
+                        continue;
+                st = claim_ip(r, c, svc, i, range);
+                if (st)
+                        return st;
+        }
+        ips = json_get(spec, "clusterIPs");
+        if (json_len(ips) && needs_ip(svc))
+                json_set_string(a, spec, "clusterIP", json_string(json_at(ips, 0)));
+        json_foreach_item(before, it) {
+                bool kept = false;
+
+                json_foreach_item(ips, now)
+                        kept |= streq(json_string(now), json_string(it));
+                if (!kept && c->n_dropped < MAX_CLAIMS)
+                        c->dropped[c->n_dropped++] = ip_key(a, json_string(it));
+        }
+        return NULL;
+}
+
+static void port_range(const struct api_request *r, int64_t *ret_low, int64_t *ret_high)
+{
+        int low = 30000, high = 32767;
+
+        if (!str_empty(r->server->o.service_node_port_range))
+                sscanf(r->server->o.service_node_port_range, "%d-%d", &low, &high);
+        *ret_low = low;
+        *ret_high = high;
+}
+
+/* A node port: WANTED, or any (0). */
+static const struct status *claim_port(struct api_request *r, struct claims *c, const struct json *svc, const char *path,
+                                       int64_t wanted, int64_t *ret)
+{
+        struct arena *a = r->arena;
+        struct error err = ERROR_INIT;
+        int64_t low, high;
+        int e;
+
+        port_range(r, &low, &high);
+        if (wanted) {
+                const struct json *v = json_new_int(a, wanted);
+
+                if (wanted < low || wanted > high)
+                        return invalid(r, svc, path, v,
+                                       arena_printf(a, "provided port is not in the valid range. The range of valid ports is "
+                                                       "%lld-%lld",
+                                                    (long long)low, (long long)high));
+                e = claim(r, c, port_key(a, wanted), port_object(r, wanted), NULL, wanted, &err);
+                if (e < 0)
+                        return allocation_failed(r, e, &err);
+                *ret = wanted;
+                return e ? invalid(r, svc, path, v, "provided port is already allocated") : NULL;
+        }
+        for (unsigned t = 0; t < TRIES; t++) {
+                *ret = low + random_below((uint32_t)(high - low + 1));
+                e = claim(r, c, port_key(a, *ret), port_object(r, *ret), NULL, *ret, &err);
+                if (e < 0)
+                        return allocation_failed(r, e, &err);
+                if (e == 0)
+                        return NULL;
+        }
+        return status_internal(a, "failed to allocate a nodePort: range is full");
+}
+
+static bool had_port(const struct json *svc, int64_t port)
+{
+        if (needs_node_ports(svc))
+                json_foreach_item(json_path(svc, "spec.ports"), p)
+                        if (json_get_int(p, "nodePort", 0) == port)
+                                return true;
+        return needs_health_port(svc) && json_path_int(svc, "spec.healthCheckNodePort", 0) == port;
+}
+
+static const struct status *claim_ports(struct api_request *r, struct claims *c, struct json *svc, const struct json *old)
+{
+        struct arena *a = r->arena;
+        struct json *ports = json_path(svc, "spec.ports");
+        const struct status *st = NULL;
+        int64_t port;
+
+        for (size_t i = 0; !st && needs_node_ports(svc) && i < json_len(ports); i++) {
+                struct json *p = json_at(ports, i);
+                bool shared = false;
+
+                port = json_get_int(p, "nodePort", 0);
+                /* One number may serve two protocols of one service. */
+                for (size_t j = 0; port && j < i; j++)
+                        shared |= json_get_int(json_at(ports, j), "nodePort", 0) == port &&
+                                  !streq(json_get_string(json_at(ports, j), "protocol"), json_get_string(p, "protocol"));
+                if (shared || (port && had_port(old, port)))
+                        continue;
+                st = claim_port(r, c, svc, field_path(a, "spec.ports[%zu].nodePort", i), port, &port);
+                if (!st)
+                        json_set_int(a, p, "nodePort", port);
+        }
+        port = json_path_int(svc, "spec.healthCheckNodePort", 0);
+        if (!st && needs_health_port(svc) && !(port && had_port(old, port))) {
+                st = claim_port(r, c, svc, "spec.healthCheckNodePort", port, &port);
+                if (!st)
+                        json_path_set(a, svc, "spec.healthCheckNodePort", json_new_int(a, port));
+        }
+        if (st || !old)
+                return st;
+        json_foreach_item(json_path(old, "spec.ports"), p) {
+                port = json_get_int(p, "nodePort", 0);
+                if (port && needs_node_ports(old) && !had_port(svc, port) && c->n_dropped < MAX_CLAIMS)
+                        c->dropped[c->n_dropped++] = port_key(a, port);
+        }
+        port = json_path_int(old, "spec.healthCheckNodePort", 0);
+        if (port && needs_health_port(old) && !had_port(svc, port) && c->n_dropped < MAX_CLAIMS)
+                c->dropped[c->n_dropped++] = port_key(a, port);
+        return NULL;
+}
+
+static void service_finish(struct api_request *r, void *state, bool done)
+{
+        struct claims *c = state;
+
+        if (r->dry_run)
+                return;
+        for (size_t i = 0; !done && i < c->n_taken; i++)
+                drop(r, c->taken[i]);
+        for (size_t i = 0; done && i < c->n_dropped; i++)
+                drop(r, c->dropped[i]);
+}
+
+/* What a type that no longer has a field leaves behind goes, when the client sent it back unchanged. */
+static void drop_type_dependent(struct json *svc, const struct json *old)
+{
+        struct json *spec = json_get(svc, "spec");
+        static const char *const ip_fields[] = { "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy" };
+        bool balancer = is_type(old, "LoadBalancer") && !is_type(svc, "LoadBalancer");
+        const struct json *old_spec = json_get(old, "spec");
+
+        if (needs_ip(old) && !needs_ip(svc))
+                for (size_t i = 0; i < ARRAY_SIZE(ip_fields); i++)
+                        if (json_equal(json_get(spec, ip_fields[i]), json_get(old_spec, ip_fields[i])))
+                                json_del(spec, ip_fields[i]);
+        if (needs_node_ports(old) && !needs_node_ports(svc)) {
+                struct json *ports = json_get(spec, "ports"), *old_ports = json_get(old_spec, "ports");
+                bool equal = json_len(ports) == json_len(old_ports);
+
+                for (size_t i = 0; equal && i < json_len(ports); i++)
+                        equal = json_get_int(json_at(ports, i), "nodePort", 0) ==
+                                json_get_int(json_at(old_ports, i), "nodePort", 0);
+                json_foreach_item(ports, p)
+                        if (equal)
+                                json_del(p, "nodePort");
+        }
+        if (needs_health_port(old) && !needs_health_port(svc) && same(svc, old, "spec.healthCheckNodePort"))
+                json_del(spec, "healthCheckNodePort");
+        if (balancer && same(svc, old, "spec.allocateLoadBalancerNodePorts"))
+                json_del(spec, "allocateLoadBalancerNodePorts");
+        if (balancer && same(svc, old, "spec.loadBalancerClass"))
+                json_del(spec, "loadBalancerClass");
+        if ((is_type(old, "LoadBalancer") || is_type(old, "NodePort")) && !is_type(svc, "LoadBalancer") &&
+            !is_type(svc, "NodePort") && json_len(json_get(spec, "externalIPs")) == 0 &&
+            same(svc, old, "spec.externalTrafficPolicy"))
+                json_del(spec, "externalTrafficPolicy");
+}
+
+static const struct status *service_allocate(struct api_request *r, struct json *svc, const struct json *old,
+                                             void **ret_state)
+{
+        struct claims *c = arena_calloc(r->arena, sizeof(*c));
+        const struct status *st;
+
+        if (old) {
+                patch_allocated(r->arena, svc, old);
+                drop_type_dependent(svc, old);
+        }
+        normalize_ips(r->arena, svc, old);
+        st = init_families(r, svc, old);
+        if (!st)
+                st = claim_ips(r, c, svc, old);
+        if (!st)
+                st = claim_ports(r, c, svc, old);
+        if (st)
+                service_finish(r, c, false);
+        else
+                *ret_state = c;
+        return st;
+}
+
+static void service_after_delete(struct api_request *r, const struct json *svc)
+{
+        struct json *endpoints;
+        bool gone;
+        struct api_request own = *r;
+
+        if (needs_ip(svc) && !is_headless(svc))
+                json_foreach_item(json_path(svc, "spec.clusterIPs"), it)
+                        drop(r, ip_key(r->arena, json_string(it)));
+        if (needs_node_ports(svc))
+                json_foreach_item(json_path(svc, "spec.ports"), p)
+                        if (json_get_int(p, "nodePort", 0))
+                                drop(r, port_key(r->arena, json_get_int(p, "nodePort", 0)));
+        if (needs_health_port(svc) && json_path_int(svc, "spec.healthCheckNodePort", 0))
+                drop(r, port_key(r->arena, json_path_int(svc, "spec.healthCheckNodePort", 0)));
+        /* Its endpoints go with it. */
+        registry_delete(&own, builtin_resource("", "v1", "endpoints"), meta_string(svc, "namespace"),
+                        meta_string(svc, "name"), NULL, &endpoints, &gone);
+}
+
+const struct strategy service_strategy = {
+        .group = "",
+        .kind = "Service",
+        .allocate = service_allocate,
+        .finish = service_finish,
+        .after_delete = service_after_delete,
+};
