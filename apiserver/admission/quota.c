@@ -66,6 +66,7 @@ static const struct status *charge(struct admission_attributes *at, const char *
         const char *key = registry_key(a, res, at->namespace, name);
         struct entry *e = NULL;
         const struct status *st = NULL;
+        bool lost = false;
         int r = 1;
 
         for (unsigned i = 0; r > 0 && i < ATTEMPTS; i++) {
@@ -75,8 +76,9 @@ static const struct status *charge(struct admission_attributes *at, const char *
 
                 entry_unref(e);
                 e = NULL;
-                if (store_get_fresh(admission_store, key, &e, NULL) < 0 || !e ||
-                    json_parse(a, e->json->data, e->json->len, NULL, &quota, NULL) < 0)
+                lost = store_get_fresh(admission_store, key, &e, NULL) < 0 ||
+                       (e && json_parse(a, e->json->data, e->json->len, NULL, &quota, NULL) < 0);
+                if (lost || !e)
                         break; /* gone: it limits nothing */
                 if (negative) {
                         json_foreach_member(json_path(quota, "status.used"), m) {
@@ -95,10 +97,12 @@ static const struct status *charge(struct admission_attributes *at, const char *
                 if (!write || at->dry_run)
                         break;
                 r = store_put(admission_store, res, key, quota, e->revision, &next, NULL);
+                lost = r > 0;
                 entry_unref(next);
         }
         entry_unref(e);
-        if (!st && r < 0)
+        /* What could not be charged is not let in. */
+        if (!st && !negative && (r < 0 || lost))
                 st = status_internal(a, "resource quota %s cannot be charged", name);
         return st;
 }
