@@ -107,8 +107,17 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
 #define CONTROLLERS(X)                                                                                         \
         X(replicaset_controller)                                                                               \
         X(replication_controller)                                                                              \
-        X(deployment_controller)
+        X(deployment_controller)                                                                               \
+        X(serviceaccount_controller)                                                                           \
+        X(root_ca_controller)                                                                                  \
+        X(endpoints_controller)                                                                                \
+        X(slices_controller)                                                                                   \
+        X(garbage_collector)
 
 #define X(name) extern const struct controller name;
 CONTROLLERS(X)
 #undef X
+
+/* Empties namespaces that are being deleted: talks to the server itself, because what kinds there are
+ * only discovery knows. */
+void namespace_controller_start(struct controllers *c);

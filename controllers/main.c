@@ -78,6 +78,8 @@ static void start(void *userdata)
         for (size_t i = 0; i < ARRAY_SIZE(all_controllers); i++)
                 if (is_wanted(d->wanted, all_controllers[i]->name))
                         controllers_add(d->controllers, all_controllers[i]);
+        if (is_wanted(d->wanted, "namespace-controller"))
+                namespace_controller_start(d->controllers);
         controllers_start(d->controllers);
         log_info("leading");
 }

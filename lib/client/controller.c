@@ -170,6 +170,20 @@ static bool namespace_ends(const struct json *status)
 
 #define NAMESPACE_ENDS 100 /* an outcome of write_one beside those of the client */
 
+/* Asks the server itself whether the object is gone: stores may lag behind each other. */
+static int expect_absent(struct controllers *c, const struct write *x, const char *path, struct arena *a,
+                         struct error *reterr)
+{
+        struct json *answer = NULL;
+        int r = client_get(c->o.client, path, a, &answer, reterr);
+
+        if (r == CLIENT_NOT_FOUND)
+                return 0;
+        if (r)
+                return r;
+        return streq(json_path_string(answer, "metadata.uid"), x->uid) ? CLIENT_CONFLICT : 0;
+}
+
 static int write_one(struct controllers *c, struct event_recorder *events, const struct write *x, struct error *reterr)
 {
         const struct controller_resource *res = &c->o.resources[x->resource];
@@ -184,6 +198,8 @@ static int write_one(struct controllers *c, struct event_recorder *events, const
         }
         path = client_path(a, res->group, res->version, res->resource, x->namespace,
                            x->verb == WRITE_CREATE && !x->subresource ? NULL : x->name, x->subresource);
+        if (x->verb == WRITE_EXPECT_ABSENT)
+                return expect_absent(c, x, path, a, reterr);
         switch (x->verb) {
         case WRITE_CREATE:
                 r = client_create(c->o.client, path, x->body, a, &answer, reterr);

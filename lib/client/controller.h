@@ -58,6 +58,7 @@ enum write_verb {
         WRITE_PATCH_STRATEGIC,
         WRITE_DELETE,
         WRITE_EVENT,
+        WRITE_EXPECT_ABSENT, /* no write: stops the round where the server has this object with this uid */
 };
 
 /* An Event to be recorded; "{name}" in the message becomes the name of what was written, "{error}" why not. */

@@ -1,0 +1,207 @@
+/* The garbage collector: objects whose owners are all gone go too, and owners that wait for their
+ * dependents (foreground) or let them go (orphan) are let go in turn.
+ *
+ * A key is "<resource number>/<namespace>/<name>". The graph is the owner index of every store that
+ * the daemon keeps. Before a dependent is deleted the server itself is asked whether the owner is
+ * gone: stores may lag behind each other, and a mistake here cannot be undone.
+ *
+ * Limit: owners and dependents of kinds outside the table (custom resources) are left alone.
+ */
+#include "controllers.h"
+
+#include <stdio.h>
+
+#define FOREGROUND "foregroundDeletion"
+#define ORPHAN "orphan"
+
+/* By kind and group; -1: not one of ours. */
+static int resource_of(const char *api_version, const char *kind)
+{
+        const char *slash = api_version ? strrchr(api_version, '/') : NULL;
+        size_t len = slash ? (size_t)(slash - api_version) : 0;
+
+        for (int i = 0; i < R_COUNT; i++)
+                if (streq(controller_resources[i].kind, kind) && strlen(controller_resources[i].group) == len &&
+                    memcmp(controller_resources[i].group, api_version ? api_version : "", len) == 0)
+                        return i;
+        return -1;
+}
+
+enum owner_state { OWNER_THERE, OWNER_ABSENT, OWNER_WAITS };
+
+static enum owner_state owner_state(const struct snapshot *s, const struct object *o, const struct json *ref, int *ret_resource)
+{
+        const struct object *owner;
+
+        *ret_resource = resource_of(json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"));
+        if (*ret_resource < 0 || !s->stores[*ret_resource])
+                return OWNER_THERE; /* not known here: never a reason to delete */
+        owner = snapshot_get(s, (unsigned)*ret_resource,
+                             controller_resources[*ret_resource].namespaced ? o->namespace : NULL,
+                             json_get_string(ref, "name"));
+        if (!owner || !streq(owner->uid, json_get_string(ref, "uid")))
+                return OWNER_ABSENT;
+        return object_is_deleting(owner->json) && object_has_finalizer(owner->json, FOREGROUND) ? OWNER_WAITS :
+                                                                                                  OWNER_THERE;
+}
+
+static void check_owners(const struct snapshot *s, unsigned resource, const struct object *o, struct writes *w)
+{
+        const struct json *refs = json_path(o->json, "metadata.ownerReferences");
+        bool waits = false;
+        int r;
+
+        if (!json_len(refs) || object_is_deleting(o->json))
+                return;
+        json_foreach_item(refs, ref) {
+                enum owner_state state = owner_state(s, o, ref, &r);
+
+                if (state == OWNER_THERE)
+                        return;
+                waits |= state == OWNER_WAITS;
+        }
+        json_foreach_item(refs, ref) {
+                struct write *x;
+
+                if (owner_state(s, o, ref, &r) != OWNER_ABSENT)
+                        continue;
+                x = writes_add(w, WRITE_EXPECT_ABSENT, (unsigned)r, controller_resources[r].namespaced ? o->namespace : NULL,
+                               json_get_string(ref, "name"), NULL);
+                x->uid = arena_strdup(w->arena, json_get_string(ref, "uid"));
+        }
+        writes_delete(w, resource, o, -1, waits ? "Foreground" : "Background");
+}
+
+static void drop_finalizer(unsigned resource, const struct object *o, struct writes *w, const char *finalizer)
+{
+        struct json *copy = object_editable(w->arena, o->json), *list = json_path(copy, "metadata.finalizers");
+
+        for (size_t i = 0; i < json_len(list);)
+                if (streq(json_string(json_at(list, i)), finalizer))
+                        json_remove(list, i);
+                else
+                        i++;
+        writes_update(w, resource, NULL, copy)->ignore_not_found = true;
+}
+
+/* A patch that takes the owner reference to UID away, by the whole list and the revision it was read at. */
+static void drop_reference(unsigned resource, const struct object *dependent, struct writes *w, const char *uid)
+{
+        struct json *copy = object_editable(w->arena, dependent->json), *refs = json_path(copy, "metadata.ownerReferences");
+
+        for (size_t i = 0; i < json_len(refs);)
+                if (streq(json_get_string(json_at(refs, i), "uid"), uid))
+                        json_remove(refs, i);
+                else
+                        i++;
+        writes_update(w, resource, NULL, copy)->ignore_not_found = true;
+}
+
+/* An owner under deletion: orphans its dependents, or waits until those that block it are gone. */
+static void end_owner(const struct snapshot *s, unsigned resource, const struct object *o, struct writes *w)
+{
+        bool orphan = object_has_finalizer(o->json, ORPHAN), foreground = object_has_finalizer(o->json, FOREGROUND);
+        size_t blocking = 0;
+
+        if (!object_is_deleting(o->json) || (!orphan && !foreground))
+                return;
+        for (unsigned i = 0; i < R_COUNT; i++) {
+                struct object *const *list;
+                size_t n;
+
+                list = snapshot_owned(s, i, o->uid, &n);
+                for (size_t j = 0; j < n; j++) {
+                        if (orphan) {
+                                drop_reference(i, list[j], w, o->uid);
+                                continue;
+                        }
+                        json_foreach_item(json_path(list[j]->json, "metadata.ownerReferences"), ref) {
+                                if (streq(json_get_string(ref, "uid"), o->uid))
+                                        blocking += json_get_bool(ref, "blockOwnerDeletion", false);
+                        }
+                }
+        }
+        if (orphan)
+                drop_finalizer(resource, o, w, ORPHAN);
+        else if (!blocking)
+                drop_finalizer(resource, o, w, FOREGROUND);
+}
+
+static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
+{
+        unsigned resource = (unsigned)strtoul(key, NULL, 10);
+        const char *slash = strchr(key, '/');
+        const struct object *o = slash && resource < R_COUNT ? snapshot_key(s, resource, slash + 1) : NULL;
+
+        if (!o || s->failure)
+                return;
+        end_owner(s, resource, o, w);
+        check_owners(s, resource, o, w);
+}
+
+/* --- which keys a change concerns --- */
+
+static void add_dependents(const struct snapshot *s, const char *uid, const struct keys *k)
+{
+        for (unsigned i = 0; i < R_COUNT; i++) {
+                struct object *const *list;
+                size_t n;
+
+                list = snapshot_owned(s, i, uid, &n);
+                for (size_t j = 0; j < n; j++)
+                        keys_addf(k, "%u/%s", i, list[j]->key);
+        }
+}
+
+static void add_owners(const struct object *o, const struct keys *k)
+{
+        json_foreach_item(json_path(o->json, "metadata.ownerReferences"), ref) {
+                int r = resource_of(json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"));
+                const char *name = json_get_string(ref, "name");
+
+                if (r < 0 || !name)
+                        continue;
+                if (controller_resources[r].namespaced)
+                        keys_addf(k, "%d/%s/%s", r, o->namespace, name);
+                else
+                        keys_addf(k, "%d/%s", r, name);
+        }
+}
+
+static void map_change(unsigned resource, const struct snapshot *s, const struct object *old, const struct object *new,
+                       const struct keys *k)
+{
+        if (!new) {
+                add_dependents(s, old->uid, k);
+                add_owners(old, k); /* one that waits for it */
+                return;
+        }
+        if (json_path(new->json, "metadata.ownerReferences") || object_is_deleting(new->json))
+                keys_addf(k, "%u/%s", resource, new->key);
+        if (object_is_deleting(new->json))
+                add_dependents(s, new->uid, k);
+}
+
+#define GARBAGE(X)                                                                                 \
+        X(PODS) X(REPLICASETS) X(DEPLOYMENTS) X(JOBS) X(SERVICES) X(SLICES) X(CONFIGMAPS)          \
+        X(RCS) X(STATEFULSETS) X(DAEMONSETS) X(REVISIONS) X(CRONJOBS)
+
+#define X(id)                                                                                      \
+        static void map_##id(const struct snapshot *s, const struct object *old, const struct object *new, \
+                             const struct keys *k)                                                 \
+        {                                                                                          \
+                map_change(R_##id, s, old, new, k);                                                \
+        }
+GARBAGE(X)
+#undef X
+
+const struct controller garbage_collector = {
+        .name = "garbage-collector-controller",
+        .watches = {
+#define X(id) { .resource = R_##id, .map = map_##id },
+                GARBAGE(X)
+#undef X
+        },
+        .n_watches = 12,
+        .reconcile = reconcile,
+};
