@@ -1,266 +1,258 @@
-/* colibri-apiserver: upstream's options, the store, authentication, the first objects, and the server. */
+/* colibri-apiserver: options, start-up, the first objects of a new cluster. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 
-#include "../lib/base/log.h"
-#include "../lib/base/time.h"
 #include "apiserver.h"
 #include "auth/auth.h"
+#include "registry/registry.h"
 
-#define LIST_MAX 16
+#include "../lib/base/log.h"
+#include "../lib/base/time.h"
 
-struct settings {
-        struct apiserver_options server;
-        const char *etcd_servers, *etcd_cafile, *etcd_certfile, *etcd_keyfile, *etcd_prefix, *port;
-        const char *sa_key_files[LIST_MAX + 1];
-        const char *sa_signing_key_file, *sa_issuer, *sa_jwks_uri, *api_audiences;
-        const char *requestheader_ca, *requestheader_names, *anonymous, *authorization_mode, *verbosity;
-        const char *taken; /* options that are known and change nothing here */
+struct flags {
+        const char *etcd_servers, *etcd_cafile, *etcd_certfile, *etcd_keyfile, *port;
+        const char *sa_key_file, *sa_signing_key_file, *sa_issuer;
+        const char *requestheader_ca, *requestheader_names;
+        const char *authorization_mode, *allow_privileged, *admission, *bootstrap_tokens;
+        const char *proxy_cert, *proxy_key, *rh_extra, *rh_group, *rh_user;
 };
 
-/* Upstream's names. An option may be given as --name=value or --name value. */
-static const struct option {
-        const char *name;
-        size_t offset;
-} options[] = {
-#define OPTION(name, field) {name, offsetof(struct settings, field)}
-        OPTION("etcd-servers", etcd_servers),
-        OPTION("etcd-cafile", etcd_cafile),
-        OPTION("etcd-certfile", etcd_certfile),
-        OPTION("etcd-keyfile", etcd_keyfile),
-        OPTION("etcd-prefix", etcd_prefix),
-        OPTION("bind-address", server.bind_address),
-        OPTION("secure-port", port),
-        OPTION("advertise-address", server.advertise_address),
-        OPTION("tls-cert-file", server.tls_cert_file),
-        OPTION("tls-private-key-file", server.tls_private_key_file),
-        OPTION("client-ca-file", server.client_ca_file),
-        OPTION("service-cluster-ip-range", server.service_cluster_ip_range),
-        OPTION("service-node-port-range", server.service_node_port_range),
-        OPTION("kubelet-client-certificate", server.kubelet_client_certificate),
-        OPTION("kubelet-client-key", server.kubelet_client_key),
-        OPTION("kubelet-certificate-authority", server.kubelet_certificate_authority),
-        OPTION("kubelet-preferred-address-types", server.kubelet_preferred_address_types),
-        OPTION("service-account-signing-key-file", sa_signing_key_file),
-        OPTION("service-account-issuer", sa_issuer),
-        OPTION("service-account-jwks-uri", sa_jwks_uri),
-        OPTION("api-audiences", api_audiences),
-        OPTION("requestheader-client-ca-file", requestheader_ca),
-        OPTION("requestheader-allowed-names", requestheader_names),
-        OPTION("anonymous-auth", anonymous),
-        OPTION("authorization-mode", authorization_mode),
-        OPTION("v", verbosity),
-        /* These say what is so here anyway. */
-        OPTION("requestheader-extra-headers-prefix", taken),
-        OPTION("requestheader-group-headers", taken),
-        OPTION("requestheader-username-headers", taken),
-        OPTION("proxy-client-cert-file", taken),
-        OPTION("proxy-client-key-file", taken),
-        OPTION("allow-privileged", taken),
-        OPTION("enable-admission-plugins", taken),
-        OPTION("enable-bootstrap-token-auth", taken),
+struct daemon {
+        struct apiserver server;
+        struct flags flags;
+        const char *words[4][32]; /* lists split at their commas */
 };
 
-static void split(const char *text, const char **out, size_t max)
+static int parse(int argc, char **argv, struct daemon *d)
 {
+        struct flags *f = &d->flags;
+        struct apiserver_options *o = &d->server.o;
+        const struct {
+                const char *name;
+                const char **value;
+                const char *only; /* the one value that is understood; NULL: any */
+        } flags[] = {
+                {"bind-address", &o->bind_address, NULL},
+                {"secure-port", &f->port, NULL},
+                {"advertise-address", &o->advertise_address, NULL},
+                {"tls-cert-file", &o->tls_cert_file, NULL},
+                {"tls-private-key-file", &o->tls_private_key_file, NULL},
+                {"client-ca-file", &o->client_ca_file, NULL},
+                {"service-cluster-ip-range", &o->service_cluster_ip_range, NULL},
+                {"service-node-port-range", &o->service_node_port_range, NULL},
+                {"kubelet-client-certificate", &o->kubelet_client_certificate, NULL},
+                {"kubelet-client-key", &o->kubelet_client_key, NULL},
+                {"kubelet-certificate-authority", &o->kubelet_certificate_authority, NULL},
+                {"kubelet-preferred-address-types", &o->kubelet_preferred_address_types, NULL},
+                {"etcd-servers", &f->etcd_servers, NULL},
+                {"etcd-cafile", &f->etcd_cafile, NULL},
+                {"etcd-certfile", &f->etcd_certfile, NULL},
+                {"etcd-keyfile", &f->etcd_keyfile, NULL},
+                {"service-account-key-file", &f->sa_key_file, NULL},
+                {"service-account-signing-key-file", &f->sa_signing_key_file, NULL},
+                {"service-account-issuer", &f->sa_issuer, NULL},
+                {"requestheader-client-ca-file", &f->requestheader_ca, NULL},
+                {"requestheader-allowed-names", &f->requestheader_names, NULL},
+                {"requestheader-extra-headers-prefix", &f->rh_extra, "X-Remote-Extra-"},
+                {"requestheader-group-headers", &f->rh_group, "X-Remote-Group"},
+                {"requestheader-username-headers", &f->rh_user, "X-Remote-User"},
+                {"proxy-client-cert-file", &f->proxy_cert, NULL},
+                {"proxy-client-key-file", &f->proxy_key, NULL},
+                {"authorization-mode", &f->authorization_mode, "Node,RBAC"},
+                {"allow-privileged", &f->allow_privileged, "true"},
+                {"enable-admission-plugins", &f->admission, "NodeRestriction"},
+                {"enable-bootstrap-token-auth", &f->bootstrap_tokens, "true"},
+        };
+
+        for (int i = 1; i < argc; i++) {
+                const char *eq = strchr(argv[i], '=');
+                bool known = false;
+
+                for (size_t k = 0; eq && str_has_prefix(argv[i], "--") && k < ARRAY_SIZE(flags); k++) {
+                        if (strncmp(argv[i] + 2, flags[k].name, (size_t)(eq - argv[i]) - 2) != 0 ||
+                            flags[k].name[eq - argv[i] - 2])
+                                continue;
+                        if (flags[k].only && !streq(eq + 1, flags[k].only)) {
+                                fprintf(stderr, "colibri-apiserver: --%s: only %s is supported\n", flags[k].name, flags[k].only);
+                                return -EINVAL;
+                        }
+                        *flags[k].value = eq + 1;
+                        known = true;
+                }
+                if (!known) {
+                        fprintf(stderr, "colibri-apiserver: unknown flag: %s\n", argv[i]);
+                        return -EINVAL;
+                }
+        }
+        o->secure_port = (uint16_t)strtoul(f->port ? f->port : "6443", NULL, 10);
+        if (!f->etcd_servers || !o->tls_cert_file || !o->client_ca_file || !f->sa_signing_key_file) {
+                fprintf(stderr, "colibri-apiserver: --etcd-servers, --tls-cert-file, --tls-private-key-file, "
+                                "--client-ca-file and --service-account-signing-key-file are needed\n");
+                return -EINVAL;
+        }
+        return 0;
+}
+
+static const char *const *split(struct daemon *d, size_t list, const char *text)
+{
+        const char **words = d->words[list];
         size_t n = 0;
 
-        for (char *copy = xstrdup(text), *part; n < max && (part = strsep(&copy, ","));)
-                if (*part)
-                        out[n++] = part;
-        out[n] = NULL;
+        while (text && *text && n + 1 < ARRAY_SIZE(d->words[0])) {
+                size_t len = strcspn(text, ",");
+
+                words[n++] = xstrndup(text, len);
+                text += len + (text[len] == ',');
+        }
+        return n ? words : NULL;
 }
 
-static int take_option(struct settings *s, const char *name, size_t len, const char *value)
+/* --- the first objects --- */
+
+/* The first address of the service range: the API server's own Service. */
+static void first_address(const char *cidr, char *buf, size_t size)
 {
-        if (len == strlen("service-account-key-file") && strncmp(name, "service-account-key-file", len) == 0) {
-                size_t n = 0;
-                while (n < LIST_MAX && s->sa_key_files[n])
-                        n++;
-                if (n == LIST_MAX)
-                        return -EINVAL;
-                s->sa_key_files[n] = value;
-                return 0;
+        _cleanup_free_ char *base = xstrndup(cidr, strcspn(cidr, "/"));
+        struct in_addr addr;
+
+        if (inet_pton(AF_INET, base, &addr) == 1) {
+                addr.s_addr = htonl(ntohl(addr.s_addr) + 1);
+                inet_ntop(AF_INET, &addr, buf, (socklen_t)size);
         }
-        for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-                if (strlen(options[i].name) == len && strncmp(options[i].name, name, len) == 0) {
-                        *(const char **)((char *)s + options[i].offset) = value;
-                        return 0;
-                }
-        return -ENOENT;
 }
 
-static bool parse_options(int argc, char **argv, struct settings *s)
+static const struct status *ensure(struct api_request *r, const char *group, const char *version, const char *resource,
+                                   struct json *obj)
 {
-        for (int i = 1; i < argc; i++) {
-                const char *name = argv[i] + 2, *eq, *value;
-                if (strncmp(argv[i], "--", 2) != 0 && strncmp(argv[i], "-v", 2) != 0) {
-                        log_error("unexpected argument %s", argv[i]);
-                        return false;
-                }
-                if (argv[i][1] != '-')
-                        name = argv[i] + 1;
-                eq = strchr(name, '=');
-                value = eq ? eq + 1 : i + 1 < argc ? argv[++i] : NULL;
-                if (!value || take_option(s, name, eq ? (size_t)(eq - name) : strlen(name), value) < 0) {
-                        log_error(value ? "unknown flag: --%.*s" : "flag needs an argument: --%.*s",
-                                  (int)strcspn(name, "="), name);
-                        return false;
-                }
-        }
-        return true;
+        const struct resource *res = builtin_resource(group, version, resource);
+        const struct status *st = registry_create(r, res, "default", obj, &obj);
+
+        return st && st->code == 409 ? NULL : st;
 }
 
-static bool check_settings(struct settings *s)
+static struct json *parse_text(struct arena *a, const char *text)
 {
-        char *end;
-        unsigned long port = s->port ? strtoul(s->port, &end, 10) : 6443;
+        struct json *j = NULL;
 
-        if (s->port && (*end || port > 65535)) {
-                log_error("--secure-port: %s is no port", s->port);
-                return false;
-        }
-        s->server.secure_port = port;
-        if (!s->etcd_servers) {
-                log_error("--etcd-servers must be specified");
-                return false;
-        }
-        if (!s->server.tls_cert_file || !s->server.tls_private_key_file) {
-                log_error("--tls-cert-file and --tls-private-key-file must be specified");
-                return false;
-        }
-        if (s->authorization_mode && strstr(s->authorization_mode, "AlwaysAllow")) {
-                log_error("--authorization-mode: AlwaysAllow is not supported; Node,RBAC is what there is");
-                return false;
-        }
-        if (!s->server.bind_address)
-                s->server.bind_address = "0.0.0.0";
-        if (!s->server.service_cluster_ip_range)
-                s->server.service_cluster_ip_range = "10.96.0.0/12";
-        return true;
+        return json_parse(a, text, strlen(text), NULL, &j, NULL) == 0 ? j : json_new_null(a);
 }
 
-static int open_store(struct settings *s, struct apiserver *server, struct error *reterr)
+static const struct status *ensure_kubernetes_service(struct apiserver *s, struct api_request *r)
 {
-        const char *endpoints[LIST_MAX + 1];
-        struct store_options o = {
-                .endpoints = endpoints,
-                .ca_file = s->etcd_cafile,
-                .cert_file = s->etcd_certfile,
-                .key_file = s->etcd_keyfile,
-                .prefix = s->etcd_prefix ? s->etcd_prefix : "/registry",
-        };
+        struct arena *a = r->arena;
+        char ip[64] = "10.96.0.1";
+        const struct status *st;
 
-        split(s->etcd_servers, endpoints, LIST_MAX);
-        return store_new(server->loop, &o, &server->store, reterr);
+        first_address(s->o.service_cluster_ip_range, ip, sizeof(ip));
+        st = ensure(r, "", "v1", "services", parse_text(a, arena_printf(a,
+                "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\","
+                "\"labels\":{\"component\":\"apiserver\",\"provider\":\"kubernetes\"}},\"spec\":{\"type\":\"ClusterIP\","
+                "\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"],\"ipFamilies\":[\"IPv4\"],\"ipFamilyPolicy\":\"SingleStack\","
+                "\"sessionAffinity\":\"None\",\"internalTrafficPolicy\":\"Cluster\","
+                "\"ports\":[{\"name\":\"https\",\"port\":443,\"protocol\":\"TCP\",\"targetPort\":%u}]}}",
+                ip, ip, s->o.secure_port)));
+        if (!st)
+                st = ensure(r, "", "v1", "endpoints", parse_text(a, arena_printf(a,
+                        "{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\","
+                        "\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":\"true\"}},\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}],"
+                        "\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}]}",
+                        s->o.advertise_address, s->o.secure_port)));
+        if (!st)
+                st = ensure(r, "discovery.k8s.io", "v1", "endpointslices", parse_text(a, arena_printf(a,
+                        "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"kubernetes\","
+                        "\"namespace\":\"default\",\"labels\":{\"kubernetes.io/service-name\":\"kubernetes\"}},\"addressType\":\"IPv4\","
+                        "\"endpoints\":[{\"addresses\":[\"%s\"],\"conditions\":{\"ready\":true}}],"
+                        "\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}",
+                        s->o.advertise_address, s->o.secure_port)));
+        return st;
 }
 
-static int open_auth(struct settings *s, struct apiserver *server, struct error *reterr)
-{
-        static const char *audiences[LIST_MAX + 1], *names[LIST_MAX + 1];
-        struct auth_options o = {
-                .loop = server->loop,
-                .store = server->store,
-                .key_files = s->sa_key_files,
-                .signing_key_file = s->sa_signing_key_file,
-                .issuer = s->sa_issuer,
-                .jwks_uri = s->sa_jwks_uri,
-                .requestheader_ca_file = s->requestheader_ca,
-                .no_anonymous = streq(s->anonymous, "false"),
-        };
-
-        if (s->api_audiences) {
-                split(s->api_audiences, audiences, LIST_MAX);
-                o.audiences = audiences;
-        }
-        if (s->requestheader_names) {
-                split(s->requestheader_names, names, LIST_MAX);
-                o.requestheader_allowed_names = names;
-        }
-        return auth_init(&o, reterr);
-}
-
-/* Waits for etcd, then creates what a cluster starts with; again until it is done. */
+/* Waits for etcd and writes what a new cluster starts with; tried again until it is there. */
 static void bootstrap(void *userdata)
 {
         struct apiserver *s = userdata;
-        int64_t wait = 20 * NS_PER_MS;
-        bool told = false;
 
         while (!s->bootstrapped) {
-                if (store_ready(s->store)) {
-                        _cleanup_error_ struct error err = ERROR_INIT;
-                        _cleanup_arena_ struct arena *a = arena_new(0);
-                        struct api_request r;
-                        request_init_internal(&r, s, a);
-                        if (auth_bootstrap(&r, &err) == 0) {
-                                s->bootstrapped = true;
-                                log_info("ready");
-                                return;
-                        }
-                        log_warn("first objects: %s", error_text(&err));
-                } else if (!told && *store_trouble(s->store)) {
-                        log_warn("waiting for etcd: %s", store_trouble(s->store));
-                        told = true;
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                _cleanup_error_ struct error err = ERROR_INIT;
+                const struct status *st;
+                struct api_request r;
+
+                if (!store_ready(s->store)) {
+                        fiber_sleep(5 * NS_PER_MS);
+                        continue;
                 }
-                fiber_sleep(wait);
-                wait = MIN(wait * 2, 2 * NS_PER_SEC);
+                request_init_internal(&r, s, a);
+                if (auth_bootstrap(&r, &err) < 0) {
+                        log_error("bootstrap: %s", error_text(&err));
+                } else if ((st = ensure_kubernetes_service(s, &r))) {
+                        log_error("bootstrap: %s", st->message);
+                } else {
+                        s->bootstrapped = true;
+                        log_info("ready");
+                        return;
+                }
+                fiber_sleep(NS_PER_SEC);
         }
 }
 
-static void on_signal(int signo, void *userdata)
+static void on_term(int signo, void *userdata)
 {
-        struct apiserver *s = userdata;
-
-        http_server_drain(s->http);
-        loop_stop(s->loop, 0);
+        loop_stop(userdata, 0);
 }
 
-static int serve(struct settings *settings, struct apiserver *s, struct error *reterr)
+static int start(struct daemon *d, struct error *reterr)
 {
-        struct http_server_options o = {
-                .address = settings->server.bind_address,
-                .port = settings->server.secure_port,
-                .cert_file = settings->server.tls_cert_file,
-                .key_file = settings->server.tls_private_key_file,
-                .client_ca_file = settings->server.client_ca_file,
-                .handler = apiserver_handle,
-                .userdata = s,
-                .refuse = apiserver_refuse,
+        struct apiserver *s = &d->server;
+        const struct flags *f = &d->flags;
+        struct store_options store = {
+                .endpoints = split(d, 0, f->etcd_servers), .ca_file = f->etcd_cafile,
+                .cert_file = f->etcd_certfile, .key_file = f->etcd_keyfile, .prefix = "/registry",
         };
-        int r = open_store(settings, s, reterr);
+        struct http_server_options http = {
+                .address = s->o.bind_address, .port = s->o.secure_port, .cert_file = s->o.tls_cert_file,
+                .key_file = s->o.tls_private_key_file, .client_ca_file = s->o.client_ca_file,
+                .handler = apiserver_handle, .userdata = s, .refuse = apiserver_refuse,
+        };
+        int r = store_new(s->loop, &store, &s->store, reterr);
 
-        if (r == 0)
-                r = open_auth(settings, s, reterr);
-        if (r == 0)
-                r = http_server_new(s->loop, &o, &s->http, reterr);
         if (r < 0)
                 return r;
-        log_info("listening on %s port %u", o.address, http_server_port(s->http));
-        loop_signal(s->loop, SIGTERM, on_signal, s);
-        loop_signal(s->loop, SIGINT, on_signal, s);
-        fiber_start(s->loop, bootstrap, s);
-        return loop_run(s->loop);
+        struct auth_options auth = {
+                .loop = s->loop, .store = s->store, .key_files = split(d, 1, f->sa_key_file),
+                .signing_key_file = f->sa_signing_key_file, .issuer = f->sa_issuer,
+                .requestheader_ca_file = f->requestheader_ca,
+                .requestheader_allowed_names = split(d, 2, f->requestheader_names),
+        };
+
+        r = auth_init(&auth, reterr);
+        if (r == 0)
+                r = http_server_new(s->loop, &http, &s->http, reterr);
+        return r;
 }
 
 int main(int argc, char **argv)
 {
-        static struct settings settings;
-        static struct apiserver server;
+        static struct daemon d = {
+                .server.o = {.bind_address = "0.0.0.0", .advertise_address = "127.0.0.1",
+                             .service_cluster_ip_range = "10.96.0.0/12", .service_node_port_range = "30000-32767"},
+        };
         _cleanup_error_ struct error err = ERROR_INIT;
 
         log_init("apiserver", LOG_LEVEL_INFO);
-        signal(SIGPIPE, SIG_IGN);
-        if (!parse_options(argc, argv, &settings) || !check_settings(&settings))
+        if (parse(argc, argv, &d) < 0)
                 return 2;
-        server.o = settings.server;
-        server.started = time_real();
-        server.loop = loop_new();
-        if (serve(&settings, &server, &err) < 0) {
+        signal(SIGPIPE, SIG_IGN);
+        d.server.loop = loop_new();
+        d.server.started = time_real();
+        loop_signal(d.server.loop, SIGTERM, on_term, d.server.loop);
+        loop_signal(d.server.loop, SIGINT, on_term, d.server.loop);
+        if (start(&d, &err) < 0) {
                 log_error("%s", error_text(&err));
                 return 1;
         }
-        return 0;
+        fiber_start(d.server.loop, bootstrap, &d.server);
+        return loop_run(d.server.loop);
 }

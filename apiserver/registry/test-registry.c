@@ -1,0 +1,208 @@
+/* The registry against a real etcd: what a write makes of an object, and which errors clients see. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "../storage/etcd-for-tests.h"
+#include "internal.h"
+
+static struct test_etcd etcd;
+static bool have_etcd;
+static struct apiserver server;
+
+static int setup(void **state)
+{
+        const char *endpoints[] = { NULL, NULL };
+        struct store_options o = { .endpoints = endpoints, .compact_every_ns = -1 };
+
+        have_etcd = test_etcd_start(&etcd);
+        if (!have_etcd)
+                return 0;
+        endpoints[0] = etcd.endpoint;
+        server.loop = loop_new();
+        server.o.service_cluster_ip_range = "10.96.0.0/12";
+        return store_new(server.loop, &o, &server.store, NULL);
+}
+
+static int teardown(void **state)
+{
+        if (!have_etcd)
+                return 0;
+        store_free(server.store);
+        for (int i = 0; i < 5; i++)
+                loop_turn(server.loop, 0);
+        loop_free(server.loop);
+        test_etcd_stop(&etcd);
+        return 0;
+}
+
+static struct json *parse(struct arena *a, const char *text)
+{
+        struct json *j = NULL;
+
+        assert_int_equal(json_parse(a, text, strlen(text), NULL, &j, NULL), 0);
+        return j;
+}
+
+static void begin(struct api_request *r, struct arena *a)
+{
+        memset(r, 0, sizeof(*r));
+        request_init_internal(r, &server, a);
+        if (!r->field_manager)
+                r->field_manager = "test";
+}
+
+static const struct status *make(struct api_request *r, const char *group, const char *version, const char *plural,
+                                 const char *ns, const char *text, struct json **ret)
+{
+        const struct resource *res = builtin_resource(group, version, plural);
+        struct json *obj = parse(r->arena, text);
+
+        assert_int_equal(schema_decode(r->arena, res->schema, obj, NULL, NULL), 0);
+        schema_default(r->arena, res, obj);
+        return registry_create(r, res, ns, obj, ret);
+}
+
+static void ok(const struct status *st)
+{
+        if (st)
+                print_message("%u %s: %s\n", st->code, st->reason, st->message);
+        assert_null(st);
+}
+
+static const struct status *relabel(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
+{
+        *ret = json_clone(r->arena, old);
+        json_path_del(*ret, "metadata.resourceVersion");
+        json_path_set(r->arena, *ret, "data.a", json_new_string(r->arena, userdata));
+        return NULL;
+}
+
+static void config_maps(void *userdata)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const struct resource *res = builtin_resource("", "v1", "configmaps");
+        struct api_request r;
+        struct json *one, *two, *three;
+        const struct status *st;
+        bool gone = false;
+
+        begin(&r, a);
+        ok(make(&r, "", "v1", "namespaces", "",
+                "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"n\"}}", &one));
+        assert_string_equal(json_path_string(one, "status.phase"), "Active");
+        assert_string_equal(json_string(json_at(json_path(one, "spec.finalizers"), 0)), "kubernetes");
+        ok(make(&r, "", "v1", "configmaps", "n",
+                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"},\"data\":{\"a\":\"1\"}}", &one));
+        assert_int_equal(strlen(json_path_string(one, "metadata.uid")), 36);
+        st = make(&r, "", "v1", "configmaps", "n",
+                  "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"}}", &two);
+        assert_non_null(st);
+        assert_string_equal(st->message, "configmaps \"c\" already exists");
+        /* A change is written; the same again is not. */
+        ok(registry_update(&r, res, "n", "c", "", relabel, "2", &two, NULL));
+        assert_string_not_equal(meta_string(one, "resourceVersion"), meta_string(two, "resourceVersion"));
+        ok(registry_update(&r, res, "n", "c", "", relabel, "2", &three, NULL));
+        assert_string_equal(meta_string(two, "resourceVersion"), meta_string(three, "resourceVersion"));
+        ok(registry_get(&r, res, "n", "c", &three));
+        assert_string_equal(json_path_string(three, "data.a"), "2");
+        ok(registry_delete(&r, res, "n", "c", NULL, &three, &gone));
+        assert_true(gone);
+        st = registry_get(&r, res, "n", "c", &three);
+        assert_int_equal(st->code, 404);
+        st = registry_update(&r, res, "n", "c", "status", relabel, "2", &three, NULL);
+        assert_int_equal(st->code, 404);
+}
+
+static void names(void *userdata)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct api_request r;
+        struct json *one;
+
+        begin(&r, a);
+        ok(make(&r, "", "v1", "configmaps", "default",
+                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"generateName\":\"g-\"}}", &one));
+        assert_int_equal(strlen(meta_string(one, "name")), 7);
+        r.dry_run = true;
+        ok(make(&r, "", "v1", "configmaps", "default",
+                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"dry\"}}", &one));
+        assert_string_equal(meta_string(one, "resourceVersion"), "");
+        assert_null(store_get(server.store, "/registry/configmaps/default/dry"));
+}
+
+static void service(void *userdata)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct api_request r;
+        struct json *one, *two;
+        const struct status *st;
+        const char *ip;
+        bool gone;
+
+        begin(&r, a);
+        ok(make(&r, "", "v1", "services", "default",
+                "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s\"},\"spec\":{\"type\":\"NodePort\","
+                "\"selector\":{\"a\":\"b\"},\"ports\":[{\"port\":80}]}}",
+                &one));
+        ip = json_path_string(one, "spec.clusterIP");
+        assert_non_null(ip);
+        assert_true(json_get_int(json_at(json_path(one, "spec.ports"), 0), "nodePort", 0) >= 30000);
+        assert_string_equal(json_path_string(one, "spec.ipFamilyPolicy"), "SingleStack");
+        assert_non_null(store_get(server.store, arena_printf(a, "/registry/ipaddresses/%s", ip)));
+        st = make(&r, "", "v1", "services", "default",
+                  arena_printf(a,
+                               "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"t\"},\"spec\":{"
+                               "\"clusterIP\":\"%s\",\"ports\":[{\"port\":80}]}}",
+                               ip),
+                  &two);
+        assert_non_null(st);
+        assert_non_null(strstr(st->message, "provided IP is already allocated"));
+        ok(registry_delete(&r, builtin_resource("", "v1", "services"), "default", "s", NULL, &two, &gone));
+        assert_int_equal(store_sync(server.store, NULL), 0);
+        assert_null(store_get(server.store, arena_printf(a, "/registry/ipaddresses/%s", ip)));
+}
+
+static void finalizers(void *userdata)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const struct resource *res = builtin_resource("", "v1", "configmaps");
+        struct api_request r;
+        struct json *one;
+        bool gone = true;
+
+        begin(&r, a);
+        ok(make(&r, "", "v1", "configmaps", "default",
+                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"f\"}}", &one));
+        ok(registry_delete(&r, res, "default", "f", parse(a, "{\"propagationPolicy\":\"Foreground\"}"), &one, &gone));
+        assert_false(gone);
+        assert_string_equal(json_string(json_at(json_path(one, "metadata.finalizers"), 0)), "foregroundDeletion");
+        assert_true(meta_deleting(one));
+}
+
+#define ON_FIBER(name)                                                                                                 \
+        static void test_##name(void **state)                                                                          \
+        {                                                                                                              \
+                if (!have_etcd)                                                                                        \
+                        skip();                                                                                        \
+                fiber_run(server.loop, name, NULL);                                                                    \
+        }
+ON_FIBER(config_maps)
+ON_FIBER(names)
+ON_FIBER(service)
+ON_FIBER(finalizers)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_config_maps),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_service),
+                cmocka_unit_test(test_finalizers),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
