@@ -41,7 +41,7 @@ RANGES = {
     'port': (1, 65535, 'must be between 1 and 65535, inclusive'),
 }
 ERRORS = {'invalid': 'INVALID', 'invalid-go': 'INVALID_GO', 'required-here': 'REQUIRED_HERE', 'forbidden': 'FORBIDDEN', 'duplicate': 'DUPLICATE', 'too-long': 'TOO_LONG'}
-TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|==|!=|<=|>=|<|>|\(|\)|,|;|\?[\w-]+|[^\s(),;"]+)')
+TOKEN = re.compile(r'\s*(>=0(?![0-9])|"(?:[^"\\]|\\.)*"|==|!=|<=|>=|<|>|\(|\)|,|;|\?[\w-]+|[^\s(),;"]+)')
 
 
 def c_string(s):
@@ -65,7 +65,7 @@ class Compiler:
         if (kind, body) not in self.interned:
             name = f'{kind.split()[-1].strip("*")}_{len(self.interned)}'
             self.interned[kind, body] = name
-            self.out.append(f'static const {kind} {name}[] = {{ {body} }};')
+            self.out.append(f'static const {kind.rsplit(chr(32), 1)[0] if not kind.endswith("words") else "char *const"} {name}[] = {{ {body} }};')
         return self.interned[kind, body]
 
     def words(self, words):

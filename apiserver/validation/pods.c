@@ -1,0 +1,526 @@
+/* What rules about pods cannot say: sources of which just one may be set, references between
+ * containers and volumes, and which fields of a pod may change.
+ */
+#include "metadata.h"
+
+#include "../../lib/meta/quantity.h"
+#include "../../lib/meta/selector.h"
+
+#include "functions.h"
+
+/* --- paths --- */
+
+static bool has_backstep(const char *s)
+{
+        for (;;) {
+                const char *end = strchrnul(s, '/');
+
+                if (end - s == 2 && s[0] == '.' && s[1] == '.')
+                        return true;
+                if (!*end)
+                        return false;
+                s = end + 1;
+        }
+}
+
+void check_no_backsteps(struct check *c, const struct at *at)
+{
+        if (has_backstep(json_string(at->j) ?: ""))
+                check_invalid(c, at, "must not contain '..'");
+}
+
+void check_local_path(struct check *c, const struct at *at)
+{
+        if ((json_string(at->j) ?: "")[0] == '/')
+                check_invalid(c, at, "must be a relative path");
+        check_no_backsteps(c, at);
+}
+
+void check_local_non_reserved_path(struct check *c, const struct at *at)
+{
+        const char *s = json_string(at->j) ?: "";
+
+        check_local_path(c, at);
+        if (str_has_prefix(s, "..") && !str_has_prefix(s, "../"))
+                check_invalid(c, at, "must not start with '..'");
+}
+
+/* --- one of several --- */
+
+static const struct {
+        const char *field, *type;
+} volume_sources[] = {
+        { "emptyDir", "EmptyDir" }, { "hostPath", "HostPath" }, { "gitRepo", "GitRepo" },
+        { "gcePersistentDisk", "GCEPersistentDisk" }, { "awsElasticBlockStore", "AWSElasticBlockStore" },
+        { "secret", "SecretVolume" }, { "nfs", "NFS" }, { "iscsi", "ISCSI" }, { "glusterfs", "Glusterfs" },
+        { "flocker", "Flocker" }, { "persistentVolumeClaim", "PersistentVolumeClaimVolume" }, { "rbd", "RBD" },
+        { "cinder", "Cinder" }, { "cephfs", "CephFS" }, { "quobyte", "Quobyte" },
+        { "downwardAPI", "DownwardAPIVolume" }, { "fc", "FC" }, { "flexVolume", "FlexVolume" },
+        { "configMap", "ConfigMapVolume" }, { "azureFile", "AzureFile" }, { "vsphereVolume", "VsphereVolume" },
+        { "photonPersistentDisk", "PhotonPersistentDisk" }, { "portworxVolume", "PortworxVolume" },
+        { "azureDisk", "AzureDisk" }, { "storageos", "StorageOS" }, { "projected", "Projected" },
+        { "scaleIO", "ScaleIO" }, { "csi", "CSIVolume" }, { "ephemeral", "EphemeralVolume" },
+        { "image", "ImageVolume" },
+};
+
+void check_volume_source(struct check *c, const struct at *at)
+{
+        unsigned n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(volume_sources); i++) {
+                const struct at *source = at_field(c, at, volume_sources[i].field);
+
+                if (!at_set(source))
+                        continue;
+                if (n++)
+                        check_forbidden(c, source, "may not specify more than 1 volume type");
+                else
+                        rules_use(c, volume_sources[i].type, source);
+        }
+        if (!n)
+                check_required(c, at, "must specify a volume type");
+}
+
+static void check_port(struct check *c, const struct at *port)
+{
+        int64_t v;
+
+        if (json_is_string(port->j))
+                check_name(c, port, NAME_PORT);
+        else if (json_to_int(port->j, &v) == 0 && (v < 1 || v > 65535))
+                check_invalid(c, port, "must be between 1 and 65535, inclusive");
+}
+
+static void check_http_get(struct check *c, const struct at *http)
+{
+        static const char *const schemes[] = { "HTTP", "HTTPS", NULL };
+        const struct at *path = at_field(c, http, "path"), *headers = at_field(c, http, "httpHeaders");
+
+        if (at_empty(path))
+                check_required(c, path, NULL);
+        check_port(c, at_field(c, http, "port"));
+        check_enum(c, at_field(c, http, "scheme"), schemes);
+        json_foreach_item(headers->j, h)
+                name_validate(c->errs, NAME_HTTP_HEADER, at_path(c, headers), json_get(h, "name"));
+}
+
+static void check_handler(struct check *c, const struct at *at, const char *const *fields)
+{
+        unsigned n = 0;
+
+        for (; *fields; fields++) {
+                const struct at *h = at_field(c, at, *fields), *command = at_field(c, h, "command");
+
+                if (!at_set(h))
+                        continue;
+                if (n++)
+                        check_forbidden(c, h, "may not specify more than 1 handler type");
+                else if (streq(*fields, "exec") && at_empty(command))
+                        check_required(c, command, NULL);
+                else if (streq(*fields, "httpGet"))
+                        check_http_get(c, h);
+                else if (streq(*fields, "tcpSocket") || streq(*fields, "grpc"))
+                        check_port(c, at_field(c, h, "port"));
+        }
+        if (!n)
+                check_required(c, at, "must specify a handler type");
+}
+
+void check_probe_handler(struct check *c, const struct at *at)
+{
+        static const char *const fields[] = { "exec", "httpGet", "tcpSocket", "grpc", NULL };
+
+        check_handler(c, at, fields);
+}
+
+void check_lifecycle_handler(struct check *c, const struct at *at)
+{
+        static const char *const fields[] = { "exec", "httpGet", "tcpSocket", "sleep", NULL };
+
+        check_handler(c, at, fields);
+}
+
+static unsigned count_set(const struct at *at, const char *const *fields)
+{
+        unsigned n = 0;
+
+        for (; *fields; fields++) {
+                const struct json *j = json_get(at->j, *fields);
+
+                n += j && !json_is_null(j);
+        }
+        return n;
+}
+
+/* The sources as such are shown as an empty string. */
+static void source_error(struct check *c, const struct at *at, const char *detail)
+{
+        field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), "\"\"", "%s", detail);
+}
+
+void check_env_source(struct check *c, const struct at *at)
+{
+        static const char *const fields[] = { "fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef",
+                                              "fileKeyRef", NULL };
+        unsigned n = count_set(at, fields);
+
+        if (!n)
+                source_error(c, at, "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, "
+                                    "`secretKeyRef` or `fileKeyRef`");
+        else if (!str_empty(json_get_string(at->up->j, "value")))
+                source_error(c, at, "may not be specified when `value` is not empty");
+        else if (n > 1)
+                source_error(c, at, "may not have more than one field specified at a time");
+}
+
+void check_env_from(struct check *c, const struct at *at)
+{
+        static const char *const fields[] = { "configMapRef", "secretRef", NULL };
+        unsigned n = count_set(at, fields);
+
+        if (!n)
+                source_error(c, at->up, "must specify one of: `configMapRef` or `secretRef`");
+        else if (n > 1)
+                source_error(c, at->up, "may not have more than one field specified at a time");
+}
+
+/* --- references --- */
+
+/* The pod spec around AT. */
+static const struct at *pod_spec(const struct at *at)
+{
+        while (at->up && !json_get(at->j, "containers"))
+                at = at->up;
+        return at;
+}
+
+void check_mount_volume(struct check *c, const struct at *at)
+{
+        json_foreach_item(json_get(pod_spec(at)->j, "volumes"), v)
+                if (json_equal(json_get(v, "name"), at->j))
+                        return;
+        field_error_add(c->errs, FIELD_NOT_FOUND, at_path(c, at), at->j, NULL);
+}
+
+void check_port_name_once(struct check *c, const struct at *at)
+{
+        const struct at *item = at->up;
+
+        if (at_empty(at))
+                return;
+        for (size_t i = 0; i < item->index; i++)
+                if (json_equal(json_get(json_at(item->up->j, i), "name"), at->j)) {
+                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at), at->j, NULL);
+                        return;
+                }
+}
+
+void check_init_names(struct check *c, const struct at *at)
+{
+        const struct json *containers = json_get(pod_spec(at)->j, "containers");
+
+        for (size_t i = 0; i < json_len(at->j); i++) {
+                const struct at *name = at_field(c, at_item(c, at, i), "name");
+                bool there = false;
+
+                json_foreach_item(containers, k)
+                        there |= json_equal(json_get(k, "name"), name->j);
+                for (size_t k = 0; k < i; k++)
+                        there |= json_equal(json_get(json_at(at->j, k), "name"), name->j);
+                if (there && !at_empty(name))
+                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, name), name->j, NULL);
+        }
+}
+
+/* --- resources --- */
+
+static void check_resource_name(struct check *c, const struct at *entry)
+{
+        static const char *const standard[] = { "cpu", "memory", "ephemeral-storage", NULL };
+        const struct json *name = json_new_string(c->a, entry->name);
+        const char *path = at_path(c, entry);
+
+        name_validate(c->errs, NAME_QUALIFIED, path, name);
+        if (strchr(entry->name, '/') || str_has_prefix(entry->name, "hugepages-"))
+                return;
+        for (size_t i = 0; standard[i]; i++)
+                if (streq(standard[i], entry->name))
+                        return;
+        if (!streq(entry->name, "storage"))
+                field_error_add(c->errs, FIELD_INVALID, path, name, "must be a standard resource type or fully qualified");
+        field_error_add(c->errs, FIELD_INVALID, path, name, "must be a standard resource for containers");
+}
+
+static bool quantity_of(const struct json *j, struct quantity *ret)
+{
+        const char *s = json_is_string(j) || json_is_number(j) ? j->str : NULL;
+
+        return s && quantity_parse(s, ret) == 0;
+}
+
+static void check_amounts(struct check *c, const struct at *map)
+{
+        json_foreach_member(map->j, m) {
+                const struct at *e = at_entry(c, map, m);
+                struct quantity q;
+
+                check_resource_name(c, e);
+                if (quantity_of(m->value, &q) && q.nano < 0)
+                        check_invalid(c, e, "must be greater than or equal to 0");
+        }
+}
+
+void check_resources(struct check *c, const struct at *at)
+{
+        const struct at *limits = at_field(c, at, "limits"), *requests = at_field(c, at, "requests");
+
+        check_amounts(c, limits);
+        json_foreach_member(requests->j, m) {
+                const struct at *e = at_entry(c, requests, m);
+                const struct json *limit = json_getn(limits->j, m->key, m->key_len);
+                bool overcommit = !strchr(m->key, '/') && !str_has_prefix(m->key, "hugepages-");
+                struct quantity q, l;
+
+                check_resource_name(c, e);
+                if (!quantity_of(m->value, &q))
+                        continue;
+                if (q.nano < 0)
+                        check_invalid(c, e, "must be greater than or equal to 0");
+                if (limit && quantity_of(limit, &l)) {
+                        if (!overcommit && quantity_cmp(&q, &l) != 0)
+                                field_error_add(c->errs, FIELD_INVALID, at_path(c, requests), m->value,
+                                                "must be equal to %s limit of %s", m->key, limit->str);
+                        else if (overcommit && quantity_cmp(&q, &l) > 0)
+                                field_error_add(c->errs, FIELD_INVALID, at_path(c, requests), m->value,
+                                                "must be less than or equal to %s limit of %s", m->key, limit->str);
+                } else if (!overcommit) {
+                        check_required(c, limits, "Limit must be set for non overcommitable resources");
+                }
+        }
+}
+
+/* --- scheduling --- */
+
+void check_required_then_qualified(struct check *c, const struct at *at)
+{
+        if (at_empty(at))
+                check_required(c, at, "can not be empty");
+        check_name(c, at, NAME_QUALIFIED);
+}
+
+void check_node_requirement(struct check *c, const struct at *at)
+{
+        const struct at *op = at_field(c, at, "operator"), *values = at_field(c, at, "values");
+        const char *o = json_string(op->j) ?: "";
+
+        if ((streq(o, "In") || streq(o, "NotIn")) && !json_len(values->j))
+                check_required(c, values, "must be specified when `operator` is 'In' or 'NotIn'");
+        else if ((streq(o, "Exists") || streq(o, "DoesNotExist")) && json_len(values->j))
+                check_forbidden(c, values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+        else if ((streq(o, "Gt") || streq(o, "Lt")) && json_len(values->j) != 1)
+                check_required(c, values, "must be specified single value when `operator` is 'Lt' or 'Gt'");
+        else if (!streq(o, "In") && !streq(o, "NotIn") && !streq(o, "Exists") && !streq(o, "DoesNotExist") &&
+                 !streq(o, "Gt") && !streq(o, "Lt"))
+                check_invalid(c, op, "not a valid selector operator");
+        check_name(c, at_field(c, at, "key"), NAME_QUALIFIED);
+}
+
+void check_toleration(struct check *c, const struct at *at)
+{
+        static const char *const operators[] = { "Equal", "Exists", NULL };
+        static const char *const effects[] = { "NoSchedule", "PreferNoSchedule", "NoExecute", NULL };
+        const struct at *key = at_field(c, at, "key"), *op = at_field(c, at, "operator");
+        const struct at *value = at_field(c, at, "value"), *effect = at_field(c, at, "effect");
+        const char *o = json_string(op->j) ?: "", *messages[NAME_MESSAGES];
+
+        if (!at_empty(key))
+                check_name(c, key, NAME_QUALIFIED);
+        else if (!streq(o, "Exists"))
+                check_invalid(c, op, "operator must be Exists when `key` is empty, which means \"match all values and "
+                                     "all keys\"");
+        if (json_is_number(json_get(at->j, "tolerationSeconds")) && !streq(json_string(effect->j), "NoExecute"))
+                check_invalid(c, effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
+        if (streq(o, "") || streq(o, "Equal")) {
+                if (name_check(c->a, NAME_LABEL_VALUE, json_string(value->j) ?: "", messages))
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, op), value->j, "%s", messages[0]);
+        } else if (streq(o, "Exists")) {
+                if (!at_empty(value))
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, op), value->j,
+                                        "value must be empty when `operator` is 'Exists'");
+        } else {
+                check_enum(c, op, operators);
+        }
+        if (!at_empty(effect))
+                check_enum(c, effect, effects);
+}
+
+void check_dns_config(struct check *c, const struct at *at)
+{
+        const struct at *config = at_field(c, at, "dnsConfig"), *servers = at_field(c, config, "nameservers");
+
+        if (streq(json_get_string(at->j, "dnsPolicy"), "None")) {
+                if (!at_set(config))
+                        check_required(c, config, "must provide `dnsConfig` when `dnsPolicy` is None");
+                else if (!json_len(servers->j))
+                        check_required(c, servers, "must provide at least one DNS nameserver when `dnsPolicy` is None");
+        }
+        if (json_len(servers->j) > 3)
+                check_invalid(c, servers, "must not have more than 3 nameservers");
+        for (size_t i = 0; i < json_len(servers->j); i++)
+                check_name(c, at_item(c, servers, i), NAME_IP);
+}
+
+void check_share_process_namespace(struct check *c, const struct at *at)
+{
+        const struct at *share = at_field(c, at->up, "shareProcessNamespace");
+
+        if (json_is_true(share->j) && json_get_bool(at->up->j, "hostPID", false))
+                field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.shareProcessNamespace", at_path(c, at)),
+                                share->j, "ShareProcessNamespace and HostPID cannot both be enabled");
+}
+
+/* --- templates and pods --- */
+
+/* Upstream leaves "metadata" out of the paths of templates. */
+static const struct at *without_metadata(struct check *c, const struct at *template, const char *name)
+{
+        struct at *f = arena_memdup(c->a, at_field(c, template, name), sizeof(*f));
+
+        f->j = json_get(json_get(template->j, "metadata"), name) ?: f->j;
+        return f;
+}
+
+void check_template_metadata(struct check *c, const struct at *at)
+{
+        check_labels(c, without_metadata(c, at, "labels"));
+        check_annotations(c, without_metadata(c, at, "annotations"));
+}
+
+void check_selects_template(struct check *c, const struct at *at)
+{
+        const struct at *labels = at_field(c, at, "metadata.labels");
+        const struct json *selector = json_get(at->up->j, "selector");
+        struct selector s = { 0 };
+
+        if (selector && selector_from_object(c->a, selector, &s, NULL) != 0)
+                return;
+        if (!selector || !selector_matches(&s, json_is_object(labels->j) ? labels->j : NULL))
+                check_invalid(c, labels, "`selector` does not match template `labels`");
+}
+
+/* A copy of SPEC in which all that an update may change is as in LIKE. */
+static struct json *munge(struct arena *a, const struct json *spec, const struct json *like)
+{
+        static const char *const free_fields[] = { "activeDeadlineSeconds", "terminationGracePeriodSeconds",
+                                                   "tolerations", "schedulingGates", "nodeSelector", "affinity" };
+        static const char *const lists[] = { "containers", "initContainers" };
+        struct json *out = json_clone(a, spec);
+
+        for (size_t i = 0; i < 4; i++) {
+                struct json *v = json_get(like, free_fields[i]);
+
+                json_del(out, free_fields[i]);
+                if (v)
+                        json_set(a, out, free_fields[i], v);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+                json_foreach_item(json_get(out, lists[i]), k) {
+                        struct json *image = json_get(json_at(json_get(like, lists[i]), k_i), "image");
+
+                        if (image)
+                                json_set(a, k, "image", image);
+                }
+        return out;
+}
+
+static void check_pod_update(struct check *c, const struct at *spec)
+{
+        const struct json *old = json_get(c->old, "spec");
+        const struct at *containers = at_field(c, spec, "containers");
+
+        if (json_len(containers->j) != json_len(json_get(old, "containers"))) {
+                check_forbidden(c, containers, "pod updates may not add or remove containers");
+                return;
+        }
+        if (!json_equal(munge(c->a, spec->j, old), old))
+                check_forbidden(c, spec, "pod updates may not change fields other than "
+                                         "`spec.containers[*].image`,`spec.initContainers[*].image`,"
+                                         "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
+                                         "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 "
+                                         "if it was previously negative)");
+}
+
+void check_pod(struct check *c, const struct at *at)
+{
+        const struct at *spec = at_field(c, at, "spec"), *extra = at_field(c, spec, "ephemeralContainers");
+
+        rules_use(c, "PodSpec", spec);
+        if (c->old)
+                check_pod_update(c, spec);
+        else if (json_len(extra->j))
+                check_forbidden(c, extra, "cannot be set on create");
+}
+
+/* --- small kinds --- */
+
+void check_config_key(struct check *c, const struct at *at)
+{
+        name_validate_string(c->errs, NAME_CONFIG_KEY, at_path(c, at), at->name);
+}
+
+bool cond_was_immutable(struct check *c, const struct at *at)
+{
+        unused(at);
+        return json_get_bool(c->old, "immutable", false);
+}
+
+void check_service_ports(struct check *c, const struct at *at)
+{
+        const struct json *spec = at->up->j;
+
+        if (!json_len(at->j) && !streq(json_get_string(spec, "clusterIP"), "None") &&
+            !streq(json_get_string(spec, "type"), "ExternalName"))
+                check_required(c, at, NULL);
+}
+
+/* --- Go's view of a struct --- */
+
+static void print_go(struct strbuf *b, const struct schema *s, const struct json *j);
+
+static void print_fields(struct strbuf *b, const struct schema *s, const struct json *j)
+{
+        unsigned n = 0;
+
+        strbuf_putc(b, '{');
+        for (unsigned proto = 1; proto < 256 && n < s->n_fields; proto++)
+                for (unsigned i = 0; i < s->n_fields; i++) {
+                        const struct schema_field *f = &s->fields[i];
+
+                        if (f->proto != proto)
+                                continue;
+                        if (streq(f->name, "apiGroup"))
+                                strbuf_printf(b, "%s\"APIGroup\":", n++ ? "," : "");
+                        else
+                                strbuf_printf(b, "%s\"%c%s\":", n++ ? "," : "", f->name[0] & ~0x20, f->name + 1);
+                        print_go(b, f->type, json_get(j, f->name));
+                }
+        strbuf_putc(b, '}');
+}
+
+static void print_go(struct strbuf *b, const struct schema *s, const struct json *j)
+{
+        if (json_is_object(j) && s->type == SCHEMA_STRUCT && !(s->name && strstr(s->name, "LabelSelector")))
+                print_fields(b, s, j);
+        else if (j)
+                json_write(b, j);
+        else
+                strbuf_puts(b, s->type == SCHEMA_STRING ? "\"\"" : "null");
+}
+
+const char *go_struct(struct check *c, const struct at *at)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        print_go(&b, at->s, at->j);
+        return arena_strndup(c->a, strbuf_str(&b), b.len);
+}

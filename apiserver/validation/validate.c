@@ -1,0 +1,49 @@
+/* The entry: metadata, then the kind's rules, then what must hold for any stored object. */
+#include "metadata.h"
+
+#define LAST_RESORT NAME_PATH_SEGMENT
+
+static const struct kind_rules *find_kind(const struct resource *res)
+{
+        for (unsigned i = 0; i < n_validation_kinds; i++)
+                if (streq(validation_kinds[i].group, res->group) && streq(validation_kinds[i].kind, res->kind))
+                        return &validation_kinds[i];
+        return NULL;
+}
+
+/* Kinds of other API servers upstream (custom resources, CRDs, API services) do not check lone words. */
+static bool checks_finalizers(const struct resource *res)
+{
+        return !res->crd && !streq(res->group, "apiextensions.k8s.io") && !streq(res->group, "apiregistration.k8s.io");
+}
+
+void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
+                     const struct json *old, const char *sub, struct field_errors *errs)
+{
+        const struct kind_rules *kind = find_kind(res);
+        struct at root = { .j = obj, .old = old, .s = res->schema, .kind = AT_ROOT };
+        struct check c = {
+                .r = r,
+                .res = res,
+                .a = errs->arena,
+                .errs = errs,
+                .obj = obj,
+                .old = old,
+                .sub = sub ? sub : "",
+                .root = &root,
+                .prefix = "",
+        };
+
+        if (old) {
+                metadata_validate_update(&c); /* for any object ... */
+                metadata_validate_update(&c); /* ... and once more by the kind */
+        } else {
+                metadata_validate(&c, kind ? kind->name : res->crd ? NAME_DNS1123_SUBDOMAIN : LAST_RESORT);
+                if (checks_finalizers(res))
+                        check_finalizer_names(&c, at_field(&c, at_field(&c, &root, "metadata"), "finalizers"));
+        }
+        if (kind && !*c.sub)
+                rules_run(&c, kind->body, &root);
+        if (!old && !errs->n)
+                check_name(&c, at_field(&c, at_field(&c, &root, "metadata"), "name"), NAME_PATH_SEGMENT);
+}
