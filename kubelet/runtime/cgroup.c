@@ -84,6 +84,8 @@ int cgroup_detect_from(const char *mountinfo, struct cgroup_system *ret, struct 
                 s.n = 0;
                 s.v2 = true;
                 add_hierarchy(&s, unified, 0xff);
+        } else if (str_has_prefix(unified, "/sys/fs/cgroup/")) {
+                add_hierarchy(&s, unified, 1 << CGROUP_OTHER); /* hybrid: runc makes its groups there too */
         }
         *ret = s;
         return 0;
