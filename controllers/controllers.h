@@ -112,7 +112,8 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
         X(root_ca_controller)                                                                                  \
         X(endpoints_controller)                                                                                \
         X(slices_controller)                                                                                   \
-        X(garbage_collector)
+        X(garbage_collector)                                                                                   \
+        X(job_controller)
 
 #define X(name) extern const struct controller name;
 CONTROLLERS(X)
