@@ -1,0 +1,41 @@
+#!/bin/bash
+# The API server on a real etcd, through kubectl: what users do to objects, what they are told when they
+# are wrong, and what is left after etcd and the server were killed.
+. "$(dirname "$0")/lib.sh"
+
+check "up" cluster up --components=etcd,apiserver
+says "version" "v1.36.2+colibri1" kubectl version
+says "namespaces of a new cluster" kube-system kubectl get namespaces
+says "api-resources" "deployments" kubectl api-resources
+
+check "create" kubectl create configmap x --from-literal=a=b
+says "get -o yaml" "a: b" kubectl get configmap x -o yaml
+refused "create again" 'configmaps "x" already exists' kubectl create configmap x --from-literal=a=b
+refused "what is not there" 'configmaps "y" not found' kubectl get configmap y
+says "label" labeled kubectl label configmap x k=v
+says "selector" x kubectl get configmaps -l k=v -o name
+says "apply" created kubectl apply -f "$here/manifests/hello/hello.yaml"
+says "apply again" unchanged kubectl apply -f "$here/manifests/hello/hello.yaml"
+says "merge patch" patched kubectl patch deployment hello --type=merge -p '{"spec":{"replicas":3}}'
+says "the patch is there" 3 kubectl get deployment hello -o 'jsonpath={.spec.replicas}'
+says "scale" scaled kubectl scale deployment hello --replicas=1
+says "server-side apply" serverside-applied kubectl apply --server-side --force-conflicts -f "$here/manifests/hello/hello.yaml"
+says "explain" "replicas" kubectl explain deployment.spec
+says "auth can-i" yes kubectl auth can-i create pods
+refused "somebody without rights" 'cannot list resource "pods"' kubectl get pods --as=mallory
+refused "a name out of rule" 'a lowercase RFC 1123 subdomain' kubectl create configmap Bad_Name
+refused "malformed JSON" "" kubectl create --raw /api/v1/namespaces/default/configmaps -f - <<<'{"kind":'
+
+writes=0
+for i in $(seq 20); do
+        [ "$i" = 7 ] && kill -KILL "$(daemon apiserver)"
+        [ "$i" = 14 ] && kill -KILL "$(daemon etcd)"
+        eventually 15 kubectl create configmap "kept-$i" --from-literal=i="$i" && writes=$((writes + 1))
+done
+kept() { [ "$(kubectl get configmaps -o name | grep -c kept-)" = "$writes" ]; }
+check "every acknowledged write is there after both were killed" eventually 15 kept
+
+check "delete" kubectl delete configmap x
+refused "it is gone" "not found" kubectl get configmap x
+check "down" cluster down
+check "reset" cluster reset
