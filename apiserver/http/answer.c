@@ -28,6 +28,14 @@ static char *warning_value(struct arena *a, const char *text, size_t max)
         return arena_strndup(a, b.data, b.len);
 }
 
+static bool names(const char *const *headers, const char *name)
+{
+        for (; headers && headers[0]; headers += 2)
+                if (streq(headers[0], name))
+                        return true;
+        return false;
+}
+
 const char *const *answer_headers(struct api_request *r, const char *const *more)
 {
         size_t n_more = 0, n = 0, bytes = 0;
@@ -36,8 +44,10 @@ const char *const *answer_headers(struct api_request *r, const char *const *more
         while (more && more[n_more])
                 n_more++;
         h = arena_alloc(r->arena, (n_more + 2 * r->n_warnings + 4) * sizeof(*h));
-        h[n++] = "Cache-Control";
-        h[n++] = "no-cache, private";
+        if (!names(more, "Cache-Control")) {
+                h[n++] = "Cache-Control";
+                h[n++] = "no-cache, private";
+        }
         for (size_t i = 0; i < r->n_warnings; i++)
                 bytes += strlen(r->warnings[i]);
         for (size_t i = 0; i < r->n_warnings; i++) {

@@ -32,7 +32,7 @@ struct page {
 
 static const struct status *bad_continue(struct api_request *r, const char *why)
 {
-        return status_bad_request(r->arena, "continue key is not valid: %s", why);
+        return status_bad_request(r->arena, "invalid continue token: continue key is not valid: %s", why);
 }
 
 static const struct status *parse_continue(struct api_request *r, const char *token, struct list_options *o)
@@ -43,7 +43,7 @@ static const struct status *parse_continue(struct api_request *r, const char *to
         int64_t rv;
 
         if (base64_decode(&text, token, strlen(token), NULL) < 0 || strchr(token, '='))
-                return bad_continue(r, "illegal base64 data");
+                return bad_continue(r, "illegal base64 data at input byte 0");
         if (json_parse(r->arena, strbuf_str(&text), text.len, NULL, &j, NULL) < 0)
                 return bad_continue(r, "malformed value");
         if (!streq(json_get_string(j, "v"), "meta.k8s.io/v1"))
@@ -193,8 +193,8 @@ static const struct status *read_page(struct api_request *r, const struct list_o
         /* One more than the page shows whether there is a next one. */
         e = store_scan_at(s, o->sel.prefix, o->resume, o->revision, selective || !o->limit ? 0 : o->limit + 1, take, p,
                           NULL, ret_remaining, &err);
-        if (*ret_remaining || p->more)
-                *ret_remaining += p->more;
+        if (p->more) /* it was asked for, but is not in the page */
+                *ret_remaining += 1;
         if (e == -ERANGE && o->resume)
                 return expired_token(r, o);
         return e < 0 ? registry_store_status(r->arena, e, &err) : NULL;
@@ -320,7 +320,12 @@ static void answer_partials(struct api_request *r, const struct page *p, const s
 
         list_begin(&b, "PartialObjectMetadataList", arena_printf(r->arena, "meta.k8s.io/%s", r->media->version), meta);
         each_tree(r, p, write_partial, &b);
-        strbuf_puts(&b, "]}");
+        if (!p->n) { /* Go's nil slice: upstream writes null here, and only here */
+                b.len--;
+                strbuf_puts(&b, "null}");
+        } else {
+                strbuf_puts(&b, "]}");
+        }
         answer_buf(r, &b);
 }
 

@@ -121,6 +121,13 @@ static bool clause_transform(const struct clause *c, unsigned flags, struct medi
         return false;
 }
 
+const struct status *status_no_media(struct arena *a)
+{
+        return status_make(a, 406, "NotAcceptable", json_new_object(a),
+                           "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+                           "application/vnd.kubernetes.protobuf");
+}
+
 const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret)
 {
         struct clause clauses[CLAUSES_MAX];
@@ -169,7 +176,7 @@ const struct status *negotiate(struct arena *a, const char *accept, unsigned fla
                 return status_make(a, 406, "NotAcceptable", NULL,
                                    "only the following media types are accepted: application/json, "
                                    "application/yaml, application/vnd.kubernetes.protobuf");
-        return status_not_acceptable(a);
+        return status_no_media(a);
 }
 
 const char *media_content_type(const struct media *m)

@@ -20,6 +20,8 @@ struct media {
 /* Parses ACCEPT (NULL or "": JSON) and picks the first acceptable clause. Clauses of protobuf are passed
  * over while another one follows: JSON is what we have. NULL, or a 406. */
 const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret);
+/* The 406 for a media type that we do not have at all. */
+const struct status *status_no_media(struct arena *a);
 const char *media_content_type(const struct media *m);
 
 /* The media type of a body: "application/json; charset=utf-8" -> "application/json", in the arena, lower case.

@@ -118,6 +118,13 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
                 strict_errors_add(&strict, "%s", p->strict.list[i]);
         if (!json_is_object(obj))
                 return patch_undecodable(r->arena, value, "json: cannot unmarshal into Go value");
+        if (!streq(json_get_string(obj, "kind"), type->kind) || !streq(json_get_string(obj, "apiVersion"), type->group_version))
+                return patch_undecodable(r->arena, value,
+                                         arena_printf(r->arena,
+                                                      "no kind \"%s\" is registered for version \"%s\" in scheme "
+                                                      "\"pkg/api/legacyscheme/scheme.go:30\"",
+                                                      json_get_string(obj, "kind") ? json_get_string(obj, "kind") : "",
+                                                      json_get_string(obj, "apiVersion") ? json_get_string(obj, "apiVersion") : ""));
         if (type->schema && schema_decode(r->arena, type->schema, obj, &strict, &err) < 0)
                 return patch_undecodable(r->arena, value, err.message);
         st = strict_outcome(r, p, &strict, value);

@@ -67,7 +67,7 @@ void verb_get(struct api_request *r)
         }
         st = read_wait(r, http_query(r->http, "resourceVersion"), &rv, &any);
         if (st && st->code == 400) /* as upstream has it for a single object */
-                st = status_make(r->arena, 500, "", NULL, "%s", st->message);
+                st = status_make(r->arena, 500, "", NULL, "%s", strstr(st->message, ": ") + 2);
         if (st) {
                 answer_status(r, st);
                 return;
