@@ -3,6 +3,7 @@
 
 #include "rules.h"
 
+bool cond_over_two(struct check *c, const struct at *at);
 bool cond_was_immutable(struct check *c, const struct at *at);
 void check_config_key(struct check *c, const struct at *at);
 void check_dns_config(struct check *c, const struct at *at);

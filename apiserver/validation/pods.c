@@ -474,6 +474,12 @@ bool cond_was_immutable(struct check *c, const struct at *at)
         return json_get_bool(c->old, "immutable", false);
 }
 
+bool cond_over_two(struct check *c, const struct at *at)
+{
+        unused(c);
+        return json_len(at->j) > 2;
+}
+
 void check_service_ports(struct check *c, const struct at *at)
 {
         const struct json *spec = at->up->j;

@@ -14,7 +14,8 @@ static const struct kind_rules *find_kind(const struct resource *res)
 /* Kinds of other API servers upstream (custom resources, CRDs, API services) do not check lone words. */
 static bool checks_finalizers(const struct resource *res)
 {
-        return !res->crd && !streq(res->group, "apiextensions.k8s.io") && !streq(res->group, "apiregistration.k8s.io");
+        return !res->crd && !streq(res->group, "admissionregistration.k8s.io") &&
+               !streq(res->group, "apiextensions.k8s.io") && !streq(res->group, "apiregistration.k8s.io");
 }
 
 void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
