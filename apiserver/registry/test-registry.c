@@ -24,7 +24,10 @@ static int setup(void **state)
         endpoints[0] = etcd.endpoint;
         server.loop = loop_new();
         server.o.service_cluster_ip_range = "10.96.0.0/12";
-        return store_new(server.loop, &o, &server.store, NULL);
+        if (store_new(server.loop, &o, &server.store, NULL) < 0)
+                return -1;
+        admission_init(server.loop, server.store);
+        return 0;
 }
 
 static int teardown(void **state)
@@ -91,6 +94,8 @@ static void config_maps(void *userdata)
         bool gone = false;
 
         begin(&r, a);
+        ok(make(&r, "", "v1", "namespaces", "",
+                "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"default\"}}", &one));
         ok(make(&r, "", "v1", "namespaces", "",
                 "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"n\"}}", &one));
         assert_string_equal(json_path_string(one, "status.phase"), "Active");

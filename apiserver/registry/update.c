@@ -235,7 +235,7 @@ static const struct status *write_round(struct update *u, struct entry *e, struc
         struct api_request *r = u->r;
         struct arena *a = r->arena;
         _cleanup_error_ struct error err = ERROR_INIT;
-        struct json *internal = convert_object(a, u->res, u->stored, obj), *old_internal;
+        struct json *internal, *old_internal;
         struct admission_attributes at;
         struct entry *now = NULL;
         const struct status *st = check_version(u, obj, old);
@@ -244,6 +244,8 @@ static const struct status *write_round(struct update *u, struct entry *e, struc
 
         if (st)
                 return st;
+        set_resource_version(a, obj, e->revision); /* an unconditional update is one of what is there */
+        internal = convert_object(a, u->res, u->stored, obj);
         old_internal = u->stored == u->res ? (struct json *)old : registry_object(a, u->stored, e);
         if (u->strategy && u->strategy->allocate && !*u->sub) {
                 st = u->strategy->allocate(r, internal, old_internal, &allocation);
@@ -321,7 +323,7 @@ const struct status *registry_update(struct api_request *r, const struct resourc
                 if (e)
                         entry_ref(e);
                 st = e || !*u.sub ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
-                sent_version = !st && *meta_string(obj, "resourceVersion");
+                sent_version = !st && *meta_string(obj, "resourceVersion"); /* before a round fills it in */
                 if (!st && old)
                         st = write_round(&u, e, obj, old, ret, &outcome);
                 else if (!st && (synced || res->create_on_update || r->applied))
