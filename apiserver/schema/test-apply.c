@@ -1,0 +1,163 @@
+/* Patches, managed fields and apply on small objects: what clients would notice first. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "apply.h"
+#include "patch-json.h"
+#include "patch-merge.h"
+#include "patch-strategic.h"
+
+static struct arena *a;
+
+static struct json *parse(const char *text)
+{
+        struct json *j = NULL;
+
+        assert_int_equal(json_parse(a, text, strlen(text), NULL, &j, NULL), 0);
+        return j;
+}
+
+static const struct resource *configmaps(void)
+{
+        return builtin_resource("", "v1", "configmaps");
+}
+
+static const struct resource *deployments(void)
+{
+        return builtin_resource("apps", "v1", "deployments");
+}
+
+static void assert_json(const struct json *j, const char *text)
+{
+        if (!json_equal(j, parse(text)))
+                fail_msg("got %s, not %s", json_print(a, j), text);
+}
+
+static int setup(void **state)
+{
+        unused(state);
+        a = arena_new(0);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        unused(state);
+        arena_free(a);
+        return 0;
+}
+
+static void test_json_patch(void **state)
+{
+        struct json *doc = parse("{\"a\":[1,2],\"b\":{\"c\":\"d\"}}"), *out = NULL;
+        const struct status *st;
+
+        unused(state);
+        st = patch_json(a, doc, parse("[{\"op\":\"add\",\"path\":\"/a/-\",\"value\":3},{\"op\":\"remove\",\"path\":\"/b/c\"},"
+                                      "{\"op\":\"move\",\"from\":\"/a/0\",\"path\":\"/b/x\"}]"), &out);
+        assert_null(st);
+        assert_json(out, "{\"a\":[2,3],\"b\":{\"x\":1}}");
+        assert_json(doc, "{\"a\":[1,2],\"b\":{\"c\":\"d\"}}");
+        st = patch_json(a, doc, parse("[{\"op\":\"test\",\"path\":\"/a/0\",\"value\":5}]"), &out);
+        assert_int_equal(st->code, 422);
+}
+
+static void test_merge_patch(void **state)
+{
+        struct json *out = NULL;
+
+        unused(state);
+        assert_null(patch_merge(a, parse("{\"a\":1,\"b\":{\"c\":2,\"d\":3}}"),
+                                parse("{\"a\":null,\"b\":{\"c\":4},\"e\":{\"f\":null}}"), &out));
+        assert_json(out, "{\"b\":{\"c\":4,\"d\":3},\"e\":{}}");
+}
+
+static void test_strategic_merges_by_name(void **state)
+{
+        struct json *out = NULL;
+
+        unused(state);
+        assert_null(patch_strategic(
+                a, deployments()->schema,
+                parse("{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"spec\":{\"template\":{\"spec\":{\"containers\":"
+                      "[{\"name\":\"a\",\"image\":\"1\"},{\"name\":\"b\",\"image\":\"2\"}]}}}}"),
+                parse("{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"b\",\"image\":\"3\"},"
+                      "{\"name\":\"a\",\"$patch\":\"delete\"}]}}}}"),
+                &out));
+        assert_json(json_path(out, "spec.template.spec.containers"), "[{\"name\":\"b\",\"image\":\"3\"}]");
+}
+
+/* The manager of a new object owns what it sent, and nothing that nobody owns. */
+static void test_update_tracks(void **state)
+{
+        struct json *obj = parse("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"labels\":"
+                                 "{\"l\":\"m\"}},\"data\":{\"a\":\"1\"}}");
+        struct json *next = json_clone(a, obj), *fields;
+
+        unused(state);
+        managed_fields_update(a, configmaps(), NULL, obj, "m1", "", 0);
+        fields = json_path(obj, "metadata.managedFields");
+        assert_int_equal(json_len(fields), 1);
+        assert_json(json_get(json_at(fields, 0), "fieldsV1"),
+                    "{\"f:metadata\":{\"f:labels\":{\".\":{},\"f:l\":{}}},\"f:data\":{\".\":{},\"f:a\":{}}}");
+        json_set_string(a, json_get(next, "data"), "a", "2");
+        managed_fields_update(a, configmaps(), obj, next, "m2", "", 0);
+        fields = json_path(next, "metadata.managedFields");
+        assert_int_equal(json_len(fields), 2);
+        assert_json(json_get(json_at(fields, 1), "fieldsV1"), "{\"f:data\":{\"f:a\":{}}}");
+}
+
+static void test_apply_conflict_and_prune(void **state)
+{
+        struct json *one = NULL, *two = NULL, *three = NULL;
+        const struct status *st;
+
+        unused(state);
+        assert_null(apply_patch(a, configmaps(), NULL,
+                                parse("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\"},"
+                                      "\"data\":{\"a\":\"1\",\"b\":\"2\"}}"),
+                                "m1", false, "", 0, &one));
+        assert_json(json_get(one, "data"), "{\"a\":\"1\",\"b\":\"2\"}");
+        st = apply_patch(a, configmaps(), one,
+                         parse("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\"},"
+                               "\"data\":{\"a\":\"9\"}}"),
+                         "m2", false, "", 0, &two);
+        assert_non_null(st);
+        assert_string_equal(st->message, "Apply failed with 1 conflict: conflict with \"m1\": .data.a");
+        assert_null(apply_patch(a, configmaps(), one,
+                                parse("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\"},"
+                                      "\"data\":{\"b\":\"2\"}}"),
+                                "m1", false, "", 0, &three));
+        assert_json(json_get(three, "data"), "{\"b\":\"2\"}");
+}
+
+static void test_apply_refuses_unknown_fields(void **state)
+{
+        struct json *out = NULL;
+        const struct status *st = apply_patch(a, configmaps(), NULL,
+                                              parse("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":"
+                                                    "{\"name\":\"x\"},\"foo\":1}"),
+                                              "m", false, "", 0, &out);
+
+        unused(state);
+        assert_int_equal(st->code, 500);
+        assert_string_equal(st->message, "failed to create typed patch object (/x; /v1, Kind=ConfigMap): .foo: field "
+                                         "not declared in schema");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_json_patch, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_merge_patch, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_strategic_merges_by_name, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_update_tracks, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_apply_conflict_and_prune, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_apply_refuses_unknown_fields, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
