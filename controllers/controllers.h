@@ -113,7 +113,10 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
         X(endpoints_controller)                                                                                \
         X(slices_controller)                                                                                   \
         X(garbage_collector)                                                                                   \
-        X(job_controller)
+        X(job_controller)                                                                                      \
+        X(quota_controller)                                                                                    \
+        X(claim_binder)                                                                                        \
+        X(volume_phases)
 
 #define X(name) extern const struct controller name;
 CONTROLLERS(X)

@@ -1,0 +1,99 @@
+/* The status of ResourceQuotas: what the objects of the namespace use of what is limited. Counted
+ * anew each time from the stores; kinds outside the table keep the count that admission last wrote.
+ */
+#include "controllers.h"
+
+#include "../lib/meta/quota-usage.h"
+
+static const unsigned counted[] = { R_PODS, R_SERVICES, R_PVCS, R_SECRETS, R_CONFIGMAPS, R_RCS, R_RESOURCEQUOTAS,
+                                    R_DEPLOYMENTS, R_REPLICASETS, R_JOBS, R_STATEFULSETS, R_CRONJOBS };
+
+static bool is_counted(const char *limit)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
+                if (quota_concerns(controller_resources[counted[i]].group, controller_resources[counted[i]].resource, limit))
+                        return true;
+        return false;
+}
+
+static void sum_usage(const struct snapshot *s, struct arena *a, const struct object *quota, struct resource_list *ret)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(counted); i++) {
+                const struct controller_resource *res = &controller_resources[counted[i]];
+                struct object *const *list;
+                size_t n;
+
+                list = snapshot_in_namespace(s, counted[i], quota->namespace, &n);
+                for (size_t j = 0; j < n; j++)
+                        if (quota_matches(quota->json, res->group, res->resource, list[j]->json))
+                                quota_usage(a, res->group, res->resource, list[j]->json, ret);
+        }
+}
+
+static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
+{
+        const struct object *quota = snapshot_key(s, R_RESOURCEQUOTAS, key);
+        const struct json *hard, *before;
+        struct resource_list used = { 0 };
+        struct json *copy, *status, *out;
+        char buf[QUANTITY_BUF];
+
+        if (!quota)
+                return;
+        hard = json_path(quota->json, "spec.hard");
+        before = json_path(quota->json, "status.used");
+        sum_usage(s, w->arena, quota, &used);
+        out = json_new_object(w->arena);
+        json_foreach_member(hard, m) {
+                const struct quantity *q = resource_list_get(&used, m->key);
+
+                if (q)
+                        json_set_string(w->arena, out, m->key, quantity_format(q, buf));
+                else if (!is_counted(m->key) && json_get(before, m->key))
+                        json_set(w->arena, out, m->key, json_clone(w->arena, json_get(before, m->key)));
+                else
+                        json_set_string(w->arena, out, m->key, "0");
+        }
+        status = json_new_object(w->arena);
+        if (json_len(hard)) {
+                json_set(w->arena, status, "hard", json_clone(w->arena, hard));
+                json_set(w->arena, status, "used", out);
+        }
+        if (json_equal(status, json_get(quota->json, "status")))
+                return;
+        copy = object_editable(w->arena, quota->json);
+        json_set(w->arena, copy, "status", status);
+        writes_update(w, R_RESOURCEQUOTAS, "status", copy);
+}
+
+/* What matters to a quota: that an object comes, goes, ends, or (rarely) asks for other amounts. */
+static void map_usage(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        const struct object *o = new ? new : old;
+        struct object *const *quotas;
+        size_t n;
+
+        if (old && new && json_equal(json_get(old->json, "spec"), json_get(new->json, "spec")) &&
+            pod_is_terminal(old->json) == pod_is_terminal(new->json) &&
+            object_is_deleting(old->json) == object_is_deleting(new->json))
+                return;
+        quotas = snapshot_in_namespace(s, R_RESOURCEQUOTAS, o->namespace, &n);
+        for (size_t i = 0; i < n; i++)
+                keys_add(k, quotas[i]->key);
+}
+
+const struct controller quota_controller = {
+        .name = "resourcequota-controller",
+        .watches = { { .resource = R_RESOURCEQUOTAS },
+                     { .resource = R_PODS, .map = map_usage },
+                     { .resource = R_SERVICES, .map = map_usage },
+                     { .resource = R_PVCS, .map = map_usage },
+                     { .resource = R_SECRETS, .map = map_usage },
+                     { .resource = R_CONFIGMAPS, .map = map_usage },
+                     { .resource = R_RCS, .map = map_usage },
+                     { .resource = R_DEPLOYMENTS, .map = map_usage },
+                     { .resource = R_REPLICASETS, .map = map_usage },
+                     { .resource = R_JOBS, .map = map_usage } },
+        .n_watches = 10,
+        .reconcile = reconcile,
+};
