@@ -116,7 +116,9 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
         X(job_controller)                                                                                      \
         X(quota_controller)                                                                                    \
         X(claim_binder)                                                                                        \
-        X(volume_phases)
+        X(volume_phases)                                                                                       \
+        X(node_controller)                                                                                     \
+        X(pod_gc_controller)
 
 #define X(name) extern const struct controller name;
 CONTROLLERS(X)

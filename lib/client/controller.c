@@ -181,7 +181,7 @@ static int expect_absent(struct controllers *c, const struct write *x, const cha
                 return 0;
         if (r)
                 return r;
-        return streq(json_path_string(answer, "metadata.uid"), x->uid) ? CLIENT_CONFLICT : 0;
+        return x->any_uid || streq(json_path_string(answer, "metadata.uid"), x->uid) ? CLIENT_CONFLICT : 0;
 }
 
 static int write_one(struct controllers *c, struct event_recorder *events, const struct write *x, struct error *reterr)

@@ -78,6 +78,7 @@ struct write {
         bool ignore_exists;      /* 409 AlreadyExists is as good as done */
         bool ignore_conflict;    /* somebody else was faster: as good as done */
         bool ignore_all;         /* go on whatever happens */
+        bool any_uid;            /* of WRITE_EXPECT_ABSENT: nothing of that name may be there */
         bool batch;              /* may run beside its neighbours that say so: 1, 2, 4, ... at a time */
 };
 
