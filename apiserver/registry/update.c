@@ -166,6 +166,9 @@ static void prepare(struct update *u, struct json *obj, const struct json *old)
                 copy_path(a, obj, old, kept[i]);
         if (!*meta_string(obj, "uid"))
                 copy_path(a, obj, old, "metadata.uid");
+        /* An update that asked for no version is one of the version that is there. */
+        if (!*meta_string(obj, "resourceVersion") || streq(meta_string(obj, "resourceVersion"), "0"))
+                copy_path(a, obj, old, "metadata.resourceVersion");
         reset_paths(u, obj, old);
         if (u->strategy && u->strategy->prepare_update)
                 u->strategy->prepare_update(u->r, obj, old, u->sub);
@@ -219,6 +222,8 @@ static const struct status *wanted(struct update *u, const struct json *old, str
                 *ret = obj;
                 return st;
         }
+        /* What is compared with the stored object, for owners and generation, has its form. */
+        schema_canonicalise(r->arena, u->res->schema, obj);
         if (!r->applied)
                 managed_fields_update(r->arena, u->res, old, obj, r->field_manager, u->sub, request_now(r));
         at = admission_of(r, ADMISSION_UPDATE, u->res, u->sub, u->namespace, u->name, obj, old);
