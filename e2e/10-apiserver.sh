@@ -24,7 +24,7 @@ says "explain" "replicas" kubectl explain deployment.spec
 says "auth can-i" yes kubectl auth can-i create pods
 refused "somebody without rights" 'cannot list resource "pods"' kubectl get pods --as=mallory
 refused "a name out of rule" 'a lowercase RFC 1123 subdomain' kubectl create configmap Bad_Name
-refused "malformed JSON" "" kubectl create --raw /api/v1/namespaces/default/configmaps -f - <<<'{"kind":'
+refused "malformed JSON" "unexpected end of JSON input" kubectl create --raw /api/v1/namespaces/default/configmaps -f - <<<'{"kind":'
 
 writes=0
 for i in $(seq 20); do
