@@ -141,35 +141,90 @@ static bool rule_matches(const struct admission_attributes *at, const struct jso
                (listed(json_get(rule, "resources"), what) || listed(json_get(rule, "resources"), "*/*"));
 }
 
-/* Nothing is let past a judge that cannot be asked, unless its owner said that it may be ignored. */
-static const struct status *unjudged(struct admission_attributes *at)
+/* Whether a selector object takes LABELS in; an absent one takes everything. */
+static bool selects(struct arena *a, const struct json *selector, const struct json *labels)
 {
-        static const char *const kinds[] = { "mutatingwebhookconfigurations", "validatingwebhookconfigurations" };
+        struct selector s;
 
-        if (streq(at->res->group, "admissionregistration.k8s.io"))
-                return NULL;
-        for (size_t i = 0; i < 2; i++) {
-                json_foreach_item(admission_list(at, "admissionregistration.k8s.io", "v1", kinds[i], ""), config) {
-                        json_foreach_item(json_get(config, "webhooks"), w) {
-                                if (streq(json_get_string(w, "failurePolicy"), "Ignore"))
-                                        continue;
-                                json_foreach_item(json_get(w, "rules"), rule) {
-                                        if (rule_matches(at, rule))
-                                                return status_internal(at->request->arena,
-                                                                       "failed calling webhook \"%s\": this server cannot "
-                                                                       "call webhooks yet", get_string(w, "name"));
-                                }
-                        }
+        if (!json_is_object(selector))
+                return true;
+        return selector_from_object(a, selector, &s, NULL) < 0 || selector_matches(&s, labels);
+}
+
+/* WHO (a webhook, or the matchConstraints of a policy or binding) means this namespace and object. */
+static bool means(struct admission_attributes *at, const struct json *who)
+{
+        struct arena *a = at->request->arena;
+        const struct json *object = at->object ? at->object : at->old, *ns = NULL;
+
+        if (*at->namespace)
+                ns = admission_get(at, "", "v1", "namespaces", "", at->namespace);
+        else if (about(at, "", "namespaces"))
+                ns = object;
+        return (!ns || selects(a, json_get(who, "namespaceSelector"), json_path(ns, "metadata.labels"))) &&
+               selects(a, json_get(who, "objectSelector"), json_path(object, "metadata.labels"));
+}
+
+static bool any_rule(struct admission_attributes *at, const struct json *rules)
+{
+        json_foreach_item(rules, rule) {
+                if (rule_matches(at, rule))
+                        return true;
+        }
+        return false;
+}
+
+#define REGISTRATION "admissionregistration.k8s.io"
+
+static const struct status *check_webhooks(struct admission_attributes *at, const char *kind)
+{
+        json_foreach_item(admission_list(at, REGISTRATION, "v1", kind, ""), config) {
+                json_foreach_item(json_get(config, "webhooks"), w) {
+                        if (!streq(json_get_string(w, "failurePolicy"), "Ignore") && any_rule(at, json_get(w, "rules")) &&
+                            means(at, w))
+                                return status_internal(at->request->arena,
+                                                       "failed calling webhook \"%s\": this server cannot call webhooks yet",
+                                                       get_string(w, "name"));
                 }
         }
-        json_foreach_item(admission_list(at, "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", ""), p) {
-                json_foreach_item(json_path(p, "spec.matchConstraints.resourceRules"), rule) {
-                        if (rule_matches(at, rule) && !streq(get_string(p, "spec.failurePolicy"), "Ignore"))
-                                return deny(at, "ValidatingAdmissionPolicy '%s' cannot be evaluated by this server yet",
+        return NULL;
+}
+
+/* A policy judges where a binding says so. */
+static const struct status *check_policies(struct admission_attributes *at, const char *kind, const char *policies,
+                                           const char *bindings)
+{
+        json_foreach_item(admission_list(at, REGISTRATION, "v1", policies, ""), p) {
+                const struct json *matched = json_path(p, "spec.matchConstraints");
+
+                if (streq(get_string(p, "spec.failurePolicy"), "Ignore") || !any_rule(at, json_get(matched, "resourceRules")) ||
+                    any_rule(at, json_get(matched, "excludeResourceRules")) || !means(at, matched))
+                        continue;
+                json_foreach_item(admission_list(at, REGISTRATION, "v1", bindings, ""), b) {
+                        const struct json *of = json_path(b, "spec.matchResources");
+
+                        if (streq(get_string(b, "spec.policyName"), get_string(p, "metadata.name")) && means(at, of) &&
+                            (!json_len(json_get(of, "resourceRules")) || any_rule(at, json_get(of, "resourceRules"))))
+                                return deny(at, "%s '%s' cannot be evaluated by this server yet", kind,
                                             get_string(p, "metadata.name"));
                 }
         }
         return NULL;
+}
+
+/* Nothing is let past a judge that cannot be asked, unless its owner said that it may be ignored. */
+static const struct status *unjudged(struct admission_attributes *at)
+{
+        const struct status *st;
+
+        if (streq(at->res->group, REGISTRATION))
+                return NULL;
+        if ((st = check_webhooks(at, "mutatingwebhookconfigurations")) ||
+            (st = check_webhooks(at, "validatingwebhookconfigurations")) ||
+            (st = check_policies(at, "MutatingAdmissionPolicy", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")))
+                return st;
+        return check_policies(at, "ValidatingAdmissionPolicy", "validatingadmissionpolicies",
+                              "validatingadmissionpolicybindings");
 }
 const struct admission_plugin plugin_unjudged = {
         .name = "ValidatingAdmissionWebhook", .ops = ADMISSION_CREATE | ADMISSION_UPDATE | ADMISSION_DELETE, .validate = unjudged

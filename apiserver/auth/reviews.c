@@ -229,6 +229,7 @@ const struct status *auth_create_review(struct api_request *r, const struct reso
 {
         const struct status *st;
 
+        json_ensure_object(r->arena, obj, "metadata");
         if (streq(res->kind, "TokenReview"))
                 st = token_review(r, obj);
         else if (streq(res->kind, "SelfSubjectReview"))
