@@ -81,7 +81,7 @@ void check_volume_source(struct check *c, const struct at *at)
                 check_required(c, at, "must specify a volume type");
 }
 
-static void check_port(struct check *c, const struct at *port)
+void check_port(struct check *c, const struct at *port)
 {
         int64_t v;
 
@@ -328,6 +328,7 @@ void check_node_requirement(struct check *c, const struct at *at)
 void check_toleration(struct check *c, const struct at *at)
 {
         static const char *const operators[] = { "Equal", "Exists", NULL };
+        static const char *const all_operators[] = { "Equal", "Exists", "Lt", "Gt", NULL };
         static const char *const effects[] = { "NoSchedule", "PreferNoSchedule", "NoExecute", NULL };
         const struct at *key = at_field(c, at, "key"), *op = at_field(c, at, "operator");
         const struct at *value = at_field(c, at, "value"), *effect = at_field(c, at, "effect");
@@ -348,7 +349,8 @@ void check_toleration(struct check *c, const struct at *at)
                         field_error_add(c->errs, FIELD_INVALID, at_path(c, op), value->j,
                                         "value must be empty when `operator` is 'Exists'");
         } else {
-                check_enum(c, op, operators);
+                field_error_not_supported(c->errs, at_path(c, op), op->j,
+                                          streq(o, "Gt") || streq(o, "Lt") ? all_operators : operators);
         }
         if (!at_empty(effect))
                 check_enum(c, effect, effects);
@@ -487,6 +489,47 @@ void check_service_ports(struct check *c, const struct at *at)
         if (!json_len(at->j) && !streq(json_get_string(spec, "clusterIP"), "None") &&
             !streq(json_get_string(spec, "type"), "ExternalName"))
                 check_required(c, at, NULL);
+}
+
+bool cond_several_ports(struct check *c, const struct at *at)
+{
+        unused(c);
+        return json_len(at->up->up->j) > 1;
+}
+
+bool cond_deadline_too_soon(struct check *c, const struct at *at)
+{
+        int64_t seconds;
+
+        unused(c);
+        return json_to_int(at->j, &seconds) == 0 && seconds <= json_get_int(at->up->j, "minReadySeconds", 0);
+}
+
+void check_int_or_percent(struct check *c, const struct at *at)
+{
+        int64_t n;
+
+        if (json_is_string(at->j))
+                check_name(c, at, NAME_PERCENT);
+        else if (json_to_int(at->j, &n) == 0 && n < 0)
+                check_invalid(c, at, "must be greater than or equal to 0");
+}
+
+static long amount(const struct at *at)
+{
+        const char *text = json_is_string(at->j) || json_is_number(at->j) ? at->j->str : "1";
+
+        return strtol(text, NULL, 10);
+}
+
+void check_rolling_update(struct check *c, const struct at *at)
+{
+        const struct at *unavailable = at_field(c, at, "maxUnavailable"), *surge = at_field(c, at, "maxSurge");
+
+        if (at_set(unavailable) && at_set(surge) && amount(unavailable) == 0 && amount(surge) == 0)
+                check_invalid(c, unavailable, "may not be 0 when `maxSurge` is 0");
+        if (json_is_string(unavailable->j) && amount(unavailable) > 100)
+                check_invalid(c, unavailable, "must not be greater than 100%%");
 }
 
 /* --- Go's view of a struct --- */
