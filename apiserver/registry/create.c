@@ -15,7 +15,8 @@ static void prepare(struct api_request *r, const struct resource *res, struct js
 
         for (const char *const *p = res->reset_on_create; p && *p; p++)
                 json_path_del(obj, *p);
-        json_del(meta, "generation");
+        if (res->generation)
+                json_del(meta, "generation"); /* others keep what was sent */
         if (res->generation && res->generation_start)
                 json_set_int(r->arena, meta, "generation", res->generation_start);
         if (strategy && strategy->prepare_create)
@@ -149,6 +150,7 @@ const struct status *create_prepared(struct api_request *r, const struct resourc
         struct json *original = NULL;
         bool generated, taken = false;
 
+        schema_canonicalise(r->arena, res->schema, obj); /* fields that are always written have owners, too */
         if (!keep_fields)
                 managed_fields_update(r->arena, res, NULL, obj, r->field_manager, "", request_now(r));
         at = admission_of(r, ADMISSION_CREATE, res, "", namespace, meta_string(obj, "name"), obj, NULL);
