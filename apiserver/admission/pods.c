@@ -41,7 +41,22 @@ static const struct status *priority(struct admission_attributes *at)
         json_set_string(a, spec, "preemptionPolicy", policy);
         return NULL;
 }
-const struct admission_plugin plugin_priority = { .name = "Priority", .ops = ADMISSION_CREATE, .mutate = priority };
+
+static const struct status *one_default(struct admission_attributes *at)
+{
+        if (!about(at, "scheduling.k8s.io", "priorityclasses") || !json_get_bool(at->object, "globalDefault", false))
+                return NULL;
+        json_foreach_item(admission_list(at, "scheduling.k8s.io", "v1", "priorityclasses", ""), c) {
+                const char *name = get_string(c, "metadata.name");
+
+                if (json_get_bool(c, "globalDefault", false) && !streq(name, at->name))
+                        return deny(at, "PriorityClass %s is already marked as default. Only one default can exist", name);
+        }
+        return NULL;
+}
+const struct admission_plugin plugin_priority = {
+        .name = "Priority", .ops = ADMISSION_CREATE | ADMISSION_UPDATE, .mutate = priority, .validate = one_default
+};
 
 static bool tolerates(const struct json *list, const char *key)
 {
@@ -103,6 +118,24 @@ static const struct status *storage_class(struct admission_attributes *at)
 }
 const struct admission_plugin plugin_default_storage_class = {
         .name = "DefaultStorageClass", .ops = ADMISSION_CREATE, .mutate = storage_class
+};
+
+static const struct status *ingress_class(struct admission_attributes *at)
+{
+        struct json *spec = json_get(at->object, "spec");
+
+        if (!about(at, "networking.k8s.io", "ingresses") || *at->subresource || json_get_string(spec, "ingressClassName") ||
+            json_get(json_path(at->object, "metadata.annotations"), "kubernetes.io/ingress.class"))
+                return NULL;
+        json_foreach_item(admission_list(at, "networking.k8s.io", "v1", "ingressclasses", ""), c) {
+                if (streq(json_get_string(json_path(c, "metadata.annotations"), "ingressclass.kubernetes.io/is-default-class"),
+                          "true"))
+                        json_set_string(at->request->arena, spec, "ingressClassName", get_string(c, "metadata.name"));
+        }
+        return NULL;
+}
+const struct admission_plugin plugin_default_ingress_class = {
+        .name = "DefaultIngressClass", .ops = ADMISSION_CREATE, .mutate = ingress_class
 };
 
 static const struct status *protection(struct admission_attributes *at)
