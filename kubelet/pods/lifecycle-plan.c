@@ -150,6 +150,8 @@ bool container_should_restart(const struct lifecycle *lc, const struct lifecycle
                 return true;
         if (c->kind == KIND_EPHEMERAL)
                 return false;
+        if (!c->run.finished)
+                return true; /* made, or not even that: how it ends is not known yet */
         if (c->kind == KIND_INIT && c->run.exit_code == 0)
                 return false;
         if (restart_rule_matches(c->spec, c->run.exit_code))
@@ -369,6 +371,18 @@ static void plan_running(struct lifecycle *lc, int64_t now, struct pod_actions *
                 plan_kind(lc, KIND_APP, now, out);
 }
 
+/* Every app container has ended for good: sidecars alone do not keep a pod. */
+static bool apps_have_ended(const struct lifecycle *lc)
+{
+        for (size_t i = 0; i < lc->n; i++) {
+                const struct lifecycle_container *c = lc->containers[i];
+                if (c->kind == KIND_APP && (c->state != CONTAINER_IDLE || !c->run.finished || c->restart_now ||
+                                            container_should_restart(lc, c)))
+                        return false;
+        }
+        return true;
+}
+
 static bool phase_is_terminal(const char *phase)
 {
         return streq(phase, "Succeeded") || streq(phase, "Failed");
@@ -380,7 +394,7 @@ void lifecycle_plan(struct lifecycle *lc, int64_t now, struct pod_actions *out)
         if (lc->state < POD_TERMINATING) {
                 plan_deadline(lc, now, out);
                 const char *phase = lifecycle_phase(lc, false);
-                if (phase_is_terminal(phase))
+                if (phase_is_terminal(phase) || (lc->state == POD_RUNNING && apps_have_ended(lc)))
                         lifecycle_terminate(lc, now, -1);
                 else if (lc->state < POD_TERMINATING)
                         str_replace(&lc->reported_phase, phase);
