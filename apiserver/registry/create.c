@@ -131,7 +131,7 @@ static const struct status *attempt(struct api_request *r, const struct resource
         admission_undo(&at);
         if (c == STORE_CONFLICT) {
                 *ret_taken = true;
-                st = exists(r, stored, internal, there, generated);
+                st = exists(r, res, internal, there, generated);
                 entry_unref(there);
         } else {
                 st = registry_store_status(r->arena, c, &err);

@@ -55,9 +55,19 @@ static const struct status *check_preconditions(struct deletion *d, const struct
 {
         const struct json *pre = json_get(d->options, "preconditions");
         const char *uid = json_get_string(pre, "uid"), *version = json_get_string(pre, "resourceVersion");
-        struct resource by_kind = *d->res;
+        struct resource by_kind = *d->stored;
 
-        by_kind.name = d->res->kind;
+        if (uid && streq(d->stored->kind, "Namespace") && !*d->stored->group && !streq(uid, meta_string(obj, "uid")))
+                return status_conflict(d->r->arena, d->res, d->name,
+                                       "Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
+                                       meta_string(obj, "uid"));
+        if (version && streq(d->stored->kind, "Namespace") && !*d->stored->group &&
+            !streq(version, meta_string(obj, "resourceVersion")))
+                return status_conflict(d->r->arena, d->res, d->name,
+                                       "Precondition failed: ResourceVersion in precondition: %s, ResourceVersion in object "
+                                       "meta: %s",
+                                       version, meta_string(obj, "resourceVersion"));
+        by_kind.name = d->stored->kind;
         if (uid && !streq(uid, meta_string(obj, "uid")))
                 return status_conflict(d->r->arena, &by_kind, d->name,
                                        "the UID in the precondition (%s) does not match the UID in record (%s). The object "

@@ -67,12 +67,14 @@ static const struct status *check_version(struct update *u, const struct json *o
 
         if (!*sent || streq(sent, "0")) {
                 struct field_errors errs = { .arena = u->r->arena };
+                struct resource by_name = *u->res; /* upstream names the resource here, not the kind */
 
+                by_name.kind = u->res->name;
                 if (u->res->unconditional_update || u->r->applied)
                         return NULL;
                 field_error_add(&errs, FIELD_INVALID, "metadata.resourceVersion", json_new_int(u->r->arena, 0),
                                 "must be specified for an update");
-                return status_invalid(u->r->arena, u->res, u->name, &errs);
+                return status_invalid(u->r->arena, &by_name, u->name, &errs);
         }
         if (!streq(sent, meta_string(old, "resourceVersion")))
                 return status_modified(u->r->arena, u->res, u->name);
@@ -175,7 +177,7 @@ static void prepare(struct update *u, struct json *obj, const struct json *old)
         /* An object that is going stays so. */
         copy_path(a, obj, old, "metadata.deletionTimestamp");
         copy_path(a, obj, old, "metadata.deletionGracePeriodSeconds");
-        if (!streq(u->sub, "status") && generation_moves(u->stored, obj, old))
+        if (!streq(u->sub, "status") && !streq(u->sub, "binding") && generation_moves(u->stored, obj, old))
                 json_path_set(a, obj, "metadata.generation",
                               json_new_int(a, json_path_int(old, "metadata.generation", 0) + 1));
 }

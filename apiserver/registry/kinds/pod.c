@@ -321,8 +321,7 @@ static const struct status *disrupt(struct api_request *r, const struct json *ol
                                 arena_printf(a, "The disruption budget %s needs %lld healthy pods and has %lld currently",
                                              name, (long long)json_path_int(old, "status.desiredHealthy", 0),
                                              (long long)json_path_int(old, "status.currentHealthy", 0)));
-        pdb = json_clone(a, old);
-        json_path_del(pdb, "metadata.resourceVersion");
+        pdb = json_clone(a, old); /* with its resourceVersion: two evictions must not both take the last one */
         status = json_get(pdb, "status");
         json_set_int(a, status, "disruptionsAllowed", allowed - 1);
         pods = json_ensure_object(a, status, "disruptedPods");
@@ -376,7 +375,13 @@ static const struct status *ask_budgets(struct api_request *r, const char *names
         /* A pod that is not ready takes nothing away from a budget that is met, or by policy never. */
         if (!pod_is_ready(pod) && (streq(policy, "AlwaysAllow") || (healthy >= desired && desired > 0)))
                 return NULL;
-        return registry_update(r, res, namespace, meta_string(b.found, "name"), "status", disrupt, &d, &out, NULL);
+        for (unsigned i = 0;; i++) {
+                const struct status *st =
+                        registry_update(r, res, namespace, meta_string(b.found, "name"), "status", disrupt, &d, &out, NULL);
+
+                if (!st || st->code != 409 || i == 8)
+                        return st;
+        }
 }
 
 const struct status *pod_evict(struct api_request *r, const struct resource *res, const char *namespace, const char *name,
