@@ -162,6 +162,24 @@ const struct strategy event_strategy = { .group = "events.k8s.io", .kind = "Even
 
 const struct strategy controller_strategy = { .group = "", .kind = "ReplicationController", .orphans_by_default = true };
 
+/* --- attribute classes: held while a volume may use them --- */
+
+static void attributes_prepare_create(struct api_request *r, struct json *class)
+{
+        struct json *list = json_ensure_array(r->arena, json_get(class, "metadata"), "finalizers");
+
+        json_foreach_item(list, it)
+                if (streq(json_string(it), "kubernetes.io/vac-protection"))
+                        return;
+        json_append(r->arena, list, json_new_string(r->arena, "kubernetes.io/vac-protection"));
+}
+
+const struct strategy attributes_strategy = {
+        .group = "storage.k8s.io",
+        .kind = "VolumeAttributesClass",
+        .prepare_create = attributes_prepare_create,
+};
+
 /* --- endpoint slices: topology of the old kind is dropped, but for the node --- */
 
 static void slice_prepare(struct api_request *r, struct json *slice)
