@@ -6,7 +6,6 @@
 
 #include "apiserver.h"
 #include "auth/auth.h"
-#include "kubernetes-service.h"
 #include "registry/registry.h"
 
 #include "../lib/base/log.h"

@@ -1,8 +1,10 @@
-/* What is no resource: the root, health, version, discovery, OpenAPI, token keys. */
-#include <stdio.h>
+/* Paths that name no resource: discovery, OpenAPI, health, version, keys, metrics. */
+#include <strings.h>
 
+#include "../../lib/base/time.h"
 #include "../auth/auth.h"
 #include "../schema/openapi.h"
+#include "request-info.h"
 #include "verbs.h"
 
 static void not_found(struct api_request *r)
@@ -10,157 +12,248 @@ static void not_found(struct api_request *r)
         answer_text(r, 404, "text/plain; charset=utf-8", "404 page not found\n");
 }
 
+static const struct discovery_extra *extra(const struct api_request *r)
+{
+        return &r->server->extra;
+}
+
+/* --- discovery --- */
+
+static bool wants_aggregated(const struct api_request *r, bool *ret_only)
+{
+        const char *accept = http_header(r->http, "Accept");
+        const char *at = accept ? strstr(accept, "as=APIGroupDiscoveryList") : NULL;
+
+        *ret_only = at != NULL;
+        for (const char *s = accept; at && s && *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
+                s += strspn(s, " ");
+                if (!memmem(s, strcspn(s, ","), "as=", 3))
+                        *ret_only = false;
+        }
+        return at && strstr(accept, "g=apidiscovery.k8s.io") && (strstr(accept, "v=v2;") || strstr(accept, "v=v2,") ||
+                                                                  str_has_suffix(accept, "v=v2"));
+}
+
+static void answer_with_etag(struct api_request *r, const char *type, struct buffer *b, const char *etag)
+{
+        const char *const headers[] = {"ETag", etag, "Vary", "Accept", "Cache-Control", "public", NULL};
+        const char *match = http_header(r->http, "If-None-Match");
+
+        if (match && streq(match, etag)) {
+                struct http_answer a = {.status = 304, .headers = answer_headers(r, headers)};
+                buffer_unref(b);
+                http_respond(r->http, &a);
+                return;
+        }
+        answer_buffer(r, 200, type, b, headers);
+}
+
+/* Plain discovery documents, in what Accept asks for. B may be NULL. */
+static void answer_document(struct api_request *r, struct buffer *b)
+{
+        struct media media;
+        const struct status *st;
+        struct json *j;
+
+        if (!b) {
+                not_found(r);
+                return;
+        }
+        st = negotiate(r->arena, http_header(r->http, "Accept"), 0, &media);
+        if (st) {
+                buffer_unref(b);
+                answer_status(r, st);
+                return;
+        }
+        if (media.type == MEDIA_YAML && json_parse(r->arena, b->data, b->len, NULL, &j, NULL) == 0) {
+                buffer_unref(b);
+                r->media = &media;
+                answer_object(r, 200, NULL, j);
+                r->media = NULL;
+                return;
+        }
+        answer_buffer(r, 200, "application/json", b, NULL);
+}
+
+static void serve_root_groups(struct api_request *r, bool core)
+{
+        char etag[DISCOVERY_ETAG];
+        bool only;
+
+        if (wants_aggregated(r, &only)) {
+                struct buffer *b = discovery_aggregated(core, extra(r), etag);
+                answer_with_etag(r, DISCOVERY_MEDIA_TYPE, b, etag);
+                return;
+        }
+        if (only) {
+                answer_status(r, status_no_media(r->arena));
+                return;
+        }
+        answer_document(r, core ? discovery_versions(arena_printf(r->arena, "%s:%u",
+                                                                  r->server->o.advertise_address
+                                                                          ? r->server->o.advertise_address
+                                                                          : "127.0.0.1",
+                                                                  r->server->o.secure_port))
+                                : discovery_groups(extra(r)));
+}
+
+static void serve_discovery(struct api_request *r, const char *path)
+{
+        const char *slash;
+        struct buffer *b = NULL;
+
+        if (streq(path, "/api") || streq(path, "/apis")) {
+                serve_root_groups(r, streq(path, "/api"));
+                return;
+        }
+        if (str_has_prefix(path, "/api/")) {
+                b = discovery_resources("", path + 5, extra(r));
+                if (!b) {
+                        answer_status(r, status_make(r->arena, 404, "NotFound", json_new_object(r->arena),
+                                                     "the server could not find the requested resource"));
+                        return;
+                }
+        } else {
+                path += strlen("/apis/");
+                slash = strchr(path, '/');
+                if (slash)
+                        b = discovery_resources(arena_strndup(r->arena, path, slash - path), slash + 1, extra(r));
+                else
+                        b = discovery_group(path, extra(r));
+        }
+        answer_document(r, b);
+}
+
+/* --- OpenAPI --- */
+
+static const char *quoted(struct arena *a, const char *s)
+{
+        return arena_printf(a, "\"%s\"", s);
+}
+
+static void serve_openapi(struct api_request *r, const char *path)
+{
+        const char *accept = http_header(r->http, "Accept");
+        char hash[OPENAPI_HASH];
+        struct buffer *b;
+
+        if (streq(path, "/openapi/v2")) {
+                bool protobuf = accept && strstr(accept, "proto-openapi.spec.v2");
+                openapi_v2_hash(extra(r), hash);
+                b = openapi_v2(protobuf ? OPENAPI_V2_PROTOBUF : OPENAPI_V2_JSON, extra(r));
+                answer_with_etag(r, protobuf ? OPENAPI_V2_PROTOBUF_TYPE : "application/json", b, quoted(r->arena, hash));
+        } else if (streq(path, "/openapi/v3")) {
+                answer_buffer(r, 200, "text/plain; charset=utf-8", openapi_v3_index(extra(r)), NULL);
+        } else if (str_has_prefix(path, "/openapi/v3/") &&
+                   (b = openapi_v3(path + strlen("/openapi/v3/"), extra(r), hash))) {
+                const char *wanted = http_query(r->http, "hash");
+                if (!str_empty(wanted) && !streq(wanted, hash)) {
+                        const char *const headers[] = {
+                                "Location", arena_printf(r->arena, "%s?hash=%s", path, hash), NULL};
+                        buffer_unref(b);
+                        answer_buffer(r, 301, "text/html; charset=utf-8", buffer_new_copy("", 0), headers);
+                        return;
+                }
+                answer_with_etag(r, "application/json", b, quoted(r->arena, hash));
+        } else {
+                not_found(r);
+        }
+}
+
 /* --- health --- */
 
-static bool check_ping(const struct apiserver *s)
+static bool check_ping(struct apiserver *s)
 {
         return true;
 }
 
-static bool check_etcd(const struct apiserver *s)
+static bool check_etcd(struct apiserver *s)
 {
-        return store_ready(s->store);
+        return store_ready(s->store) && !*store_trouble(s->store);
 }
 
-static bool check_bootstrap(const struct apiserver *s)
+static bool check_bootstrapped(struct apiserver *s)
 {
         return s->bootstrapped;
 }
 
 static const struct check {
         const char *name;
-        bool (*ok)(const struct apiserver *s);
-        bool live; /* /livez asks it too */
+        bool (*fn)(struct apiserver *s);
+        bool ready_only;
 } checks[] = {
-        {"ping", check_ping, true},
+        {"ping", check_ping, false},
+        {"log", check_ping, false},
         {"etcd", check_etcd, false},
-        {"poststarthook/rbac/bootstrap-roles", check_bootstrap, false},
+        {"etcd-readiness", check_etcd, true},
+        {"informer-sync", check_etcd, true},
+        {"poststarthook/rbac/bootstrap-roles", check_bootstrapped, true},
 };
 
-/* "/readyz", "/readyz/etcd", "?verbose", "?exclude=etcd" as upstream. */
-static void health(struct api_request *r, const char *kind, const char *one)
+static bool excluded(struct api_request *r, const char *name)
 {
-        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
-        bool live = streq(kind, "livez"), ok = true, found = !*one;
+        const char **names;
+        size_t n = http_query_all(r->http, "exclude", &names);
+
+        for (size_t i = 0; i < n; i++)
+                if (streq(names[i], name))
+                        return true;
+        return false;
+}
+
+/* /livez must not depend on etcd for its own life: a restart of ours does not mend etcd. */
+static void serve_health(struct api_request *r, const char *kind, const char *one)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        bool all = true, ready = streq(kind, "readyz"), found = false;
 
         for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
-                const char **excluded;
-                size_t n = http_query_all(r->http, "exclude", &excluded);
-                bool skip = (live && !checks[i].live) || (*one && !streq(one, checks[i].name)), good;
-
-                found |= *one && streq(one, checks[i].name);
-                for (size_t k = 0; k < n; k++)
-                        skip |= streq(excluded[k], checks[i].name);
-                if (skip)
+                const struct check *c = &checks[i];
+                bool ok;
+                if ((c->ready_only && !ready) || (*one && !streq(one, c->name)))
                         continue;
-                good = checks[i].ok(r->server);
-                ok &= good;
-                strbuf_printf(&out, "[%c]%s %s\n", good ? '+' : '-', checks[i].name, good ? "ok" : "failed: reason withheld");
+                found = true;
+                if (excluded(r, c->name)) {
+                        strbuf_printf(&b, "[+]%s excluded: ok\n", c->name);
+                        continue;
+                }
+                ok = c->fn(r->server);
+                all &= ok;
+                strbuf_printf(&b, ok ? "[+]%s ok\n" : "[-]%s failed: reason withheld\n", c->name);
         }
-        if (!found)
-                not_found(r);
-        else if (!ok || http_query(r->http, "verbose")) {
-                strbuf_printf(&out, "%s check %s\n", kind, ok ? "passed" : "failed");
-                answer_text(r, ok ? 200 : 500, "text/plain; charset=utf-8", strbuf_str(&out));
-        } else
-                answer_text(r, 200, "text/plain; charset=utf-8", "ok");
-}
-
-/* --- documents --- */
-
-static void answer_json(struct api_request *r, struct buffer *b)
-{
-        if (b)
-                answer_buffer(r, 200, "application/json", b, NULL);
-        else
-                not_found(r);
-}
-
-static bool wants_aggregated(const struct api_request *r)
-{
-        const char *accept = http_header(r->http, "Accept");
-
-        return accept && strstr(accept, "as=APIGroupDiscoveryList") && strstr(accept, "v=v2;");
-}
-
-static void aggregated(struct api_request *r, bool core)
-{
-        char etag[DISCOVERY_ETAG];
-        struct buffer *b = discovery_aggregated(core, &r->server->extra, etag);
-        const char *const headers[] = {"ETag", etag, "Vary", "Accept", NULL};
-
-        if (streq(http_header(r->http, "If-None-Match"), etag)) {
-                buffer_unref(b);
-                answer_buffer(r, 304, DISCOVERY_MEDIA_TYPE, buffer_new(0), headers);
-                return;
-        }
-        answer_buffer(r, 200, DISCOVERY_MEDIA_TYPE, b, headers);
-}
-
-static void api(struct api_request *r, const char *rest)
-{
-        const struct apiserver *s = r->server;
-
-        if (!*rest && wants_aggregated(r))
-                aggregated(r, true);
-        else if (!*rest)
-                answer_json(r, discovery_versions(arena_printf(r->arena, "%s:%u", s->o.advertise_address, s->o.secure_port)));
-        else
-                answer_json(r, streq(rest, "v1") ? discovery_resources("", "v1", &s->extra) : NULL);
-}
-
-static void apis(struct api_request *r, const char *rest)
-{
-        const struct discovery_extra *extra = &r->server->extra;
-        const char *slash = strchr(rest, '/');
-
-        if (!*rest && wants_aggregated(r))
-                aggregated(r, false);
-        else if (!*rest)
-                answer_json(r, discovery_groups(extra));
-        else if (!slash)
-                answer_json(r, discovery_group(rest, extra));
-        else
-                answer_json(r, discovery_resources(arena_strndup(r->arena, rest, (size_t)(slash - rest)), slash + 1, extra));
-}
-
-static void openapi_three(struct api_request *r, const char *rest)
-{
-        const struct discovery_extra *extra = &r->server->extra;
-        char hash[OPENAPI_HASH];
-        struct buffer *b;
-
-        if (!*rest) {
-                answer_json(r, openapi_v3_index(extra));
-                return;
-        }
-        b = openapi_v3(rest, extra, hash);
-        if (!b) {
+        if (!found) {
                 not_found(r);
                 return;
         }
-        const char *const headers[] = {"ETag", arena_printf(r->arena, "\"%s\"", hash), "Vary", "Accept", NULL};
-
-        answer_buffer(r, 200, "application/json", b, headers);
+        strbuf_printf(&b, "%s check %s\n", kind, all ? "passed" : "failed");
+        if (!all)
+                answer_text(r, 500, "text/plain; charset=utf-8", b.data);
+        else
+                answer_text(r, 200, "text/plain; charset=utf-8", !*one && http_query(r->http, "verbose") ? b.data : "ok");
 }
 
-static void openapi_two(struct api_request *r)
+/* --- the rest --- */
+
+static void serve_metrics(struct api_request *r)
 {
-        const char *accept = http_header(r->http, "Accept");
-        bool protobuf = accept && strstr(accept, "com.github.proto-openapi.spec.v2");
-        char hash[OPENAPI_HASH];
+        struct store_stats st;
 
-        openapi_v2_hash(&r->server->extra, hash);
-        const char *const headers[] = {"ETag", arena_printf(r->arena, "\"%s\"", hash), "Vary", "Accept", NULL};
-
-        answer_buffer(r, 200, protobuf ? OPENAPI_V2_PROTOBUF_TYPE : "application/json",
-                      openapi_v2(protobuf ? OPENAPI_V2_PROTOBUF : OPENAPI_V2_JSON, &r->server->extra), headers);
+        store_stats(r->server->store, &st);
+        answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8",
+                    arena_printf(r->arena,
+                                 "# TYPE apiserver_request_total counter\napiserver_request_total %llu\n"
+                                 "# TYPE apiserver_storage_objects gauge\napiserver_storage_objects %zu\n"
+                                 "# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests %zu\n"
+                                 "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %lld\n",
+                                 (unsigned long long)r->server->requests, st.objects, st.watches,
+                                 (long long)(r->server->started / NS_PER_SEC)));
 }
 
-static void root(struct api_request *r)
+static void serve_root(struct api_request *r)
 {
-        struct json *doc = json_new_object(r->arena), *paths = json_ensure_array(r->arena, doc, "paths");
-        static const char *const tail[] = {"/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"};
+        struct json *out = json_new_object(r->arena), *paths = json_ensure_array(r->arena, out, "paths");
+        static const char *const others[] = {"/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3",
+                                             "/openid/v1/jwks", "/readyz", "/version"};
 
         json_append(r->arena, paths, json_new_string(r->arena, "/.well-known/openid-configuration"));
         json_append(r->arena, paths, json_new_string(r->arena, "/api"));
@@ -168,63 +261,50 @@ static void root(struct api_request *r)
         json_append(r->arena, paths, json_new_string(r->arena, "/apis"));
         for (unsigned i = 0; i < n_builtin_groups; i++) {
                 const struct api_group *g = &builtin_groups[i];
-
                 if (!*g->name)
                         continue;
                 json_append(r->arena, paths, json_new_stringf(r->arena, "/apis/%s", g->name));
                 for (const char *const *v = g->versions; *v; v++)
                         json_append(r->arena, paths, json_new_stringf(r->arena, "/apis/%s/%s", g->name, *v));
         }
-        for (size_t i = 0; i < ARRAY_SIZE(tail); i++)
-                json_append(r->arena, paths, json_new_string(r->arena, tail[i]));
-        answer_text(r, 200, "application/json", json_print(r->arena, doc));
-}
-
-/* What follows PREFIX in PATH, without slashes around it; NULL: PATH is not below PREFIX. */
-static const char *below(struct arena *a, const char *path, const char *prefix)
-{
-        size_t n = strlen(prefix);
-        char *rest;
-
-        if (strncmp(path, prefix, n) != 0 || (path[n] && path[n] != '/'))
-                return NULL;
-        rest = arena_strdup(a, path + n + (path[n] == '/'));
-        n = strlen(rest);
-        if (n && rest[n - 1] == '/')
-                rest[n - 1] = '\0';
-        return rest;
+        for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+                json_append(r->arena, paths, json_new_string(r->arena, others[i]));
+        answer_object(r, 200, NULL, out);
 }
 
 void nonresource_handle(struct api_request *r)
 {
-        static const char *const healths[] = {"healthz", "livez", "readyz"};
-        const char *path = r->http->path, *rest, *type;
+        static const char *const health[] = {"healthz", "livez", "readyz"};
+        size_t len = strlen(r->http->path);
+        const char *path = len > 1 && r->http->path[len - 1] == '/' ? arena_strndup(r->arena, r->http->path, len - 1)
+                                                                    : r->http->path;
+        const char *type = NULL, *text;
 
-        if (!streq(r->http->method, "GET") && !streq(r->http->method, "HEAD")) {
-                answer_status(r, status_method_not_supported(r->arena, NULL, NULL));
-                return;
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(healths); i++)
-                if ((rest = below(r->arena, path, arena_printf(r->arena, "/%s", healths[i])))) {
-                        health(r, healths[i], rest);
+        for (size_t i = 0; i < ARRAY_SIZE(health); i++) {
+                size_t n = strlen(health[i]);
+                if (strncmp(path + 1, health[i], n) == 0 && (!path[n + 1] || path[n + 1] == '/')) {
+                        serve_health(r, health[i], path[n + 1] ? path + n + 2 : "");
                         return;
                 }
-        if (streq(path, "/"))
-                root(r);
-        else if ((rest = below(r->arena, path, "/version")) && !*rest)
-                answer_json(r, discovery_version());
-        else if ((rest = below(r->arena, path, "/api")))
-                api(r, rest);
-        else if ((rest = below(r->arena, path, "/apis")))
-                apis(r, rest);
-        else if ((rest = below(r->arena, path, "/openapi/v3")))
-                openapi_three(r, rest);
-        else if (streq(path, "/openapi/v2"))
-                openapi_two(r);
-        else if (streq(path, "/.well-known/openid-configuration") && (rest = auth_openid_configuration(r, &type)))
-                answer_text(r, 200, type, rest);
-        else if (streq(path, "/openid/v1/jwks") && (rest = auth_openid_jwks(r, &type)))
-                answer_text(r, 200, type, rest);
-        else
+        }
+        if (streq(path, "/")) {
+                serve_root(r);
+        } else if (streq(path, "/version")) {
+                answer_buffer(r, 200, "application/json", discovery_version(), NULL);
+        } else if (streq(path, "/api") || streq(path, "/apis") || str_has_prefix(path, "/api/") ||
+                   str_has_prefix(path, "/apis/")) {
+                serve_discovery(r, path);
+        } else if (str_has_prefix(path, "/openapi/")) {
+                serve_openapi(r, path);
+        } else if (streq(path, "/metrics")) {
+                serve_metrics(r);
+        } else if (streq(path, "/.well-known/openid-configuration") || streq(path, "/openid/v1/jwks")) {
+                text = streq(path, "/openid/v1/jwks") ? auth_openid_jwks(r, &type) : auth_openid_configuration(r, &type);
+                if (text)
+                        answer_text(r, 200, type, text);
+                else
+                        not_found(r);
+        } else {
                 not_found(r);
+        }
 }
