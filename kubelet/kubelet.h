@@ -16,6 +16,7 @@ struct kubelet_config {
         const char *node_name;
         const char *node_ips[2];       /* the second may be NULL */
         const char *root;              /* /var/lib/colibri */
+        const char *log_dir;           /* of pods; NULL: root/logs */
         const char *manifest_path;     /* folder of static pods; NULL: none */
         const char *kubeconfig;
         const char *cluster_dns[4];    /* NULL-ended */

@@ -13,6 +13,7 @@
 #include "../lib/meta/quantity.h"
 #include "node.h"
 #include "pods/fetch.h"
+#include "runtime/cleanup.h"
 #include "server/kubelet-server.h"
 
 /* --- options --- */
@@ -21,7 +22,7 @@ struct options {
         struct kubelet_config kubelet;
         struct runtime_options runtime;
         const char *cert_file, *key_file, *client_ca_file, *address, *mirrors_file;
-        bool anonymous;
+        bool cleanup; /* remove all that is left of this node, and end */
         unsigned fake_nodes;
         enum log_level log_level;
 };
@@ -42,6 +43,11 @@ struct options {
         X("helpers", true, o->runtime.helpers = arg)                                               \
         X("container-log-max-size", true, o->runtime.log_max_size = parse_bytes(arg))              \
         X("container-log-max-files", true, o->runtime.log_max_files = atoi(arg))                   \
+        X("log-dir", true, o->kubelet.log_dir = arg)                                               \
+        X("image-dir", true, (void)arg)                                             \
+        X("image-mirrors", true, set_mirrors(o, arg))                                              \
+        X("insecure-registries", true, set_insecure(o, arg))                                       \
+        X("cleanup", false, o->cleanup = true)                                                     \
         X("registry-mirrors", true, o->mirrors_file = arg)                                         \
         X("pod-manifest-path", true, o->kubelet.manifest_path = arg)                               \
         X("address", true, o->address = arg)                                                       \
@@ -79,6 +85,33 @@ static void set_node_ips(struct options *o, char *arg)
         o->kubelet.node_ips[1] = strtok_r(NULL, ",", &save);
 }
 
+/* "docker.io=http://127.0.0.1:5000,*=https://mirror" */
+static void set_mirrors(struct options *o, char *arg)
+{
+        static struct runtime_registry_mirror list[32];
+        char *save = NULL;
+        size_t n = 0;
+        for (char *p = strtok_r(arg, ",", &save); p && n < ARRAY_SIZE(list); p = strtok_r(NULL, ",", &save)) {
+                char *eq = strchr(p, '=');
+                if (!eq)
+                        continue;
+                *eq = '\0';
+                list[n++] = (struct runtime_registry_mirror){p, eq + 1};
+        }
+        o->runtime.mirrors = list;
+        o->runtime.n_mirrors = n;
+}
+
+static void set_insecure(struct options *o, char *arg)
+{
+        static const char *list[32];
+        char *save = NULL;
+        size_t n = 0;
+        for (char *p = strtok_r(arg, ",", &save); p && n + 1 < ARRAY_SIZE(list); p = strtok_r(NULL, ",", &save))
+                list[n++] = p;
+        o->runtime.insecure_registries = list;
+}
+
 static void set_cluster_dns(struct options *o, char *arg)
 {
         char *save = NULL, *p = strtok_r(arg, ",", &save);
@@ -114,6 +147,8 @@ static int parse_options(int argc, char **argv, struct options *o)
                 if (c != 0)
                         return -EINVAL;
                 char *arg = optarg;
+                if (arg && !*arg)
+                        continue; /* a setting that is left empty */
 #define X_SET(opt, has_arg, set)                                                                  \
         if (streq(table[index].name, opt)) {                                                       \
                 set;                                                                               \
@@ -284,12 +319,20 @@ int main(int argc, char **argv)
                 .address = "0.0.0.0",
                 .log_level = LOG_LEVEL_INFO,
         };
-        if (parse_options(argc, argv, &o) < 0 || !o.kubelet.kubeconfig) {
+        if (parse_options(argc, argv, &o) < 0 || (!o.kubelet.kubeconfig && !o.cleanup)) {
                 fprintf(stderr, "colibri-kubelet: see --help; --kubeconfig is needed\n");
                 return 2;
         }
         log_init("kubelet", o.log_level);
         set_defaults(&o);
+        if (o.cleanup) {
+                _cleanup_error_ struct error failure = ERROR_INIT;
+                struct node_cleanup_options c = {o.runtime.root, o.runtime.run, o.runtime.cgroup, o.runtime.bridge};
+                if (node_cleanup(&c, &failure) >= 0)
+                        return 0;
+                log_error("cleanup: %s", error_text(&failure));
+                return 1;
+        }
         struct loop *loop = loop_new();
         struct arena *a = arena_new(4096);
         _cleanup_error_ struct error err = ERROR_INIT;

@@ -99,7 +99,8 @@ struct lifecycle_container *worker_container_by_id(struct pod_worker *w, const c
 
 char *worker_log_directory(const struct pod_worker *w, struct arena *a)
 {
-        return arena_printf(a, "%s/logs/%s_%s_%s", w->k->config.root, w->object->namespace, w->object->name, w->uid);
+        const struct kubelet_config *cfg = &w->k->config;
+        return arena_printf(a, "%s%s/%s_%s_%s", cfg->log_dir ? cfg->log_dir : cfg->root, cfg->log_dir ? "" : "/logs", w->object->namespace, w->object->name, w->uid);
 }
 
 /* --- events --- */
