@@ -168,9 +168,6 @@ static void prepare(struct update *u, struct json *obj, const struct json *old)
                 copy_path(a, obj, old, kept[i]);
         if (!*meta_string(obj, "uid"))
                 copy_path(a, obj, old, "metadata.uid");
-        /* An update that asked for no version is one of the version that is there. */
-        if (!*meta_string(obj, "resourceVersion") || streq(meta_string(obj, "resourceVersion"), "0"))
-                copy_path(a, obj, old, "metadata.resourceVersion");
         reset_paths(u, obj, old);
         if (u->strategy && u->strategy->prepare_update)
                 u->strategy->prepare_update(u->r, obj, old, u->sub);

@@ -189,7 +189,9 @@ struct value {
 
 static struct reader reader_of(struct bytes b)
 {
-        return (struct reader){ (const uint8_t *)b.p, (const uint8_t *)b.p + b.len, false };
+        const uint8_t *from = (const uint8_t *)(b.p ? b.p : ""); /* NULL + 0 is not defined */
+
+        return (struct reader){ from, from + b.len, false };
 }
 
 static uint64_t take_varint(struct reader *r)
