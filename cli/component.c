@@ -91,7 +91,6 @@ static const char *const kubelet_args[] = {
         "--root-dir={dirs.data}/kubelet",
         "--run-dir={dirs.run}/kubelet",
         "--log-dir={dirs.log}/pods",
-        "--image-dir={dirs.data}/images",
         "--pod-manifest-path={kubelet.staticPods}",
         "--tls-cert-file={pki}/kubelet.crt",
         "--tls-private-key-file={pki}/kubelet.key",

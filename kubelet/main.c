@@ -44,7 +44,6 @@ struct options {
         X("container-log-max-size", true, o->runtime.log_max_size = parse_bytes(arg))              \
         X("container-log-max-files", true, o->runtime.log_max_files = atoi(arg))                   \
         X("log-dir", true, o->kubelet.log_dir = arg)                                               \
-        X("image-dir", true, (void)arg)                                             \
         X("image-mirrors", true, set_mirrors(o, arg))                                              \
         X("insecure-registries", true, set_insecure(o, arg))                                       \
         X("cleanup", false, o->cleanup = true)                                                     \
