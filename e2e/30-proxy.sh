@@ -1,0 +1,173 @@
+#!/bin/bash
+# Services: colibri-proxy on a real API server, plain processes in network namespaces as pods. All of it
+# happens in a network namespace of its own, so nothing of it is seen on this machine.
+if [ "${IN_NAMESPACE:-}" != 1 ]; then
+        IN_NAMESPACE=1 exec unshare --net --mount --propagation private -- "$0" "$@"
+fi
+ip link set lo up
+mkdir -p /run/netns
+mount -t tmpfs none /run/netns # namespaces made here end with this script
+. "$(dirname "$0")/lib.sh"
+PREFIX=${SERVICES%.0.0/16}
+TABLE=proxytest
+SETTINGS="--set kubelet.nodeName=here --set network.nftTable=$TABLE --set network.clusterCIDR=10.244.0.0/16 --set apiserver.advertiseAddress=192.0.2.1"
+PODS=10.244.0
+NODE=192.0.2.1  # this machine, as others see it
+OTHER=192.0.2.9 # a machine outside the cluster
+
+# --- a machine with a bridge of pods, and a neighbour ---
+# server NAME: says who it is and who asked, on TCP and UDP port 8080
+cat >"$WORK/server.py" <<'PY'
+import socket, sys, threading
+name = sys.argv[1].encode()
+tcp = socket.create_server(("0.0.0.0", 8080), backlog=128)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("0.0.0.0", 8080))
+def datagrams():
+    while True:
+        _, peer = udp.recvfrom(2000)
+        udp.sendto(name + b" " + peer[0].encode(), peer)
+threading.Thread(target=datagrams, daemon=True).start()
+while True:
+    c, peer = tcp.accept()
+    c.sendall(name + b" " + peer[0].encode())
+    c.close()
+PY
+# client tcp|udp ADDRESS PORT [COUNT [SOURCE PORT]]: the answers, or why there is none
+cat >"$WORK/client.py" <<'PY'
+import socket, sys
+kind, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+count = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+source = int(sys.argv[5]) if len(sys.argv) > 5 else 0
+for _ in range(count):
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+    s.settimeout(1)
+    if source:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("0.0.0.0", source))
+    try:
+        s.connect((addr, port))
+        if kind == "udp":
+            s.send(b"?")
+        print(s.recv(200).decode())
+    except TimeoutError:
+        print("timeout")
+    except OSError as e:
+        print("refused" if e.errno == 111 else e.strerror)
+    s.close()
+PY
+
+namespace() { # NAME ADDRESS GATEWAY: on the bridge
+        local name=$1 address=$2 gateway=$3 bridge=$4
+        ip netns add "$name"
+        ip link add "v-$name" type veth peer name eth0 netns "$name"
+        ip link set "v-$name" master "$bridge" up
+        ip link set "v-$name" type bridge_slave hairpin on
+        ip netns exec "$name" sh -c "ip link set lo up; ip addr add $address/24 dev eth0; ip link set eth0 up; ip route add default via $gateway"
+}
+ip link add pods type bridge
+ip addr add $PODS.1/24 dev pods
+ip link set pods up
+ip link add lan type bridge
+ip addr add $NODE/24 dev lan
+ip link set lan up
+for i in 1 2 3; do
+        namespace "pod$i" "$PODS.1$i" $PODS.1 pods
+        ip netns exec "pod$i" python3 "$WORK/server.py" "pod$i" &
+done
+namespace other $OTHER $NODE lan
+ip netns exec other python3 "$WORK/server.py" other &
+servers=$(jobs -p)
+cleanup() { kill $servers 2>/dev/null; }
+
+from() { # WHERE KIND ADDRESS PORT [COUNT [SOURCE]]
+        local where=$1
+        shift
+        if [ "$where" = host ]; then
+                python3 "$WORK/client.py" "$@"
+        else
+                ip netns exec "$where" python3 "$WORK/client.py" "$@"
+        fi
+}
+# who answers: the names, without doubles
+names() { from "$@" | cut -d' ' -f1 | sort -u | xargs; }
+
+# service NAME IP EXTRA: port 80, TCP and UDP
+service() {
+        kubectl apply -f - <<EOF
+{"apiVersion":"v1","kind":"Service","metadata":{"name":"$1"},"spec":{"clusterIP":"$2",
+ "ports":[{"name":"t","port":80,"protocol":"TCP"${4:+,"nodePort":$4}},{"name":"u","port":80,"protocol":"UDP"${4:+,"nodePort":$4}}]${3:+,$3}}}
+EOF
+}
+# endpoints SERVICE SUFFIX POD...: a slice; POD is pod1, pod1:notready, pod1:terminating, or pod1@othernode
+endpoints() {
+        local service=$1 slice=$2 list="" pod ip conditions node
+        shift 2
+        for pod; do
+                conditions='{"ready":true}' node=here
+                case $pod in *@*) node=${pod#*@} ;; esac
+                case $pod in
+                *:notready) conditions='{"ready":false,"serving":false,"terminating":false}' ;;
+                *:terminating) conditions='{"ready":false,"serving":true,"terminating":true}' ;;
+                esac
+                ip=$PODS.1${pod:3:1}
+                list="$list${list:+,}{\"addresses\":[\"$ip\"],\"conditions\":$conditions,\"nodeName\":\"$node\"}"
+        done
+        kubectl apply -f - <<EOF
+{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"$service-$slice","labels":{"kubernetes.io/service-name":"$service"}},
+ "addressType":"IPv4","ports":[{"name":"t","port":8080,"protocol":"TCP"},{"name":"u","port":8080,"protocol":"UDP"}],"endpoints":[$list]}
+EOF
+}
+answers() { [ "$(names "${@:2}")" = "$1" ] || { from "${@:2}"; return 1; }; }
+# soon NAME EXPECTED from's arguments
+soon() { check "$1" eventually 5 answers "${@:2}"; }
+
+check "up" cluster up --components=etcd,apiserver,proxy
+check "the table is there" eventually 10 nft list table ip $TABLE
+A=$PREFIX.1.1 B=$PREFIX.1.2
+
+# --- ClusterIP ---
+check "a Service" service a $A
+check "its endpoints" endpoints a x pod1 pod2
+soon "from the host, both endpoints" "pod1 pod2" host tcp $A 80 30
+soon "UDP" "pod1 pod2" host udp $A 80 30
+soon "from a pod" "pod1 pod2" pod3 tcp $A 80 30
+soon "a pod that reaches itself" "pod1 pod2" pod1 tcp $A 80 30
+says "a pod is seen under its own address" "$PODS.13" from pod3 tcp $A 80
+soon "from outside, by a route to this node" "pod1 pod2" other tcp $A 80 30
+soon "an address without Service is refused" refused host tcp $PREFIX.77.7 80
+soon "to pods too" refused pod1 tcp $PREFIX.77.7 80
+soon "another port of a Service is refused" refused pod1 tcp $A 81
+soon "UDP is refused too" refused pod1 udp $A 81
+check "a second slice" endpoints a y pod3
+soon "endpoints of both slices" "pod1 pod2 pod3" host tcp $A 80 60
+check "not ready" endpoints a x pod1 pod2:notready
+soon "gets nothing" "pod1 pod3" host tcp $A 80 40
+check "all are gone but one that terminates" endpoints a x pod1:terminating pod2:notready
+check "all are gone but one that terminates" endpoints a y
+soon "which serves" "pod1" host tcp $A 80 10
+check "the last one goes" endpoints a x
+soon "then it is refused" refused host tcp $A 80
+soon "to pods too" refused pod1 tcp $A 80
+says "a pod reaches the outside under this node's address" "other $NODE" from pod1 tcp $OTHER 8080
+
+check "a Service goes" kubectl delete service a
+soon "and is refused" refused host tcp $A 80
+
+# --- the proxy dies, and comes back ---
+service b $B >/dev/null
+endpoints b x pod1 >/dev/null
+soon "another Service" pod1 host tcp $B 80
+kill -KILL "$(daemon proxy)"
+soon "it answers while the proxy is dead" pod1 host tcp $B 80
+endpoints b x pod2 >/dev/null
+soon "and follows its endpoints once it is back" pod2 host tcp $B 80
+nft delete table ip $TABLE
+endpoints b x pod3 >/dev/null
+soon "a lost table is written again" pod3 host tcp $B 80
+
+# --- nothing stays ---
+check "down" cluster down
+refused "no table is left" "No such file" nft list table ip $TABLE
+refused "no interface is left" "does not exist" ip link show $TABLE-svc
+says "127.0.0.0/8 is closed again" 0 cat /proc/sys/net/ipv4/conf/all/route_localnet

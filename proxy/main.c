@@ -1,0 +1,175 @@
+/* colibri-proxy: Services in nftables, and the cluster's resolver. */
+#include <ctype.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "proxy.h"
+
+#include "../lib/base/log.h"
+
+struct options {
+        const char *kubeconfig, *node, *cluster_cidr, *service_cidr, *table, *dns_address, *domain;
+        bool cleanup;
+};
+
+struct daemon {
+        struct loop *loop;
+        const struct options *o;
+        struct proxy *proxy;
+        int code;
+};
+
+static bool check(bool ok, const char *flag, const char *value)
+{
+        if (!ok)
+                fprintf(stderr, "colibri-proxy: %s: \"%s\" is out of rule\n", flag, value);
+        return ok;
+}
+
+/* All of these become part of commands for nft and ip. */
+static bool check_options(const struct options *o)
+{
+        static const char table_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+        const char *t = o->table;
+
+        return check(service_is_cidr(o->cluster_cidr), "--cluster-cidr", o->cluster_cidr) &&
+               check(service_is_cidr(o->service_cidr), "--service-cluster-ip-range", o->service_cidr) &&
+               check(!*o->dns_address || service_is_ipv4(o->dns_address), "--dns-address", o->dns_address) &&
+               check(isalpha((unsigned char)*t) && strlen(t) <= 64 && strspn(t, table_chars) == strlen(t),
+                     "--nft-table", t);
+}
+
+static int parse(int argc, char **argv, struct options *o)
+{
+        const struct {
+                const char *name;
+                const char **value;
+        } strings[] = {
+                { "--kubeconfig=", &o->kubeconfig },
+                { "--hostname-override=", &o->node },
+                { "--cluster-cidr=", &o->cluster_cidr },
+                { "--service-cluster-ip-range=", &o->service_cidr },
+                { "--nft-table=", &o->table },
+                { "--dns-address=", &o->dns_address },
+                { "--cluster-domain=", &o->domain },
+        };
+
+        for (int i = 1; i < argc; i++) {
+                bool known = false;
+
+                for (size_t k = 0; k < ARRAY_SIZE(strings); k++)
+                        if (str_has_prefix(argv[i], strings[k].name)) {
+                                *strings[k].value = argv[i] + strlen(strings[k].name);
+                                known = true;
+                        }
+                if (streq(argv[i], "--cleanup"))
+                        known = o->cleanup = true;
+                if (!known) {
+                        fprintf(stderr, "colibri-proxy: unknown flag: %s\n", argv[i]);
+                        return -EINVAL;
+                }
+        }
+        if (!o->kubeconfig && !o->cleanup) {
+                fprintf(stderr, "colibri-proxy: --kubeconfig=FILE is needed\n");
+                return -EINVAL;
+        }
+        return check_options(o) ? 0 : -EINVAL;
+}
+
+static struct host_options host_options(const struct options *o)
+{
+        return (struct host_options){
+                .table = o->table, .service_cidr = o->service_cidr, .dns_ip = *o->dns_address ? o->dns_address : NULL,
+        };
+}
+
+static void cleanup(void *userdata)
+{
+        struct daemon *d = userdata;
+        struct host_options host = host_options(d->o);
+        _cleanup_error_ struct error err = ERROR_INIT;
+
+        if (host_cleanup(d->loop, &host, &err) < 0) {
+                fprintf(stderr, "colibri-proxy: %s\n", error_text(&err));
+                d->code = 1;
+        }
+}
+
+static void on_term(int signo, void *userdata)
+{
+        loop_stop(userdata, 0);
+}
+
+static void on_synced(struct informer *inf, void *userdata)
+{
+        struct daemon *d = userdata;
+
+        proxy_synced(d->proxy);
+}
+
+static void on_failed(struct informer *inf, int code, const char *text, void *userdata)
+{
+        log_warn("watch: %s", text);
+}
+
+static struct informer *watch(struct daemon *d, struct client *client, const char *group, const char *resource)
+{
+        struct informer_options o = {
+                .group = group, .version = "v1", .resource = resource,
+                .synced = on_synced, .failed = on_failed, .userdata = d,
+        };
+
+        return informer_new(client, &o);
+}
+
+static void start(struct daemon *d, struct client *client)
+{
+        struct informer *services = watch(d, client, "", "services");
+        struct informer *slices = watch(d, client, "discovery.k8s.io", "endpointslices");
+        struct proxy_options o = {
+                .node = d->o->node, .services = services, .slices = slices, .host = host_options(d->o),
+        };
+
+        o.rules = (struct rules_options){
+                .table = d->o->table, .cluster_cidr = d->o->cluster_cidr, .service_cidr = d->o->service_cidr,
+                .dns_ip = o.host.dns_ip,
+        };
+        d->proxy = proxy_new(d->loop, &o);
+        informer_start(services);
+        informer_start(slices);
+}
+
+/* Rules, interface and route stay when we end: Services go on answering until we are back, or --cleanup. */
+int main(int argc, char **argv)
+{
+        char host[256] = "";
+        struct options o = {
+                .node = host, .cluster_cidr = "10.244.0.0/16", .service_cidr = "10.96.0.0/12", .table = "colibri",
+                .dns_address = "", .domain = "cluster.local",
+        };
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct daemon d = { .loop = loop_new(), .o = &o };
+        struct client *client;
+
+        log_init("proxy", LOG_LEVEL_INFO);
+        gethostname(host, sizeof(host) - 1);
+        for (char *c = host; *c; c++)
+                *c = tolower((unsigned char)*c);
+        if (parse(argc, argv, &o) < 0)
+                return 2;
+        if (!*o.node)
+                o.node = host;
+        if (o.cleanup) {
+                fiber_run(d.loop, cleanup, &d);
+                return d.code;
+        }
+        signal(SIGPIPE, SIG_IGN);
+        loop_signal(d.loop, SIGTERM, on_term, d.loop);
+        loop_signal(d.loop, SIGINT, on_term, d.loop);
+        if (client_new(d.loop, o.kubeconfig, "colibri-proxy", &client, &err) < 0) {
+                log_error("%s", error_text(&err));
+                return 1;
+        }
+        start(&d, client);
+        return loop_run(d.loop);
+}

@@ -1,0 +1,11 @@
+/* One transaction through libnftables. It blocks for as long as the kernel needs: call it in a worker
+ * thread (fiber_work), never two at a time.
+ */
+#pragma once
+
+#include "../lib/base/error.h"
+
+/* All of TEXT or nothing of it. -EIO: refused, reterr says by whom and why. */
+int nft_apply(const char *text, struct error *reterr);
+/* True when another table than TABLE has a chain CHAIN. False also when it cannot be told. */
+bool nft_chain_elsewhere(const char *table, const char *chain);
