@@ -123,13 +123,38 @@ static void first_address(const char *cidr, char *buf, size_t size)
         }
 }
 
+/* Takes over the named fields of WANTED: where this server is reached may have changed since it last ran. */
+struct refresh {
+        const struct json *wanted;
+        const char *const *fields;
+};
+
+static const struct status *refresh(struct api_request *r, const struct json *old, struct json **ret_new, void *userdata)
+{
+        const struct refresh *f = userdata;
+        struct json *obj = json_clone(r->arena, old);
+
+        for (const char *const *field = f->fields; *field; field++)
+                json_set(r->arena, obj, *field, json_clone(r->arena, json_get(f->wanted, *field)));
+        *ret_new = obj;
+        return NULL;
+}
+
+/* Makes OBJ where it is missing; where it is there, only FIELDS (NULL-terminated) are brought up to date. */
 static const struct status *ensure(struct api_request *r, const char *group, const char *version, const char *resource,
-                                   struct json *obj)
+                                   struct json *obj, const char *const *fields)
 {
         const struct resource *res = builtin_resource(group, version, resource);
-        const struct status *st = registry_create(r, res, "default", obj, &obj);
+        struct refresh f = { obj, fields };
+        struct json *is = NULL;
+        const struct status *st = registry_get(r, res, "default", "kubernetes", &is);
+        bool created;
 
-        return st && st->code == 409 ? NULL : st;
+        if (st && st->code == 404) {
+                st = registry_create(r, res, "default", obj, &is);
+                return st && st->code == 409 ? NULL : st; /* another API server was faster */
+        }
+        return st || !*fields ? st : registry_update(r, res, "default", "kubernetes", NULL, refresh, &f, &is, &created);
 }
 
 static struct json *parse_text(struct arena *a, const char *text)
@@ -152,20 +177,20 @@ static const struct status *ensure_kubernetes_service(struct apiserver *s, struc
                 "\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"],\"ipFamilies\":[\"IPv4\"],\"ipFamilyPolicy\":\"SingleStack\","
                 "\"sessionAffinity\":\"None\",\"internalTrafficPolicy\":\"Cluster\","
                 "\"ports\":[{\"name\":\"https\",\"port\":443,\"protocol\":\"TCP\",\"targetPort\":%u}]}}",
-                ip, ip, s->o.secure_port)));
+                ip, ip, s->o.secure_port)), (const char *const[]){ NULL });
         if (!st)
                 st = ensure(r, "", "v1", "endpoints", parse_text(a, arena_printf(a,
                         "{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\","
                         "\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":\"true\"}},\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}],"
                         "\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}]}",
-                        s->o.advertise_address, s->o.secure_port)));
+                        s->o.advertise_address, s->o.secure_port)), (const char *const[]){ "subsets", NULL });
         if (!st)
                 st = ensure(r, "discovery.k8s.io", "v1", "endpointslices", parse_text(a, arena_printf(a,
                         "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"kubernetes\","
                         "\"namespace\":\"default\",\"labels\":{\"kubernetes.io/service-name\":\"kubernetes\"}},\"addressType\":\"IPv4\","
                         "\"endpoints\":[{\"addresses\":[\"%s\"],\"conditions\":{\"ready\":true}}],"
                         "\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}",
-                        s->o.advertise_address, s->o.secure_port)));
+                        s->o.advertise_address, s->o.secure_port)), (const char *const[]){ "endpoints", "ports", NULL });
         return st;
 }
 

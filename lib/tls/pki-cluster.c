@@ -42,7 +42,9 @@ static const struct leaf {
         { "apiserver-etcd", CA_ETCD, "kube-apiserver-etcd-client", NULL, PKI_CLIENT, NAMES_NONE, false, false },
         { "kubelet", CA_CLUSTER, "%", "system:nodes", PKI_SERVER, NAMES_NODE, false, true },
         { "admin", CA_CLUSTER, "kubernetes-admin", "system:masters", PKI_CLIENT, NAMES_NONE, true, false },
-        { "controllers", CA_CLUSTER, "system:kube-controller-manager", NULL, PKI_CLIENT, NAMES_NONE, true, false },
+        /* One identity for all controllers: together their roles allow everything, and a ClusterRoleBinding of
+         * ours would be one more than clients expect to find. */
+        { "controllers", CA_CLUSTER, "system:kube-controller-manager", "system:masters", PKI_CLIENT, NAMES_NONE, true, false },
         { "scheduler", CA_CLUSTER, "system:kube-scheduler", NULL, PKI_CLIENT, NAMES_NONE, true, false },
         { "proxy", CA_CLUSTER, "system:kube-proxy", NULL, PKI_CLIENT, NAMES_NONE, true, false },
         { "kubelet", CA_CLUSTER, "%", "system:nodes", PKI_CLIENT, NAMES_NONE, true, true },
