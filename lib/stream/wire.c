@@ -1,4 +1,9 @@
-/* The bytes of an upgraded connection: see wire.h. */
+/* The bytes of an upgraded connection: see wire.h.
+ *
+ * Reading stops while paused; but the end of the other side is still noticed then, because EPOLLHUP and
+ * EPOLLERR come unasked. A transport may hold bytes that the descriptor does not tell of: after a pause,
+ * and after a turn's last read, they are fetched by a call of our own at the end of the turn.
+ */
 #include "wire.h"
 
 #include <errno.h>
@@ -15,10 +20,53 @@ struct wire {
         int fd;
         const struct wire_ops *ops;
         void *userdata;
+        const struct wire_transport *transport; /* NULL: plain */
+        void *t;
         struct strbuf out;
         size_t sent; /* of out */
         bool paused, finishing, shut, ended, freed, busy;
+        bool unsent;   /* the transport holds bytes that the socket did not take */
+        bool deferred; /* wire_again() will run */
 };
+
+static void wire_again(void *userdata);
+
+static void wire_defer(struct wire *w)
+{
+        if (w->deferred)
+                return;
+        w->deferred = true;
+        loop_defer(w->loop, wire_again, w);
+}
+
+static ssize_t raw_recv(struct wire *w, void *buf, size_t len)
+{
+        ssize_t n;
+
+        if (w->transport)
+                return w->transport->recv(w->t, buf, len);
+        n = recv(w->fd, buf, len, MSG_DONTWAIT);
+        return n < 0 ? -errno : n;
+}
+
+static ssize_t raw_send(struct wire *w, const void *data, size_t len)
+{
+        ssize_t n;
+
+        if (w->transport)
+                return w->transport->send(w->t, data, len);
+        n = send(w->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        return n < 0 ? -errno : n;
+}
+
+static void wire_shut(struct wire *w)
+{
+        w->shut = true;
+        if (w->transport)
+                w->transport->finish(w->t);
+        else
+                shutdown(w->fd, SHUT_WR);
+}
 
 static void wire_watch(struct wire *w)
 {
@@ -27,7 +75,7 @@ static void wire_watch(struct wire *w)
                 return;
         if (!w->paused)
                 events |= EPOLLIN;
-        if (w->out.len > w->sent)
+        if (w->out.len > w->sent || w->unsent)
                 events |= EPOLLOUT;
         loop_fd_set(w->source, events);
 }
@@ -37,35 +85,41 @@ static void wire_end(struct wire *w, int code)
         if (w->ended || w->freed)
                 return;
         w->ended = true;
-        loop_fd_set(w->source, 0);
+        loop_fd_free(steal_ptr(w->source)); /* a hang-up would be reported in every turn */
         w->ops->closed(w, code, w->userdata);
 }
 
 /* Writes what it can. */
 static void wire_flush(struct wire *w)
 {
-        bool had = w->out.len > w->sent;
-        while (w->out.len > w->sent) {
-                ssize_t n = send(w->fd, w->out.data + w->sent, w->out.len - w->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-                if (n < 0 && errno == EINTR)
+        bool had = w->out.len > w->sent || w->unsent;
+        int r = w->transport ? w->transport->flush(w->t) : 0;
+        w->unsent = r == -EAGAIN;
+        while (r == 0 && w->out.len > w->sent) {
+                ssize_t n = raw_send(w, w->out.data + w->sent, w->out.len - w->sent);
+                if (n == -EINTR)
                         continue;
-                if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-                        return;
-                if (n < 0) {
-                        wire_end(w, -errno);
-                        return;
-                }
-                w->sent += (size_t)n;
+                if (n < 0)
+                        r = (int)n;
+                else
+                        w->sent += (size_t)n;
+        }
+        if (r == 0 && w->transport)
+                r = w->transport->flush(w->t);
+        w->unsent = w->transport && r == -EAGAIN;
+        if (r == -EAGAIN)
+                return;
+        if (r < 0) {
+                wire_end(w, r);
+                return;
         }
         if (w->out.cap > 4 * READ_SIZE)
                 strbuf_deinit(&w->out);
         else
                 strbuf_reset(&w->out);
         w->sent = 0;
-        if (w->finishing && !w->shut) {
-                w->shut = true;
-                shutdown(w->fd, SHUT_WR);
-        }
+        if (w->finishing && !w->shut)
+                wire_shut(w);
         if (had && w->ops->drained && !w->ended && !w->freed)
                 w->ops->drained(w, w->userdata);
 }
@@ -74,17 +128,17 @@ static void wire_read(struct wire *w)
 {
         uint8_t buf[READ_SIZE];
         for (int i = 0; i < READS_A_TURN && !w->paused && !w->ended && !w->freed; i++) {
-                ssize_t n = recv(w->fd, buf, sizeof(buf), MSG_DONTWAIT);
-                if (n < 0 && errno == EINTR)
+                ssize_t n = raw_recv(w, buf, sizeof(buf));
+                if (n == -EINTR)
                         continue;
-                if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+                if (n == -EAGAIN)
                         return;
                 if (n <= 0) {
-                        wire_end(w, n < 0 ? -errno : 0);
+                        wire_end(w, (int)n);
                         return;
                 }
                 w->ops->data(w, buf, (size_t)n, w->userdata);
-                if ((size_t)n < sizeof(buf))
+                if (!w->transport && (size_t)n < sizeof(buf))
                         return;
         }
 }
@@ -94,6 +148,13 @@ static void wire_release(void *userdata)
         struct wire *w = userdata;
         strbuf_deinit(&w->out);
         free(w);
+}
+
+/* Bytes in the transport's memory that nobody will announce. */
+static void wire_check_pending(struct wire *w)
+{
+        if (w->transport && !w->paused && !w->ended && !w->freed && w->transport->pending(w->t))
+                wire_defer(w);
 }
 
 static void wire_ready(struct loop_fd *source, uint32_t events, void *userdata)
@@ -107,18 +168,37 @@ static void wire_ready(struct loop_fd *source, uint32_t events, void *userdata)
         if (!w->ended && !w->freed && (events & EPOLLOUT))
                 wire_flush(w);
         w->busy = false;
-        if (!w->freed)
-                wire_watch(w);
+        wire_watch(w);
+        wire_check_pending(w);
+}
+
+static void wire_again(void *userdata)
+{
+        struct wire *w = userdata;
+        w->deferred = false;
+        if (w->freed)
+                wire_release(w);
+        else
+                wire_ready(w->source, EPOLLIN, w);
 }
 
 struct wire *wire_new(struct loop *loop, int fd, const struct wire_ops *ops, void *userdata)
 {
+        return wire_new_over(loop, fd, NULL, NULL, ops, userdata);
+}
+
+struct wire *wire_new_over(struct loop *loop, int fd, const struct wire_transport *transport, void *t,
+                           const struct wire_ops *ops, void *userdata)
+{
         struct wire *w = new0(struct wire);
         w->loop = loop;
         w->fd = fd;
+        w->transport = transport;
+        w->t = t;
         w->ops = ops;
         w->userdata = userdata;
         w->source = loop_fd_new(loop, fd, EPOLLIN, wire_ready, w);
+        wire_check_pending(w);
         return w;
 }
 
@@ -148,15 +228,15 @@ void wire_pause(struct wire *w, bool paused)
 {
         w->paused = paused;
         wire_watch(w);
+        if (!w->busy)
+                wire_check_pending(w);
 }
 
 void wire_finish(struct wire *w)
 {
         w->finishing = true;
-        if (w->out.len == w->sent && !w->shut && !w->ended) {
-                w->shut = true;
-                shutdown(w->fd, SHUT_WR);
-        }
+        if (w->out.len == w->sent && !w->unsent && !w->shut && !w->ended)
+                wire_shut(w);
 }
 
 void wire_free(struct wire *w)
@@ -165,6 +245,9 @@ void wire_free(struct wire *w)
                 return;
         w->freed = true;
         loop_fd_free(w->source);
+        if (w->transport)
+                w->transport->free(w->t);
         close(w->fd);
-        loop_defer(w->loop, wire_release, w);
+        if (!w->deferred)
+                loop_defer(w->loop, wire_release, w);
 }
