@@ -11,6 +11,7 @@
 #include "../lib/base/log.h"
 #include "../lib/json/yaml.h"
 #include "../lib/meta/quantity.h"
+#include "images/command.h"
 #include "node.h"
 #include "pods/fetch.h"
 #include "runtime/cleanup.h"
@@ -23,6 +24,7 @@ struct options {
         struct runtime_options runtime;
         const char *cert_file, *key_file, *client_ca_file, *address, *mirrors_file;
         bool cleanup; /* remove all that is left of this node, and end */
+        char **words; /* what is no option: "image list" and kin; NULL-ended */
         unsigned fake_nodes;
         enum log_level log_level;
 };
@@ -137,8 +139,10 @@ static int parse_options(int argc, char **argv, struct options *o)
                 {NULL, 0, NULL, 0}};
         for (;;) {
                 int index = 0, c = getopt_long(argc, argv, "h", table, &index);
-                if (c == -1)
-                        return optind == argc ? 0 : -EINVAL;
+                if (c == -1) {
+                        o->words = argv + optind;
+                        return optind == argc || streq(argv[optind], "image") ? 0 : -EINVAL;
+                }
                 if (c == 'h') {
                         usage();
                         exit(0);
@@ -318,12 +322,14 @@ int main(int argc, char **argv)
                 .address = "0.0.0.0",
                 .log_level = LOG_LEVEL_INFO,
         };
-        if (parse_options(argc, argv, &o) < 0 || (!o.kubelet.kubeconfig && !o.cleanup)) {
+        if (parse_options(argc, argv, &o) < 0 || (!o.kubelet.kubeconfig && !o.cleanup && !*o.words)) {
                 fprintf(stderr, "colibri-kubelet: see --help; --kubeconfig is needed\n");
                 return 2;
         }
         log_init("kubelet", o.log_level);
         set_defaults(&o);
+        if (*o.words)
+                return image_command(&o.runtime, (const char *const *)o.words + 1);
         if (o.cleanup) {
                 _cleanup_error_ struct error failure = ERROR_INIT;
                 struct node_cleanup_options c = {o.runtime.root, o.runtime.run, o.runtime.cgroup, o.runtime.bridge};
