@@ -124,8 +124,32 @@ static void answer_tree(struct api_request *r, unsigned code, const struct json 
         answer_buffer(r, code, content_type, buffer_new_copy(b.data, b.len), headers);
 }
 
+static bool answer_protobuf(struct api_request *r, unsigned code, const struct json *obj, const char *const *headers)
+{
+        const char *version = json_get_string(obj, "apiVersion"), *kind = json_get_string(obj, "kind");
+        const struct schema *s = version && kind ? builtin_body(version, kind) : NULL;
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (!s)
+                return false;
+        protobuf_encode(&b, s, obj);
+        answer_buffer(r, code, PROTOBUF_MEDIA_TYPE, buffer_new_copy(b.data, b.len), headers);
+        return true;
+}
+
+/* An error is never a Table: where the client takes nothing else, upstream writes it by hand, indented. */
+static void answer_indented(struct api_request *r, unsigned code, const struct json *obj, const char *const *headers)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        json_write_pretty(&b, obj, 2);
+        answer_buffer(r, code, "application/json", buffer_new_copy(b.data, b.len), headers);
+}
+
 void answer_status(struct api_request *r, const struct status *st)
 {
+        struct media plain;
+
         int64_t after = st->details ? json_get_int(st->details, "retryAfterSeconds", 0) : 0;
         const char *const headers[] = {"Retry-After", arena_printf(r->arena, "%lld", (long long)after), NULL};
 
@@ -133,7 +157,10 @@ void answer_status(struct api_request *r, const struct status *st)
 
         if (r->expired_continue)
                 json_path_set(r->arena, obj, "metadata.continue", json_new_string(r->arena, r->expired_continue));
-        answer_tree(r, st->code, obj, after > 0 ? headers : NULL);
+        if (r->media && negotiate(r->arena, http_header(r->http, "Accept"), 0, &plain) != NULL)
+                answer_indented(r, st->code, obj, after > 0 ? headers : NULL);
+        else if (!r->media || plain.type != MEDIA_PROTOBUF || !answer_protobuf(r, st->code, obj, after > 0 ? headers : NULL))
+                answer_tree(r, st->code, obj, after > 0 ? headers : NULL);
 }
 
 void answer_success(struct api_request *r, unsigned code, const struct json *details)
@@ -148,7 +175,8 @@ void answer_success(struct api_request *r, unsigned code, const struct json *det
                 json_set(r->arena, st, "details", json_clone_shallow(r->arena, details));
         else
                 json_set_int(r->arena, st, "code", code);
-        answer_tree(r, code, st, NULL);
+        if (!r->media || r->media->type != MEDIA_PROTOBUF || !answer_protobuf(r, code, st, NULL))
+                answer_tree(r, code, st, NULL);
 }
 
 static void answer_table(struct api_request *r, unsigned code, const struct resource *res, const struct json *obj)
@@ -182,22 +210,17 @@ static void answer_partial(struct api_request *r, unsigned code, const struct js
 {
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
+        if (r->media->type == MEDIA_PROTOBUF) {
+                struct json *partial = json_new_object(r->arena);
+                json_set_string(r->arena, partial, "kind", "PartialObjectMetadata");
+                json_set_string(r->arena, partial, "apiVersion", "meta.k8s.io/v1");
+                json_set(r->arena, partial, "metadata", json_get(obj, "metadata"));
+                answer_protobuf(r, code, partial, NULL);
+                return;
+        }
         partial_object_metadata(&b, obj, r->media->version);
         strbuf_putc(&b, '\n');
         answer_buffer(r, code, "application/json", buffer_new_copy(b.data, b.len), NULL);
-}
-
-static bool answer_protobuf(struct api_request *r, unsigned code, const struct json *obj)
-{
-        const char *version = json_get_string(obj, "apiVersion"), *kind = json_get_string(obj, "kind");
-        const struct schema *s = version && kind ? builtin_body(version, kind) : NULL;
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        if (!s)
-                return false;
-        protobuf_encode(&b, s, obj);
-        answer_buffer(r, code, PROTOBUF_MEDIA_TYPE, buffer_new_copy(b.data, b.len), NULL);
-        return true;
 }
 
 void answer_object(struct api_request *r, unsigned code, const struct resource *res, const struct json *obj)
@@ -212,7 +235,7 @@ void answer_object(struct api_request *r, unsigned code, const struct resource *
                 answer_status(r, status_make(r->arena, 406, "NotAcceptable", NULL,
                                              "you requested PartialObjectMetadataList, but the requested object is not "
                                              "a list (%s)", json_get_string(obj, "kind")));
-        else if (!m || m->type != MEDIA_PROTOBUF || !answer_protobuf(r, code, obj))
+        else if (!m || m->type != MEDIA_PROTOBUF || !answer_protobuf(r, code, obj, NULL))
                 answer_tree(r, code, obj, NULL);
 }
 

@@ -116,8 +116,7 @@ static const struct status *unhandled(struct api_request *r, const struct body_t
                                   type->kind, why);
 }
 
-/* The Go package of a group's internal types: "apps", "core", "rbac". */
-static const char *go_package(struct arena *a, const char *gv)
+const char *go_package(struct arena *a, const char *gv)
 {
         const char *slash = strchr(gv, '/');
 

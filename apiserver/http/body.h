@@ -12,6 +12,8 @@ struct body_type {
         const struct schema *schema;
         const struct resource *res; /* for defaulting; NULL: by schema alone */
 };
+/* The Go package of a group's internal types: "apps", "core", "rbac". */
+const char *go_package(struct arena *a, const char *group_version);
 struct body_type body_type_of(struct arena *a, const struct resource *res);
 /* "policy/v1", "Eviction". */
 struct body_type body_type_named(const char *group_version, const char *kind);

@@ -9,6 +9,7 @@
 #include "../../lib/base/encode.h"
 #include "../../lib/base/time.h"
 #include "../registry/registry.h"
+#include "../schema/protobuf.h"
 #include "../schema/table.h"
 #include "request-info.h"
 #include "selection.h"
@@ -329,7 +330,44 @@ static void answer_partials(struct api_request *r, const struct page *p, const s
         answer_buf(r, &b);
 }
 
-/* YAML, pretty printing, protobuf, and kinds that are stored in another version. */
+struct protobuf_items {
+        const struct schema *schema;
+        struct strbuf *out;
+        bool partial;
+};
+
+static void write_protobuf_item(struct api_request *r, struct json *obj, size_t i, void *userdata)
+{
+        struct protobuf_items *p = userdata;
+
+        if (p->partial) {
+                struct json one = {.type = JSON_OBJECT};
+                struct json_member m = {.key = "metadata", .key_len = 8, .value = json_get(obj, "metadata")};
+                one.len = one.cap = 1;
+                one.members = &m;
+                protobuf_encode_nested(p->out, 2, p->schema, &one);
+        } else {
+                protobuf_encode_nested(p->out, 2, p->schema, obj);
+        }
+}
+
+/* The list's message field by field, so that one tree at a time is enough here too. */
+static void answer_protobuf_list(struct api_request *r, const struct page *p, const struct json *meta)
+{
+        _cleanup_strbuf_ struct strbuf raw = STRBUF_INIT, out = STRBUF_INIT;
+        bool partial = r->media->as == MEDIA_AS_PARTIAL_LIST;
+        struct protobuf_items items = {.out = &raw, .partial = partial};
+        struct body_type type = body_type_of(r->arena, r->res);
+
+        items.schema = partial ? builtin_body("meta.k8s.io/v1", "PartialObjectMetadata") : r->res->schema;
+        protobuf_encode_nested(&raw, 1, builtin_schema("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"), meta);
+        each_tree(r, p, write_protobuf_item, &items);
+        protobuf_envelope(&out, partial ? "meta.k8s.io/v1" : type.group_version,
+                          partial ? "PartialObjectMetadataList" : r->res->list_kind, &raw);
+        answer_buffer(r, 200, PROTOBUF_MEDIA_TYPE, buffer_new_copy(out.data, out.len), NULL);
+}
+
+/* YAML, pretty printing, and kinds that are stored in another version. */
 static void answer_tree(struct api_request *r, const struct page *p, struct json *meta)
 {
         struct json *list = json_new_object(r->arena), *items;
@@ -357,11 +395,15 @@ static void answer_page(struct api_request *r, const struct page *p, struct json
 
         if (m->as == MEDIA_AS_TABLE)
                 answer_table(r, p, meta);
+        else if (m->type == MEDIA_PROTOBUF && m->as != MEDIA_AS_PARTIAL)
+                answer_protobuf_list(r, p, meta);
         else if (m->as == MEDIA_AS_PARTIAL_LIST)
                 answer_partials(r, p, meta);
         else if (m->as == MEDIA_AS_PARTIAL)
                 answer_status(r, status_make(r->arena, 406, "NotAcceptable", NULL,
-                                             "you requested PartialObjectMetadata, but the requested object is a list"));
+                                             "you requested PartialObjectMetadata, but the requested object is a list (*%s.%s)",
+                                             go_package(r->arena, body_type_of(r->arena, r->res).group_version),
+                                             r->res->list_kind));
         else if (m->type == MEDIA_JSON && !m->pretty && registry_sends_bytes(r->res))
                 answer_bytes(r, p, meta);
         else

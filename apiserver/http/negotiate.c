@@ -87,17 +87,6 @@ static bool clause_names(const struct clause *c, const char *subtype)
                (streq(c->subtype, "*") || streq(c->subtype, subtype));
 }
 
-/* Which of ours a clause names first; -1: none. */
-static int clause_type(const struct clause *c)
-{
-        static const char *const subtypes[] = {"json", "yaml", "vnd.kubernetes.protobuf"};
-
-        for (size_t i = 0; i < ARRAY_SIZE(subtypes); i++)
-                if (clause_names(c, subtypes[i]))
-                        return i;
-        return -1;
-}
-
 static bool clause_transform(const struct clause *c, unsigned flags, struct media *m)
 {
         static const struct {
@@ -128,12 +117,35 @@ const struct status *status_no_media(struct arena *a)
                            "application/vnd.kubernetes.protobuf");
 }
 
+/* Takes what CLAUSE and one of our types agree on. */
+static bool clause_take(const struct clause *c, enum media_type type, unsigned flags, struct media *ret)
+{
+        static const char *const subtypes[] = {"json", "yaml", "vnd.kubernetes.protobuf"};
+        struct media m = {.type = type, .version = "v1"};
+
+        if (!clause_names(c, subtypes[type]) || (type == MEDIA_PROTOBUF && (flags & NEGOTIATE_NO_PROTOBUF)) ||
+            (type == MEDIA_YAML && (flags & NEGOTIATE_STREAM)))
+                return false;
+        if (*c->stream && (!(flags & NEGOTIATE_STREAM) || !streq(c->stream, "watch")))
+                return false;
+        if (!clause_transform(c, flags, &m))
+                return false;
+        *ret = m;
+        return true;
+}
+
+static const struct status *not_acceptable(struct arena *a, unsigned flags)
+{
+        return status_make(a, 406, "NotAcceptable", NULL, "only the following media types are accepted: application/json%s%s",
+                           flags & NEGOTIATE_STREAM ? "" : ", application/yaml",
+                           flags & NEGOTIATE_NO_PROTOBUF ? "" : ", application/vnd.kubernetes.protobuf");
+}
+
 const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret)
 {
         struct clause clauses[CLAUSES_MAX];
         size_t n = 0;
-        bool any = false, protobuf = false;
-        struct media of_protobuf = {0};
+        bool any = false;
 
         *ret = (struct media){.version = "v1"};
         if (str_empty(accept))
@@ -145,38 +157,16 @@ const struct status *negotiate(struct arena *a, const char *accept, unsigned fla
                         n++;
                 }
                 s += len;
-                if (!*s)
-                        break;
         }
         qsort(clauses, n, sizeof(*clauses), clause_cmp);
-        for (size_t i = 0; i < n; i++) {
-                int type = clause_type(&clauses[i]);
-                struct media m = {.type = type, .version = "v1"};
-                if (type < 0)
-                        continue;
-                any = true;
-                if (*clauses[i].stream && (!(flags & NEGOTIATE_STREAM) || !streq(clauses[i].stream, "watch")))
-                        continue;
-                if (!clause_transform(&clauses[i], flags, &m))
-                        continue;
-                if (type == MEDIA_PROTOBUF) {
-                        if (!protobuf)
-                                of_protobuf = m;
-                        protobuf = true;
-                        continue;
+        for (size_t i = 0; i < n; i++)
+                for (enum media_type t = MEDIA_JSON; t <= MEDIA_PROTOBUF; t++) {
+                        if (clause_take(&clauses[i], t, flags, ret))
+                                return NULL;
+                        any |= clause_names(&clauses[i], "json") || clause_names(&clauses[i], "yaml") ||
+                               clause_names(&clauses[i], "vnd.kubernetes.protobuf");
                 }
-                *ret = m;
-                return NULL;
-        }
-        if (protobuf) {
-                *ret = of_protobuf;
-                return NULL;
-        }
-        if (any)
-                return status_make(a, 406, "NotAcceptable", NULL,
-                                   "only the following media types are accepted: application/json, "
-                                   "application/yaml, application/vnd.kubernetes.protobuf");
-        return status_no_media(a);
+        return any ? not_acceptable(a, flags) : status_no_media(a);
 }
 
 const char *media_content_type(const struct media *m)

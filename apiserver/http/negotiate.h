@@ -17,8 +17,9 @@ struct media {
 #define NEGOTIATE_TRANSFORM 1 /* Table and PartialObjectMetadata(List) */
 #define NEGOTIATE_STREAM 2    /* ;stream=watch */
 
-/* Parses ACCEPT (NULL or "": JSON) and picks the first acceptable clause. Clauses of protobuf are passed
- * over while another one follows: JSON is what we have. NULL, or a 406. */
+#define NEGOTIATE_NO_PROTOBUF 4 /* custom resources, and documents that are no objects */
+
+/* Parses ACCEPT (NULL or "": JSON) and picks the first acceptable clause. NULL, or a 406. */
 const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret);
 /* The 406 for a media type that we do not have at all. */
 const struct status *status_no_media(struct arena *a);

@@ -34,6 +34,22 @@ static const struct status *check_fields(struct api_request *r, const struct sel
         return NULL;
 }
 
+/* metadata.namespace=x narrows a read of all namespaces to one; not so with a continue token, whose key is then one
+ * of the whole kind (upstream's MatchesSingleNamespace). */
+static const char *namespace_of(const struct api_request *r, const struct selection *s)
+{
+        const char *found = NULL;
+
+        if (!r->res->namespaced || *r->namespace || !str_empty(http_query(r->http, "continue")))
+                return r->namespace;
+        for (size_t i = 0; i < s->fields.n; i++) {
+                const struct selector_requirement *q = &s->fields.reqs[i];
+                if (streq(q->key, "metadata.namespace") && q->op == SELECTOR_IN && q->n_values == 1)
+                        found = q->values[0];
+        }
+        return str_empty(found) || strchr(found, '/') ? r->namespace : found;
+}
+
 const struct status *selection_parse(struct api_request *r, struct arena *a, struct selection *ret)
 {
         const char *labels = http_query(r->http, "labelSelector"), *fields = http_query(r->http, "fieldSelector");
@@ -54,7 +70,7 @@ const struct status *selection_parse(struct api_request *r, struct arena *a, str
                         return st;
                 ret->has_fields = ret->fields.n > 0;
         }
-        ret->prefix = registry_key(a, r->res, r->namespace, NULL);
+        ret->prefix = registry_key(a, r->res, namespace_of(r, ret), NULL);
         return NULL;
 }
 

@@ -14,6 +14,7 @@
 #include "../../lib/base/list.h"
 #include "../../lib/base/time.h"
 #include "../registry/registry.h"
+#include "../schema/protobuf.h"
 #include "../schema/table.h"
 #include "../storage/entry.h"
 #include "request-info.h"
@@ -80,6 +81,33 @@ static void write_text(struct watcher *w, const char *type, const struct strbuf 
         http_stream_write(w->stream, b.data, b.len);
 }
 
+/* An event whose object is a tree with kind and apiVersion, in the watcher's encoding. */
+static void write_tree(struct watcher *w, const char *type, const struct json *obj)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT, frame = STRBUF_INIT;
+        const char *version = json_get_string(obj, "apiVersion"), *kind = json_get_string(obj, "kind");
+        const struct schema *s = w->media.type == MEDIA_PROTOBUF && version && kind ? builtin_body(version, kind) : NULL;
+
+        if (!s) {
+                json_write(&b, obj);
+                write_text(w, type, &b);
+                return;
+        }
+        protobuf_encode(&b, s, obj);
+        protobuf_frame(&frame, type, &b);
+        http_stream_write(w->stream, frame.data, frame.len);
+}
+
+static struct json *partial_tree(struct arena *a, const struct json *obj, const char *version)
+{
+        struct json *out = json_new_object(a);
+
+        json_set_string(a, out, "kind", "PartialObjectMetadata");
+        json_set_string(a, out, "apiVersion", arena_printf(a, "meta.k8s.io/%s", version));
+        json_set(a, out, "metadata", json_get(obj, "metadata"));
+        return out;
+}
+
 static void write_converted(struct watcher *w, const char *type, const struct entry *e)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -95,12 +123,12 @@ static void write_converted(struct watcher *w, const char *type, const struct en
                 table_row(&b, w->res, obj, w->include, w->media.version, time_real(), true);
                 table_end(&b, w->res, 1);
                 w->columns_sent = true;
-        } else if (w->media.as != MEDIA_AS_IS) {
-                partial_object_metadata(&b, obj, w->media.version);
-        } else {
-                json_write(&b, obj);
-        }
-        write_text(w, type, &b);
+                write_text(w, type, &b);
+        } else if (w->media.as == MEDIA_AS_PARTIAL) {
+                write_tree(w, type, partial_tree(a, obj, w->media.type == MEDIA_PROTOBUF ? "v1" : w->media.version));
+        } else if (w->media.as == MEDIA_AS_IS) {
+                write_tree(w, type, obj);
+        } /* an object is no list: upstream sends nothing */
 }
 
 static void write_entry(struct watcher *w, enum store_event_type type, const struct entry *e)
@@ -109,7 +137,7 @@ static void write_entry(struct watcher *w, enum store_event_type type, const str
         static const char *const fronts[] = {"{\"type\":\"ADDED\",\"object\":", "{\"type\":\"MODIFIED\",\"object\":",
                                              "{\"type\":\"DELETED\",\"object\":"};
 
-        if (w->media.as == MEDIA_AS_IS && registry_sends_bytes(w->res))
+        if (w->media.as == MEDIA_AS_IS && w->media.type == MEDIA_JSON && registry_sends_bytes(w->res))
                 http_stream_write_around(w->stream, fronts[type], e->json, "}\n");
         else
                 write_converted(w, names[type], e);
@@ -145,10 +173,7 @@ static void on_event(const struct store_event *ev, void *userdata)
 
 static void write_status(struct watcher *w, const struct status *st, struct arena *a)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        json_write(&b, status_json(a, st));
-        write_text(w, "ERROR", &b);
+        write_tree(w, "ERROR", status_json(a, st));
 }
 
 static void on_cut(void *userdata)
@@ -185,10 +210,10 @@ static void write_bookmark(struct watcher *w, uint64_t revision, bool initial_en
                 table_row(&b, w->res, obj, w->include, w->media.version, time_real(), true);
                 table_end(&b, w->res, 1);
                 w->columns_sent = true;
+                write_text(w, "BOOKMARK", &b);
         } else {
-                json_write(&b, obj);
+                write_tree(w, "BOOKMARK", obj);
         }
-        write_text(w, "BOOKMARK", &b);
         w->told = revision;
 }
 
@@ -226,13 +251,13 @@ static const struct status *check_options(struct api_request *r, const char *ini
         static const char *const supported[] = {"NotOlderThan", NULL};
         struct field_errors errs = {.arena = r->arena};
 
+        if (initial && !streq(match, "NotOlderThan"))
+                field_error_add(&errs, FIELD_FORBIDDEN, "resourceVersionMatch", NULL,
+                                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
         if (!initial && !str_empty(match))
                 field_error_add(&errs, FIELD_FORBIDDEN, "resourceVersionMatch", NULL,
                                 "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
-        else if (initial && str_empty(match))
-                field_error_add(&errs, FIELD_FORBIDDEN, "resourceVersionMatch", NULL,
-                                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-        else if (initial && !streq(match, "NotOlderThan"))
+        if (!str_empty(match) && !streq(match, "NotOlderThan"))
                 field_error_not_supported(&errs, "resourceVersionMatch", json_new_string(r->arena, match), supported);
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "ListOptions"), "", &errs) : NULL;
 }
@@ -268,7 +293,8 @@ static const struct status *parse_options(struct api_request *r, struct watch_op
         if (o->timeout_s <= 0)
                 o->timeout_s = TIMEOUT_MIN_S + random_below(TIMEOUT_MIN_S);
         o->initial = initial ? query_bool(r->http, "sendInitialEvents") : n == 0;
-        o->end_mark = initial && o->initial;
+        /* Old informers begin so: they get the mark, too. */
+        o->end_mark = o->initial && (initial || str_empty(rv));
         if (o->initial || (initial && future)) {
                 st = read_wait(r, rv, &n, &any);
                 if (st)
@@ -356,6 +382,8 @@ void verb_watch(struct api_request *r)
                 return;
         }
         w->timeout = loop_timer_new(r->server->loop, on_timeout, w);
-        w->stream = http_stream_start(r->http, 200, "application/json", answer_headers(r, NULL), &stream_ops, w);
+        w->stream = http_stream_start(r->http, 200,
+                                      w->media.type == MEDIA_PROTOBUF ? PROTOBUF_MEDIA_TYPE ";stream=watch" : "application/json",
+                                      answer_headers(r, NULL), &stream_ops, w);
         start(w, &o);
 }

@@ -232,17 +232,46 @@ void protobuf_encode_message(struct strbuf *out, const struct schema *s, const s
         encode_message(out, s, obj);
 }
 
+void protobuf_encode_nested(struct strbuf *out, unsigned field, const struct schema *s, const struct json *obj)
+{
+        struct strbuf raw = STRBUF_INIT;
+
+        encode_message(&raw, s, obj);
+        put_buffer(out, field, &raw);
+}
+
+void protobuf_envelope(struct strbuf *out, const char *group_version, const char *kind, const struct strbuf *raw)
+{
+        struct strbuf type = STRBUF_INIT;
+
+        strbuf_append(out, "k8s", 4); /* with its NUL */
+        put_string(&type, 1, group_version);
+        put_string(&type, 2, kind);
+        put_buffer(out, 1, &type);
+        put_bytes(out, 2, strbuf_str(raw), raw->len);
+        put_string(out, 3, "");
+        put_string(out, 4, "");
+}
+
 void protobuf_encode(struct strbuf *out, const struct schema *s, const struct json *obj)
 {
         const char *version = json_get_string(obj, "apiVersion"), *kind = json_get_string(obj, "kind");
-        struct strbuf type = STRBUF_INIT, raw = STRBUF_INIT;
+        _cleanup_strbuf_ struct strbuf raw = STRBUF_INIT;
 
-        strbuf_append(out, "k8s", 4); /* with its NUL */
-        put_string(&type, 1, version ? version : "");
-        put_string(&type, 2, kind ? kind : "");
-        put_buffer(out, 1, &type);
         encode_message(&raw, s, obj);
-        put_buffer(out, 2, &raw);
-        put_string(out, 3, "");
-        put_string(out, 4, "");
+        protobuf_envelope(out, version ? version : "", kind ? kind : "", &raw);
+}
+
+void protobuf_frame(struct strbuf *out, const char *type, const struct strbuf *body)
+{
+        struct strbuf event = STRBUF_INIT, object = STRBUF_INIT;
+        uint32_t length;
+
+        put_bytes(&object, 1, strbuf_str(body), body->len);
+        put_string(&event, 1, type);
+        put_buffer(&event, 2, &object);
+        length = __builtin_bswap32((uint32_t)event.len);
+        strbuf_append(out, &length, sizeof(length));
+        strbuf_append(out, event.data, event.len);
+        strbuf_deinit(&event);
 }

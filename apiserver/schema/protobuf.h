@@ -19,6 +19,13 @@ int protobuf_decode(struct arena *a, const void *data, size_t len, const struct 
 /* The body of OBJ (apiVersion and kind from it). */
 void protobuf_encode(struct strbuf *out, const struct schema *s, const struct json *obj);
 
+/* The same around a message that is there already (lists are written item by item). */
+void protobuf_envelope(struct strbuf *out, const char *group_version, const char *kind, const struct strbuf *raw);
+/* OBJ as field FIELD of a message that is written piece by piece. */
+void protobuf_encode_nested(struct strbuf *out, unsigned field, const struct schema *s, const struct json *obj);
+/* One frame of a watch: 4 bytes of length (big endian), then the WatchEvent around BODY. */
+void protobuf_frame(struct strbuf *out, const char *type, const struct strbuf *body);
+
 /* One message without the envelope. */
 int protobuf_decode_message(struct arena *a, const struct schema *s, const void *data, size_t len, struct json **ret,
                             struct error *reterr);

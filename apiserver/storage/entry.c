@@ -581,7 +581,9 @@ static const char *get_label(const char *key, void *userdata)
 
 static const char *get_field(const char *key, void *userdata)
 {
-        return entry_field(userdata, key);
+        const char *value = entry_field(userdata, key);
+
+        return value ? value : "";
 }
 
 bool entry_matches_labels(const struct entry *e, const struct selector *s)

@@ -386,7 +386,7 @@ int store_scan_at(struct store *s, const char *prefix, const char *after, uint64
         if (ret_more)
                 *ret_more = l.more;
         if (ret_remaining)
-                *ret_remaining = l.more && k ? count_from(k, prefix, l.last ? l.last->key : prefix) - 1 : 0;
+                *ret_remaining = l.last && k ? count_from(k, prefix, l.last->key) - 1 : 0;
         return 0;
 }
 

@@ -537,10 +537,7 @@ bool selector_matches_fn(const struct selector *s, const char *(*get)(const char
         if (s->nothing)
                 return false;
         for (size_t i = 0; i < s->n; i++) {
-                const char *value = get(s->reqs[i].key, userdata);
-
-                /* An absent field reads as empty: "spec.nodeName=" finds unscheduled pods. */
-                if (!requirement_matches(&s->reqs[i], value ? value : ""))
+                if (!requirement_matches(&s->reqs[i], get(s->reqs[i].key, userdata)))
                         return false;
         }
         return true;

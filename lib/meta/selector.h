@@ -34,7 +34,8 @@ int selector_from_object(struct arena *a, const struct json *sel, struct selecto
 void selector_from_map(struct arena *a, const struct json *map, struct selector *ret);
 /* LABELS is an object of strings, or NULL for none. */
 bool selector_matches(const struct selector *s, const struct json *labels);
-/* One value by key: for field selectors. NULL from GET (absent) is as good as "". */
+/* One value by key; NULL from GET: the object has no such key. (A field that it could have is "" instead:
+ * "spec.nodeName=" finds unscheduled pods.) */
 bool selector_matches_fn(const struct selector *s, const char *(*get)(const char *key, void *userdata), void *userdata);
 /* Canonical text: sorted by key, as labels.Selector.String(). */
 char *selector_print(struct arena *a, const struct selector *s);

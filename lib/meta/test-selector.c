@@ -88,7 +88,7 @@ static void test_label_matching(void **state)
 
 static const char *get_field(const char *key, void *userdata)
 {
-        return streq(key, "metadata.name") ? "a,b" : NULL;
+        return streq(key, "metadata.name") ? "a,b" : streq(key, "gone") ? NULL : "";
 }
 
 static void test_field_selectors(void **state)
@@ -103,6 +103,8 @@ static void test_field_selectors(void **state)
                 { "metadata.name==a\\,b,spec.nodeName=", 1, NULL },
                 { "metadata.name!=a", 1, NULL },
                 { "spec.nodeName!=", 0, NULL },
+                { "gone=", 0, NULL },
+                { "gone!=", 1, NULL },
                 { ",,", 1, NULL },
                 { "metadata.name", -1, "invalid selector: 'metadata.name'; can't understand 'metadata.name'" },
                 { "metadata.name=a\\", -1, "invalid field selector: invalid escape sequence: \\" },
