@@ -3,12 +3,13 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "dns/dns.h"
 #include "proxy.h"
 
 #include "../lib/base/log.h"
 
 struct options {
-        const char *kubeconfig, *node, *cluster_cidr, *service_cidr, *table, *dns_address, *domain;
+        const char *kubeconfig, *node, *cluster_cidr, *service_cidr, *table, *dns_address, *domain, *resolv_conf;
         bool cleanup;
 };
 
@@ -16,6 +17,7 @@ struct daemon {
         struct loop *loop;
         const struct options *o;
         struct proxy *proxy;
+        struct informer *services, *slices;
         int code;
 };
 
@@ -51,6 +53,7 @@ static int parse(int argc, char **argv, struct options *o)
                 { "--service-cluster-ip-range=", &o->service_cidr },
                 { "--nft-table=", &o->table },
                 { "--dns-address=", &o->dns_address },
+                { "--resolv-conf=", &o->resolv_conf },
                 { "--cluster-domain=", &o->domain },
         };
 
@@ -122,7 +125,27 @@ static struct informer *watch(struct daemon *d, struct client *client, const cha
         return informer_new(client, &o);
 }
 
-static void start(struct daemon *d, struct client *client)
+static bool records_synced(void *userdata)
+{
+        struct daemon *d = userdata;
+
+        return informer_synced(d->services) && informer_synced(d->slices);
+}
+
+/* Shares the informers with the rules. */
+static int start_dns(struct daemon *d, struct error *reterr)
+{
+        const struct dns_options o = {
+                .address = d->o->dns_address, .domain = d->o->domain, .resolv_conf = d->o->resolv_conf,
+                .services = informer_store(d->services), .slices = informer_store(d->slices),
+                .synced = records_synced, .userdata = d,
+        };
+        struct dns *dns; /* lives as long as we do */
+
+        return *o.address ? dns_new(d->loop, &o, &dns, reterr) : 0;
+}
+
+static int start(struct daemon *d, struct client *client, struct error *reterr)
 {
         struct informer *services = watch(d, client, "", "services");
         struct informer *slices = watch(d, client, "discovery.k8s.io", "endpointslices");
@@ -135,8 +158,13 @@ static void start(struct daemon *d, struct client *client)
                 .dns_ip = o.host.dns_ip,
         };
         d->proxy = proxy_new(d->loop, &o);
+        d->services = services;
+        d->slices = slices;
+        if (start_dns(d, reterr) < 0)
+                return reterr->code;
         informer_start(services);
         informer_start(slices);
+        return 0;
 }
 
 /* Rules, interface and route stay when we end: Services go on answering until we are back, or --cleanup. */
@@ -170,6 +198,9 @@ int main(int argc, char **argv)
                 log_error("%s", error_text(&err));
                 return 1;
         }
-        start(&d, client);
+        if (start(&d, client, &err) < 0) {
+                log_error("%s", error_text(&err));
+                return 1;
+        }
         return loop_run(d.loop);
 }
