@@ -55,6 +55,12 @@ static const struct status *check_uid(struct update *u, const struct json *obj, 
 
         if (!*uid || streq(uid, have))
                 return NULL;
+        if (streq(u->r->verb, "patch") && old)
+                return NULL; /* validation says that it cannot be changed */
+        if (streq(u->r->verb, "patch"))
+                return status_conflict(u->r->arena, u->res, u->name,
+                                       "uid mismatch: the provided object specified uid %s, and no existing object was found",
+                                       uid);
         return status_conflict(u->r->arena, u->res, u->name,
                                "StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: "
                                "Precondition failed: UID in precondition: %s, UID in object meta: %s",
@@ -205,10 +211,14 @@ static const struct status *wanted(struct update *u, const struct json *old, str
 
         r->applied = false;
         if (old && streq(u->sub, "scale")) {
+                r->scale_parent = old;
                 st = u->fn(r, scale_of(r->arena, u->res, old), &scale, u->userdata);
+                r->scale_parent = NULL;
                 if (!st)
                         st = check_name(u, scale);
-                if (!st)
+                if (!st && r->applied)
+                        obj = scale;
+                else if (!st)
                         st = scale_apply(r, u->res, old, scale, &obj);
         } else {
                 st = u->fn(r, old, &obj, u->userdata);
@@ -327,7 +337,9 @@ const struct status *registry_update(struct api_request *r, const struct resourc
                 if (e)
                         entry_ref(e);
                 st = e || !*u.sub ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
-                sent_version = !st && *meta_string(obj, "resourceVersion"); /* before a round fills it in */
+                /* Before a round fills it in. A patch's result always carries one, of what was patched: whether the
+                 * patch itself named it, the next round sees. */
+                sent_version = !st && !streq(r->verb, "patch") && *meta_string(obj, "resourceVersion");
                 if (!st && old)
                         st = write_round(&u, e, obj, old, ret, &outcome);
                 else if (!st && (synced || res->create_on_update || r->applied))
