@@ -92,11 +92,13 @@ from() { # WHERE KIND ADDRESS PORT [COUNT [SOURCE]]
 # who answers: the names, without doubles
 names() { from "$@" | cut -d' ' -f1 | sort -u | xargs; }
 
-# service NAME IP EXTRA: port 80, TCP and UDP
+# service NAME IP [SPEC [NODEPORT]]: port 80, TCP and UDP; SPEC: more members of its spec
 service() {
+        local node=""
+        [ -n "${4:-}" ] && node=",\"nodePort\":$4"
         kubectl apply -f - <<EOF
 {"apiVersion":"v1","kind":"Service","metadata":{"name":"$1"},"spec":{"clusterIP":"$2",
- "ports":[{"name":"t","port":80,"protocol":"TCP"${4:+,"nodePort":$4}},{"name":"u","port":80,"protocol":"UDP"${4:+,"nodePort":$4}}]${3:+,$3}}}
+ "ports":[{"name":"t","port":80,"protocol":"TCP"$node},{"name":"u","port":80,"protocol":"UDP"$node}]${3:+,$3}}}
 EOF
 }
 # endpoints SERVICE SUFFIX POD...: a slice; POD is pod1, pod1:notready, pod1:terminating, or pod1@othernode
@@ -153,6 +155,92 @@ says "a pod reaches the outside under this node's address" "other $NODE" from po
 
 check "a Service goes" kubectl delete service a
 soon "and is refused" refused host tcp $A 80
+
+# --- from outside: node ports, external addresses, balancers ---
+C=$PREFIX.1.3
+service n $C '"type":"NodePort"' 30080 >/dev/null
+endpoints n x pod1 pod2@there >/dev/null
+soon "a node port, from outside" "pod1 pod2" other tcp $NODE 30080 30
+says "the client is masqueraded" "$PODS.1" from other tcp $NODE 30080
+soon "from a pod" "pod1 pod2" pod3 tcp $NODE 30080 30
+soon "from the host to itself" "pod1 pod2" host tcp $NODE 30080 30
+soon "on loopback" "pod1 pod2" host tcp 127.0.0.1 30080 30
+soon "UDP on loopback" "pod1 pod2" host udp 127.0.0.1 30080 30
+namespace bad 192.0.2.10 $NODE lan # sends packets for 127.0.0.1 to us
+ip -n bad rule add lookup local pref 10
+ip -n bad rule delete pref 0
+ip -n bad rule add to 127.0.0.0/8 lookup 7 pref 5
+ip -n bad route add 127.0.0.0/8 via $NODE table 7
+ip netns exec bad sysctl -qw net.ipv4.conf.all.route_localnet=1
+soon "the neighbours do not reach our loopback" timeout bad tcp 127.0.0.1 30080
+service n $C '"type":"NodePort","externalTrafficPolicy":"Local"' 30080 >/dev/null
+soon "policy Local: this node's endpoints only" "pod1" other tcp $NODE 30080 30
+says "which see the client itself" "pod1 $OTHER" from other tcp $NODE 30080
+soon "pods are not outside" "pod1 pod2" pod3 tcp $NODE 30080 30
+soon "nor is the host" "pod1 pod2" host tcp 127.0.0.1 30080 30
+endpoints n x pod2@there >/dev/null
+soon "none here: dropped" timeout other tcp $NODE 30080
+endpoints n x >/dev/null
+soon "none anywhere: refused" refused other tcp $NODE 30080
+kubectl delete service n >/dev/null
+service n $C >/dev/null
+endpoints n x pod1 >/dev/null
+soon "no node port any more" refused other tcp $NODE 30080
+
+service n $C '"internalTrafficPolicy":"Local"' >/dev/null
+endpoints n x pod1@there pod2 >/dev/null
+soon "internal policy Local" pod2 pod3 tcp $C 80 20
+endpoints n x pod1@there >/dev/null
+soon "internal policy Local, none here" timeout pod3 tcp $C 80
+
+ip -n other route add 203.0.113.0/24 via $NODE
+ip route add 203.0.113.0/24 via $OTHER # as hosts have a default route
+service n $C '"externalIPs":["203.0.113.7"]' >/dev/null
+endpoints n x pod1 >/dev/null
+soon "an external address" pod1 other tcp 203.0.113.7 80
+soon "an external address, from a pod" pod1 pod2 tcp 203.0.113.7 80
+endpoints n x >/dev/null
+soon "an external address without endpoints" refused other tcp 203.0.113.7 80
+service n $C '"type":"LoadBalancer","loadBalancerSourceRanges":["192.0.2.8/30"]' >/dev/null
+kubectl patch service n --subresource=status --type=merge -p '{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.8"}]}}}' >/dev/null ||
+        kubectl replace --raw /api/v1/namespaces/default/services/n/status -f <(kubectl get service n -o json | jq '.status.loadBalancer.ingress=[{ip:"203.0.113.8"}]') >/dev/null
+endpoints n x pod1 >/dev/null
+soon "a balancer's address, from its ranges" pod1 other tcp 203.0.113.8 80
+soon "but from nowhere else" timeout pod2 tcp 203.0.113.8 80
+kubectl delete service n >/dev/null
+
+# --- affinity ---
+D=$PREFIX.1.4
+service s $D '"sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":2}}' >/dev/null
+endpoints s x pod1 pod2 pod3 >/dev/null
+one() { [ "$(names "$@" | wc -w)" = 1 ]; }
+eventually 5 one host tcp $D 80 2
+check "affinity: one client, one endpoint" one host tcp $D 80 40
+check "every client has its own" one other tcp $D 80 40
+sticky=$(names other tcp $D 80)
+endpoints s x pod1 pod2 pod3 pod1:notready >/dev/null
+endpoints s y $([ "$sticky" = pod1 ] && echo pod2 || echo pod1) >/dev/null
+check "it stays when others change" answers "$sticky" other tcp $D 80 10
+several() { [ "$(for i in $(seq 3); do from host tcp $D 80; sleep 2.2; done | cut -d' ' -f1 | sort -u | wc -l)" -gt 1 ]; }
+check "after the timeout it may be another" eventually 40 several
+endpoints s y >/dev/null
+endpoints s x pod2 >/dev/null
+soon "when the endpoint goes, another takes over" pod2 other tcp $D 80 5
+kubectl delete service s >/dev/null
+
+# --- UDP remembers ---
+E=$PREFIX.1.5
+service u $E '"type":"NodePort"' 30081 >/dev/null
+endpoints u x pod1 >/dev/null
+soon "a UDP client with one port" pod1 other udp $E 80 1 5555
+soon "on a node port" pod1 other udp $NODE 30081 1 5556
+endpoints u x pod2 >/dev/null
+soon "follows when the endpoint goes" pod2 other udp $E 80 1 5555
+soon "on a node port too" pod2 other udp $NODE 30081 1 5556
+kubectl delete service u >/dev/null
+soon "and when the Service goes" refused other udp $E 80 1 5555
+
+soon "other ports of the resolver's address are refused" refused pod1 tcp $PREFIX.0.10 80
 
 # --- the proxy dies, and comes back ---
 service b $B >/dev/null

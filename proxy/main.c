@@ -17,7 +17,7 @@ struct daemon {
         struct loop *loop;
         const struct options *o;
         struct proxy *proxy;
-        struct informer *services, *slices;
+        struct informer *services, *slices, *namespaces;
         int code;
 };
 
@@ -115,10 +115,11 @@ static void on_failed(struct informer *inf, int code, const char *text, void *us
         log_warn("watch: %s", text);
 }
 
-static struct informer *watch(struct daemon *d, struct client *client, const char *group, const char *resource)
+static struct informer *watch(struct daemon *d, struct client *client, const char *group, const char *resource,
+                              bool metadata_only)
 {
         struct informer_options o = {
-                .group = group, .version = "v1", .resource = resource,
+                .group = group, .version = "v1", .resource = resource, .metadata_only = metadata_only,
                 .synced = on_synced, .failed = on_failed, .userdata = d,
         };
 
@@ -129,7 +130,7 @@ static bool records_synced(void *userdata)
 {
         struct daemon *d = userdata;
 
-        return informer_synced(d->services) && informer_synced(d->slices);
+        return informer_synced(d->services) && informer_synced(d->slices) && informer_synced(d->namespaces);
 }
 
 /* Shares the informers with the rules. */
@@ -138,7 +139,7 @@ static int start_dns(struct daemon *d, struct error *reterr)
         const struct dns_options o = {
                 .address = d->o->dns_address, .domain = d->o->domain, .resolv_conf = d->o->resolv_conf,
                 .services = informer_store(d->services), .slices = informer_store(d->slices),
-                .synced = records_synced, .userdata = d,
+                .namespaces = informer_store(d->namespaces), .synced = records_synced, .userdata = d,
         };
         struct dns *dns; /* lives as long as we do */
 
@@ -147,8 +148,8 @@ static int start_dns(struct daemon *d, struct error *reterr)
 
 static int start(struct daemon *d, struct client *client, struct error *reterr)
 {
-        struct informer *services = watch(d, client, "", "services");
-        struct informer *slices = watch(d, client, "discovery.k8s.io", "endpointslices");
+        struct informer *services = watch(d, client, "", "services", false);
+        struct informer *slices = watch(d, client, "discovery.k8s.io", "endpointslices", false);
         struct proxy_options o = {
                 .node = d->o->node, .services = services, .slices = slices, .host = host_options(d->o),
         };
@@ -160,10 +161,12 @@ static int start(struct daemon *d, struct client *client, struct error *reterr)
         d->proxy = proxy_new(d->loop, &o);
         d->services = services;
         d->slices = slices;
+        d->namespaces = watch(d, client, "", "namespaces", true);
         if (start_dns(d, reterr) < 0)
                 return reterr->code;
         informer_start(services);
         informer_start(slices);
+        informer_start(d->namespaces);
         return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "../lib/base/log.h"
 #include "../lib/base/time.h"
+#include "conntrack.h"
 #include "nft.h"
 #include "ruleset.h"
 
@@ -17,6 +18,8 @@ struct proxy {
         struct proxy_options o;
         struct ruleset *rules;  /* NULL: the host is not prepared yet */
         struct map dirty;       /* keys of Services to be looked at again */
+        struct map flows;       /* Services with UDP: key to struct conntrack_flows */
+        struct conntrack_flows to_flush;
         struct loop_timer *gather;
         size_t by_service;      /* the slices' index */
         int64_t retry_ns;
@@ -70,6 +73,28 @@ static void on_slice(struct informer *inf, struct object *old, struct object *ne
 
 /* --- rendering --- */
 
+/* Remembers what KEY has on UDP, and what the kernel may have to forget of it. */
+static void note_flows(struct proxy *p, const char *key, const struct service *s)
+{
+        struct conntrack_flows none = { 0 }, now, *old = map_get(&p->flows, key);
+
+        conntrack_flows_of(s, &now);
+        if (conntrack_flows_equal(old ? old : &none, &now)) {
+                conntrack_flows_deinit(&now);
+                return;
+        }
+        conntrack_flows_changed(old ? old : &none, &now, &p->to_flush);
+        if (old)
+                conntrack_flows_deinit(old);
+        if (now.n) {
+                old = old ? old : new0(struct conntrack_flows);
+                *old = now;
+                map_put(&p->flows, key, old);
+        } else {
+                free(map_del(&p->flows, key));
+        }
+}
+
 static void render(struct proxy *p, const char *key)
 {
         struct object *const *slices, *o = informer_get(p->o.services, key);
@@ -88,6 +113,7 @@ static void render(struct proxy *p, const char *key)
         }
         if (s)
                 rules_service(&p->o.rules, s, &rules);
+        note_flows(p, key, s);
         ruleset_set(p->rules, key, s ? &rules : NULL);
         rules_deinit(&rules);
 }
@@ -121,40 +147,62 @@ static int prepare(struct proxy *p, struct error *reterr)
 
 struct transaction {
         struct strbuf text;
+        struct conntrack_flows flows;
         int r;
         struct error err;
+        size_t flushed;
+        struct error flush_err;
 };
 
 static void apply(void *userdata)
 {
         struct transaction *t = userdata;
 
-        t->r = nft_apply(strbuf_str(&t->text), &t->err);
+        if (t->text.len)
+                t->r = nft_apply(strbuf_str(&t->text), &t->err);
+        if (t->r == 0 && t->flows.n)
+                conntrack_flush(&t->flows, &t->flushed, &t->flush_err);
 }
 
+static void transaction_deinit(struct transaction *t)
+{
+        strbuf_deinit(&t->text);
+        conntrack_flows_deinit(&t->flows);
+        error_deinit(&t->err);
+        error_deinit(&t->flush_err);
+}
+
+/* The first packets of UDP may come before the rules for them; later ones follow what the kernel
+ * remembers. So it forgets after the rules are there, not before. */
 static int sync_once(struct proxy *p, struct error *reterr)
 {
-        struct transaction t = { STRBUF_INIT, 0, ERROR_INIT };
+        _cleanup_(transaction_deinit) struct transaction t = { STRBUF_INIT };
         bool full = p->full;
         int64_t begin = time_mono();
 
         render_dirty(p);
         ruleset_begin(p->rules, full, &t.text);
-        if (t.text.len)
+        t.flows = p->to_flush;
+        p->to_flush = (struct conntrack_flows){ 0 };
+        if (t.text.len || t.flows.n)
                 fiber_work(p->loop, apply, &t);
         ruleset_end(p->rules, t.r == 0);
         if (t.r < 0) {
-                error_set(reterr, t.r, "%s", error_text(&t.err));
-        } else if (full) {
-                p->full = false;
-                if (host_open_loopback(&t.err) < 0)
-                        log_warn("node ports on 127.0.0.1 will not answer: %s", error_text(&t.err));
-                log_info("table %s written: %zu entries, %lld ms", p->o.rules.table, ruleset_size(p->rules),
-                         (long long)((time_mono() - begin) / NS_PER_MS));
+                static const struct conntrack_flows none;
+
+                conntrack_flows_changed(&none, &t.flows, &p->to_flush);
+                return error_set(reterr, t.r, "%s", error_text(&t.err));
         }
-        strbuf_deinit(&t.text);
-        error_deinit(&t.err);
-        return t.r;
+        if (t.flush_err.message)
+                log_warn("%s", error_text(&t.flush_err));
+        if (!full)
+                return 0;
+        p->full = false;
+        log_info("table %s written: %zu entries, %lld ms", p->o.rules.table, ruleset_size(p->rules),
+                 (long long)((time_mono() - begin) / NS_PER_MS));
+        if (host_open_loopback(&t.err) < 0)
+                log_warn("node ports on 127.0.0.1 will not answer: %s", error_text(&t.err));
+        return 0;
 }
 
 static bool work_left(const struct proxy *p)
@@ -211,6 +259,7 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *o)
         p->o = *o;
         p->full = true;
         map_init(&p->dirty);
+        map_init(&p->flows);
         p->gather = loop_timer_new(loop, on_gathered, p);
         p->by_service = store_add_index(informer_store(o->slices), index_by_service);
         informer_add_handler(o->services, &services);
