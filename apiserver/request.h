@@ -37,6 +37,8 @@ struct api_request {
 
         bool applied;                      /* the object comes from server-side apply: it may be created, and its
                                             * managedFields are made */
+        const struct json *scale_parent;   /* while a write of the scale subresource asks for the new state: the object
+                                            * itself. What is applied then is it, not the Scale. */
         const char *expired_continue;      /* for metadata.continue of a 410 */
         const struct media *media;         /* how to answer (http/negotiate.h); NULL: JSON */
 

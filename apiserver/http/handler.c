@@ -161,6 +161,8 @@ static void handle_resource(struct api_request *r)
                                              "the server is currently unable to handle the request"));
                 return;
         }
+        if (r->res->deprecated)
+                request_warn(r, "%s", r->res->deprecated);
         run_verb(r);
         r->media = NULL;
 }

@@ -4,6 +4,7 @@
 #include "../../lib/base/time.h"
 #include "../auth/auth.h"
 #include "../schema/openapi.h"
+#include "../schema/protobuf.h"
 #include "request-info.h"
 #include "verbs.h"
 
@@ -19,24 +20,17 @@ static const struct discovery_extra *extra(const struct api_request *r)
 
 /* --- discovery --- */
 
-static bool wants_aggregated(const struct api_request *r, bool *ret_only)
+static bool wants_aggregated(const struct api_request *r)
 {
         const char *accept = http_header(r->http, "Accept");
-        const char *at = accept ? strstr(accept, "as=APIGroupDiscoveryList") : NULL;
 
-        *ret_only = at != NULL;
-        for (const char *s = accept; at && s && *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
-                s += strspn(s, " ");
-                if (!memmem(s, strcspn(s, ","), "as=", 3))
-                        *ret_only = false;
-        }
-        return at && strstr(accept, "g=apidiscovery.k8s.io") && (strstr(accept, "v=v2;") || strstr(accept, "v=v2,") ||
-                                                                  str_has_suffix(accept, "v=v2"));
+        return accept && strstr(accept, "as=APIGroupDiscoveryList") && strstr(accept, "g=apidiscovery.k8s.io") &&
+               (strstr(accept, "v=v2;") || strstr(accept, "v=v2,") || str_has_suffix(accept, "v=v2"));
 }
 
-static void answer_with_etag(struct api_request *r, const char *type, struct buffer *b, const char *etag)
+static void answer_with_etag(struct api_request *r, const char *type, struct buffer *b, const char *etag, const char *vary)
 {
-        const char *const headers[] = {"ETag", etag, "Vary", "Accept", "Cache-Control", "public", NULL};
+        const char *const headers[] = {"ETag", etag, "Vary", vary, "Cache-Control", "public", NULL};
         const char *match = http_header(r->http, "If-None-Match");
 
         if (match && streq(match, etag)) {
@@ -72,21 +66,27 @@ static void answer_document(struct api_request *r, struct buffer *b)
                 r->media = NULL;
                 return;
         }
+        if (media.type == MEDIA_PROTOBUF && json_parse(r->arena, b->data, b->len, NULL, &j, NULL) == 0) {
+                const char *gv = json_get_string(j, "apiVersion"), *kind = json_get_string(j, "kind");
+                const struct schema *s = builtin_body(gv ? gv : "v1", kind ? kind : "");
+                _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
+                if (s) {
+                        buffer_unref(b);
+                        protobuf_encode(&out, s, j);
+                        answer_buffer(r, 200, PROTOBUF_MEDIA_TYPE, buffer_new_copy(out.data, out.len), NULL);
+                        return;
+                }
+        }
         answer_buffer(r, 200, "application/json", b, NULL);
 }
 
 static void serve_root_groups(struct api_request *r, bool core)
 {
         char etag[DISCOVERY_ETAG];
-        bool only;
 
-        if (wants_aggregated(r, &only)) {
+        if (wants_aggregated(r)) {
                 struct buffer *b = discovery_aggregated(core, extra(r), etag);
-                answer_with_etag(r, DISCOVERY_MEDIA_TYPE, b, etag);
-                return;
-        }
-        if (only) {
-                answer_status(r, status_no_media(r->arena));
+                answer_with_etag(r, DISCOVERY_MEDIA_TYPE, b, etag, "Accept");
                 return;
         }
         answer_document(r, core ? discovery_versions(arena_printf(r->arena, "%s:%u",
@@ -131,33 +131,68 @@ static const char *quoted(struct arena *a, const char *s)
         return arena_printf(a, "\"%s\"", s);
 }
 
+/* Whether ACCEPT takes TYPE ("application/json"), or one of its other spellings. Weights are not looked at. */
+static bool takes(const char *accept, const char *type, const char *other)
+{
+        return str_empty(accept) || strstr(accept, "*/*") || strstr(accept, "application/*") || strstr(accept, type) ||
+               (other && strstr(accept, other));
+}
+
+static void empty_answer(struct api_request *r, unsigned code, const char *const *headers)
+{
+        struct http_answer a = {.status = code, .headers = answer_headers(r, headers)};
+
+        http_respond(r->http, &a);
+}
+
+static void serve_openapi_v2(struct api_request *r)
+{
+        static const char *const vary[] = {"Vary", "Accept-Encoding", NULL};
+        const char *accept = http_header(r->http, "Accept");
+        bool protobuf = accept && (strstr(accept, "proto-openapi.spec.v2@v1.0") || strstr(accept, "proto-openapi.spec.v2.v1.0"));
+        char hash[OPENAPI_HASH];
+
+        if (!protobuf && !takes(accept, "application/json", NULL)) {
+                empty_answer(r, 406, vary);
+                return;
+        }
+        openapi_v2_hash(extra(r), hash);
+        answer_with_etag(r, protobuf ? OPENAPI_V2_PROTOBUF_TYPE : "application/json",
+                         openapi_v2(protobuf ? OPENAPI_V2_PROTOBUF : OPENAPI_V2_JSON, extra(r)), quoted(r->arena, hash),
+                         "Accept-Encoding");
+}
+
+static void serve_openapi_v3(struct api_request *r, const char *path)
+{
+        static const char *const vary[] = {"Vary", "Accept", NULL};
+        const char *wanted = http_query(r->http, "hash");
+        char hash[OPENAPI_HASH];
+        struct buffer *b = openapi_v3(path + strlen("/openapi/v3/"), extra(r), hash);
+
+        if (!b) {
+                empty_answer(r, 404, NULL);
+        } else if (!takes(http_header(r->http, "Accept"), "application/json", NULL)) {
+                buffer_unref(b);
+                empty_answer(r, 406, vary);
+        } else if (!str_empty(wanted) && !streq(wanted, hash)) {
+                const char *const headers[] = {"Location", arena_printf(r->arena, "%s?hash=%s", path, hash), NULL};
+                buffer_unref(b);
+                answer_buffer(r, 301, "application/json", buffer_new_copy("", 0), headers);
+        } else {
+                answer_with_etag(r, "application/json", b, quoted(r->arena, hash), "Accept");
+        }
+}
+
 static void serve_openapi(struct api_request *r, const char *path)
 {
-        const char *accept = http_header(r->http, "Accept");
-        char hash[OPENAPI_HASH];
-        struct buffer *b;
-
-        if (streq(path, "/openapi/v2")) {
-                bool protobuf = accept && strstr(accept, "proto-openapi.spec.v2");
-                openapi_v2_hash(extra(r), hash);
-                b = openapi_v2(protobuf ? OPENAPI_V2_PROTOBUF : OPENAPI_V2_JSON, extra(r));
-                answer_with_etag(r, protobuf ? OPENAPI_V2_PROTOBUF_TYPE : "application/json", b, quoted(r->arena, hash));
-        } else if (streq(path, "/openapi/v3")) {
+        if (streq(r->http->path, "/openapi/v2"))
+                serve_openapi_v2(r);
+        else if (streq(r->http->path, "/openapi/v3"))
                 answer_buffer(r, 200, "text/plain; charset=utf-8", openapi_v3_index(extra(r)), NULL);
-        } else if (str_has_prefix(path, "/openapi/v3/") &&
-                   (b = openapi_v3(path + strlen("/openapi/v3/"), extra(r), hash))) {
-                const char *wanted = http_query(r->http, "hash");
-                if (!str_empty(wanted) && !streq(wanted, hash)) {
-                        const char *const headers[] = {
-                                "Location", arena_printf(r->arena, "%s?hash=%s", path, hash), NULL};
-                        buffer_unref(b);
-                        answer_buffer(r, 301, "text/html; charset=utf-8", buffer_new_copy("", 0), headers);
-                        return;
-                }
-                answer_with_etag(r, "application/json", b, quoted(r->arena, hash));
-        } else {
+        else if (str_has_prefix(r->http->path, "/openapi/v3/"))
+                serve_openapi_v3(r, path);
+        else
                 not_found(r);
-        }
 }
 
 /* --- health --- */
@@ -275,6 +310,8 @@ static void serve_root(struct api_request *r)
 void nonresource_handle(struct api_request *r)
 {
         static const char *const health[] = {"healthz", "livez", "readyz"};
+        static const char *const cached[] = {"Cache-Control", "public, max-age=3600", NULL};
+        static const char *const profiles[] = {"Location", "/debug/pprof/", NULL};
         size_t len = strlen(r->http->path);
         const char *path = len > 1 && r->http->path[len - 1] == '/' ? arena_strndup(r->arena, r->http->path, len - 1)
                                                                     : r->http->path;
@@ -296,12 +333,14 @@ void nonresource_handle(struct api_request *r)
                 serve_discovery(r, path);
         } else if (str_has_prefix(path, "/openapi/")) {
                 serve_openapi(r, path);
+        } else if (streq(r->http->path, "/debug/pprof")) {
+                answer_buffer(r, 302, "text/html; charset=utf-8", buffer_new_copy("", 0), profiles);
         } else if (streq(path, "/metrics")) {
                 serve_metrics(r);
         } else if (streq(path, "/.well-known/openid-configuration") || streq(path, "/openid/v1/jwks")) {
                 text = streq(path, "/openid/v1/jwks") ? auth_openid_jwks(r, &type) : auth_openid_configuration(r, &type);
                 if (text)
-                        answer_text(r, 200, type, text);
+                        answer_buffer(r, 200, type, buffer_new_copy(text, strlen(text)), cached);
                 else
                         not_found(r);
         } else {

@@ -6,6 +6,7 @@
 #include "../registry/registry.h"
 #include "../schema/apply.h"
 #include "../schema/default.h"
+#include "../schema/go-order.h"
 #include "../schema/patch-json.h"
 #include "../schema/patch-merge.h"
 #include "../schema/patch-strategic.h"
@@ -50,6 +51,28 @@ static const struct status *patch_options(struct api_request *r, struct patch *p
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "PatchOptions"), "", &errs) : NULL;
 }
 
+/* A configuration is a map; keys that come twice are an error when the client is strict. */
+static const struct status *check_apply_body(struct api_request *r, const struct patch *p)
+{
+        static const char *const names[] = {
+                [JSON_BOOL] = "bool", [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array",
+        };
+
+        if (!json_is_object(p->body) && !json_is_null(p->body))
+                return status_bad_request(r->arena,
+                                          "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
+                                          "unmarshal %s into Go value of type map[string]interface {}",
+                                          names[p->body->type]);
+        if (p->strict.n && r->field_validation == FIELD_VALIDATION_STRICT)
+                return status_bad_request(r->arena,
+                                          "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n"
+                                          "  %s", p->strict.list[0]);
+        if (r->field_validation == FIELD_VALIDATION_WARN)
+                for (size_t i = 0; i < p->strict.n; i++)
+                        request_warn(r, "%s", p->strict.list[i]);
+        return NULL;
+}
+
 const struct status *patch_parse(struct api_request *r, struct patch *ret)
 {
         const struct status *st = patch_type(r, ret);
@@ -64,32 +87,59 @@ const struct status *patch_parse(struct api_request *r, struct patch *ret)
         ret->strict = (struct strict_errors){.arena = r->arena};
         if (ret->type == PATCH_APPLY) {
                 e = yaml_parse(r->arena, r->http->body, r->http->body_len, &limits, &ret->body, &err);
-                return e < 0 ? status_bad_request(r->arena, "error decoding YAML: error converting YAML to JSON: %s",
-                                                  error_text(&err))
-                             : NULL;
+                if (e < 0)
+                        return status_bad_request(r->arena, "error decoding YAML: error converting YAML to JSON: %s",
+                                                  error_text(&err));
+                return check_apply_body(r, ret);
         }
         e = json_parse(r->arena, r->http->body, r->http->body_len, &limits, &ret->body, &err);
         return e < 0 ? status_bad_request(r->arena, "error decoding patch: %s", error_text(&err)) : NULL;
 }
 
-/* What a 422 shows as the value: the patched JSON, or Go's map of it. */
-static const char *shown(struct api_request *r, const struct patch *p, const struct json *obj)
+static struct json *run_text_patch(struct api_request *r, const struct patch *p, const struct json *old)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct json *obj = NULL;
 
-        if (p->type != PATCH_STRATEGIC)
-                return json_print(r->arena, obj);
-        go_print(&b, obj);
-        return arena_strdup(r->arena, strbuf_str(&b));
+        if (p->type == PATCH_JSON)
+                return patch_json(r->arena, old, p->body, &obj) ? NULL : obj;
+        return patch_merge(r->arena, old, p->body, &obj) ? NULL : obj;
 }
 
-static const struct status *strict_outcome(struct api_request *r, const struct patch *p,
-                                           const struct strict_errors *strict, const char *value)
+/* The patched object in the order of Go's text: fields are decoded, and complained about, in that order. */
+static struct json *ordered(struct api_request *r, const struct patch *p, const struct body_type *type,
+                            const struct json *old)
+{
+        struct json *obj = run_text_patch(r, p, go_order(r->arena, type->schema, old));
+
+        if (!obj)
+                return NULL;
+        obj = json_clone(r->arena, obj);
+        go_order_patched(obj, p->body);
+        return obj;
+}
+
+/* What a 422 shows as the value: the patched JSON, or Go's map of a strategic patch. */
+static const char *shown(struct api_request *r, const struct patch *p, const struct body_type *type,
+                         const struct json *old)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct json *obj;
+
+        if (p->type == PATCH_STRATEGIC) {
+                go_print(&b, p->body);
+                return arena_strdup(r->arena, strbuf_str(&b));
+        }
+        obj = ordered(r, p, type, old);
+        return obj ? json_print(r->arena, obj) : "";
+}
+
+static const struct status *strict_outcome(struct api_request *r, const struct patch *p, const struct body_type *type,
+                                           const struct json *old, const struct strict_errors *strict)
 {
         if (!strict->n || r->field_validation == FIELD_VALIDATION_IGNORE)
                 return NULL;
         if (r->field_validation == FIELD_VALIDATION_STRICT)
-                return patch_undecodable(r->arena, value, strict_errors_print(r->arena, strict));
+                return patch_undecodable(r->arena, shown(r, p, type, old), strict_errors_print(r->arena, strict));
         for (size_t i = 0; i < strict->n; i++)
                 request_warn(r, "%s", strict->list[i]);
         return NULL;
@@ -101,8 +151,8 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         struct strict_errors strict = {.arena = r->arena};
         _cleanup_error_ struct error err = ERROR_INIT;
         const struct status *st;
+        const char *gv, *kind;
         struct json *obj;
-        const char *value;
 
         if (p->type == PATCH_JSON)
                 st = patch_json(r->arena, old, p->body, &obj);
@@ -112,22 +162,34 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
                 st = patch_strategic(r->arena, type->schema, old, p->body, &obj);
         if (st)
                 return st;
-        value = shown(r, p, obj);
         obj = json_clone(r->arena, obj); /* it shares with OLD, and decoding changes it */
         for (size_t i = 0; i < p->strict.n; i++)
                 strict_errors_add(&strict, "%s", p->strict.list[i]);
         if (!json_is_object(obj))
-                return patch_undecodable(r->arena, value, "json: cannot unmarshal into Go value");
-        if (!streq(json_get_string(obj, "kind"), type->kind) || !streq(json_get_string(obj, "apiVersion"), type->group_version))
-                return patch_undecodable(r->arena, value,
+                return patch_undecodable(r->arena, shown(r, p, type, old), "json: cannot unmarshal into Go value");
+        gv = json_get_string(obj, "apiVersion");
+        kind = json_get_string(obj, "kind");
+        gv = str_empty(gv) ? type->group_version : gv;
+        kind = str_empty(kind) ? type->kind : kind;
+        json_set_string(r->arena, obj, "kind", type->kind);
+        json_set_string(r->arena, obj, "apiVersion", type->group_version);
+        if (!streq(kind, type->kind) || !streq(gv, type->group_version))
+                return patch_undecodable(r->arena, shown(r, p, type, old),
                                          arena_printf(r->arena,
                                                       "no kind \"%s\" is registered for version \"%s\" in scheme "
                                                       "\"pkg/api/legacyscheme/scheme.go:30\"",
-                                                      json_get_string(obj, "kind") ? json_get_string(obj, "kind") : "",
-                                                      json_get_string(obj, "apiVersion") ? json_get_string(obj, "apiVersion") : ""));
+                                                      kind, gv));
         if (type->schema && schema_decode(r->arena, type->schema, obj, &strict, &err) < 0)
-                return patch_undecodable(r->arena, value, err.message);
-        st = strict_outcome(r, p, &strict, value);
+                return patch_undecodable(r->arena, shown(r, p, type, old), err.message);
+        if (strict.n > p->strict.n && p->type != PATCH_STRATEGIC && type->schema) {
+                /* Again in Go's order, for the order of the complaints. */
+                struct json *again = ordered(r, p, type, old);
+
+                strict.n = p->strict.n;
+                if (again && schema_decode(r->arena, type->schema, again, &strict, NULL) == 0)
+                        obj = again;
+        }
+        st = strict_outcome(r, p, type, old, &strict);
         if (st)
                 return st;
         if (type->res)
@@ -143,8 +205,6 @@ static const struct status *apply(struct api_request *r, const struct patch *p, 
         const struct status *st;
         struct json *config = json_clone(r->arena, p->body), *obj;
 
-        for (size_t i = 0; i < p->strict.n; i++)
-                strict_errors_add(&strict, "%s", p->strict.list[i]);
         st = apply_patch(r->arena, r->res, old, config, r->field_manager, p->force, r->subresource, time_real(), &obj);
         if (!st)
                 st = body_check(r, type, json_clone(r->arena, obj), &strict, ret);
@@ -158,9 +218,10 @@ static const struct status *patch_object(struct api_request *r, const struct jso
         struct body_type type = body_type_target(r);
 
         if (p->type == PATCH_APPLY) {
-                if (type.res != r->res)
-                        return status_internal(r->arena, "server-side apply of %s/%s is not there yet", r->res->name,
-                                               r->subresource);
+                if (r->scale_parent) { /* a Scale is applied to the object that it is a view of */
+                        type = body_type_of(r->arena, r->res);
+                        old = r->scale_parent;
+                }
                 r->applied = true;
                 return apply(r, p, &type, old, ret_new);
         }

@@ -112,7 +112,7 @@ static const struct status *attempt(struct api_request *r, const struct resource
         st = admission_validate(&at);
         if (st)
                 goto fail;
-        if (*version && !streq(version, "0")) {
+        if (*version && !streq(version, "0") && !r->applied) {
                 st = status_make(r->arena, 500, "", NULL, "resourceVersion should not be set on objects to be created");
                 admission_undo(&at);
                 goto fail;

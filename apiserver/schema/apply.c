@@ -220,7 +220,7 @@ static const struct status *carry_out(struct apply *ap, bool force, struct json 
         if (!field_set_empty(set)) {
                 struct managed_entry fresh = {
                         .manager = ap->manager, .version = ap->version, .sub = ap->sub, .applied = true,
-                        .set = set, .time = same ? last.time : ap->now,
+                        .set = set, .time = same ? last.time : streq(ap->sub, "scale") ? NULL : ap->now,
                 };
                 managed_add(&ap->managed, &fresh);
         }

@@ -40,7 +40,7 @@ SCALARS = {
 }
 ALL_VERBS = 'create delete deletecollection get list patch update watch'.split()
 KIND_KEYS = set('''kind group version about package names scope verbs stored storedAs subresources generation resets
-    immutable createOnUpdate unconditionalUpdate deleteAnswers selectable selectByNamespace columns rules fields types
+    immutable createOnUpdate unconditionalUpdate deleteAnswers selectable selectByNamespace deprecated columns rules fields types
     map embeds union'''.split())
 TYPE_KEYS = set('about package body map embeds rules fields raw either alias union'.split())
 FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum values default show about'.split())
@@ -439,6 +439,8 @@ def resource_c(tables, k, number, kinds):
             p[name] = 'true'
     if d.get('deleteAnswers') == 'object':
         p['delete_returns_object'] = 'true'
+    if d.get('deprecated'):
+        p['deprecated'] = c_string(d['deprecated'])
     if d.get('selectByNamespace') is False:
         p['no_namespace_selector'] = 'true'
     out.append(f'static const struct resource k{number} = {{\n        '

@@ -102,7 +102,8 @@ void managed_fields_update(struct arena *a, const struct resource *res, const st
                 else
                         mine->set = field_set_union(a, mine->set, changed);
                 mine->json = NULL;
-                mine->time = arena_strdup(a, time_format(now, buf));
+                /* Upstream's window on replicas loses the time. */
+                mine->time = streq(fresh.sub, "scale") ? NULL : arena_strdup(a, time_format(now, buf));
         }
         managed_cap(&m);
         store(a, obj, &m);

@@ -148,6 +148,7 @@ struct resource {
         const char *const *immutable;       /* paths that an update must not change */
         const struct strategy *strategy;    /* NULL: data says it all. Built-in kinds: see registry/ */
         const struct crd_version *crd;      /* NULL: built in */
+        const char *deprecated;             /* the warning that every answer about it carries; NULL: none */
         const char *storage_hash;           /* storageVersionHash of discovery; NULL: none */
         const struct json *openapi;         /* a CRD version's openAPIV3Schema as written; NULL: built in, or none */
 };

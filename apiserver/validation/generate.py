@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compiles validation/rules/*.rules into constant tables of struct rule.
 
-    kind apps/Deployment: subdomain     the rules of a kind, and what its names look like
+    kind apps/Deployment: subdomain     the rules of a kind, and what its names look like; behind it `full` where
+                                        updates check all of metadata again, `full-only` where nothing else
     type Container                      rules that others use
 
 A line is `path: check; check ...`, with more lines below it, indented, that hold for that path. A path
@@ -272,12 +273,13 @@ class Compiler:
             if m:
                 self.types[m.group(1)] = below
                 continue
-            m = re.fullmatch(r'kind ([^:]+):\s*([\w-]+)', text)
+            m = re.fullmatch(r'kind ([^:]+):\s*([\w-]+)(?: (full|full-only))?', text)
             if not m or m.group(2) not in NAMES:
                 self.fail(f'what is {text!r}?')
             for kind in m.group(1).split(','):
                 group, kind = kind.strip().rsplit('/', 1)
-                self.kinds.append((group if group != 'core' else '', kind, NAMES[m.group(2)], below))
+                self.kinds.append((group if group != 'core' else '', kind, NAMES[m.group(2)], below,
+                                   'KIND_UPDATE_' + (m.group(3) or 'plain').upper().replace('-', '_')))
 
 
 def main():
@@ -290,7 +292,7 @@ def main():
         c.compile(path)
     # Types may use each other, in any order and in circles: each body goes behind one pointer.
     tables = {name: c.body(lines) for name, lines in c.types.items()}
-    kinds = [(g, k, n, c.body(lines)) for g, k, n, lines in c.kinds]
+    kinds = [(g, k, n, c.body(lines), update) for g, k, n, lines, update in c.kinds]
     text = '\n'.join(c.out)
     for used in set(re.findall(r'@([\w-]+)@', text)):
         if used not in tables:
@@ -303,8 +305,8 @@ def main():
         for fn in sorted(c.conditions):
             f.write(f'bool {fn}(struct check *c, const struct at *at);\n')
         f.write(text + '\n\nconst struct kind_rules validation_kinds[] = {\n')
-        for group, kind, name, table in sorted(kinds):
-            f.write(f'        {{ {c_string(group)}, "{kind}", NAME_{name}, {table} }},\n')
+        for group, kind, name, table, update in sorted(kinds):
+            f.write(f'        {{ {c_string(group)}, "{kind}", NAME_{name}, {table}, {update} }},\n')
         f.write('};\nconst unsigned n_validation_kinds = sizeof(validation_kinds) / sizeof(validation_kinds[0]);\n\n')
         f.write('static const struct {\n        const char *name;\n        const struct rule *rules;\n} types[] = {\n')
         for name, table in sorted(tables.items()):

@@ -73,6 +73,8 @@ struct kind_rules {
         const char *group, *kind;
         enum name_rule name;       /* of metadata.name */
         const struct rule *body;
+        /* What the kind checks of metadata on update: changes, changes and all of it, all of it but no changes. */
+        enum { KIND_UPDATE_PLAIN, KIND_UPDATE_FULL, KIND_UPDATE_FULL_ONLY } on_update;
 };
 extern const struct kind_rules validation_kinds[];
 extern const unsigned n_validation_kinds;

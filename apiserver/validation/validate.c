@@ -36,8 +36,13 @@ void validate_object(struct api_request *r, const struct resource *res, const st
         };
 
         if (old) {
-                metadata_validate_update(&c); /* for any object ... */
-                metadata_validate_update(&c); /* ... and once more by the kind */
+                /* For any object, and once more by the kind: each in full, as an update, or both. */
+                metadata_validate(&c, NAME_PATH_SEGMENT);
+                metadata_validate_update(&c);
+                if (!kind || kind->on_update != KIND_UPDATE_FULL_ONLY)
+                        metadata_validate_update(&c);
+                if (kind && kind->on_update != KIND_UPDATE_PLAIN)
+                        metadata_validate(&c, kind->name);
         } else {
                 metadata_validate(&c, kind ? kind->name : res->crd ? NAME_DNS1123_SUBDOMAIN : LAST_RESORT);
                 if (checks_finalizers(res))
