@@ -51,8 +51,10 @@ static void line(struct log_filter *f, const char *p, size_t len, struct strbuf 
         if (too_old(f, fields[0], lens[0]) || (f->options.only_stdout && is_err) || (f->options.only_stderr && !is_err))
                 return;
         if (f->options.timestamps && !f->continued) {
-                emit(f, fields[0], lens[0], out);
-                emit(f, " ", 1, out);
+                size_t n = lens[0];
+                bool utc = n > 6 && memcmp(fields[0] + n - 6, "+00:00", 6) == 0; /* as conmon writes what others call Z */
+                emit(f, fields[0], utc ? n - 6 : n, out);
+                emit(f, utc ? "Z " : " ", utc ? 2 : 1, out);
         }
         emit(f, p, (size_t)(end - p), out);
         if (!part)

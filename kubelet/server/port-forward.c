@@ -346,6 +346,10 @@ static const struct websocket_ops channel_ws = {.write = raw_write, .message = c
 static void upgraded(int fd, const void *already, size_t len, void *userdata)
 {
         struct forward *f = userdata;
+        if (fd < 0) { /* the client has left */
+                forward_gone(f);
+                return;
+        }
         f->wire = wire_new(f->s->k->loop, fd, &wire_ops, f);
         /* Channels: each begins with its port, so that the client sees that it is open. */
         for (size_t i = 0; i < f->n; i++) {

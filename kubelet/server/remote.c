@@ -24,6 +24,7 @@ enum channel { CH_IN, CH_OUT, CH_ERR, CH_STATUS, CH_RESIZE, CHANNELS };
 #define QUEUE_HIGH (256 << 10)
 #define INPUT_HIGH (256 << 10)
 #define OPEN_TIMEOUT (30 * NS_PER_SEC)
+#define SIZE_WAIT (100 * NS_PER_MS)
 #define LINGER (5 * NS_PER_SEC) /* after the end, for the client to close */
 
 struct output {
@@ -50,6 +51,7 @@ struct remote {
         bool input_ended;
         struct loop_fd *input_source;
         struct strbuf resize;
+        uint16_t rows, cols; /* of the client's terminal, as far as it has said; else 0 */
         struct fiber *waiter;
         struct loop_timer *timer;
         unsigned refs;
@@ -194,6 +196,13 @@ static void input_ready(struct loop_fd *source, uint32_t events, void *userdata)
         input_pump(userdata);
 }
 
+static void apply_size(struct remote *r)
+{
+        struct runtime *rt = r->s->k->runtime;
+        if (r->io_open && (r->rows || r->cols))
+                rt->ops->stream_resize(rt, &r->io, r->rows, r->cols);
+}
+
 /* JSON objects one after the other, cut anywhere. */
 static void take_resize(struct remote *r, const void *data, size_t len)
 {
@@ -205,10 +214,12 @@ static void take_resize(struct remote *r, const void *data, size_t len)
                 _cleanup_arena_ struct arena *a = arena_new(256);
                 struct json *size = NULL;
                 size_t n = (size_t)(end - r->resize.data) + 1;
-                if (json_parse(a, r->resize.data, n, NULL, &size, NULL) == 0 && r->io_open)
-                        r->s->k->runtime->ops->stream_resize(r->s->k->runtime, &r->io,
-                                                             (uint16_t)json_get_int(size, "Height", 0),
-                                                             (uint16_t)json_get_int(size, "Width", 0));
+                if (json_parse(a, r->resize.data, n, NULL, &size, NULL) == 0) {
+                        r->rows = (uint16_t)json_get_int(size, "Height", 0);
+                        r->cols = (uint16_t)json_get_int(size, "Width", 0);
+                        apply_size(r);
+                        remote_wake(r);
+                }
                 memmove(r->resize.data, r->resize.data + n, r->resize.len - n);
                 r->resize.len -= n;
         }
@@ -396,15 +407,35 @@ static void finish(struct remote *r)
         loop_timer_arm(r->timer, LINGER);
 }
 
+static void size_timeout(struct loop_timer *timer, void *userdata)
+{
+        remote_wake(userdata);
+}
+
+/* A program on a terminal asks for its size first thing; clients tell it right after the streams are open. */
+static void wait_for_size(struct remote *r)
+{
+        if (!r->request.tty || !r->request.argv || r->rows || r->gone)
+                return;
+        struct loop_timer *timer = loop_timer_new(r->s->k->loop, size_timeout, r);
+        loop_timer_arm(timer, SIZE_WAIT);
+        r->waiter = fiber_self();
+        fiber_park();
+        r->waiter = NULL;
+        loop_timer_free(timer);
+}
+
 static void remote_fiber(void *userdata)
 {
         struct remote *r = userdata;
         struct runtime *rt = r->s->k->runtime;
         _cleanup_error_ struct error err = ERROR_INIT;
         int exit_code = 0;
+        wait_for_size(r);
         int code = open_io(r, &err);
         if (code == 0) {
                 r->io_open = true;
+                apply_size(r);
                 watch_io(r);
                 r->waiter = fiber_self();
                 while (!r->gone && !(r->outputs[0].eof && r->outputs[1].eof))
@@ -421,7 +452,8 @@ static void remote_fiber(void *userdata)
         remote_end_channel(r, CH_OUT);
         remote_end_channel(r, CH_ERR);
         _cleanup_free_ char *text =
-                code        ? xasprintf("error executing command in container: %s", error_text(&err))
+                code        ? xasprintf("Internal error occurred: error %s container: %s",
+                                          r->request.argv ? "executing command in" : "attaching to", error_text(&err))
                 : exit_code ? xasprintf("command terminated with non-zero exit code: exit status %d", exit_code)
                             : xstrdup("");
         send_status(r, code, exit_code, text);
@@ -438,6 +470,11 @@ static void upgraded(int fd, const void *already, size_t len, void *userdata)
                 .write = remote_write, .opened = spdy_opened, .data = spdy_data, .closed = spdy_closed};
         static const struct websocket_ops ws = {.write = remote_write, .message = ws_message, .closed = ws_closed};
         struct remote *r = userdata;
+        if (fd < 0) { /* the client has left */
+                r->gone = true;
+                remote_unref(r);
+                return;
+        }
         r->wire = wire_new(r->s->k->loop, fd, &ops, r);
         r->timer = loop_timer_new(r->s->k->loop, remote_timeout, r);
         loop_timer_arm(r->timer, OPEN_TIMEOUT);

@@ -75,7 +75,7 @@ static void put32(uint8_t *p, uint32_t v)
         p[3] = (uint8_t)v;
 }
 
-static const uint8_t *dictionary(size_t *ret_len)
+const uint8_t *spdy_dictionary(size_t *ret_len)
 {
         static uint8_t buf[1423];
         static size_t len;
@@ -99,7 +99,7 @@ struct spdy *spdy_new(const struct spdy_ops *ops, void *userdata)
 {
         struct spdy *s = new0(struct spdy);
         size_t len;
-        const uint8_t *dict = dictionary(&len);
+        const uint8_t *dict = spdy_dictionary(&len);
         s->ops = ops;
         s->userdata = userdata;
         inflateInit(&s->inflate);
@@ -232,7 +232,7 @@ static int unpack(struct spdy *s, const uint8_t *data, size_t len, struct strbuf
                 int r = inflate(&s->inflate, Z_SYNC_FLUSH);
                 if (r == Z_NEED_DICT) {
                         size_t dict_len;
-                        const uint8_t *dict = dictionary(&dict_len);
+                        const uint8_t *dict = spdy_dictionary(&dict_len);
                         if (inflateSetDictionary(&s->inflate, dict, (uInt)dict_len) != Z_OK)
                                 return bad(reterr, "another dictionary");
                         continue;

@@ -50,3 +50,5 @@ void spdy_reset(struct spdy_stream *st, uint32_t status);
 void spdy_goaway(struct spdy *s);
 /* The value of header NAME; "" when absent. */
 const char *spdy_header(const struct spdy_header *headers, size_t n, const char *name);
+/* The words that both sides' header compression starts from; for tests that play the client. */
+const uint8_t *spdy_dictionary(size_t *ret_len);

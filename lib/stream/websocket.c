@@ -18,7 +18,7 @@ struct websocket {
         uint64_t at;           /* of the mask */
         struct strbuf message; /* of the fragments so far */
         struct strbuf control; /* payload of a control frame, which may come between fragments */
-        bool in_message, text, close_sent;
+        bool in_message, text, close_sent, close_received;
 };
 
 char *websocket_accept(const char *key, char buf[WEBSOCKET_ACCEPT_BUF])
@@ -154,6 +154,7 @@ static void frame_end(struct websocket *ws)
         case PONG:
                 break;
         case CLOSE:
+                ws->close_received = true;
                 websocket_close(ws, code == 1005 ? 0 : code);
                 ws->ops->closed(code, ws->userdata);
                 break;
@@ -183,7 +184,7 @@ static void take_payload(struct websocket *ws, const uint8_t *data, size_t len)
 
 int websocket_input(struct websocket *ws, const uint8_t *data, size_t len, struct error *reterr)
 {
-        while (len) {
+        while (len && !ws->close_received) { /* what comes after a Close means nothing */
                 if (ws->head_len < ws->head_need) {
                         ws->head[ws->head_len++] = *data++;
                         len--;
