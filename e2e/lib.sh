@@ -5,17 +5,38 @@
 #     check "name" command...           prints "ok - name" or "not ok - name" and what the command said
 #
 # Everything is taken away again when the script ends, also after a failure or a signal.
+#
+# A test runs in network, mount and process namespaces of its own, so that tests and clusters of one
+# machine share neither ports nor addresses nor /run/netns, and nothing outlives them. It finds what a
+# machine with one network card has: eth0 with 192.0.2.2/24 and a default route. Cgroups and files are the
+# machine's; where a kernel gives no namespaces, so is the rest. One that sets IN_NAMESPACE did so itself.
 set -u
+if [ -z "${IN_NAMESPACE:-}" ] && unshare --net --mount --pid --fork true 2>/dev/null; then
+        export IN_NAMESPACE=made
+        exec unshare --net --mount --propagation private --pid --fork --kill-child --mount-proc -- "$0" "$@"
+fi
 here=$(cd "$(dirname "$0")/.." && pwd)
-export PATH=$here/build/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH=${BUILD:-$here/build}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+if [ "${IN_NAMESPACE:-}" = made ]; then
+        export IN_NAMESPACE=inside
+        mkdir -p /run/netns
+        mount -t tmpfs none /run/netns
+        ip link set lo up
+        ip link add eth0 type veth peer name wire
+        ip addr add 192.0.2.2/24 dev eth0
+        ip link set wire up
+        ip link set eth0 up
+        ip route add default via 192.0.2.1
+fi
 test_name=$(basename "$0" .sh)
 number=${test_name%%-*}
-ROOT=${ROOT:-/tmp/colibri-e2e/$test_name}
+WORK=$(mktemp -d)
+# Two runs of a test at a time are two clusters: cgroups are named after the folder.
+[ -n "${ROOT:-}" ] || { mkdir -p /tmp/colibri-e2e && ROOT=$(mktemp -d "/tmp/colibri-e2e/$test_name.XXXXXX"); }
 PORT=${PORT:-$((26000 + 10#$number * 10))}
 # A range of Services of its own: several clusters may live on one machine.
 SERVICES=10.$((200 + 10#$number % 50)).0.0/16
 SETTINGS=${SETTINGS:-}
-WORK=$(mktemp -d)
 failures=0
 
 export KUBECONFIG=$ROOT/etc/colibri/admin.kubeconfig HOME=$WORK
