@@ -326,7 +326,8 @@ void ruleset_begin(struct ruleset *rs, bool full, struct strbuf *out)
                 t->dirty = false;
                 t->sent = wanted(t) ? hash_body(wanted(t)) : 0;
         }
-        qsort(rs->in_flight, rs->n_in_flight, sizeof(*rs->in_flight), by_name);
+        if (rs->n_in_flight)
+                qsort(rs->in_flight, rs->n_in_flight, sizeof(*rs->in_flight), by_name);
         if (full) /* the first line makes it exist, so that the second cannot fail */
                 strbuf_printf(out, "add table ip %s\ndelete table ip %s\n%s", rs->table, rs->table, rs->frame);
         each_name(rs, out, "add", RULE_SET, is_new);
