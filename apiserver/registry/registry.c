@@ -217,7 +217,10 @@ const struct status *validate_write(struct api_request *r, const struct resource
         validate_object(r, res, obj, old, sub, &errs);
         if (strategy && strategy->validate)
                 strategy->validate(r, obj, old, sub, &errs);
-        return errs.n ? status_invalid(r->arena, res, meta_string(obj, "name"), &errs) : NULL;
+        if (errs.n)
+                return status_invalid(r->arena, res, meta_string(obj, "name"), &errs);
+        validation_warn(r, res, obj, old, sub);
+        return NULL;
 }
 
 struct admission_attributes admission_of(struct api_request *r, enum admission_op op, const struct resource *res,

@@ -303,6 +303,19 @@ void check_forbidden(struct check *c, const struct at *at, const char *fmt, ...)
         field_error_add(c->errs, FIELD_FORBIDDEN, at_path(c, at), NULL, "%s", text);
 }
 
+void check_warn(struct check *c, const struct at *at, const char *fmt, ...)
+{
+        va_list ap;
+        const char *text;
+
+        if (!c->r)
+                return;
+        va_start(ap, fmt);
+        text = arena_vprintf(c->a, fmt, ap);
+        va_end(ap);
+        request_warn(c->r, "%s: %s", at_path(c, at), text);
+}
+
 void check_enum(struct check *c, const struct at *at, const char *const *words)
 {
         if (!contains_word(words, text_of(at->j)))
@@ -397,6 +410,13 @@ static bool run_check(struct check *c, const struct rule *r, const struct at *at
                 break;
         case RULE_FORBIDDEN:
                 add_error(c, FIELD_FORBIDDEN, r, at);
+                break;
+        case RULE_WARN:
+                check_warn(c, at, "%s", r->detail);
+                break;
+        case RULE_WARN_PLAIN:
+                if (c->r)
+                        request_warn(c->r, "%s", r->detail);
                 break;
         case RULE_DUPLICATE:
                 add_error(c, FIELD_DUPLICATE, r, at);

@@ -4,6 +4,7 @@
     kind apps/Deployment: subdomain     the rules of a kind, and what its names look like; behind it `full` where
                                         updates check all of metadata again, `full-only` where nothing else
     type Container                      rules that others use
+    warn apps/Deployment                what is let in with a warning
 
 A line is `path: check; check ...`, with more lines below it, indented, that hold for that path. A path
 is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` the object around it and
@@ -13,6 +14,7 @@ is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` 
     invalid|forbidden|duplicate|too-long "detail"     an error, always
     invalid-go "detail"        with the value as Go prints the struct: {"Type":"Foo","RollingUpdate":null}
     required-here "detail"     Required, always
+    warn "text", warn-plain "text"    a warning, with the path before it or without
     subdomain, label, qualified ...   a name rule (NAMES below); with `?` empty passes
     enum(a, b, "")             with `?` empty passes
     min(n), max(n), range(a, b), port, >=0 [, "detail"]
@@ -41,7 +43,7 @@ RANGES = {
     '>=0': (0, None, 'must be greater than or equal to 0'),
     'port': (1, 65535, 'must be between 1 and 65535, inclusive'),
 }
-ERRORS = {'invalid': 'INVALID', 'invalid-go': 'INVALID_GO', 'required-here': 'REQUIRED_HERE', 'forbidden': 'FORBIDDEN', 'duplicate': 'DUPLICATE', 'too-long': 'TOO_LONG'}
+ERRORS = {'warn': 'WARN', 'warn-plain': 'WARN_PLAIN', 'invalid': 'INVALID', 'invalid-go': 'INVALID_GO', 'required-here': 'REQUIRED_HERE', 'forbidden': 'FORBIDDEN', 'duplicate': 'DUPLICATE', 'too-long': 'TOO_LONG'}
 TOKEN = re.compile(r'\s*(>=0(?![0-9])|"(?:[^"\\]|\\.)*"|==|!=|<=|>=|<|>|\(|\)|,|;|\?[\w-]+|[^\s(),;"]+)')
 
 
@@ -56,7 +58,7 @@ def unquote(t):
 class Compiler:
     def __init__(self):
         self.out, self.functions, self.conditions, self.interned = [], set(), set(), {}
-        self.kinds, self.types, self.where = [], {}, ''
+        self.kinds, self.types, self.warnings, self.where = [], {}, [], ''
 
     def fail(self, text):
         sys.exit(f'{self.where}: {text}')
@@ -273,6 +275,10 @@ class Compiler:
             if m:
                 self.types[m.group(1)] = below
                 continue
+            m = re.fullmatch(r'warn ([\w.]+)/(\w+)', text)
+            if m:
+                self.warnings.append((m.group(1) if m.group(1) != 'core' else '', m.group(2), below))
+                continue
             m = re.fullmatch(r'kind ([^:]+):\s*([\w-]+)(?: (full|full-only))?', text)
             if not m or m.group(2) not in NAMES:
                 self.fail(f'what is {text!r}?')
@@ -293,6 +299,7 @@ def main():
     # Types may use each other, in any order and in circles: each body goes behind one pointer.
     tables = {name: c.body(lines) for name, lines in c.types.items()}
     kinds = [(g, k, n, c.body(lines), update) for g, k, n, lines, update in c.kinds]
+    warnings = [(g, k, c.body(lines)) for g, k, lines in c.warnings]
     text = '\n'.join(c.out)
     for used in set(re.findall(r'@([\w-]+)@', text)):
         if used not in tables:
@@ -308,6 +315,11 @@ def main():
         for group, kind, name, table, update in sorted(kinds):
             f.write(f'        {{ {c_string(group)}, "{kind}", NAME_{name}, {table}, {update} }},\n')
         f.write('};\nconst unsigned n_validation_kinds = sizeof(validation_kinds) / sizeof(validation_kinds[0]);\n\n')
+        f.write('const struct kind_rules validation_warnings[] = {\n')
+        for group, kind, table in sorted(warnings):
+            f.write(f'        {{ {c_string(group)}, "{kind}", NAME_ANY, {table}, KIND_UPDATE_PLAIN }},\n')
+        f.write('};\nconst unsigned n_validation_warnings = '
+                'sizeof(validation_warnings) / sizeof(validation_warnings[0]);\n\n')
         f.write('static const struct {\n        const char *name;\n        const struct rule *rules;\n} types[] = {\n')
         for name, table in sorted(tables.items()):
             f.write(f'        {{ "{name}", {table} }},\n')

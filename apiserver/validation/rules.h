@@ -54,6 +54,7 @@ enum rule_op {
         RULE_IMMUTABLE,
         RULE_UNIQUE,     /* no earlier sibling has the same value here */
         RULE_QUANTITY,   /* not negative */
+        RULE_WARN, RULE_WARN_PLAIN,
 };
 struct rule {
         enum rule_op op;
@@ -78,6 +79,9 @@ struct kind_rules {
 };
 extern const struct kind_rules validation_kinds[];
 extern const unsigned n_validation_kinds;
+/* What is let in with a warning. */
+extern const struct kind_rules validation_warnings[];
+extern const unsigned n_validation_warnings;
 /* The rules of a type of the rule files; NULL: there is none. */
 const struct rule *validation_type(const char *name);
 
@@ -123,6 +127,8 @@ void check_invalid(struct check *c, const struct at *at, const char *fmt, ...) p
 void check_forbidden(struct check *c, const struct at *at, const char *fmt, ...) printf_like(3, 4);
 /* The value of AT as Go prints the internal struct: {"Type":"Foo","RollingUpdate":null}. */
 const char *go_struct(struct check *c, const struct at *at);
+/* "path: text" as a warning. */
+void check_warn(struct check *c, const struct at *at, const char *fmt, ...) printf_like(3, 4);
 void check_enum(struct check *c, const struct at *at, const char *const *words);
 void check_name(struct check *c, const struct at *at, enum name_rule rule);
 void check_immutable(struct check *c, const struct at *at);

@@ -3,12 +3,17 @@
 
 #define LAST_RESORT NAME_PATH_SEGMENT
 
+static const struct kind_rules *find_in(const struct kind_rules *list, unsigned n, const struct resource *res)
+{
+        for (unsigned i = 0; i < n && !res->crd; i++)
+                if (streq(list[i].group, res->group) && streq(list[i].kind, res->kind))
+                        return &list[i];
+        return NULL;
+}
+
 static const struct kind_rules *find_kind(const struct resource *res)
 {
-        for (unsigned i = 0; i < n_validation_kinds; i++)
-                if (streq(validation_kinds[i].group, res->group) && streq(validation_kinds[i].kind, res->kind))
-                        return &validation_kinds[i];
-        return NULL;
+        return find_in(validation_kinds, n_validation_kinds, res);
 }
 
 /* Kinds of other API servers upstream (custom resources, CRDs, API services) do not check lone words. */
@@ -52,4 +57,18 @@ void validate_object(struct api_request *r, const struct resource *res, const st
                 rules_run(&c, kind->body, &root);
         if (!old && !errs->n)
                 check_name(&c, at_field(&c, at_field(&c, &root, "metadata"), "name"), NAME_PATH_SEGMENT);
+}
+
+void validation_warn(struct api_request *r, const struct resource *res, const struct json *obj, const struct json *old,
+                     const char *sub)
+{
+        const struct kind_rules *kind = find_in(validation_warnings, n_validation_warnings, res);
+        struct field_errors errs = { .arena = r->arena };
+        struct at root = { .j = obj, .old = old, .s = res->schema, .kind = AT_ROOT };
+        struct check c = {
+                .r = r, .res = res, .a = r->arena, .errs = &errs, .obj = obj, .old = old, .sub = "", .root = &root, .prefix = "",
+        };
+
+        if (kind && str_empty(sub))
+                rules_run(&c, kind->body, &root);
 }

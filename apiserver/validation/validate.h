@@ -12,3 +12,6 @@
  * "resize", "approval", ...). R may be NULL where only the object matters (tests, templates). */
 void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
                      const struct json *old, const char *sub, struct field_errors *errs);
+/* Of what was found valid: adds warnings to R. */
+void validation_warn(struct api_request *r, const struct resource *res, const struct json *obj, const struct json *old,
+                     const char *sub);
