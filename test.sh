@@ -6,14 +6,31 @@
 #     E2E='2*' sudo -E ./test.sh e2e    end-to-end tests by file name
 #     FUZZ_SECONDS=900 ./test.sh fuzz   longer
 set -u
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit 1
 [ "$(id -u)" = 0 ] || { echo "test.sh needs root: sudo ./test.sh" >&2; exit 1; }
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-parts=${*:-unit sanitize fuzz e2e}
-passed=0 failed=0
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=${HOME:-/root} LC_ALL=C.UTF-8 SHOW_PROGRESS=1
+unset KUBECONFIG MAKEFLAGS CFLAGS LDFLAGS CDPATH
+umask 022
+passed=0 failed=0 current=start
 begin=$SECONDS
 
-say() { printf '\n== %s (after %d s)\n' "$*" $((SECONDS - begin)); }
+say() {
+        current=$*
+        printf '\n== %s (after %d s)\n' "$*" $((SECONDS - begin))
+}
+
+# Whatever ends this script, the last line is the count.
+finish() {
+        local status=$?
+        kill $(jobs -p) 2>/dev/null
+        [ -n "$current" ] && { echo "ended early, at: $current"; failed=$((failed + 1)); }
+        echo "$passed passed, $failed failed"
+        [ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ] && exit 0
+        exit 1
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
 
 # count NAME STATUS
 count() {
@@ -25,20 +42,18 @@ count() {
         fi
 }
 
-scripts/packages.sh build run test || exit 1
-
 # ctests FOLDER LABEL: each program of cmocka counts as one.
 ctests() {
-        local log=$1/ctest.log
+        local log=$1/ctest.log name ok
         ctest --test-dir "$1" --timeout 300 -j2 >"$log" 2>&1
         while read -r name; do
                 count "$2 $name" 1
                 ctest --test-dir "$1" -R "^$name\$" --output-on-failure --timeout 300 2>&1 | tail -n 40
         done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) .*(\*\*\*|Failed|Not Run).*/\1/p' "$log")
-        local ok
         ok=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed ' "$log")
         passed=$((passed + ok))
         echo "$2: $ok passed"
+        [ "$ok" -gt 0 ] || { count "$2: no test ran" 1; tail -n 20 "$log"; }
 }
 
 run_unit() {
@@ -52,60 +67,84 @@ run_sanitize() {
         say "build with ASan and UBSan"
         scripts/build.sh build-sanitize -DSANITIZE=ON -DTESTS=ON -DCMAKE_BUILD_TYPE=Debug || { count build-sanitize 1; return; }
         say "unit tests with ASan and UBSan"
-        export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
-        ctests build-sanitize sanitize
-        unset ASAN_OPTIONS UBSAN_OPTIONS
+        ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 ctests build-sanitize sanitize
 }
 
-# Every fuzzer for a bounded while; a finding leaves its input beside the program.
+# fuzz_one PROGRAM SECONDS: for a bounded while; a finding leaves its input beside the log.
+fuzz_one() {
+        local name
+        name=$(basename "$1")
+        mkdir -p "build-fuzz/corpus/$name"
+        # leaks: the daemons free a request's arena as a whole; what a fuzzer leaks is no finding of its parser
+        ASAN_OPTIONS=detect_leaks=0 timeout -k 10 $(($2 + 60)) "$1" -max_total_time="$2" -rss_limit_mb=2048 -timeout=10 \
+                -artifact_prefix="build-fuzz/$name-" "build-fuzz/corpus/$name" >"build-fuzz/$name.log" 2>&1
+        echo $? >"build-fuzz/$name.status"
+}
+
 run_fuzz() {
-        local seconds=${FUZZ_SECONDS:-8} program name
+        local seconds=${FUZZ_SECONDS:-8} program name programs status
         say "build the fuzzers"
         scripts/build.sh build-fuzz -DFUZZ=ON -DSANITIZE=ON -DTESTS=OFF -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo ||
                 { count build-fuzz 1; return; }
-        say "fuzzers, $seconds s each"
-        for program in build-fuzz/bin/fuzz-*; do
-                [ -x "$program" ] || continue
+        programs=(build-fuzz/bin/fuzz-*)
+        say "${#programs[@]} fuzzers, $seconds s each, two at a time"
+        rm -f build-fuzz/*.status
+        for program in "${programs[@]}"; do
+                while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+                fuzz_one "$program" "$seconds" &
+        done
+        wait
+        for program in "${programs[@]}"; do
                 name=$(basename "$program")
-                mkdir -p "build-fuzz/corpus/$name"
-                # leaks: the daemons free a request's arena as a whole; what a fuzzer leaks is no finding of its parser
-                if ASAN_OPTIONS=detect_leaks=0 timeout $((seconds + 60)) "$program" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 \
-                        -artifact_prefix="build-fuzz/$name-" "build-fuzz/corpus/$name" >"build-fuzz/$name.log" 2>&1; then
-                        count "$name" 0
+                status=$(cat "build-fuzz/$name.status" 2>/dev/null || echo 1)
+                count "$name" "$status"
+                if [ "$status" = 0 ]; then
                         echo "$name: $(sed -nE 's/^Done ([0-9]+) runs.*/\1 runs/p' "build-fuzz/$name.log" | tail -n 1)"
                 else
-                        count "$name" 1
-                        tail -n 30 "build-fuzz/$name.log"
+                        grep -vE '^#[0-9]+.(NEW|REDUCE|pulse|INITED|RELOAD)' "build-fuzz/$name.log" | tail -n 40
                 fi
         done
 }
 
 # Each check of an end-to-end test counts: lines "ok - ..." and "not ok - ...".
 run_e2e() {
-        local file log=build/e2e.log
+        local file log=build/e2e.log status pid
         say "build"
         scripts/build.sh build -DTESTS=ON || { count build 1; return; }
         for file in e2e/[0-9]*-${E2E:-*}.sh e2e/${E2E:-none}.sh; do
                 [ -x "$file" ] || continue
                 say "$file"
-                timeout "${E2E_TIMEOUT:-600}" "$file" >"$log" 2>&1 </dev/null
-                local status=$?
-                grep -E '^(ok|not ok|#) ' "$log"
+                timeout -k 60 "${E2E_TIMEOUT:-600}" "$file" >"$log" 2>&1 &
+                pid=$!
+                # what it checks is shown as it comes; the rest only when it failed
+                tail -n +1 -s 0.2 -f --pid=$pid "$log" | grep --line-buffered -E '^(ok|not ok|#) '
+                wait $pid
+                status=$?
                 passed=$((passed + $(grep -c '^ok ' "$log")))
                 failed=$((failed + $(grep -c '^not ok ' "$log")))
-                if [ $status != 0 ] || ! grep -qE '^(ok|not ok) ' "$log"; then
+                if [ "$status" != 0 ] || ! grep -qE '^(ok|not ok) ' "$log"; then
                         grep -q '^not ok ' "$log" || count "$file (exit $status)" 1
+                        grep -A 12 '^not ok ' "$log" | head -n 80
+                        echo "--- the end of what $file said"
                         tail -n 60 "$log"
                 fi
         done
 }
 
+parts=${*:-unit sanitize fuzz e2e}
 for part in $parts; do
         case $part in
-        unit | sanitize | fuzz | e2e) "run_$part" ;;
+        unit | sanitize | fuzz | e2e) ;;
         *) echo "test.sh: there is no part \"$part\"" >&2; exit 2 ;;
         esac
 done
+echo "colibri $(git rev-parse --short HEAD 2>/dev/null) on $(nproc) cores, kernel $(uname -r)"
+free=$(df -Pm . | awk 'NR == 2 { print $4 }')
+[ "${free:-9999}" -gt 2000 ] || echo "warning: ${free} MB of disk are free, the builds take about 1,000"
+say "packages"
+scripts/packages.sh build run test || { count packages 1; exit 1; }
+for part in $parts; do
+        "run_$part"
+done
 say "done"
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+current=

@@ -1,13 +1,23 @@
-#!/bin/sh
+#!/bin/bash
 # Configures once and builds: scripts/build.sh FOLDER [cmake options...]
+# Says nothing but errors; with SHOW_PROGRESS=1 how far it is, every 30 s.
 set -eu
 cd "$(dirname "$0")/.."
 dir=$1
 shift
-[ -e "$dir/build.ninja" ] || cmake -S . -B "$dir" -G Ninja "$@" >/dev/null
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! ninja -C "$dir" >"$log" 2>&1; then
+if [ ! -e "$dir/build.ninja" ] && ! cmake -S . -B "$dir" -G Ninja "$@" >"$log" 2>&1; then
         tail -n 60 "$log" >&2
+        exit 1
+fi
+ninja -C "$dir" >"$log" 2>&1 &
+ninja=$!
+while [ "${SHOW_PROGRESS:-0}" = 1 ] && ! timeout 30 tail --pid=$ninja -s 0.1 -f /dev/null; do
+        tail -n 1 "$log" | cut -c 1-60
+done
+if ! wait $ninja; then
+        grep -A 12 -E '^FAILED:|error:|undefined reference' "$log" | head -n 60 >&2
+        tail -n 15 "$log" >&2
         exit 1
 fi
