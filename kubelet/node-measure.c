@@ -115,7 +115,7 @@ struct json *node_info(struct kubelet *k, struct arena *a)
         json_set_string(a, i, "bootID", first_line(a, "/proc/sys/kernel/random/boot_id"));
         json_set_string(a, i, "kernelVersion", u.release);
         json_set_string(a, i, "osImage", os_image(a));
-        json_set(a, i, "containerRuntimeVersion", json_new_stringf(a, "%s://1.36.2", k->runtime->ops->name));
+        json_set(a, i, "containerRuntimeVersion", json_new_string(a, "colibri://1.36.2"));
         json_set_string(a, i, "kubeletVersion", VERSION);
         json_set_string(a, i, "kubeProxyVersion", "");
         json_set_string(a, i, "operatingSystem", "linux");

@@ -207,48 +207,58 @@ struct job {
         struct context *c;
         struct error *reterr;
         bool memory;
-        int64_t size;
+        int64_t size; /* bytes a tmpfs may take; 0: as much as there is */
         int result;
 };
+
+#define TMPFS_MAGIC_NUMBER 0x01021994
+
+/* DIR is there afterwards, and a tmpfs if MEMORY says so. 1: it was already. */
+static int make_dir(const char *dir, bool memory, int64_t size, mode_t mode, struct error *reterr)
+{
+        struct statfs fs;
+        char options[64];
+        int r;
+
+        if (file_exists(dir) && (!memory || (statfs(dir, &fs) == 0 && fs.f_type == TMPFS_MAGIC_NUMBER)))
+                return 1;
+        r = dir_make(dir, 0755, reterr);
+        if (r < 0 || !memory)
+                return r;
+        snprintf(options, sizeof(options), size > 0 ? "mode=%o,size=%lld" : "mode=%o", (unsigned)mode, (long long)size);
+        if (mount("tmpfs", dir, "tmpfs", 0, options) < 0)
+                return error_set(reterr, -errno, "cannot mount tmpfs at %s: %s", dir, strerror(errno));
+        return 0;
+}
 
 static void write_job(void *userdata)
 {
         struct job *j = userdata;
+        struct context *c = j->c;
 
-        j->result = atomic_write(j->c->dir, j->c->files, j->c->n_files, j->c->fs_group, j->reterr);
+        j->result = j->memory ? make_dir(c->dir, true, 0, 0755, j->reterr) : 0;
+        if (j->result >= 0)
+                j->result = atomic_write(c->dir, c->files, c->n_files, c->fs_group, j->reterr);
 }
 
-static int write_files(struct context *c, struct error *reterr)
+/* MEMORY: what is secret never reaches a disk. */
+static int write_files(struct context *c, bool memory, struct error *reterr)
 {
-        struct job j = { .c = c, .reterr = reterr };
+        struct job j = { .c = c, .reterr = reterr, .memory = memory };
 
         fiber_work(c->v->loop, write_job, &j);
         return j.result;
 }
 
-#define TMPFS_MAGIC_NUMBER 0x01021994
-
 static void empty_dir_job(void *userdata)
 {
         struct job *j = userdata;
         const char *dir = j->c->dir;
-        struct statfs fs;
-        char options[64];
 
-        if (file_exists(dir)) {
-                j->result = 0;
-                if (!j->memory || (statfs(dir, &fs) == 0 && fs.f_type == TMPFS_MAGIC_NUMBER))
-                        return;
-        }
-        j->result = dir_make(dir, 0755, j->reterr);
-        if (j->result < 0)
+        j->result = make_dir(dir, j->memory, j->size, 0777, j->reterr);
+        if (j->result != 0) {
+                j->result = MIN(j->result, 0);
                 return;
-        if (j->memory) {
-                snprintf(options, sizeof(options), j->size > 0 ? "size=%lld" : "mode=0777", (long long)j->size);
-                if (mount("tmpfs", dir, "tmpfs", 0, options) < 0) {
-                        j->result = error_set(j->reterr, -errno, "cannot mount tmpfs at %s: %s", dir, strerror(errno));
-                        return;
-                }
         }
         if (chmod(dir, 0777) < 0 || (j->c->fs_group >= 0 && (chown(dir, (uid_t)-1, (gid_t)j->c->fs_group) < 0 ||
                                                              chmod(dir, 02777) < 0)))
@@ -273,28 +283,28 @@ static int setup_config_map(struct context *c, struct error *reterr)
 {
         int r = add_config_map(c, c->source, default_mode(c->source), reterr);
 
-        return r ? r : write_files(c, reterr);
+        return r ? r : write_files(c, false, reterr);
 }
 
 static int setup_secret(struct context *c, struct error *reterr)
 {
         int r = add_secret(c, c->source, default_mode(c->source), reterr);
 
-        return r ? r : write_files(c, reterr);
+        return r ? r : write_files(c, true, reterr);
 }
 
 static int setup_downward(struct context *c, struct error *reterr)
 {
         int r = add_downward(c, c->source, default_mode(c->source), reterr);
 
-        return r ? r : write_files(c, reterr);
+        return r ? r : write_files(c, true, reterr);
 }
 
 static int setup_projected(struct context *c, struct error *reterr)
 {
         int r = add_projected(c, c->source, reterr);
 
-        return r ? r : write_files(c, reterr);
+        return r ? r : write_files(c, true, reterr);
 }
 
 static const struct {
@@ -432,11 +442,12 @@ static int setup_nfs(struct context *c, struct error *reterr)
 static const struct {
         const char *key, *dir; /* in the pod's volume; the folder's name, NULL: none of ours */
         int (*setup)(struct context *c, struct error *reterr);
+        bool read_only; /* containers may never write: the kubelet does */
 } kinds[] = {
-        { "emptyDir", "empty-dir", setup_empty_dir },     { "configMap", "configmap", setup_config_map },
-        { "secret", "secret", setup_secret },             { "downwardAPI", "downward-api", setup_downward },
-        { "projected", "projected", setup_projected },    { "hostPath", NULL, setup_host_path },
-        { "persistentVolumeClaim", NULL, setup_claim },   { "nfs", "nfs", setup_nfs },
+        { "emptyDir", "empty-dir", setup_empty_dir, false },   { "configMap", "configmap", setup_config_map, true },
+        { "secret", "secret", setup_secret, true },            { "downwardAPI", "downward-api", setup_downward, true },
+        { "projected", "projected", setup_projected, true },   { "hostPath", NULL, setup_host_path, false },
+        { "persistentVolumeClaim", NULL, setup_claim, false }, { "nfs", "nfs", setup_nfs, false },
 };
 
 static int kind_of(const struct json *volume)
@@ -655,7 +666,7 @@ static int one_mount(struct context *c, const struct json *m, size_t index, cons
 {
         const char *sub = json_get_string(m, "subPath"), *expr = json_get_string(m, "subPathExpr"), *host = NULL;
         const char *path = json_get_string(m, "mountPath");
-        int r = host_side(c, &host, reterr);
+        int kind = kind_of(c->volume), r = host_side(c, &host, reterr);
 
         if (!str_empty(expr))
                 sub = expand(c->a, expr, env);
@@ -666,8 +677,8 @@ static int one_mount(struct context *c, const struct json *m, size_t index, cons
         *out = (struct runtime_mount){
                 .host_path = host,
                 .container_path = path && *path == '/' ? path : arena_printf(c->a, "/%s", path ? path : ""),
-                .read_only = json_get_bool(m, "readOnly", false) || (json_get(c->volume, "persistentVolumeClaim") &&
-                                                                     json_get_bool(c->source, "readOnly", false)),
+                .read_only = json_get_bool(m, "readOnly", false) || (kind >= 0 && kinds[kind].read_only) ||
+                             (json_get(c->volume, "persistentVolumeClaim") && json_get_bool(c->source, "readOnly", false)),
                 .recursive_read_only = streq(json_get_string(m, "recursiveReadOnly"), "Enabled"),
                 .propagation = propagation_of(m),
         };
