@@ -6,6 +6,8 @@
 #include "../lib/meta/object.h"
 #include "../lib/meta/pod.h"
 #include "../lib/meta/selector.h"
+#include "../lib/tls/jwt.h"
+#include "../lib/tls/pki.h"
 
 /* Number, group, version, resource, kind, namespaced, index of its own. */
 #define RESOURCES(X)                                                                                           \
@@ -50,8 +52,8 @@ struct settings {
         int64_t pv_sync_ns;
         int64_t terminated_pod_gc_threshold;
         const char *root_ca;            /* PEM text; NULL: no kube-root-ca.crt, no ca.crt in token Secrets */
-        const char *sa_key_file;        /* signs token Secrets; NULL: none are filled */
-        const char *signing_cert_file, *signing_key_file; /* of CSRs; NULL: none are signed */
+        const struct jwt_keys *sa_keys; /* sign token Secrets; NULL: none are filled */
+        const struct pki_pair *signer;  /* of CSRs; NULL: none are signed */
         int64_t signing_duration_s;
 };
 static inline const struct settings *settings_of(const struct snapshot *s)
@@ -98,6 +100,9 @@ struct json *pod_from_template(struct arena *a, const struct json *template, con
 struct write *write_create_pod(struct writes *w, const struct json *owner, const struct json *pod);
 /* A write that deletes POD, with the events SuccessfulDelete and FailedDelete about OWNER. */
 struct write *write_delete_pod(struct writes *w, const struct json *owner, const struct object *pod);
+/* Says in POD's status that it is about to be disrupted, and sets its phase unless NULL. Whoever is faster wins. */
+void write_disruption(struct writes *w, const struct object *pod, const char *phase, const char *reason, const char *message,
+                      int64_t now);
 /* Sorts PODS so that those to be deleted first come first. RELATED: all whose owner has the same owner. */
 void pods_rank_for_deletion(struct arena *a, struct object_list *pods, const struct object_list *related, int64_t now);
 
@@ -112,12 +117,22 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
         X(root_ca_controller)                                                                                  \
         X(endpoints_controller)                                                                                \
         X(slices_controller)                                                                                   \
+        X(claim_protection_controller)                                                                         \
+        X(volume_protection_controller)                                                                        \
+        X(token_controller)                                                                                    \
+        X(disruption_controller)                                                                               \
+        X(csr_approver)                                                                                        \
+        X(csr_signer)                                                                                          \
+        X(csr_cleaner)                                                                                         \
+        X(aggregation_controller)                                                                              \
+        X(mirroring_controller)                                                                                \
         X(garbage_collector)                                                                                   \
         X(job_controller)                                                                                      \
         X(quota_controller)                                                                                    \
         X(claim_binder)                                                                                        \
         X(volume_phases)                                                                                       \
         X(node_controller)                                                                                     \
+        X(taint_eviction_controller)                                                                           \
         X(pod_gc_controller)
 
 #define X(name) extern const struct controller name;
@@ -126,4 +141,12 @@ CONTROLLERS(X)
 
 /* Empties namespaces that are being deleted: talks to the server itself, because what kinds there are
  * only discovery knows. */
-void namespace_controller_start(struct controllers *c);
+void namespace_controller_start(struct controllers *c, unsigned workers); /* 0: 10 */
+/* What is left in a namespace that is being emptied, and the conditions that say so. */
+struct namespace_remains {
+        struct json *counts;     /* "pods." (resource.group): how many */
+        struct json *finalizers; /* "example.com/hold": in how many */
+        const char *discovery_error, *deletion_error; /* NULL: none */
+};
+/* True: CONDITIONS changed. */
+bool namespace_conditions(struct arena *a, const struct namespace_remains *remains, struct json *conditions, int64_t now);

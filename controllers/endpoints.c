@@ -119,20 +119,47 @@ static bool is_headless(const struct json *service)
         return streq(json_path_string(service, "spec.clusterIP"), "None");
 }
 
-/* When what the object says last changed in the cluster: the newest of the Service and its pods' readiness. */
+/* When what this write says came to be: the first of the pods' changes that it brings (NULL READY_BEFORE: of the
+ * Service). Nothing, where pods changed in other ways. READY_BEFORE says whether a pod was listed as ready before;
+ * negative: it was not listed. */
 static void set_trigger_time(struct arena *a, struct json *object, const struct object *service,
-                             const struct object_list *pods)
+                             const struct object_list *pods,
+                             int (*ready_before)(const struct json *have, const struct object *pod), const struct json *have)
 {
-        int64_t newest = object_time(service->json, "metadata.creationTimestamp"), t;
+        int64_t first = have ? 0 : object_time(service->json, "metadata.creationTimestamp");
         char buf[TIME_BUF];
 
-        for (size_t i = 0; i < pods->n; i++) {
-                const char *since = json_get_string(pod_condition(pods->items[i]->json, "Ready"), "lastTransitionTime");
+        for (size_t i = 0; have && i < pods->n; i++) {
+                int64_t t = object_time(pod_condition(pods->items[i]->json, "Ready"), "lastTransitionTime");
 
-                if (since && time_parse(since, &t) == 0)
-                        newest = MAX(newest, t);
+                if (t && ready_before(have, pods->items[i]) != (int)pod_is_ready(pods->items[i]->json))
+                        first = first ? MIN(first, t) : t;
         }
-        object_set_annotation(a, object, "endpoints.kubernetes.io/last-change-trigger-time", time_format(newest, buf));
+        object_set_annotation(a, object, "endpoints.kubernetes.io/last-change-trigger-time",
+                              first ? time_format(first, buf) : NULL);
+}
+
+static int ready_in_endpoints(const struct json *have, const struct object *pod)
+{
+        static const char *const lists[] = { "notReadyAddresses", "addresses" };
+
+        json_foreach_item(json_get(have, "subsets"), subset) {
+                for (int i = 0; i < 2; i++)
+                        json_foreach_item(json_get(subset, lists[i]), address) {
+                                if (streq(json_path_string(address, "targetRef.uid"), pod->uid))
+                                        return i;
+                        }
+        }
+        return -1;
+}
+
+static int ready_in_slice(const struct json *have, const struct object *pod)
+{
+        json_foreach_item(json_get(have, "endpoints"), e) {
+                if (streq(json_path_string(e, "targetRef.uid"), pod->uid))
+                        return json_path_bool(e, "conditions.serving", false);
+        }
+        return -1;
 }
 
 /* --- Endpoints --- */
@@ -205,7 +232,7 @@ static void reconcile_endpoints(const struct snapshot *s, const char *key, struc
                 json_del(object, "subsets");
         if (have && json_equal(object, have->json))
                 return;
-        set_trigger_time(a, object, service, &pods);
+        set_trigger_time(a, object, service, &pods, ready_in_endpoints, have ? have->json : NULL);
         if (have)
                 writes_update(w, R_ENDPOINTS, NULL, object);
         else
@@ -295,7 +322,7 @@ static void write_slice(struct writes *w, const struct object *service, const st
         json_set(a, o, "ports", json_get(wanted, "ports"));
         if (have && json_equal(o, have->json))
                 return;
-        set_trigger_time(a, o, service, pods);
+        set_trigger_time(a, o, service, pods, ready_in_slice, have ? have->json : NULL);
         if (have)
                 writes_update(w, R_SLICES, NULL, o);
         else

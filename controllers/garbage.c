@@ -45,6 +45,23 @@ static enum owner_state owner_state(const struct snapshot *s, const struct objec
                                                                                                   OWNER_THERE;
 }
 
+/* The absent owner that REF names lives in another namespace: that is a mistake, and worth telling. */
+static void tell_misplaced(const struct snapshot *s, const struct object *o, const struct json *ref, unsigned resource,
+                           struct writes *w)
+{
+        const char *uid = json_get_string(ref, "uid");
+        struct map_entry *e;
+
+        map_foreach(store_objects(s->stores[resource]), e) {
+                if (!streq(((const struct object *)e->value)->uid, uid))
+                        continue;
+                writes_event(w, o->json, "Warning", "OwnerRefInvalidNamespace",
+                             "ownerRef [%s/%s, namespace: %s, name: %s, uid: %s] does not exist in namespace \"%s\"",
+                             json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"), o->namespace,
+                             json_get_string(ref, "name"), uid, o->namespace);
+        }
+}
+
 static void check_owners(const struct snapshot *s, unsigned resource, const struct object *o, struct writes *w)
 {
         const struct json *refs = json_path(o->json, "metadata.ownerReferences");
@@ -68,6 +85,7 @@ static void check_owners(const struct snapshot *s, unsigned resource, const stru
                 x = writes_add(w, WRITE_EXPECT_ABSENT, (unsigned)r, controller_resources[r].namespaced ? o->namespace : NULL,
                                json_get_string(ref, "name"), NULL);
                 x->uid = arena_strdup(w->arena, json_get_string(ref, "uid"));
+                tell_misplaced(s, o, ref, (unsigned)r, w);
         }
         writes_delete(w, resource, o, -1, waits ? "Foreground" : "Background");
 }
@@ -184,7 +202,8 @@ static void map_change(unsigned resource, const struct snapshot *s, const struct
 
 #define GARBAGE(X)                                                                                 \
         X(PODS) X(REPLICASETS) X(DEPLOYMENTS) X(JOBS) X(SERVICES) X(SLICES) X(CONFIGMAPS)          \
-        X(RCS) X(STATEFULSETS) X(DAEMONSETS) X(REVISIONS) X(CRONJOBS)
+        X(RCS) X(STATEFULSETS) X(DAEMONSETS) X(REVISIONS) X(CRONJOBS) X(SECRETS) X(PVCS)           \
+        X(SERVICEACCOUNTS) X(ENDPOINTS) X(PDBS) X(HPAS) X(NODES) X(LEASES)
 
 #define X(id)                                                                                      \
         static void map_##id(const struct snapshot *s, const struct object *old, const struct object *new, \
@@ -202,6 +221,6 @@ const struct controller garbage_collector = {
                 GARBAGE(X)
 #undef X
         },
-        .n_watches = 12,
+        .n_watches = 20,
         .reconcile = reconcile,
 };

@@ -11,6 +11,8 @@
 #include "../lib/base/log.h"
 #include "../lib/client/election.h"
 
+#define CONCURRENCIES_MAX 24
+
 struct daemon {
         struct loop *loop;
         struct client *client;
@@ -18,13 +20,37 @@ struct daemon {
         struct election *election;
         struct settings settings;
         const char *wanted; /* --controllers */
+        unsigned workers[CONCURRENCIES_MAX]; /* by number in the table below; 0: the controller's own */
         char *root_ca;
+        struct jwt_keys *sa_keys;
+        struct pki_pair *signer;
 };
 
 static const struct controller *const all_controllers[] = {
 #define X(name) &name,
         CONTROLLERS(X)
 #undef X
+};
+
+/* Options that say how many keys a controller works on at once. */
+static const struct {
+        const char *option, *controller;
+} concurrencies[] = {
+        { "concurrent-deployment-syncs", "deployment-controller" },
+        { "concurrent-replicaset-syncs", "replicaset-controller" },
+        { "concurrent-rc-syncs", "replicationcontroller-controller" },
+        { "concurrent-statefulset-syncs", "statefulset-controller" },
+        { "concurrent-daemonset-syncs", "daemonset-controller" },
+        { "concurrent-job-syncs", "job-controller" },
+        { "concurrent-cron-job-syncs", "cronjob-controller" },
+        { "concurrent-gc-syncs", "garbage-collector-controller" },
+        { "concurrent-namespace-syncs", "namespace-controller" },
+        { "concurrent-endpoint-syncs", "endpoints-controller" },
+        { "concurrent-service-endpoint-syncs", "endpointslice-controller" },
+        { "mirroring-concurrent-service-endpoint-syncs", "endpointslice-mirroring-controller" },
+        { "concurrent-resource-quota-syncs", "resourcequota-controller" },
+        { "concurrent-serviceaccount-token-syncs", "serviceaccount-token-controller" },
+        { "concurrent-horizontal-pod-autoscaler-syncs", "horizontal-pod-autoscaler-controller" },
 };
 
 static void usage(FILE *out)
@@ -39,8 +65,11 @@ static void usage(FILE *out)
               "  --root-ca-file=FILE                   published as kube-root-ca.crt\n"
               "  --service-account-private-key-file=FILE\n"
               "  --cluster-signing-cert-file=FILE --cluster-signing-key-file=FILE\n"
-              "  --concurrent-...-syncs=N              accepted, the default serves\n",
+              "  --cluster-signing-duration=DURATION   the longest life of what it signs, default 8760h\n"
+              "How many objects a controller works on at once:\n",
               out);
+        for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
+                fprintf(out, "  --%s=N\n", concurrencies[i].option);
 }
 
 /* "*,-gc": the last that names it decides. */
@@ -68,6 +97,14 @@ static void on_failure(const char *controller, const char *key, const char *text
         log_warn("%s%s%s: %s", controller, *key ? " " : "", key, text);
 }
 
+static unsigned workers_of(const struct daemon *d, const char *controller)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
+                if (streq(concurrencies[i].controller, controller))
+                        return d->workers[i];
+        return 0;
+}
+
 static void start(void *userdata)
 {
         struct daemon *d = userdata;
@@ -79,7 +116,10 @@ static void start(void *userdata)
                 if (is_wanted(d->wanted, all_controllers[i]->name))
                         controllers_add(d->controllers, all_controllers[i]);
         if (is_wanted(d->wanted, "namespace-controller"))
-                namespace_controller_start(d->controllers);
+                namespace_controller_start(d->controllers, workers_of(d, "namespace-controller"));
+        for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
+                if (d->workers[i])
+                        controllers_tune(d->controllers, concurrencies[i].controller, d->workers[i], 0);
         controllers_start(d->controllers);
         log_info("leading");
 }
@@ -116,10 +156,24 @@ static int take_duration(const char *name, const char *value, int64_t *ret)
         return -EINVAL;
 }
 
-enum { OPT_KUBECONFIG = 1, OPT_ELECT, OPT_CONTROLLERS, OPT_GRACE, OPT_PERIOD, OPT_PV, OPT_GC, OPT_CA, OPT_SA_KEY,
-       OPT_SIGN_CERT, OPT_SIGN_KEY, OPT_IGNORED, OPT_HELP };
+static int take_number(const char *name, const char *value, int64_t least, int64_t most, int64_t *ret)
+{
+        char *end;
+        long long n = strtoll(value, &end, 10);
 
-static const struct option options[] = {
+        if (end != value && !*end && n >= least && n <= most) {
+                *ret = n;
+                return 0;
+        }
+        fprintf(stderr, "colibri-controllers: --%s: \"%s\" is no number from %lld to %lld\n", name, value, (long long)least,
+                (long long)most);
+        return -EINVAL;
+}
+
+enum { OPT_KUBECONFIG = 1, OPT_ELECT, OPT_CONTROLLERS, OPT_GRACE, OPT_PERIOD, OPT_PV, OPT_GC, OPT_CA, OPT_SA_KEY,
+       OPT_SIGN_CERT, OPT_SIGN_KEY, OPT_SIGN_DURATION, OPT_HELP, OPT_CONCURRENCY = 100 };
+
+static const struct option fixed_options[] = {
         { "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
         { "leader-elect", optional_argument, NULL, OPT_ELECT },
         { "controllers", required_argument, NULL, OPT_CONTROLLERS },
@@ -131,24 +185,32 @@ static const struct option options[] = {
         { "service-account-private-key-file", required_argument, NULL, OPT_SA_KEY },
         { "cluster-signing-cert-file", required_argument, NULL, OPT_SIGN_CERT },
         { "cluster-signing-key-file", required_argument, NULL, OPT_SIGN_KEY },
-        { "concurrent-deployment-syncs", required_argument, NULL, OPT_IGNORED },
-        { "concurrent-replicaset-syncs", required_argument, NULL, OPT_IGNORED },
-        { "concurrent-job-syncs", required_argument, NULL, OPT_IGNORED },
-        { "concurrent-gc-syncs", required_argument, NULL, OPT_IGNORED },
-        { "concurrent-namespace-syncs", required_argument, NULL, OPT_IGNORED },
-        { "concurrent-endpoint-syncs", required_argument, NULL, OPT_IGNORED },
+        { "cluster-signing-duration", required_argument, NULL, OPT_SIGN_DURATION },
         { "help", no_argument, NULL, OPT_HELP },
-        { 0 },
 };
 
+/* The fixed ones and one for each row of the table. */
+static const struct option *all_options(void)
+{
+        static struct option all[ARRAY_SIZE(fixed_options) + ARRAY_SIZE(concurrencies) + 1];
+
+        memcpy(all, fixed_options, sizeof(fixed_options));
+        for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
+                all[ARRAY_SIZE(fixed_options) + i] =
+                        (struct option){ concurrencies[i].option, required_argument, NULL, OPT_CONCURRENCY + (int)i };
+        return all;
+}
+
 struct arguments {
-        const char *kubeconfig, *root_ca_file;
+        const char *kubeconfig, *root_ca_file, *sa_key_file, *signing_cert_file, *signing_key_file;
         bool elect;
 };
 
 static int parse_arguments(struct daemon *d, int argc, char **argv, struct arguments *ret)
 {
         struct settings *s = &d->settings;
+        const struct option *options = all_options();
+        int64_t number = 0;
         int c;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -174,27 +236,32 @@ static int parse_arguments(struct daemon *d, int argc, char **argv, struct argum
                         r = take_duration("pvclaimbinder-sync-period", optarg, &s->pv_sync_ns);
                         break;
                 case OPT_GC:
-                        s->terminated_pod_gc_threshold = strtoll(optarg, NULL, 10);
+                        r = take_number("terminated-pod-gc-threshold", optarg, 0, INT32_MAX, &s->terminated_pod_gc_threshold);
                         break;
                 case OPT_CA:
                         ret->root_ca_file = optarg;
                         break;
                 case OPT_SA_KEY:
-                        s->sa_key_file = optarg;
+                        ret->sa_key_file = optarg;
                         break;
                 case OPT_SIGN_CERT:
-                        s->signing_cert_file = optarg;
+                        ret->signing_cert_file = optarg;
                         break;
                 case OPT_SIGN_KEY:
-                        s->signing_key_file = optarg;
+                        ret->signing_key_file = optarg;
                         break;
-                case OPT_IGNORED:
+                case OPT_SIGN_DURATION:
+                        r = take_duration("cluster-signing-duration", optarg, &number);
+                        s->signing_duration_s = MAX(number / NS_PER_SEC, INT64_C(1));
                         break;
                 case OPT_HELP:
                         usage(stdout);
                         exit(0);
                 default:
-                        return -EINVAL;
+                        if (c < OPT_CONCURRENCY)
+                                return -EINVAL;
+                        r = take_number(concurrencies[c - OPT_CONCURRENCY].option, optarg, 1, 1000, &number);
+                        d->workers[c - OPT_CONCURRENCY] = (unsigned)number;
                 }
                 if (r < 0)
                         return r;
@@ -211,6 +278,20 @@ static int prepare(struct daemon *d, const struct arguments *args, struct error 
                 if (r < 0)
                         return r;
                 d->settings.root_ca = d->root_ca;
+        }
+        if (args->sa_key_file) {
+                r = jwt_keys_load((const char *const[]){ NULL }, args->sa_key_file, &d->sa_keys, reterr);
+                if (r < 0)
+                        return r;
+                d->settings.sa_keys = d->sa_keys;
+        }
+        if (!args->signing_cert_file != !args->signing_key_file)
+                return error_set(reterr, -EINVAL, "--cluster-signing-cert-file and --cluster-signing-key-file need each other");
+        if (args->signing_cert_file) {
+                r = pki_load(args->signing_cert_file, args->signing_key_file, &d->signer, reterr);
+                if (r < 0)
+                        return r;
+                d->settings.signer = d->signer;
         }
         return client_new(d->loop, args->kubeconfig, "colibri-controllers", &d->client, reterr);
 }
@@ -239,6 +320,7 @@ int main(int argc, char **argv)
         struct arguments args = { .elect = true };
         _cleanup_error_ struct error err = ERROR_INIT;
 
+        _Static_assert(ARRAY_SIZE(concurrencies) <= CONCURRENCIES_MAX, "room for each");
         log_init("controllers", LOG_LEVEL_INFO);
         if (parse_arguments(&d, argc, argv, &args) < 0) {
                 usage(stderr);

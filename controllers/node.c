@@ -1,10 +1,14 @@
-/* Node lifecycle: a node that is no longer heard of becomes Unknown, is tainted, and its pods go when
- * they no longer tolerate it. Pods of nodes that do not exist any more go at once.
+/* Node lifecycle: a node that is no longer heard of becomes Unknown, its pods are marked, and taints
+ * say what its conditions are.
  *
  * Heard of: the later of its Lease's renewal and its Ready condition's heartbeat. Both are written by
- * the node's clock: machines are expected to agree within a fraction of the grace period.
+ * the node's clock: machines are expected to agree within a fraction of the grace period. Silence
+ * counts from when this process began to look: while it was away nodes may have been heard.
  */
 #include "controllers.h"
+
+#define TTL "node.alpha.kubernetes.io/ttl"
+#define STARTUP_GRACE_NS (60 * NS_PER_SEC) /* of a node that has not said anything yet */
 
 #define UNREACHABLE "node.kubernetes.io/unreachable"
 #define NOT_READY "node.kubernetes.io/not-ready"
@@ -18,7 +22,20 @@ static int64_t heard_at(const struct snapshot *s, const struct object *node)
 
         if (beat && time_parse(beat, &t) == 0)
                 at = MAX(at, t);
-        return at;
+        return MAX(at, s->since);
+}
+
+/* ns until the node counts as lost, in whole periods, so that many nodes are looked at in one wakeup; 0: it does. */
+static int64_t time_left(const struct snapshot *s, const struct object *node)
+{
+        const struct settings *set = settings_of(s);
+        int64_t grace = set->node_monitor_grace_ns, period = MAX(set->node_monitor_period_ns, INT64_C(1)), due;
+
+        if (!pod_condition(node->json, "Ready"))
+                grace = MAX(grace, STARTUP_GRACE_NS);
+        due = heard_at(s, node) + grace;
+        due = (due + period - 1) / period * period;
+        return MAX(due - s->now, INT64_C(0));
 }
 
 /* Conditions of a silent node, which nobody else would change. */
@@ -123,66 +140,40 @@ static bool same_taints(const struct json *x, const struct json *y)
         return true;
 }
 
-/* --- eviction --- */
+/* --- labels and annotations --- */
 
-static bool tolerates(const struct json *toleration, const struct json *taint)
+static bool copy_label(struct writes *w, struct json *copy, const char *from, const char *to)
 {
-        const char *key = json_get_string(toleration, "key"), *effect = json_get_string(toleration, "effect");
-        const char *op = json_get_string(toleration, "operator"), *want = json_get_string(toleration, "value");
-        const char *value = json_get_string(taint, "value");
+        const char *value = object_label(copy, from);
 
-        if (!str_empty(effect) && !streq(effect, json_get_string(taint, "effect")))
+        if (!value || streq(object_label(copy, to), value))
                 return false;
-        if (!str_empty(key) && !streq(key, json_get_string(taint, "key")))
-                return false;
-        if (streq(op, "Exists"))
-                return true;
-        return !str_empty(key) && streq(want ? want : "", value ? value : "");
+        json_set_string(w->arena, json_ensure_object(w->arena, json_get(copy, "metadata"), "labels"), to, value);
+        return true;
 }
 
-/* How long the pod stays under this taint: ns from its beginning; -1 for ever; 0 not at all. */
-static int64_t patience(const struct json *pod, const struct json *taint)
+/* How long a kubelet may keep what it read of Secrets, by the size of the cluster. */
+static const char *cache_seconds(const struct snapshot *s)
 {
-        int64_t least = -1;
-        bool tolerated = false;
+        size_t n = store_objects(s->stores[R_NODES])->n;
 
-        json_foreach_item(json_path(pod, "spec.tolerations"), t) {
-                int64_t seconds = json_get_int(t, "tolerationSeconds", -1);
-
-                if (!tolerates(t, taint))
-                        continue;
-                tolerated = true;
-                if (json_get(t, "tolerationSeconds") && (least < 0 || MAX(seconds, 0) < least))
-                        least = MAX(seconds, 0);
-        }
-        return !tolerated ? 0 : least < 0 ? -1 : least * NS_PER_SEC;
+        return n <= 100 ? "0" : n <= 500 ? "15" : n <= 1000 ? "30" : n <= 2000 ? "60" : "300";
 }
 
-static void evict(const struct snapshot *s, struct writes *w, const struct object *node, const struct json *taints)
+static bool set_metadata(const struct snapshot *s, struct writes *w, struct json *copy)
 {
-        struct object *const *pods;
-        size_t n;
+        bool changed = copy_label(w, copy, "kubernetes.io/os", "beta.kubernetes.io/os");
 
-        pods = snapshot_by_own(s, R_PODS, node->name, &n);
-        for (size_t i = 0; i < n; i++) {
-                if (object_is_deleting(pods[i]->json))
-                        continue;
-                json_foreach_item(taints, taint) {
-                        int64_t stay = patience(pods[i]->json, taint), since = object_time(taint, "timeAdded");
-
-                        if (!streq(json_get_string(taint, "effect"), "NoExecute") || stay < 0)
-                                continue;
-                        if (since + stay > s->now) {
-                                writes_requeue(w, since + stay - s->now);
-                                continue;
-                        }
-                        writes_event(w, pods[i]->json, "Normal", "TaintManagerEviction", "Marking for deletion Pod %s/%s",
-                                     pods[i]->namespace, pods[i]->name);
-                        writes_delete(w, R_PODS, pods[i], -1, NULL);
-                        break;
-                }
+        changed |= copy_label(w, copy, "kubernetes.io/arch", "beta.kubernetes.io/arch");
+        /* It only grows with the cluster: no write to every node each time one comes or goes. */
+        if (!object_annotation(copy, TTL) || atoi(object_annotation(copy, TTL)) < atoi(cache_seconds(s))) {
+                object_set_annotation(w->arena, copy, TTL, cache_seconds(s));
+                changed = true;
         }
+        return changed;
 }
+
+/* --- the round --- */
 
 /* Pods of a silent node are not ready, whatever they last said. */
 static void mark_pods(const struct snapshot *s, struct writes *w, const struct object *node)
@@ -206,48 +197,51 @@ static void mark_pods(const struct snapshot *s, struct writes *w, const struct o
         }
 }
 
+static void register_node(const struct snapshot *s, struct writes *w, const struct object *node)
+{
+        int64_t age = s->now - object_time(node->json, "metadata.creationTimestamp");
+
+        if (age < settings_of(s)->node_monitor_period_ns)
+                writes_requeue(w, settings_of(s)->node_monitor_period_ns - age);
+        else
+                writes_event_once(w, node->json, "Normal", "RegisteredNode",
+                                  arena_printf(w->arena, "Node %s event: Registered Node %s in Controller", node->name,
+                                               node->name));
+}
+
 static void reconcile_node(const struct snapshot *s, const char *key, struct writes *w)
 {
         const struct object *node = snapshot_key(s, R_NODES, key);
-        int64_t left;
         struct json *taints, *copy;
+        bool changed;
+        int64_t left;
 
         if (!node)
                 return;
-        left = heard_at(s, node) + settings_of(s)->node_monitor_grace_ns - s->now;
+        left = time_left(s, node);
         if (left > 0)
                 writes_requeue(w, left);
+        register_node(s, w, node);
         taints = wanted_taints(s, w, node, left <= 0);
+        copy = object_editable(w->arena, node->json);
+        changed = set_metadata(s, w, copy);
         if (!same_taints(taints, json_path(node->json, "spec.taints"))) {
-                copy = object_editable(w->arena, node->json);
                 json_set(w->arena, copy, "spec",
                          json_get(copy, "spec") ? json_clone_shallow(w->arena, json_get(copy, "spec")) : json_new_object(w->arena));
                 if (json_len(taints))
                         json_path_set(w->arena, copy, "spec.taints", taints);
                 else
                         json_del(json_get(copy, "spec"), "taints");
+                changed = true;
+        }
+        if (changed) {
                 writes_update(w, R_NODES, NULL, copy);
                 return; /* the next round sees it; two updates of one revision would collide */
         }
-        if (left <= 0)
+        if (left <= 0) {
                 write_unknown(s, w, node);
-        if (left <= 0 || !streq(pod_condition_status(node->json, "Ready"), "True"))
                 mark_pods(s, w, node);
-        evict(s, w, node, taints);
-}
-
-/* A pod whose node is gone: nobody is left to end it. */
-static void reconcile_orphan(const struct snapshot *s, const char *key, struct writes *w)
-{
-        const struct object *pod = snapshot_key(s, R_PODS, key);
-        const char *name = pod ? json_path_string(pod->json, "spec.nodeName") : NULL;
-        struct write *x;
-
-        if (str_empty(name) || snapshot_get(s, R_NODES, NULL, name))
-                return;
-        x = writes_add(w, WRITE_EXPECT_ABSENT, R_NODES, NULL, name, NULL);
-        x->any_uid = true;
-        writes_delete(w, R_PODS, pod, 0, NULL);
+        }
 }
 
 static void map_lease(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
@@ -258,38 +252,10 @@ static void map_lease(const struct snapshot *s, const struct object *old, const 
                 keys_add(k, o->name);
 }
 
-static void map_pod(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
-{
-        const char *name = new ? json_path_string(new->json, "spec.nodeName") : NULL;
-
-        if (!str_empty(name) && (!old || str_empty(json_path_string(old->json, "spec.nodeName"))))
-                keys_add(k, name);
-}
-
-static void map_gone_node(const struct snapshot *s, const struct object *old, const struct object *new,
-                          const struct keys *k)
-{
-        struct object *const *pods;
-        size_t n;
-
-        if (new)
-                return;
-        pods = snapshot_by_own(s, R_PODS, old->name, &n);
-        for (size_t i = 0; i < n; i++)
-                keys_add(k, pods[i]->key);
-}
-
 const struct controller node_controller = {
         .name = "node-lifecycle-controller",
         .component = "node-controller",
-        .watches = { { .resource = R_NODES }, { .resource = R_LEASES, .map = map_lease }, { .resource = R_PODS, .map = map_pod } },
+        .watches = { { .resource = R_NODES }, { .resource = R_LEASES, .map = map_lease }, { .resource = R_PODS, .passive = true } },
         .n_watches = 3,
         .reconcile = reconcile_node,
-};
-
-const struct controller pod_gc_controller = {
-        .name = "pod-garbage-collector-controller",
-        .watches = { { .resource = R_PODS }, { .resource = R_NODES, .map = map_gone_node } },
-        .n_watches = 2,
-        .reconcile = reconcile_orphan,
 };

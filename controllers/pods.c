@@ -43,6 +43,24 @@ struct write *write_delete_pod(struct writes *w, const struct json *owner, const
         return x;
 }
 
+void write_disruption(struct writes *w, const struct object *pod, const char *phase, const char *reason, const char *message,
+                      int64_t now)
+{
+        struct json *copy = object_editable(w->arena, pod->json), *status = json_ensure_object(w->arena, copy, "status"), *c;
+        struct json *conditions = json_ensure_array(w->arena, status, "conditions");
+        struct write *x;
+
+        condition_set(w->arena, conditions, "DisruptionTarget", "True", reason, message, now);
+        c = condition_find(conditions, "DisruptionTarget");
+        json_set_int(w->arena, c, "observedGeneration", json_path_int(pod->json, "metadata.generation", 1));
+        if (phase) {
+                json_set_string(w->arena, status, "phase", phase);
+                json_set_int(w->arena, status, "observedGeneration", json_path_int(pod->json, "metadata.generation", 1));
+        }
+        x = writes_update(w, R_PODS, "status", copy);
+        x->ignore_not_found = x->ignore_conflict = true;
+}
+
 /* --- the order in which pods are deleted --- */
 
 struct ranked {

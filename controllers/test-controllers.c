@@ -62,7 +62,7 @@ static void put(struct world *w, unsigned resource, const char *text)
 
 static const char *run(struct world *w, const struct controller *c, const char *key)
 {
-        static const char *const verbs[] = { "create", "update", "patch", "patch", "patch", "delete", "event", "absent" };
+        static const char *const verbs[] = { "create", "update", "patch", "patch", "patch", "delete", "event", "work", "allowed", "absent" };
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
         struct writes writes = { .arena = w->arena };
 

@@ -2,9 +2,15 @@
  *
  * Two writes make a binding: the volume's claimRef first, then the claim's volumeName; either may be
  * there without the other after a crash, and the round after goes on from what it finds. A volume
- * what its claim left is Released and stays so: reclaiming by policy Delete is not here yet.
+ * that its claim left is Released, and then its reclaim policy decides: Retain keeps it as it is,
+ * Delete removes a hostPath below /tmp (upstream's rule for this kind) or leaves it to whoever
+ * provisioned it, Recycle is not done any more and says so.
  */
 #include "controllers.h"
+
+#include <errno.h>
+
+#include "../lib/base/file.h"
 
 #define BOUND_BY "pv.kubernetes.io/bound-by-controller"
 #define BOUND "pv.kubernetes.io/bind-completed"
@@ -157,6 +163,80 @@ static void bind_step(const struct snapshot *s, struct writes *w, const struct o
         }
 }
 
+/* Why there is no volume yet. Told in every round, as the number of the Event then says how long it has been. */
+static void tell_waiting(const struct snapshot *s, const struct object *claim, struct writes *w)
+{
+        const char *class = json_path_string(claim->json, "spec.storageClassName"), *provisioner;
+        const struct object *sc = str_empty(class) ? NULL : snapshot_get(s, R_STORAGECLASSES, NULL, class);
+
+        provisioner = sc ? json_get_string(sc->json, "provisioner") : NULL;
+        if (must_wait(s, claim))
+                writes_event(w, claim->json, "Normal", "WaitForFirstConsumer",
+                             "waiting for first consumer to be created before binding");
+        else if (str_empty(class))
+                writes_event(w, claim->json, "Normal", "FailedBinding",
+                             "no persistent volumes available for this claim and no storage class is set");
+        else if (!str_empty(json_path_string(claim->json, "spec.volumeName")))
+                return; /* it wants this one and no other */
+        else if (!sc)
+                writes_event(w, claim->json, "Warning", "ProvisioningFailed", "storageclass.storage.k8s.io \"%s\" not found", class);
+        else if (!provisioner || str_has_prefix(provisioner, "kubernetes.io/"))
+                writes_event(w, claim->json, "Warning", "ProvisioningFailed", "no volume plugin matched name: %s",
+                             or_empty(provisioner));
+        else
+                writes_event(w, claim->json, "Normal", "ExternalProvisioning",
+                             "Waiting for a volume to be created either by the external provisioner '%s' or manually by the "
+                             "system administrator. If volume creation is delayed, please verify that the provisioner is "
+                             "running and correctly registered.",
+                             provisioner);
+}
+
+/* Asks an external provisioner: it looks for claims with its name. True: that has to be written first. */
+static bool ask_provisioner(const struct snapshot *s, const struct object *claim, struct writes *w)
+{
+        static const char *const keys[] = { "volume.beta.kubernetes.io/storage-provisioner",
+                                            "volume.kubernetes.io/storage-provisioner" };
+        const char *class = json_path_string(claim->json, "spec.storageClassName"), *name;
+        const struct object *sc = str_empty(class) ? NULL : snapshot_get(s, R_STORAGECLASSES, NULL, class);
+        struct json *copy = object_editable(w->arena, claim->json);
+
+        name = sc && !must_wait(s, claim) ? json_get_string(sc->json, "provisioner") : NULL;
+        if (!name || str_has_prefix(name, "kubernetes.io/") || streq(object_annotation(claim->json, keys[1]), name))
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                object_set_annotation(w->arena, copy, keys[i], name);
+        writes_update(w, R_PVCS, NULL, copy);
+        return true;
+}
+
+static void lose_claim(const struct snapshot *s, const struct object *claim, const char *why, struct writes *w)
+{
+        struct json *copy = object_editable(w->arena, claim->json), *status = json_ensure_object(w->arena, copy, "status");
+
+        if (streq(json_get_string(status, "phase"), "Lost"))
+                return;
+        json_set_string(w->arena, status, "phase", "Lost");
+        json_del(status, "accessModes");
+        json_del(status, "capacity");
+        writes_update(w, R_PVCS, "status", copy);
+        writes_event(w, claim->json, "Warning", "ClaimLost", "Bound claim has lost %s. Data on the volume is lost!", why);
+}
+
+/* One that was bound: its volume must still be there and be its own. */
+static void check_bound(const struct snapshot *s, const struct object *claim, struct writes *w)
+{
+        const char *name = json_path_string(claim->json, "spec.volumeName");
+        const struct object *volume = str_empty(name) ? NULL : snapshot_get(s, R_PVS, NULL, name);
+
+        if (str_empty(name))
+                lose_claim(s, claim, "reference to PersistentVolume", w);
+        else if (!volume)
+                lose_claim(s, claim, "its PersistentVolume", w);
+        else
+                writes_event(w, claim->json, "Warning", "ClaimMisbound",
+                             "Two claims are bound to the same volume, this one is bound incorrectly");
+}
+
 static void reconcile_claim(const struct snapshot *s, const char *key, struct writes *w)
 {
         const struct object *claim = snapshot_key(s, R_PVCS, key), *volume;
@@ -169,17 +249,80 @@ static void reconcile_claim(const struct snapshot *s, const char *key, struct wr
                 return;
         }
         if (object_annotation(claim->json, BOUND)) {
-                if (!snapshot_get(s, R_PVS, NULL, json_path_string(claim->json, "spec.volumeName")))
-                        set_phase(w, R_PVCS, claim, "Lost", NULL, s->now);
+                check_bound(s, claim, w);
                 return;
         }
         set_phase(w, R_PVCS, claim, "Pending", NULL, s->now);
-        if (must_wait(s, claim))
-                writes_event(w, claim->json, "Normal", "WaitForFirstConsumer",
-                             "waiting for first consumer to be created before binding");
-        else if (str_empty(json_path_string(claim->json, "spec.storageClassName")))
-                writes_event(w, claim->json, "Normal", "FailedBinding",
-                             "no persistent volumes available for this claim and no storage class is set");
+        if (w->n || ask_provisioner(s, claim, w))
+                return; /* what was written brings the next round */
+        tell_waiting(s, claim, w);
+        writes_requeue(w, settings_of(s)->pv_sync_ns);
+}
+
+/* --- what becomes of volumes --- */
+
+static void fail_volume(struct writes *w, const struct object *volume, const char *reason, const char *message, int64_t now)
+{
+        struct json *copy = object_editable(w->arena, volume->json), *status = json_ensure_object(w->arena, copy, "status");
+        char buf[TIME_BUF];
+
+        json_set_string(w->arena, status, "phase", "Failed");
+        json_set_string(w->arena, status, "message", message);
+        json_set_string(w->arena, status, "lastPhaseTransitionTime", time_format(now, buf));
+        writes_update(w, R_PVS, "status", copy);
+        writes_event(w, volume->json, "Warning", reason, "%s", message);
+}
+
+static int remove_below_tmp(const char *path, struct error *reterr)
+{
+        /* The path was checked by its text; what it is a link to is not followed. */
+        int r = dir_remove(path, reterr);
+
+        return r == -ENOENT ? 0 : r;
+}
+
+/* "/tmp/.+", and no way out of it. */
+static bool is_below_tmp(const char *path)
+{
+        return str_has_prefix(path, "/tmp/") && path[strlen("/tmp/")] && !strstr(path, "/../") && !str_has_suffix(path, "/..");
+}
+
+static void delete_volume(const struct snapshot *s, const struct object *volume, struct writes *w)
+{
+        const char *by = object_annotation(volume->json, "pv.kubernetes.io/provisioned-by");
+        const char *path = json_path_string(volume->json, "spec.hostPath.path");
+        struct write *x;
+
+        if ((by && !str_has_prefix(by, "kubernetes.io/")) || json_path(volume->json, "spec.csi"))
+                return; /* whoever made it deletes it */
+        if (!path) {
+                fail_volume(w, volume, "VolumeFailedDelete",
+                            arena_printf(w->arena, "error getting deleter volume plugin for volume \"%s\": "
+                                                   "no deletable volume plugin matched", volume->name), s->now);
+        } else if (!is_below_tmp(path)) {
+                fail_volume(w, volume, "VolumeFailedDelete",
+                            arena_printf(w->arena, "host_path deleter only supports /tmp/.+ but received provided %s", path), s->now);
+        } else {
+                x = writes_add(w, WRITE_WORK, R_PVS, NULL, path, NULL);
+                x->work = remove_below_tmp;
+                write_event_set(w, &x->failed, volume->json, "Warning", "VolumeFailedDelete", "{error}");
+                writes_delete(w, R_PVS, volume, -1, NULL);
+        }
+}
+
+static void reclaim(const struct snapshot *s, const struct object *volume, struct writes *w)
+{
+        const char *policy = json_path_string(volume->json, "spec.persistentVolumeReclaimPolicy");
+
+        if (streq(json_path_string(volume->json, "status.phase"), "Failed"))
+                return;
+        set_phase(w, R_PVS, volume, "Released", NULL, s->now);
+        if (w->n)
+                return; /* the next round goes on */
+        if (streq(policy, "Delete"))
+                delete_volume(s, volume, w);
+        else if (streq(policy, "Recycle"))
+                fail_volume(w, volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", s->now);
 }
 
 static void reconcile_volume(const struct snapshot *s, const char *key, struct writes *w)
@@ -187,6 +330,7 @@ static void reconcile_volume(const struct snapshot *s, const char *key, struct w
         const struct object *volume = snapshot_key(s, R_PVS, key), *claim;
         const struct json *ref;
         const char *uid;
+        struct write *x;
 
         if (!volume || object_is_deleting(volume->json))
                 return;
@@ -197,7 +341,16 @@ static void reconcile_volume(const struct snapshot *s, const char *key, struct w
                 return;
         }
         claim = snapshot_get(s, R_PVCS, json_get_string(ref, "namespace"), json_get_string(ref, "name"));
-        set_phase(w, R_PVS, volume, claim && streq(claim->uid, uid) ? "Bound" : "Released", NULL, s->now);
+        if (claim && streq(claim->uid, uid)) {
+                set_phase(w, R_PVS, volume, "Bound", NULL, s->now);
+                return;
+        }
+        reclaim(s, volume, w);
+        if (w->n) { /* data may be lost by this: the server itself must say that the claim is gone */
+                x = writes_insert(w, 0, WRITE_EXPECT_ABSENT, R_PVCS, json_get_string(ref, "namespace"),
+                                  json_get_string(ref, "name"));
+                x->uid = arena_strdup(w->arena, uid);
+        }
 }
 
 /* A volume concerns the claim it names, and while it is free every claim that still waits. */

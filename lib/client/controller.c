@@ -13,6 +13,7 @@
 
 #define WORKERS 5
 #define BATCH_MAX 16
+#define TOLD_MAX 4096
 
 struct running {
         struct controllers *all;
@@ -20,7 +21,10 @@ struct running {
         struct workqueue *queue;
         struct event_recorder *events;
         struct loop_timer *resync;
-        unsigned workers;
+        struct map told; /* "uid/reason" of Events that are told once */
+        struct map memory;
+        unsigned workers, workers_max;
+        int64_t resync_ns;
         bool ready; /* all that it watches is synced */
 };
 
@@ -38,6 +42,7 @@ struct controllers {
         size_t n, cap;
         struct link **links;
         size_t n_links, cap_links;
+        int64_t since;
         bool started;
 };
 
@@ -45,7 +50,7 @@ static void on_ready(struct workqueue *q, void *userdata);
 
 static struct snapshot make_snapshot(struct controllers *c)
 {
-        return (struct snapshot){ .now = time_real(), .stores = c->stores, .settings = c->o.settings };
+        return (struct snapshot){ .now = time_real(), .since = c->since, .stores = c->stores, .settings = c->o.settings };
 }
 
 /* --- informers --- */
@@ -108,6 +113,7 @@ static void on_changed(struct store *store, struct object *old, struct object *n
         struct snapshot s = make_snapshot(l->r->all);
         struct keys k = { .add = enqueue, .ctx = l->r };
 
+        s.memory = &l->r->memory;
         controller_map(l->watch, &s, old, new, &k);
 }
 
@@ -168,7 +174,9 @@ static bool namespace_ends(const struct json *status)
         return false;
 }
 
-#define NAMESPACE_ENDS 100 /* an outcome of write_one beside those of the client */
+/* Outcomes of write_one beside those of the client: the round ends here, and that is no failure. */
+#define NAMESPACE_ENDS 100
+#define NOT_ALLOWED 101
 
 /* Asks the server itself whether the object is gone: stores may lag behind each other. */
 static int expect_absent(struct controllers *c, const struct write *x, const char *path, struct arena *a,
@@ -184,8 +192,59 @@ static int expect_absent(struct controllers *c, const struct write *x, const cha
         return x->any_uid || streq(json_path_string(answer, "metadata.uid"), x->uid) ? CLIENT_CONFLICT : 0;
 }
 
-static int write_one(struct controllers *c, struct event_recorder *events, const struct write *x, struct error *reterr)
+/* The memory is bounded as the recorder's is: what is forgotten is told again. */
+static bool told_before(struct running *r, const struct write *x)
 {
+        _cleanup_free_ char *key = NULL;
+
+        if (!x->once)
+                return false;
+        key = xasprintf("%s/%s", json_path_string(x->done.about, "metadata.uid"), x->done.reason);
+        if (map_get(&r->told, key))
+                return true;
+        if (r->told.n >= TOLD_MAX)
+                map_clear(&r->told);
+        map_put(&r->told, key, r);
+        return false;
+}
+
+static int expect_allowed(struct controllers *c, const struct write *x, struct error *reterr)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *answer = NULL;
+        int r = client_create(c->o.client, "/apis/authorization.k8s.io/v1/subjectaccessreviews", x->body, a, &answer, reterr);
+
+        if (r)
+                return r;
+        return json_path_bool(answer, "status.allowed", false) ? 0 : NOT_ALLOWED;
+}
+
+struct work {
+        const struct write *x;
+        struct error *err;
+        int result;
+};
+
+static void work_off_loop(void *userdata)
+{
+        struct work *work = userdata;
+
+        work->result = work->x->work(work->x->name, work->err);
+}
+
+static int do_work(struct running *r, const struct write *x, struct error *reterr)
+{
+        struct work work = { .x = x, .err = reterr };
+
+        fiber_work(client_loop(r->all->o.client), work_off_loop, &work);
+        record(r->events, work.result ? &x->failed : &x->done, x->name, error_text(reterr));
+        return work.result;
+}
+
+static int write_one(struct running *running, const struct write *x, struct error *reterr)
+{
+        struct controllers *c = running->all;
+        struct event_recorder *events = running->events;
         const struct controller_resource *res = &c->o.resources[x->resource];
         _cleanup_arena_ struct arena *a = arena_new(0);
         struct json *answer = NULL;
@@ -193,9 +252,14 @@ static int write_one(struct controllers *c, struct event_recorder *events, const
         int r;
 
         if (x->verb == WRITE_EVENT) {
-                record(events, &x->done, NULL, NULL);
+                if (!told_before(running, x))
+                        record(events, &x->done, NULL, NULL);
                 return 0;
         }
+        if (x->verb == WRITE_WORK)
+                return do_work(running, x, reterr);
+        if (x->verb == WRITE_EXPECT_ALLOWED)
+                return expect_allowed(c, x, reterr);
         path = client_path(a, res->group, res->version, res->resource, x->namespace,
                            x->verb == WRITE_CREATE && !x->subresource ? NULL : x->name, x->subresource);
         if (x->verb == WRITE_EXPECT_ABSENT)
@@ -240,8 +304,7 @@ static int write_one(struct controllers *c, struct event_recorder *events, const
 
 /* Some writes at once, each on a fiber of its own; the caller's fiber waits. */
 struct batch {
-        struct controllers *c;
-        struct event_recorder *events;
+        struct running *running;
         struct fiber *waiter;
         unsigned left;
         int result;
@@ -256,7 +319,7 @@ static void batch_fiber(void *userdata)
 {
         struct batch_item *i = userdata;
         _cleanup_error_ struct error err = ERROR_INIT;
-        int r = write_one(i->batch->c, i->batch->events, i->x, &err);
+        int r = write_one(i->batch->running, i->x, &err);
 
         if (r && !i->batch->result) {
                 i->batch->result = r;
@@ -266,15 +329,14 @@ static void batch_fiber(void *userdata)
                 fiber_wake(i->batch->waiter);
 }
 
-static int write_batch(struct controllers *c, struct event_recorder *events, const struct write *x, size_t n,
-                       struct error *reterr)
+static int write_batch(struct running *r, const struct write *x, size_t n, struct error *reterr)
 {
-        struct batch b = { .c = c, .events = events, .waiter = fiber_self(), .left = (unsigned)n };
+        struct batch b = { .running = r, .waiter = fiber_self(), .left = (unsigned)n };
         struct batch_item items[BATCH_MAX];
 
         for (size_t i = 0; i < n; i++) {
                 items[i] = (struct batch_item){ &b, &x[i] };
-                fiber_start(client_loop(c->o.client), batch_fiber, &items[i]);
+                fiber_start(client_loop(r->all->o.client), batch_fiber, &items[i]);
         }
         fiber_park(); /* a wake before it is not lost, and there is just one */
         if (b.result)
@@ -294,8 +356,7 @@ static int carry_out(struct running *r, const struct writes *w, size_t *ret_at, 
 
                 while (w->items[i].batch && n < width && i + n < w->n && w->items[i + n].batch)
                         n++;
-                e = n > 1 ? write_batch(r->all, r->events, &w->items[i], n, reterr) :
-                            write_one(r->all, r->events, &w->items[i], reterr);
+                e = n > 1 ? write_batch(r, &w->items[i], n, reterr) : write_one(r, &w->items[i], reterr);
                 if (e) {
                         *ret_at = i;
                         return e;
@@ -319,6 +380,7 @@ static int round_of(struct running *r, const char *key, const struct write_failu
         int e;
 
         s.failure = failure;
+        s.memory = &r->memory;
         s.failures = workqueue_failures(r->queue, key);
         r->def->reconcile(&s, key, &w);
         e = carry_out(r, &w, &at, reterr);
@@ -338,12 +400,12 @@ static void work_on(struct running *r, const char *key)
         int64_t after = 0;
         int e = round_of(r, key, NULL, &after, &failure, &err);
 
-        if (e && e != CLIENT_CONFLICT && e != NAMESPACE_ENDS && failure.message) {
+        if (e && e != CLIENT_CONFLICT && e < NAMESPACE_ENDS && failure.message) {
                 int64_t unused_after;
 
                 round_of(r, key, &failure, &unused_after, &unused_failure, &second);
         }
-        if (!e || e == NAMESPACE_ENDS) {
+        if (!e || e >= NAMESPACE_ENDS) {
                 workqueue_forget(r->queue, key);
                 if (after)
                         workqueue_add_after(r->queue, key, after);
@@ -371,9 +433,8 @@ static void worker_fiber(void *userdata)
 static void on_ready(struct workqueue *q, void *userdata)
 {
         struct running *r = userdata;
-        unsigned most = r->def->workers ? r->def->workers : WORKERS;
 
-        while (r->ready && r->workers < most && workqueue_len(q))
+        while (r->ready && r->workers < r->workers_max && workqueue_len(q))
                 fiber_start(client_loop(r->all->o.client), worker_fiber, r);
 }
 
@@ -384,7 +445,7 @@ static void on_resync(struct loop_timer *timer, void *userdata)
 
         map_foreach(store_objects(r->all->stores[r->def->watches[0].resource]), e)
                 workqueue_add(r->queue, e->key);
-        loop_timer_arm_slack(timer, r->def->resync_ns, r->def->resync_ns / 5);
+        loop_timer_arm_slack(timer, r->resync_ns, r->resync_ns / 5);
 }
 
 /* --- life --- */
@@ -411,6 +472,10 @@ void controllers_add(struct controllers *c, const struct controller *def)
 
         r->all = c;
         r->def = def;
+        r->told = (struct map)MAP_INIT;
+        r->memory = (struct map)MAP_INIT;
+        r->workers_max = def->workers ? def->workers : WORKERS;
+        r->resync_ns = def->resync_ns;
         r->queue = workqueue_new(client_loop(c->o.client), &o);
         r->events = event_recorder_new(c->o.client, def->component ? def->component : def->name, "");
         for (size_t i = 0; i < def->n_watches; i++) {
@@ -427,19 +492,34 @@ void controllers_add(struct controllers *c, const struct controller *def)
         c->running[c->n++] = r;
 }
 
+bool controllers_tune(struct controllers *c, const char *name, unsigned workers, int64_t resync_ns)
+{
+        for (size_t i = 0; i < c->n; i++) {
+                if (!streq(c->running[i]->def->name, name))
+                        continue;
+                if (workers)
+                        c->running[i]->workers_max = workers;
+                if (resync_ns)
+                        c->running[i]->resync_ns = resync_ns;
+                return true;
+        }
+        return false;
+}
+
 void controllers_start(struct controllers *c)
 {
         c->started = true;
+        c->since = time_real();
         for (size_t i = 0; i < c->o.n_resources; i++)
                 if (c->informers[i])
                         informer_start(c->informers[i]);
         for (size_t i = 0; i < c->n; i++) {
                 struct running *r = c->running[i];
 
-                if (!r->def->resync_ns)
+                if (!r->resync_ns)
                         continue;
                 r->resync = loop_timer_new(client_loop(c->o.client), on_resync, r);
-                loop_timer_arm_slack(r->resync, r->def->resync_ns, r->def->resync_ns / 5);
+                loop_timer_arm_slack(r->resync, r->resync_ns, r->resync_ns / 5);
         }
         check_ready(c);
 }
@@ -455,6 +535,9 @@ void controllers_free(struct controllers *c)
                 workqueue_free(c->running[i]->queue);
                 event_recorder_free(c->running[i]->events);
                 loop_timer_free(c->running[i]->resync);
+                map_deinit(&c->running[i]->told);
+                snapshot_memory_deinit(&c->running[i]->memory);
+                map_deinit(&c->running[i]->memory);
                 free(c->running[i]);
         }
         for (size_t i = 0; i < c->n_links; i++)

@@ -33,7 +33,9 @@ struct write_failure {
 
 struct snapshot {
         int64_t now; /* real time, ns */
+        int64_t since; /* when this process began to look, ns: what it did not see before says nothing */
         struct store *const *stores; /* by resource number */
+        struct map *memory;          /* of snapshot_since(); NULL: none, all is seen for the first time */
         const struct write_failure *failure; /* why the writes before this call stopped; NULL: none did */
         unsigned failures;           /* rounds of this key that failed in a row */
         const void *settings;        /* the daemon's */
@@ -48,6 +50,12 @@ struct object *const *snapshot_in_namespace(const struct snapshot *s, unsigned r
 struct object *const *snapshot_owned(const struct snapshot *s, unsigned resource, const char *uid, size_t *ret_n);
 struct object *const *snapshot_by_own(const struct snapshot *s, unsigned resource, const char *value, size_t *ret_n);
 
+/* Since when, as far as this process knows, WHAT has been so: what no object records. The first to ask starts the
+ * clock; snapshot_over() stops it. */
+int64_t snapshot_since(const struct snapshot *s, const char *what);
+void snapshot_over(const struct snapshot *s, const char *what);
+void snapshot_memory_deinit(struct map *memory);
+
 /* --- writes --- */
 
 enum write_verb {
@@ -58,6 +66,8 @@ enum write_verb {
         WRITE_PATCH_STRATEGIC,
         WRITE_DELETE,
         WRITE_EVENT,
+        WRITE_WORK,          /* calls x->work(x->name) off the loop: what has to be done outside the API */
+        WRITE_EXPECT_ALLOWED, /* no write: the body is a SubjectAccessReview; stops the round, quietly, where it is denied */
         WRITE_EXPECT_ABSENT, /* no write: stops the round where the server has this object with this uid */
 };
 
@@ -73,12 +83,14 @@ struct write {
         const char *namespace, *name, *subresource;
         const char *uid;         /* of a deletion: what is meant */
         const struct json *body; /* the object, the patch, or metav1.DeleteOptions */
+        int (*work)(const char *name, struct error *reterr); /* of WRITE_WORK; 0 or negative errno; on a thread */
         struct write_event done, failed; /* about NULL: none */
         bool ignore_not_found;   /* 404 is as good as done */
         bool ignore_exists;      /* 409 AlreadyExists is as good as done */
         bool ignore_conflict;    /* somebody else was faster: as good as done */
         bool ignore_all;         /* go on whatever happens */
         bool any_uid;            /* of WRITE_EXPECT_ABSENT: nothing of that name may be there */
+        bool once;               /* of WRITE_EVENT: told once of each object while the process lives */
         bool batch;              /* may run beside its neighbours that say so: 1, 2, 4, ... at a time */
 };
 
@@ -93,6 +105,8 @@ struct writes {
 /* Each copies what it is given, and returns the write so that its flags can be set: valid until the next. */
 struct write *writes_add(struct writes *w, enum write_verb verb, unsigned resource, const char *namespace,
                          const char *name, const struct json *body);
+struct write *writes_insert(struct writes *w, size_t at, enum write_verb verb, unsigned resource, const char *namespace,
+                            const char *name);
 struct write *writes_create(struct writes *w, unsigned resource, const char *namespace, const struct json *body);
 /* All of OBJECT, whose metadata names it. SUBRESOURCE NULL or "status". */
 struct write *writes_update(struct writes *w, unsigned resource, const char *subresource, const struct json *object);
@@ -104,6 +118,9 @@ struct write *writes_delete(struct writes *w, unsigned resource, const struct ob
                             const char *propagation);
 void writes_event(struct writes *w, const struct json *about, const char *type, const char *reason, const char *fmt,
                   ...) printf_like(5, 6);
+/* writes_event() of which the object hears just once. */
+void writes_event_once(struct writes *w, const struct json *about, const char *type, const char *reason,
+                       const char *message);
 void write_event_set(struct writes *w, struct write_event *e, const struct json *about, const char *type,
                      const char *reason, const char *message);
 /* The sooner of what was asked before and this. */
@@ -127,7 +144,7 @@ struct controller_watch {
         bool passive;           /* only read: changes concern no key */
 };
 
-#define CONTROLLER_WATCHES_MAX 12
+#define CONTROLLER_WATCHES_MAX 32
 struct controller {
         const char *name;      /* as in --controllers: "deployment-controller" */
         const char *component; /* of its Events; NULL: the name */
@@ -150,6 +167,9 @@ struct controllers_options {
 struct controllers *controllers_new(const struct controllers_options *o);
 void controllers_free(struct controllers *c);
 void controllers_add(struct controllers *c, const struct controller *controller); /* before start; borrowed */
+/* Other numbers than the controller's own, by its name, before start; 0 leaves one as it is. False: there is none
+ * of that name among those added. */
+bool controllers_tune(struct controllers *c, const char *name, unsigned workers, int64_t resync_ns);
 void controllers_start(struct controllers *c);
 /* The informer of a resource, made when it is not there yet: for parts that are no pure controllers. */
 struct informer *controllers_informer(struct controllers *c, unsigned resource);

@@ -44,6 +44,37 @@ struct object *const *snapshot_by_own(const struct snapshot *s, unsigned resourc
         return lookup(s, resource, STORE_BY_OWN, value, ret_n);
 }
 
+#define MEMORY_MAX 8192 /* then all clocks start anew */
+
+int64_t snapshot_since(const struct snapshot *s, const char *what)
+{
+        int64_t *at = s->memory ? map_get(s->memory, what) : NULL;
+
+        if (at || !s->memory)
+                return at ? *at : s->now;
+        if (s->memory->n >= MEMORY_MAX)
+                snapshot_memory_deinit(s->memory);
+        at = new0(int64_t);
+        *at = s->now;
+        map_put(s->memory, what, at);
+        return *at;
+}
+
+void snapshot_over(const struct snapshot *s, const char *what)
+{
+        if (s->memory)
+                free(map_del(s->memory, what));
+}
+
+void snapshot_memory_deinit(struct map *memory)
+{
+        struct map_entry *e;
+
+        map_foreach(memory, e)
+                free(e->value);
+        map_clear(memory);
+}
+
 /* --- writes --- */
 
 struct write *writes_add(struct writes *w, enum write_verb verb, unsigned resource, const char *namespace,
@@ -65,6 +96,16 @@ struct write *writes_add(struct writes *w, enum write_verb verb, unsigned resour
         x->name = arena_strdup(w->arena, name);
         x->body = body ? json_clone(w->arena, body) : NULL;
         return x;
+}
+
+struct write *writes_insert(struct writes *w, size_t at, enum write_verb verb, unsigned resource, const char *namespace,
+                            const char *name)
+{
+        struct write x = *writes_add(w, verb, resource, namespace, name, NULL);
+
+        memmove(&w->items[at + 1], &w->items[at], (w->n - 1 - at) * sizeof(x));
+        w->items[at] = x;
+        return &w->items[at];
 }
 
 struct write *writes_create(struct writes *w, unsigned resource, const char *namespace, const struct json *body)
@@ -144,6 +185,14 @@ void writes_event(struct writes *w, const struct json *about, const char *type, 
         write_event_set(w, &x->done, about, type, reason, "");
         x->done.message = arena_vprintf(w->arena, fmt, ap);
         va_end(ap);
+}
+
+void writes_event_once(struct writes *w, const struct json *about, const char *type, const char *reason, const char *message)
+{
+        struct write *x = writes_add(w, WRITE_EVENT, 0, NULL, NULL, NULL);
+
+        write_event_set(w, &x->done, about, type, reason, message);
+        x->once = true;
 }
 
 void writes_requeue(struct writes *w, int64_t after_ns)

@@ -1,0 +1,68 @@
+/* ClusterRoles with an aggregationRule: their rules are those of all ClusterRoles that the rule selects, so that a
+ * new API can add itself to admin, edit and view. */
+#include "controllers.h"
+
+static bool is_selected(struct arena *a, const struct json *role, const struct object *other)
+{
+        json_foreach_item(json_path(role, "aggregationRule.clusterRoleSelectors"), it) {
+                struct selector sel;
+
+                if (selector_from_object(a, it, &sel, NULL) == 0 && selector_matches(&sel, json_path(other->json, "metadata.labels")))
+                        return true;
+        }
+        return false;
+}
+
+static void add_rule(struct arena *a, struct json *rules, const struct json *rule)
+{
+        json_foreach_item(rules, it) {
+                if (json_equal(it, rule))
+                        return;
+        }
+        json_append(a, rules, json_clone(a, rule));
+}
+
+static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
+{
+        const struct object *role = snapshot_key(s, R_CLUSTERROLES, key);
+        struct object_list sources = { 0 };
+        struct json *rules, *copy;
+        struct map_entry *e;
+
+        if (!role || object_is_deleting(role->json) || !json_get(role->json, "aggregationRule"))
+                return;
+        map_foreach(store_objects(s->stores[R_CLUSTERROLES]), e) {
+                const struct object *other = e->value;
+
+                if (other != role && is_selected(w->arena, role->json, other))
+                        list_add(w->arena, &sources, other);
+        }
+        list_sort(&sources, compare_by_name);
+        rules = json_new_array(w->arena);
+        for (size_t i = 0; i < sources.n; i++)
+                json_foreach_item(json_get(sources.items[i]->json, "rules"), rule)
+                        add_rule(w->arena, rules, rule);
+        if (json_len(rules) == json_len(json_get(role->json, "rules")) &&
+            (!json_len(rules) || json_equal(rules, json_get(role->json, "rules"))))
+                return;
+        copy = object_editable(w->arena, role->json);
+        json_set(w->arena, copy, "rules", rules);
+        writes_update(w, R_CLUSTERROLES, NULL, copy);
+}
+
+/* Any role may be a part of any aggregated one; those are few. */
+static void map_role(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        struct map_entry *e;
+
+        map_foreach(store_objects(s->stores[R_CLUSTERROLES]), e)
+                if (json_get(((const struct object *)e->value)->json, "aggregationRule"))
+                        keys_add(k, e->key);
+}
+
+const struct controller aggregation_controller = {
+        .name = "clusterrole-aggregation-controller",
+        .watches = { { .resource = R_CLUSTERROLES, .map = map_role } },
+        .n_watches = 1,
+        .reconcile = reconcile,
+};

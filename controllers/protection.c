@@ -1,0 +1,106 @@
+/* Protection of storage in use: a claim that is being deleted stays until no pod on a node uses it, a volume until
+ * it is no longer bound. Admission gives them their finalizers; what came without gets it here.
+ */
+#include "controllers.h"
+
+#define CLAIM_FINALIZER "kubernetes.io/pvc-protection"
+#define VOLUME_FINALIZER "kubernetes.io/pv-protection"
+
+static void set_finalizer(struct writes *w, unsigned resource, const struct object *o, const char *finalizer, bool wanted)
+{
+        struct json *copy = object_editable(w->arena, o->json), *meta = json_get(copy, "metadata");
+        struct json *list = json_ensure_array(w->arena, meta, "finalizers");
+
+        for (size_t i = 0; i < json_len(list);)
+                if (streq(json_string(json_at(list, i)), finalizer))
+                        json_remove(list, i);
+                else
+                        i++;
+        if (wanted)
+                json_append(w->arena, list, json_new_string(w->arena, finalizer));
+        writes_update(w, resource, NULL, copy)->ignore_not_found = true;
+}
+
+/* Not before it has a node: a kubelet starts no pod with a claim that is being deleted. */
+static bool uses_claim(const struct object *pod, const char *claim)
+{
+        if (str_empty(json_path_string(pod->json, "spec.nodeName")))
+                return false;
+        json_foreach_item(json_path(pod->json, "spec.volumes"), v) {
+                const char *name = json_path_string(v, "persistentVolumeClaim.claimName");
+
+                if (streq(name, claim))
+                        return true;
+                if (json_get(v, "ephemeral") && str_has_prefix(claim, pod->name) && claim[strlen(pod->name)] == '-' &&
+                    streq(claim + strlen(pod->name) + 1, json_get_string(v, "name")))
+                        return true;
+        }
+        return false;
+}
+
+static bool is_used(const struct snapshot *s, const struct object *claim)
+{
+        struct object *const *pods;
+        size_t n;
+
+        pods = snapshot_in_namespace(s, R_PODS, claim->namespace, &n);
+        for (size_t i = 0; i < n; i++)
+                if (uses_claim(pods[i], claim->name))
+                        return true;
+        return false;
+}
+
+static void reconcile_claim(const struct snapshot *s, const char *key, struct writes *w)
+{
+        const struct object *claim = snapshot_key(s, R_PVCS, key);
+        bool has = claim && object_has_finalizer(claim->json, CLAIM_FINALIZER);
+
+        if (!claim)
+                return;
+        if (!object_is_deleting(claim->json) && !has)
+                set_finalizer(w, R_PVCS, claim, CLAIM_FINALIZER, true);
+        else if (object_is_deleting(claim->json) && has && !is_used(s, claim))
+                set_finalizer(w, R_PVCS, claim, CLAIM_FINALIZER, false);
+}
+
+static void reconcile_volume(const struct snapshot *s, const char *key, struct writes *w)
+{
+        const struct object *volume = snapshot_key(s, R_PVS, key);
+        bool has = volume && object_has_finalizer(volume->json, VOLUME_FINALIZER);
+
+        if (!volume)
+                return;
+        if (!object_is_deleting(volume->json) && !has)
+                set_finalizer(w, R_PVS, volume, VOLUME_FINALIZER, true);
+        else if (object_is_deleting(volume->json) && has && !streq(json_path_string(volume->json, "status.phase"), "Bound"))
+                set_finalizer(w, R_PVS, volume, VOLUME_FINALIZER, false);
+}
+
+/* The claims that a pod which came to a node, ended or went had: only they can have become free. */
+static void map_pod(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        if (new)
+                return;
+        json_foreach_item(json_path(old->json, "spec.volumes"), v) {
+                const char *name = json_path_string(v, "persistentVolumeClaim.claimName");
+
+                if (name)
+                        keys_addf(k, "%s/%s", old->namespace, name);
+                else if (json_get(v, "ephemeral"))
+                        keys_addf(k, "%s/%s-%s", old->namespace, old->name, json_get_string(v, "name"));
+        }
+}
+
+const struct controller claim_protection_controller = {
+        .name = "persistentvolumeclaim-protection-controller",
+        .watches = { { .resource = R_PVCS }, { .resource = R_PODS, .map = map_pod } },
+        .n_watches = 2,
+        .reconcile = reconcile_claim,
+};
+
+const struct controller volume_protection_controller = {
+        .name = "persistentvolume-protection-controller",
+        .watches = { { .resource = R_PVS } },
+        .n_watches = 1,
+        .reconcile = reconcile_volume,
+};

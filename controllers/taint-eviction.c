@@ -1,0 +1,98 @@
+/* Eviction by taints: pods leave a node whose NoExecute taints they do not tolerate, or no longer do. */
+#include "controllers.h"
+
+static bool tolerates(const struct json *toleration, const struct json *taint)
+{
+        const char *key = json_get_string(toleration, "key"), *effect = json_get_string(toleration, "effect");
+        const char *op = json_get_string(toleration, "operator"), *want = json_get_string(toleration, "value");
+        const char *value = json_get_string(taint, "value");
+
+        if (!str_empty(effect) && !streq(effect, json_get_string(taint, "effect")))
+                return false;
+        if (!str_empty(key) && !streq(key, json_get_string(taint, "key")))
+                return false;
+        if (streq(op, "Exists"))
+                return true;
+        return !str_empty(key) && streq(want ? want : "", value ? value : "");
+}
+
+/* How long the pod stays under this taint: ns from its beginning; -1 for ever; 0 not at all. */
+static int64_t patience(const struct json *pod, const struct json *taint)
+{
+        int64_t least = -1;
+        bool tolerated = false;
+
+        json_foreach_item(json_path(pod, "spec.tolerations"), t) {
+                int64_t seconds = json_get_int(t, "tolerationSeconds", -1);
+
+                if (!tolerates(t, taint))
+                        continue;
+                tolerated = true;
+                if (json_get(t, "tolerationSeconds") && (least < 0 || MAX(seconds, 0) < least))
+                        least = MAX(seconds, 0);
+        }
+        return !tolerated ? 0 : least < 0 ? -1 : least * NS_PER_SEC;
+}
+
+/* When the taint came: as it says, else when we first saw it. */
+static int64_t tainted_since(const struct snapshot *s, struct arena *a, const struct object *node, const struct json *taint)
+{
+        int64_t at = object_time(taint, "timeAdded");
+
+        return at ? at : snapshot_since(s, arena_printf(a, "%s %s", node->uid, json_print(a, taint)));
+}
+
+static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
+{
+        const struct object *node = snapshot_key(s, R_NODES, key);
+        const struct json *taints = node ? json_path(node->json, "spec.taints") : NULL;
+        struct object *const *pods;
+        size_t n;
+
+        if (!json_len(taints))
+                return;
+        pods = snapshot_by_own(s, R_PODS, node->name, &n);
+        for (size_t i = 0; i < n; i++) {
+                if (object_is_deleting(pods[i]->json))
+                        continue;
+                json_foreach_item(taints, taint) {
+                        int64_t stay = patience(pods[i]->json, taint), since;
+
+                        if (!streq(json_get_string(taint, "effect"), "NoExecute") || stay < 0)
+                                continue;
+                        since = stay ? tainted_since(s, w->arena, node, taint) : 0;
+                        if (since + stay > s->now) {
+                                writes_requeue(w, since + stay - s->now);
+                                continue;
+                        }
+                        writes_event(w, pods[i]->json, "Normal", "TaintManagerEviction", "Marking for deletion Pod %s/%s",
+                                     pods[i]->namespace, pods[i]->name);
+                        write_disruption(w, pods[i], NULL, "DeletionByTaintManager",
+                                         "Taint manager: deleting due to NoExecute taint", s->now);
+                        writes_delete(w, R_PODS, pods[i], -1, NULL);
+                        break;
+                }
+        }
+}
+
+/* A pod that was bound, or whose tolerations changed. */
+static void map_pod(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        const char *name = new ? json_path_string(new->json, "spec.nodeName") : NULL;
+
+        if (!str_empty(name) && (!old || !json_equal(json_get(old->json, "spec"), json_get(new->json, "spec"))))
+                keys_add(k, name);
+}
+
+static void map_node(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        if (new && (!old || !json_equal(json_path(old->json, "spec.taints"), json_path(new->json, "spec.taints"))))
+                keys_add(k, new->key);
+}
+
+const struct controller taint_eviction_controller = {
+        .name = "taint-eviction-controller",
+        .watches = { { .resource = R_NODES, .map = map_node }, { .resource = R_PODS, .map = map_pod } },
+        .n_watches = 2,
+        .reconcile = reconcile,
+};
