@@ -27,6 +27,7 @@
 
 #define WINDOW (8 << 20)            /* bytes that a peer may send ahead, a stream and a connection */
 #define MAX_MESSAGE (512u << 20)    /* a page of a list; etcd's own limit is on what is sent to it */
+#define READ_SIZE (32 * 1024)       /* taken from the socket at once */
 #define TICK_NS NS_PER_SEC          /* deadlines are looked at this often while calls are open */
 
 enum grpc_state { GRPC_DOWN, GRPC_RESOLVING, GRPC_CONNECTING, GRPC_HANDSHAKE, GRPC_UP };
@@ -52,6 +53,9 @@ struct grpc {
         struct loop_timer *tick;
         gnutls_certificate_credentials_t cred;
         gnutls_session_t tls;
+        char *inbox; /* of TLS: read from the socket, not yet taken by GnuTLS from inbox_at on */
+        size_t inbox_len, inbox_at;
+        bool drained; /* the last read took all that was there */
         nghttp2_session *session;
         struct strbuf out; /* framed bytes that the socket did not take yet */
         size_t out_at;
@@ -367,6 +371,37 @@ static void call_submit(struct grpc_call *c)
 
 /* --- the connection --- */
 
+/* Left alone, GnuTLS asks the kernel twice a record and once more to hear that there is no more; an
+ * answer of etcd is three records. It is served from one read of all there is. */
+static ssize_t tls_pull(gnutls_transport_ptr_t ptr, void *buf, size_t len)
+{
+        struct grpc *g = ptr;
+
+        if (g->inbox_at == g->inbox_len) {
+                ssize_t n = -1;
+
+                errno = EAGAIN;
+                if (!g->drained)
+                        n = recv(g->fd, g->inbox, READ_SIZE, 0);
+                if (n <= 0) {
+                        gnutls_transport_set_errno(g->tls, n < 0 ? errno : 0);
+                        return n;
+                }
+                g->inbox_at = 0;
+                g->inbox_len = (size_t)n;
+                g->drained = n < READ_SIZE;
+        }
+        len = MIN(len, g->inbox_len - g->inbox_at);
+        memcpy(buf, g->inbox + g->inbox_at, len);
+        g->inbox_at += len;
+        return (ssize_t)len;
+}
+
+static int tls_pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
+{
+        return 1; /* never asked on non-blocking sessions; GnuTLS wants one beside a pull function */
+}
+
 static ssize_t socket_read(struct grpc *g, void *buf, size_t len)
 {
         if (g->tls) {
@@ -475,9 +510,11 @@ void grpc_flush(struct grpc *g)
 
 static void channel_read(struct grpc *g)
 {
-        uint8_t buf[32 * 1024];
+        uint8_t buf[READ_SIZE];
 
-        for (unsigned round = 0; g->state == GRPC_UP && round < 64; round++) {
+        g->drained = false;
+        /* What is in the inbox is read in any case: the loop would not tell of it again. */
+        for (unsigned round = 0; g->state == GRPC_UP && (round < 64 || g->inbox_at < g->inbox_len); round++) {
                 ssize_t n = socket_read(g, buf, sizeof(buf)), r;
 
                 if (n == -EAGAIN)
@@ -518,6 +555,9 @@ static void channel_close(struct grpc *g)
         if (g->tls)
                 gnutls_deinit(g->tls);
         g->tls = NULL;
+        free(g->inbox);
+        g->inbox = NULL;
+        g->inbox_at = g->inbox_len = 0;
         if (g->cred)
                 gnutls_certificate_free_credentials(g->cred);
         g->cred = NULL;
@@ -616,7 +656,10 @@ static void channel_up(struct grpc *g)
 
 static void handshake_step(struct grpc *g)
 {
-        int r = gnutls_handshake(g->tls);
+        int r;
+
+        g->drained = false;
+        r = gnutls_handshake(g->tls);
 
         if (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED) {
                 want_events(g, gnutls_record_get_direction(g->tls) ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -637,6 +680,8 @@ static void handshake_step(struct grpc *g)
         }
         g->failed = 0;
         channel_up(g);
+        if (g->state == GRPC_UP && g->inbox_at < g->inbox_len) /* came along with the end of the handshake */
+                channel_read(g);
 }
 
 static void handshake_start(struct grpc *g)
@@ -662,7 +707,11 @@ static void handshake_start(struct grpc *g)
         if (inet_pton(AF_INET, e->host, address) != 1 && inet_pton(AF_INET6, e->host, address) != 1)
                 gnutls_server_name_set(g->tls, GNUTLS_NAME_DNS, e->host, strlen(e->host));
         gnutls_session_set_verify_cert(g->tls, e->host, 0);
-        gnutls_transport_set_int(g->tls, g->fd);
+        gnutls_transport_set_ptr2(g->tls, g, (gnutls_transport_ptr_t)(intptr_t)g->fd);
+        gnutls_transport_set_pull_function(g->tls, tls_pull);
+        gnutls_transport_set_pull_timeout_function(g->tls, tls_pull_timeout);
+        g->inbox = xmalloc(READ_SIZE);
+        g->inbox_at = g->inbox_len = 0;
         g->state = GRPC_HANDSHAKE;
         handshake_step(g);
 }

@@ -1,8 +1,10 @@
 /* Arenas: a chain of chunks, each twice the one before up to 256 KiB.
  *
  * A request that needs little gets by with its first chunk; one that parses a large object does not
- * ask the system a hundred times. Under ASan every allocation has a chunk of its own, so that an
- * overrun is found where it happens.
+ * ask the system a hundred times. Chunks that come back are kept for the next request, a few of each
+ * size: left to malloc, the larger ones would go back to the kernel and cost page faults anew for every
+ * request. Under ASan every allocation has a chunk of its own, so that an overrun is found where it
+ * happens.
  */
 #include "arena.h"
 
@@ -18,6 +20,9 @@
 
 #define ALIGN 16
 #define CHUNK_MAX ((size_t)256 * 1024)
+#define KEPT_MIN ((size_t)4096)
+#define KEPT_SIZES 5 /* 4 to 64 KiB */
+#define KEPT_EACH 8  /* of the smallest; half as many of each larger size, but one */
 
 struct chunk {
         struct chunk *next;
@@ -31,9 +36,70 @@ struct arena {
         size_t next_size, used;
 };
 
+#ifndef ARENA_ASAN
+/* Workers use arenas, too, but what they would keep is lost when they end: only the thread that was
+ * there first keeps chunks. */
+static __thread bool keeping;
+static __thread struct {
+        struct chunk *list;
+        unsigned n;
+} kept[KEPT_SIZES];
+
+__attribute__((constructor)) static void first_thread(void)
+{
+        keeping = true;
+}
+
+/* Which list a chunk of SIZE belongs to; KEPT_SIZES: none. */
+static unsigned kept_class(size_t size)
+{
+        unsigned i = 0;
+
+        while (i < KEPT_SIZES && size != KEPT_MIN << i)
+                i++;
+        return i;
+}
+
+static bool keeps(unsigned class)
+{
+        return class < KEPT_SIZES && kept[class].n < MAX(KEPT_EACH >> class, 1) && keeping;
+}
+#endif
+
+static struct chunk *chunk_take(size_t size)
+{
+#ifndef ARENA_ASAN
+        unsigned class = kept_class(size);
+
+        if (class < KEPT_SIZES && kept[class].list) {
+                struct chunk *chunk = kept[class].list;
+
+                kept[class].list = chunk->next;
+                kept[class].n--;
+                return chunk;
+        }
+#endif
+        return xmalloc(sizeof(struct chunk) + size);
+}
+
+static void chunk_give(struct chunk *chunk)
+{
+#ifndef ARENA_ASAN
+        unsigned class = kept_class(chunk->size);
+
+        if (keeps(class)) {
+                chunk->next = kept[class].list;
+                kept[class].list = chunk;
+                kept[class].n++;
+                return;
+        }
+#endif
+        free(chunk);
+}
+
 static void add_chunk(struct arena *arena, size_t size)
 {
-        struct chunk *chunk = xmalloc(sizeof(*chunk) + size);
+        struct chunk *chunk = chunk_take(size);
 
         chunk->next = arena->chunks;
         chunk->size = size;
@@ -58,7 +124,7 @@ void arena_free(struct arena *arena)
                 return;
         for (struct chunk *c = arena->chunks, *next; c; c = next) {
                 next = c->next;
-                free(c);
+                chunk_give(c);
         }
         free(arena);
 }

@@ -111,6 +111,7 @@ struct http_conn {
         bool keep_alive;
         bool half_closed;          /* the client sends no more */
         bool processing;
+        bool unread;               /* it sends ahead while we answer */
         unsigned pins;             /* callers that still look at it */
         bool dead;
 

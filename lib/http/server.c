@@ -12,8 +12,9 @@
  * I/O, small enough to be fuzzed whole.
  *
  * A connection reads one request at a time and reads nothing while that is answered: a client that
- * pipelines waits in its own socket buffer. While a handler or a stream runs, only EPOLLRDHUP is
- * watched, which is how streams notice that their client left.
+ * pipelines waits in its own socket buffer. While a handler or a stream runs, only EPOLLRDHUP matters,
+ * which is how streams notice that their client left; EPOLLIN is taken away from the loop only when it
+ * does come then, since most requests are answered before, and each change is a system call.
  *
  * Connections wait in queues by kind of waiting, each ordered by deadline because all of a kind wait
  * equally long: one timer a queue, none a connection.
@@ -165,11 +166,11 @@ void conn_events(struct http_conn *c)
         if (c->state == CONN_HANDSHAKE)
                 events = tls_wants_write(c->tls) ? EPOLLOUT : EPOLLIN;
         else if (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_LINGER)
-                events = EPOLLIN;
+                events = EPOLLIN | EPOLLRDHUP;
         else if (c->state == CONN_TUNNEL && c->to_pair.len == c->to_pair_at && !c->half_closed)
                 events = EPOLLIN;
         else if (!c->half_closed && c->state != CONN_TUNNEL)
-                events = EPOLLRDHUP;
+                events = EPOLLRDHUP | (c->state == CONN_STREAM || c->unread ? 0 : c->events & EPOLLIN);
         if (c->out.bytes || c->source_out.bytes || (c->tls && c->state != CONN_HANDSHAKE && tls_wants_write(c->tls)))
                 events |= EPOLLOUT;
         if (events != c->events) {
@@ -468,6 +469,7 @@ void conn_answered(struct http_conn *c)
                 return;
         }
         c->state = CONN_HEAD;
+        c->unread = false;
         conn_timeout(c, &c->server->idle);
         if (c->in_at < c->in.len)
                 conn_process(c);
@@ -497,9 +499,14 @@ static void on_conn(struct loop_fd *source, uint32_t events, void *userdata)
                 }
                 if (!c->dead && events & EPOLLOUT)
                         conn_flush(c);
-                if (!c->dead && events & EPOLLIN &&
-                    (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_LINGER))
-                        conn_readable(c);
+                if (!c->dead && events & EPOLLIN) {
+                        if (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_LINGER) {
+                                conn_readable(c);
+                        } else {
+                                c->unread = true;
+                                conn_events(c);
+                        }
+                }
         }
         conn_unpin(c);
 }
