@@ -6,6 +6,7 @@
 
 #include "apiserver.h"
 #include "auth/auth.h"
+#include "registry/definitions.h"
 #include "registry/registry.h"
 
 #include "../lib/base/log.h"
@@ -278,6 +279,7 @@ int main(int argc, char **argv)
                 log_error("%s", error_text(&err));
                 return 1;
         }
+        definitions_start(&d.server);
         fiber_start(d.server.loop, bootstrap, &d.server);
         return loop_run(d.server.loop);
 }

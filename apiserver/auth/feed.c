@@ -16,6 +16,8 @@ static void on_cut(void *userdata)
         struct feed *f = userdata;
 
         f->live = false; /* the next feed_ensure() begins again */
+        if (f->cut)
+                f->cut(f->userdata);
 }
 
 static bool on_entry(struct entry *e, void *userdata)

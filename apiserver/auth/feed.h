@@ -9,6 +9,7 @@ struct feed {
         void (*put)(struct entry *e, void *userdata);        /* new or changed */
         void (*del)(struct entry *e, void *userdata);        /* gone */
         void *userdata;
+        void (*cut)(void *userdata);                         /* the table is out of date until feed_ensure(); may be NULL */
         /* private */
         struct store_watch *watch;
         bool live;

@@ -230,8 +230,9 @@ static const struct status *decode_text(struct api_request *r, const struct body
         gv = json_get_string(obj, "apiVersion");
         kind = json_get_string(obj, "kind");
         if (type->res && type->res->crd && str_empty(kind))
-                return status_bad_request(r->arena, "Object 'Kind' is missing in '%s'", r->http->body);
-        const struct status *st = check_type(r, type, str_empty(gv) ? type->group_version : gv,
+                return unrecognized(r, type, arena_printf(r->arena, "Object 'Kind' is missing in '%s'", r->http->body));
+        const struct status *st = check_type(r, type, str_empty(gv) && !(type->res && type->res->crd) ? type->group_version
+                                             : gv ? gv : "",
                                              str_empty(kind) ? type->kind : kind);
         if (st)
                 return st;

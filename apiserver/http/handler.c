@@ -2,6 +2,8 @@
 #include <stdio.h>
 
 #include "../auth/auth.h"
+#include "../registry/definitions.h"
+#include "../schema/crd.h"
 #include "request-info.h"
 #include "verbs.h"
 
@@ -62,10 +64,24 @@ static bool form_fits(const struct api_request *r)
         return named || !(streq(method, "PUT") || streq(method, "PATCH"));
 }
 
+/* Groups that are not built in are served by whoever defines them: what nobody defines is no resource at all. */
+static bool nobodys(const struct api_request *r)
+{
+        bool builtin = false;
+
+        for (unsigned i = 0; i < n_builtin_groups; i++)
+                for (const char *const *v = builtin_groups[i].versions; streq(builtin_groups[i].name, r->group) && *v; v++)
+                        builtin |= streq(*v, r->version);
+        return !builtin && (!r->res || (!r->res->namespaced && *r->namespace));
+}
+
 static const struct status *check_route(struct api_request *r)
 {
         if (!r->res)
                 return route_missing(r);
+        if (r->res->crd && r->res->crd->crd->terminating && streq(r->verb, "create"))
+                return status_make(r->arena, 405, "MethodNotAllowed", json_new_object(r->arena),
+                                   "create not allowed while custom resource definition is terminating");
         if (!r->res->namespaced && *r->namespace && !streq(r->res->name, "namespaces"))
                 return route_missing(r);
         if (r->res->namespaced && *r->name && !*r->namespace && (*r->subresource || streq(r->verb, "get")))
@@ -79,7 +95,7 @@ static const struct status *check_route(struct api_request *r)
                                 return route_missing(r);
                         return has(s->verbs, r->verb) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
                 }
-                return route_missing(r);
+                return r->res->crd ? status_not_found(r->arena, r->res, r->name) : route_missing(r);
         }
         return has(r->res->verbs, r->verb) && form_fits(r) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
 }
@@ -140,7 +156,13 @@ static bool wants_pretty(const struct api_request *r)
 static void handle_resource(struct api_request *r)
 {
         struct media media;
-        const struct status *st = check_route(r);
+        const struct status *st;
+
+        if (nobodys(r)) {
+                answer_text(r, 404, "text/plain; charset=utf-8", "404 page not found\n");
+                return;
+        }
+        st = check_route(r);
         bool connect = *r->subresource && is_connect(r->subresource);
 
         if (!st && !connect)
@@ -183,8 +205,14 @@ void apiserver_handle(struct http_request *http, void *apiserver)
                 st = authorize_request(&r);
         if (st)
                 answer_status(&r, st);
-        else if (r.is_resource)
+        else if (r.is_resource) {
+                const struct resource *res = r.res; /* a definition may go while we wait for etcd */
+                if (res)
+                        resource_ref(res);
                 handle_resource(&r);
+                if (res)
+                        resource_unref(res);
+        }
         else
                 nonresource_handle(&r);
 }

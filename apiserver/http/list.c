@@ -214,6 +214,8 @@ static struct json *list_meta(struct api_request *r, const struct list_options *
                 if (remaining && !o->sel.has_labels && !o->sel.has_fields)
                         json_set_int(r->arena, meta, "remainingItemCount", remaining);
         }
+        if (r->res->crd && r->media->as == MEDIA_AS_IS && !json_get(meta, "continue"))
+                json_set_string(r->arena, meta, "continue", "");
         return meta;
 }
 

@@ -171,6 +171,14 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         kind = json_get_string(obj, "kind");
         gv = str_empty(gv) ? type->group_version : gv;
         kind = str_empty(kind) ? type->kind : kind;
+        if (r->res->crd && !streq(kind, type->kind)) {
+                struct resource by_kind = *r->res;
+                struct field_errors errs = {.arena = r->arena};
+
+                by_kind.kind = kind;
+                field_error_add(&errs, FIELD_INVALID, "kind", json_get(obj, "kind"), "must be %s", type->kind);
+                return status_invalid(r->arena, &by_kind, json_path_string(obj, "metadata.name"), &errs);
+        }
         json_set_string(r->arena, obj, "kind", type->kind);
         json_set_string(r->arena, obj, "apiVersion", type->group_version);
         if (!streq(kind, type->kind) || !streq(gv, type->group_version))

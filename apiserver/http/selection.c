@@ -24,7 +24,7 @@ static const struct status *check_fields(struct api_request *r, const struct sel
         for (size_t i = 0; i < s->n; i++) {
                 if (field_is_known(r->res, s->reqs[i].key))
                         continue;
-                if (own && !r->res->crd)
+                if (own || r->res->crd)
                         return status_bad_request(r->arena, "field label not supported: %s", s->reqs[i].key);
                 return status_bad_request(r->arena,
                                           "\"%s\" is not a known field selector: only \"metadata.name\", "

@@ -14,6 +14,8 @@
 #include "../../lib/base/list.h"
 #include "../../lib/base/time.h"
 #include "../registry/registry.h"
+#include "../registry/definitions.h"
+#include "../schema/crd.h"
 #include "../schema/protobuf.h"
 #include "../schema/table.h"
 #include "../storage/entry.h"
@@ -28,6 +30,7 @@
 
 struct watcher {
         struct list link;            /* of those that get bookmarks */
+        struct list custom;          /* of those whose kind a definition may take away */
         struct apiserver *server;
         const struct resource *res;
         struct arena *arena;         /* its selectors */
@@ -44,11 +47,14 @@ struct watcher {
 };
 
 static struct list bookmarkers = LIST_INIT(bookmarkers);
+static struct list customs = LIST_INIT(customs);
 static struct loop_timer *bookmark_timer;
 
 static void watcher_free(struct watcher *w)
 {
         list_remove(&w->link);
+        list_remove(&w->custom);
+        resource_unref(w->res);
         store_watch_free(w->watch);
         loop_timer_free(w->timeout);
         arena_free(w->arena);
@@ -67,6 +73,16 @@ static void watcher_end(struct watcher *w)
 {
         store_watch_free(steal_ptr(w->watch));
         http_stream_end(w->stream);
+}
+
+/* Watches of a definition's instances end when it changes: clients list anew, by the new schema. */
+static void on_definition_replaced(const struct crd *c)
+{
+        list_foreach_safe(&customs, it, tmp) {
+                struct watcher *w = list_entry(it, struct watcher, custom);
+                if (w->res->crd->crd == c && w->watch)
+                        watcher_end(w);
+        }
 }
 
 /* --- events --- */
@@ -364,6 +380,12 @@ void verb_watch(struct api_request *r)
         w->res = r->res;
         w->arena = arena_new(512);
         list_init(&w->link);
+        list_init(&w->custom);
+        resource_ref(w->res);
+        if (w->res->crd) {
+                definitions_on_replace(on_definition_replaced);
+                list_push_back(&customs, &w->custom);
+        }
         w->media = *r->media;
         snprintf(w->media_version, sizeof(w->media_version), "%s", r->media->version);
         w->media.version = w->media_version;

@@ -4,6 +4,7 @@
  *      autoscaling/v1 ...Autoscaler      stored as autoscaling/v2
  *      a custom resource's version       stored as it was written; only apiVersion differs
  */
+#include "../schema/crd.h"
 #include "internal.h"
 
 /* A member that has another name on the other side, and is moved as it is. */
@@ -314,10 +315,10 @@ struct json *convert_object(struct arena *a, const struct resource *from, const 
         if (to->crd) {
                 const char *want = arena_printf(a, "%s/%s", to->group, to->version);
 
-                if (!streq(json_get_string(obj, "apiVersion"), want)) {
-                        out = json_clone_shallow(a, obj);
-                        json_set_string(a, out, "apiVersion", want);
-                }
+                out = json_clone(a, obj);
+                json_set_string(a, out, "apiVersion", want);
+                crd_decode(a, to->schema, out, NULL, NULL); /* the schema may have changed since */
+                crd_default(a, to->schema, out);
                 return out;
         }
         if (from == to)

@@ -1,6 +1,8 @@
 /* The scale subresource (autoscaling/v1 Scale): a window on replicas and selector of a workload. */
 #include "internal.h"
 
+#include "../schema/crd.h"
+
 #include "../../lib/meta/selector.h"
 
 /* The selector's text: replication controllers have a map, the others a LabelSelector; a custom resource
@@ -19,12 +21,33 @@ static const char *selector_text(struct arena *a, const struct resource *res, co
         return selector_print(a, &s);
 }
 
+/* ".spec.replicas" of a definition's scale subresource. */
+static struct json *at_path(const struct json *obj, const char *path)
+{
+        return path && *path == '.' ? json_path(obj, path + 1) : NULL;
+}
+
+static void custom_scale(struct arena *a, const struct resource *res, const struct json *obj, struct json *spec, struct json *status)
+{
+        const char *selector = json_string(at_path(obj, res->crd->selector));
+        int64_t n = 0;
+
+        if (json_to_int(at_path(obj, res->crd->spec_replicas), &n) == 0 && n)
+                json_set_int(a, spec, "replicas", n);
+        n = 0;
+        if (at_path(obj, res->crd->status_replicas))
+                json_to_int(at_path(obj, res->crd->status_replicas), &n);
+        json_set_int(a, status, "replicas", n);
+        if (!str_empty(selector))
+                json_set_string(a, status, "selector", selector);
+}
+
 struct json *scale_of(struct arena *a, const struct resource *res, const struct json *obj)
 {
         static const char *const copied[] = { "metadata.name", "metadata.namespace", "metadata.uid",
                                               "metadata.resourceVersion", "metadata.creationTimestamp" };
         struct json *scale = json_new_object(a), *spec = json_new_object(a), *status = json_new_object(a);
-        const char *selector = selector_text(a, res, obj);
+        const char *selector = res->crd ? "" : selector_text(a, res, obj);
         int64_t replicas = json_path_int(obj, "spec.replicas", 0);
 
         json_set_string(a, scale, "kind", "Scale");
@@ -34,9 +57,13 @@ struct json *scale_of(struct arena *a, const struct resource *res, const struct 
                 if (json_path(obj, copied[i]))
                         copy_path(a, scale, obj, copied[i]);
         json_set(a, scale, "spec", spec);
+        json_set(a, scale, "status", status);
+        if (res->crd) {
+                custom_scale(a, res, obj, spec, status);
+                return scale;
+        }
         if (replicas)
                 json_set_int(a, spec, "replicas", replicas);
-        json_set(a, scale, "status", status);
         json_set_int(a, status, "replicas", json_path_int(obj, "status.replicas", 0));
         if (*selector)
                 json_set_string(a, status, "selector", selector);
@@ -56,7 +83,7 @@ const struct status *scale_apply(struct api_request *r, const struct resource *r
         struct resource by_path = *res;
         int64_t n = 0;
 
-        if (replicas && json_to_int(replicas, &n) == 0 && n < 0)
+        if (replicas && json_to_int(replicas, &n) == 0 && n < 0 && !res->crd)
                 field_error_add(&errs, FIELD_INVALID, "spec.replicas", replicas, "must be greater than or equal to 0");
         if (errs.n)
                 return status_invalid(a, &scale_kind, meta_string(scale, "name"), &errs);
@@ -66,7 +93,7 @@ const struct status *scale_apply(struct api_request *r, const struct resource *r
                                        "Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
                                        meta_string(old, "uid"));
         }
-        json_path_set(a, obj, "spec.replicas", json_new_int(a, n));
+        json_path_set(a, obj, res->crd ? res->crd->spec_replicas + 1 : "spec.replicas", json_new_int(a, n));
         json_path_del(obj, "metadata.resourceVersion");
         if (*version)
                 json_set_string(a, json_get(obj, "metadata"), "resourceVersion", version);

@@ -76,7 +76,7 @@ static const struct status *check_version(struct update *u, const struct json *o
                 struct resource by_name = *u->res; /* upstream names the resource here, not the kind */
 
                 by_name.kind = u->res->name;
-                if (u->res->unconditional_update || u->r->applied)
+                if (u->res->unconditional_update || u->r->applied || streq(u->sub, "scale"))
                         return NULL;
                 field_error_add(&errs, FIELD_INVALID, "metadata.resourceVersion", json_new_int(u->r->arena, 0),
                                 "must be specified for an update");

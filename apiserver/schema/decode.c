@@ -6,6 +6,7 @@
  * and duplicate fields are collected apart, with indices in their paths. The walk keeps one stack of
  * path parts and prints either form from it when it has to.
  */
+#include "crd.h"
 #include "decode.h"
 
 #include <errno.h>
@@ -506,6 +507,8 @@ int schema_decode(struct arena *a, const struct schema *s, struct json *obj, str
 {
         struct decoder d = { .arena = a, .strict = strict, .reterr = reterr };
 
+        if (s->crd && json_is_object(obj))
+                return crd_decode(a, s, obj, strict, reterr);
         if (s->type != SCHEMA_STRUCT || !json_is_object(obj))
                 return error_set(reterr, -EINVAL, "json: cannot unmarshal %s into Go value of type %s", json_word(obj),
                                  last_name(s));
@@ -582,6 +585,13 @@ void schema_canonicalise(struct arena *a, const struct schema *s, struct json *o
 {
         size_t n = 0;
 
+        if (s->crd) { /* only metadata is Go's */
+                const struct schema_field *meta = schema_field(s, "metadata");
+
+                if (meta && json_is_object(json_get(obj, "metadata")))
+                        schema_canonicalise(a, meta->type, json_get(obj, "metadata"));
+                return;
+        }
         for (size_t i = 0; i < obj->len; i++) {
                 struct json_member m = obj->members[i];
                 const struct schema_field *f = schema_field(s, m.key);

@@ -5,6 +5,7 @@
  * pointer) only when it is absent, any other also when it is the zero value. A struct held by value
  * exists even where the client left it out, so its defaults are due too.
  */
+#include "crd.h"
 #include "default.h"
 
 #include "../../lib/base/base.h"
@@ -78,7 +79,9 @@ static void default_value(struct arena *a, const struct schema *s, struct json *
 
 void schema_default(struct arena *a, const struct resource *res, struct json *obj)
 {
-        if (res->schema)
+        if (res->crd)
+                crd_default(a, res->schema, obj);
+        else if (res->schema)
                 default_value(a, res->schema, obj);
 }
 

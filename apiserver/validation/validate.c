@@ -1,6 +1,8 @@
 /* The entry: metadata, then the kind's rules, then what must hold for any stored object. */
 #include "metadata.h"
 
+#include "../schema/crd.h"
+
 #define LAST_RESORT NAME_PATH_SEGMENT
 
 static const struct kind_rules *find_in(const struct kind_rules *list, unsigned n, const struct resource *res)
@@ -21,6 +23,48 @@ static bool checks_finalizers(const struct resource *res)
 {
         return !res->crd && !streq(res->group, "admissionregistration.k8s.io") &&
                !streq(res->group, "apiextensions.k8s.io") && !streq(res->group, "apiregistration.k8s.io");
+}
+
+/* A number of replicas that the scale subresource may have to show. */
+static void check_scale_path(struct check *c, const char *path)
+{
+        const struct json *v = c->obj;
+        const char *p = path;
+        int64_t n;
+
+        while (*p && json_is_object(v)) {
+                size_t len = strcspn(p + 1, ".");
+                v = json_getn(v, p + 1, len);
+                p += 1 + len;
+                if (!v || json_is_null(v))
+                        return;
+        }
+        if (*p)
+                field_error_add(c->errs, FIELD_INVALID, path, json_new_int(c->a, 0),
+                                "%s accessor error: %s is of the type string, expected map[string]interface{}", path,
+                                json_string(v) ? json_string(v) : json_print(c->a, v));
+        else if (json_to_int(v, &n) != 0)
+                field_error_add(c->errs, FIELD_INVALID, path, json_new_int(c->a, 0),
+                                "%s accessor error: %s is of the type string, expected int64", path,
+                                json_string(v) ? json_string(v) : json_print(c->a, v));
+        else if (n < 0)
+                field_error_add(c->errs, FIELD_INVALID, path, v, "should be a non-negative integer");
+        else if (n > INT32_MAX)
+                field_error_add(c->errs, FIELD_INVALID, path, v, "should be less than or equal to %d", INT32_MAX);
+}
+
+static void validate_custom(struct check *c)
+{
+        const char *kind = json_get_string(c->obj, "kind");
+
+        if (!streq(kind, c->res->kind)) { /* nothing else is said then */
+                c->errs->n = 0;
+                field_error_add(c->errs, FIELD_INVALID, "kind", json_get(c->obj, "kind"), "must be %s", c->res->kind);
+                return;
+        }
+        crd_validate(c->res->schema, c->obj, c->old, "", c->errs);
+        if (c->res->crd->spec_replicas && !streq(c->sub, "status"))
+                check_scale_path(c, c->res->crd->spec_replicas);
 }
 
 void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
@@ -53,6 +97,8 @@ void validate_object(struct api_request *r, const struct resource *res, const st
                 if (checks_finalizers(res))
                         check_finalizer_names(&c, at_field(&c, at_field(&c, &root, "metadata"), "finalizers"));
         }
+        if (res->crd)
+                validate_custom(&c);
         if (kind && !*c.sub)
                 rules_run(&c, kind->body, &root);
         if (!old && !errs->n)

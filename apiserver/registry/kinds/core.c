@@ -234,7 +234,33 @@ static void definition_prepare_update(struct api_request *r, struct json *crd, c
                 add_stored_version(r->arena, crd);
 }
 
+/* The first deletion marks the definition; its instances go first, then a finalizer of ours lets it go. */
+static bool definition_mark_deleted(struct api_request *r, struct json *crd, const struct json *delete_options)
+{
+        struct json *meta = json_get(crd, "metadata"), *c, *list;
+        char when[TIME_BUF];
+
+        if (meta_deleting(crd))
+                return false;
+        time_format(request_now(r), when);
+        json_set_string(r->arena, meta, "deletionTimestamp", when);
+        json_set_int(r->arena, meta, "deletionGracePeriodSeconds", 0);
+        json_append(r->arena, json_ensure_array(r->arena, meta, "finalizers"),
+                    json_new_string(r->arena, "customresourcecleanup.apiextensions.k8s.io"));
+        list = json_ensure_array(r->arena, json_ensure_object(r->arena, crd, "status"), "conditions");
+        c = json_new_object(r->arena);
+        json_set_string(r->arena, c, "type", "Terminating");
+        json_set_string(r->arena, c, "status", "True");
+        json_set_string(r->arena, c, "lastTransitionTime", when);
+        json_set_string(r->arena, c, "reason", "InstanceDeletionPending");
+        json_set_string(r->arena, c, "message",
+                        "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon");
+        json_append(r->arena, list, c);
+        return true;
+}
+
 const struct strategy definition_strategy = {
+        .mark_deleted = definition_mark_deleted,
         .group = "apiextensions.k8s.io",
         .kind = "CustomResourceDefinition",
         .prepare_create = definition_prepare_create,

@@ -1,0 +1,481 @@
+/* Definitions become resources (definitions.h).
+ *
+ *      event from the cache --put()--> compile --accepted?--> S->extra      (at once, in the event)
+ *                                        \--marked dirty--> fiber: conditions, deletion of instances
+ */
+#include "definitions.h"
+
+#include <errno.h>
+
+#include "../../lib/base/log.h"
+#include "../auth/feed.h"
+#include "../schema/crd.h"
+#include "internal.h"
+
+#define CLEANUP "customresourcecleanup.apiextensions.k8s.io"
+#define APPROVED "api-approved.kubernetes.io"
+#define RETRY_NS NS_PER_SEC
+
+struct definition {
+        struct crd *crd;
+        bool dirty;
+};
+
+static struct {
+        struct apiserver *server;
+        struct feed feed;
+        struct definition *list;      /* by name */
+        size_t n, cap;
+        const struct resource **extra;
+        struct fiber *fiber;
+        bool waits;
+        void (*replaced)(const struct crd *c);
+} defs;
+
+static const struct resource *definition_resource(void)
+{
+        return builtin_resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+}
+
+void definitions_on_replace(void (*fn)(const struct crd *c))
+{
+        defs.replaced = fn;
+}
+
+void resource_ref(const struct resource *res)
+{
+        if (res->crd)
+                crd_ref((struct crd *)res->crd->crd);
+}
+
+void resource_unref(const struct resource *res)
+{
+        if (res->crd)
+                crd_unref((struct crd *)res->crd->crd);
+}
+
+/* --- conditions --- */
+
+static const struct json *condition(const struct json *crd, const char *type)
+{
+        json_foreach_item(json_path(crd, "status.conditions"), c)
+                if (streq(json_get_string(c, "type"), type))
+                        return c;
+        return NULL;
+}
+
+static bool condition_true(const struct json *crd, const char *type)
+{
+        return streq(json_get_string(condition(crd, type), "status"), "True");
+}
+
+/* Sets a condition; its time moves with its status. */
+static void set_condition(struct api_request *r, struct json *crd, const char *type, bool is, const char *reason,
+                          const char *message)
+{
+        struct json *c = (struct json *)condition(crd, type), *list;
+        char when[TIME_BUF];
+
+        if (!c) {
+                list = json_ensure_array(r->arena, json_ensure_object(r->arena, crd, "status"), "conditions");
+                c = json_new_object(r->arena);
+                json_set_string(r->arena, c, "type", type);
+                json_append(r->arena, list, c);
+        }
+        if (!streq(json_get_string(c, "status"), is ? "True" : "False")) {
+                json_set_string(r->arena, c, "status", is ? "True" : "False");
+                json_set_string(r->arena, c, "lastTransitionTime", time_format(request_now(r), when));
+        }
+        json_set_string(r->arena, c, "reason", reason);
+        json_set_string(r->arena, c, "message", message);
+}
+
+/* --- names --- */
+
+static bool has_name(const struct json *names, const char *name, bool kinds)
+{
+        static const char *const fields[] = {"plural", "singular"}, *const kind_fields[] = {"kind", "listKind"};
+
+        for (size_t i = 0; i < 2; i++)
+                if (streq(json_get_string(names, kinds ? kind_fields[i] : fields[i]), name))
+                        return true;
+        if (!kinds)
+                json_foreach_item(json_get(names, "shortNames"), s)
+                        if (streq(json_string(s), name))
+                                return true;
+        return false;
+}
+
+/* Whether another definition of the group was given NAME. */
+static bool taken(const struct crd *own, const char *name, bool kinds)
+{
+        const char *group = json_path_string(own->definition, "spec.group");
+
+        if (str_empty(name))
+                return false;
+        for (size_t i = 0; i < defs.n; i++) {
+                const struct crd *c = defs.list[i].crd;
+                if (!streq(c->name, own->name) && streq(json_path_string(c->definition, "spec.group"), group) &&
+                    has_name(json_path(c->definition, "status.acceptedNames"), name, kinds))
+                        return true;
+        }
+        return false;
+}
+
+/* Accepted names are those that were asked for and are free; else what was accepted before. */
+static void accept_names(struct api_request *r, const struct crd *own, struct json *crd)
+{
+        static const struct {
+                const char *field, *reason;
+                bool kinds;
+        } checks[] = {{"plural", "PluralConflict", false}, {"singular", "SingularConflict", false},
+                      {"kind", "KindConflict", true},      {"listKind", "ListKindConflict", true}};
+        const struct json *wanted = json_path(crd, "spec.names");
+        struct json *accepted = json_clone(r->arena, json_path(crd, "status.acceptedNames") ?: json_new_object(r->arena));
+        const char *reason = NULL, *message = NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+                const char *name = json_get_string(wanted, checks[i].field);
+                if (!taken(own, name, checks[i].kinds)) {
+                        json_set_string(r->arena, accepted, checks[i].field, name);
+                } else if (!reason) {
+                        reason = checks[i].reason;
+                        message = arena_printf(r->arena, "\"%s\" is already in use", name);
+                }
+        }
+        json_foreach_item(json_get(wanted, "shortNames"), s)
+                if (!reason && taken(own, json_string(s), false)) {
+                        reason = "ShortNamesConflict";
+                        message = arena_printf(r->arena, "\"%s\" is already in use", json_string(s));
+                }
+        if (!streq(reason, "ShortNamesConflict")) {
+                json_del(accepted, "shortNames");
+                if (json_get(wanted, "shortNames"))
+                        json_set(r->arena, accepted, "shortNames", json_get(wanted, "shortNames"));
+        }
+        json_del(accepted, "categories");
+        if (json_get(wanted, "categories"))
+                json_set(r->arena, accepted, "categories", json_get(wanted, "categories"));
+        json_path_set(r->arena, crd, "status.acceptedNames", accepted);
+        set_condition(r, crd, "NamesAccepted", !reason, reason ? reason : "NoConflicts", message ? message : "no conflicts found");
+        if (!reason && !condition_true(crd, "Established"))
+                set_condition(r, crd, "Established", true, "InitialNamesAccepted", "the initial names have been accepted");
+        else if (reason && !condition(crd, "Established"))
+                set_condition(r, crd, "Established", false, "NotAccepted", "not all names are accepted");
+}
+
+/* Groups of Kubernetes' own need an approval: what stands in the annotation is shown in a condition. */
+static void judge_approval(struct api_request *r, struct json *crd)
+{
+        const char *group = json_path_string(crd, "spec.group");
+        const char *text = json_get_string(json_path(crd, "metadata.annotations"), APPROVED);
+
+        if (!str_has_suffix(group, ".k8s.io") && !str_has_suffix(group, ".kubernetes.io"))
+                return;
+        if (!text)
+                return;
+        if (str_has_prefix(text, "https://") || str_has_prefix(text, "http://"))
+                set_condition(r, crd, "KubernetesAPIApprovalPolicyConformant", true, "ApprovedAnnotation",
+                              arena_printf(r->arena, "approved in %s", text));
+        else
+                set_condition(r, crd, "KubernetesAPIApprovalPolicyConformant", false, "UnapprovedAnnotation",
+                              arena_printf(r->arena, "not approved: \"%s\"", text));
+}
+
+/* --- serving --- */
+
+static bool served(const struct crd *c)
+{
+        return condition_true(c->definition, "Established");
+}
+
+static int by_place(const void *x, const void *y)
+{
+        const struct resource *a = *(const struct resource *const *)x, *b = *(const struct resource *const *)y;
+        int r = strcmp(a->group, b->group);
+
+        if (!r)
+                r = discovery_version_cmp(a->version, b->version);
+        return r ? r : strcmp(a->name, b->name);
+}
+
+static void publish(void)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < defs.n; i++)
+                n += defs.list[i].crd->n_resources;
+        defs.extra = xrealloc(defs.extra, (n + 1) * sizeof(*defs.extra));
+        n = 0;
+        for (size_t i = 0; i < defs.n; i++)
+                for (size_t k = 0; served(defs.list[i].crd) && k < defs.list[i].crd->n_resources; k++)
+                        defs.extra[n++] = defs.list[i].crd->resources[k];
+        if (n)
+                qsort(defs.extra, n, sizeof(*defs.extra), by_place);
+        defs.server->extra = (struct discovery_extra){defs.extra, n};
+}
+
+static size_t find(const char *name, bool *ret_found)
+{
+        size_t lo = 0, hi = defs.n;
+
+        *ret_found = false;
+        while (lo < hi) {
+                size_t mid = (lo + hi) / 2;
+                int r = strcmp(defs.list[mid].crd->name, name);
+                if (r == 0) {
+                        *ret_found = true;
+                        return mid;
+                }
+                if (r < 0)
+                        lo = mid + 1;
+                else
+                        hi = mid;
+        }
+        return lo;
+}
+
+static void enter(struct crd *c)
+{
+        for (size_t i = 0; i < c->n_resources; i++)
+                store_add_resource(defs.server->store, c->resources[i]);
+}
+
+static void leave(struct crd *c)
+{
+        for (size_t i = 0; i < c->n_resources; i++)
+                store_remove_resource(defs.server->store, c->resources[i]);
+        if (defs.replaced)
+                defs.replaced(c);
+        crd_unref(c);
+}
+
+static void wake(void)
+{
+        if (defs.waits)
+                fiber_wake(defs.fiber);
+}
+
+/* --- the table follows the cache --- */
+
+static void clear(void *userdata)
+{
+        defs.server->extra.n = 0;
+        while (defs.n)
+                leave(defs.list[--defs.n].crd);
+        publish();
+}
+
+static void put(struct entry *e, void *userdata)
+{
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct crd *c;
+        bool found;
+        size_t i;
+
+        if (crd_compile(e->json->data, e->json->len, e->revision, &c, &err) < 0) {
+                log_error("definition %s: %s", e->name, error_text(&err));
+                return;
+        }
+        i = find(c->name, &found);
+        if (found) {
+                struct crd *old = defs.list[i].crd;
+                defs.list[i].crd = c;
+                leave(old);
+        } else {
+                array_reserve(defs.list, defs.cap, defs.n + 1);
+                memmove(&defs.list[i + 1], &defs.list[i], (defs.n - i) * sizeof(*defs.list));
+                defs.list[i] = (struct definition){.crd = c};
+                defs.n++;
+        }
+        enter(c);
+        defs.list[i].dirty = true;
+        publish();
+        wake();
+}
+
+static void del(struct entry *e, void *userdata)
+{
+        struct crd *c;
+        bool found;
+        size_t i = find(e->name, &found);
+
+        if (!found)
+                return;
+        c = defs.list[i].crd;
+        memmove(&defs.list[i], &defs.list[i + 1], (defs.n - i - 1) * sizeof(*defs.list));
+        defs.n--;
+        publish();
+        leave(c);
+        for (i = 0; i < defs.n; i++) /* names may have become free */
+                defs.list[i].dirty |= !condition_true(defs.list[i].crd->definition, "NamesAccepted");
+        wake();
+}
+
+static void cut(void *userdata)
+{
+        wake(); /* the fiber begins again */
+}
+
+/* --- what has to be written --- */
+
+static const struct status *settle(struct api_request *r, const struct json *old, struct json **ret_new, void *userdata)
+{
+        struct json *crd = json_clone(r->arena, old);
+
+        accept_names(r, userdata, crd);
+        judge_approval(r, crd);
+        *ret_new = crd;
+        return NULL;
+}
+
+struct terminating {
+        bool done, failed;
+};
+
+static const struct status *mark_progress(struct api_request *r, const struct json *old, struct json **ret_new, void *userdata)
+{
+        const struct terminating *t = userdata;
+        struct json *crd = json_clone(r->arena, old), *list;
+
+        if (t->done)
+                set_condition(r, crd, "Terminating", false, "InstanceDeletionCompleted", "removed all instances");
+        else
+                set_condition(r, crd, "Terminating", true, "InstanceDeletionInProgress", "CustomResource deletion is in progress");
+        if (t->done) {
+                list = json_path(crd, "metadata.finalizers");
+                for (size_t i = json_len(list); i-- > 0;)
+                        if (streq(json_string(json_at(list, i)), CLEANUP))
+                                json_remove(list, i);
+        }
+        *ret_new = crd;
+        return NULL;
+}
+
+static bool has_cleanup(const struct json *crd)
+{
+        json_foreach_item(json_path(crd, "metadata.finalizers"), f)
+                if (streq(json_string(f), CLEANUP))
+                        return true;
+        return false;
+}
+
+struct instances {
+        char **names, **namespaces;
+        size_t n, cap, cap2;
+};
+
+static bool gather(struct entry *e, void *userdata)
+{
+        struct instances *it = userdata;
+
+        array_reserve(it->names, it->cap, it->n + 1);
+        array_reserve(it->namespaces, it->cap2, it->n + 1);
+        it->names[it->n] = xstrdup(e->name);
+        it->namespaces[it->n++] = xstrdup(e->namespace);
+        return true;
+}
+
+/* Deletes all instances; true: none is left. */
+static bool delete_instances(const struct crd *c)
+{
+        const struct resource *res = c->stored ? c->stored : c->n_resources ? c->resources[0] : NULL;
+        struct instances it = {0};
+        char *prefix;
+        bool left;
+
+        if (!res)
+                return true;
+        prefix = xasprintf("/registry/%s/", res->storage_prefix);
+        store_scan(defs.server->store, prefix, NULL, gather, &it);
+        for (size_t i = 0; i < it.n; i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct api_request r;
+                struct json *out;
+                bool gone;
+
+                request_init_internal(&r, defs.server, a);
+                r.res = res;
+                r.verb = "delete";
+                registry_delete(&r, res, it.namespaces[i], it.names[i], NULL, &out, &gone);
+                free(it.names[i]);
+                free(it.namespaces[i]);
+        }
+        free(it.names);
+        free(it.namespaces);
+        left = store_count(defs.server->store, prefix) > 0;
+        free(prefix);
+        return !left;
+}
+
+/* One definition; false: to be looked at again later. */
+static bool work_on(struct crd *c)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const struct resource *res = definition_resource();
+        struct terminating t = {0};
+        const struct status *st;
+        struct api_request r;
+        struct json *out;
+
+        request_init_internal(&r, defs.server, a);
+        r.res = res;
+        r.verb = "update";
+        r.subresource = "status";
+        if (!c->terminating) {
+                st = registry_update(&r, res, "", c->name, "status", settle, c, &out, NULL);
+                return !st || st->code == 404;
+        }
+        if (!has_cleanup(c->definition))
+                return true;
+        st = registry_update(&r, res, "", c->name, "status", mark_progress, &t, &out, NULL);
+        if (st)
+                return st->code == 404;
+        t.done = delete_instances(c);
+        if (!t.done)
+                return false;
+        r.subresource = "";
+        st = registry_update(&r, res, "", c->name, "", mark_progress, &t, &out, NULL);
+        return !st || st->code == 404;
+}
+
+static void run(void *userdata)
+{
+
+        defs.fiber = fiber_self();
+        for (;;) {
+                struct crd *c = NULL;
+                bool found;
+                size_t i;
+
+                if (!feed_ensure(&defs.feed, defs.server->store)) {
+                        fiber_sleep(5 * NS_PER_MS);
+                        continue;
+                }
+                for (i = 0; i < defs.n && !c; i++)
+                        if (defs.list[i].dirty) {
+                                defs.list[i].dirty = false;
+                                c = crd_ref(defs.list[i].crd);
+                        }
+                if (c && !work_on(c)) {
+                        i = find(c->name, &found);
+                        if (found)
+                                defs.list[i].dirty = true;
+                        fiber_sleep(RETRY_NS / 10);
+                }
+                crd_unref(c);
+                if (c)
+                        continue;
+                defs.waits = true;
+                fiber_park();
+                defs.waits = false;
+        }
+}
+
+void definitions_start(struct apiserver *s)
+{
+        defs.server = s;
+        defs.feed = (struct feed){.group = "apiextensions.k8s.io", .version = "v1", .resource = "customresourcedefinitions",
+                                  .clear = clear, .put = put, .del = del, .cut = cut};
+        fiber_start(s->loop, run, NULL);
+}

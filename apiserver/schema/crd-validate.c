@@ -1,0 +1,394 @@
+/* Values of custom resources against their JSON schema, in the words of kube-openapi's validator.
+ *
+ * The schema walked is the definition's own JSON, beside its compiled form where there is one (lists' keys,
+ * embedded resources). Parts of allOf, anyOf, oneOf and not have no compiled form.
+ */
+#include "crd.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct walk {
+        struct arena *a;
+        struct field_errors *errs;
+        bool quiet;  /* only COUNT matters */
+        size_t count;
+};
+
+/* --- errors --- */
+
+static void complain(struct walk *w, enum field_error_type type, const char *path, const struct json *value, const char *fmt, ...)
+        printf_like(5, 6);
+static void complain(struct walk *w, enum field_error_type type, const char *path, const struct json *value, const char *fmt, ...)
+{
+        va_list ap;
+        const char *text;
+
+        w->count++;
+        if (w->quiet)
+                return;
+        va_start(ap, fmt);
+        text = arena_vprintf(w->a, fmt, ap);
+        va_end(ap);
+        field_error_add(w->errs, type, *path ? path : "<nil>", value, "%s", text);
+}
+
+/* Go's error without a field. */
+static void complain_nowhere(struct walk *w, const char *text)
+{
+        w->count++;
+        if (!w->quiet)
+                field_error_add_text(w->errs, FIELD_INVALID, "<nil>", "\"\"", "%s", text);
+}
+
+static const char *below(struct walk *w, const char *path, const char *key)
+{
+        return *path ? arena_printf(w->a, "%s.%s", path, key) : key;
+}
+
+static const char *item_path(struct walk *w, const char *path, size_t i)
+{
+        return arena_printf(w->a, "%s[%zu]", path, i);
+}
+
+/* --- scalars --- */
+
+static const char *word(const struct json *v)
+{
+        static const char *const words[] = {
+                [JSON_NULL] = "null", [JSON_BOOL] = "boolean", [JSON_NUMBER] = "number",
+                [JSON_STRING] = "string", [JSON_ARRAY] = "array", [JSON_OBJECT] = "object",
+        };
+        int64_t i;
+
+        return json_is_number(v) && json_to_int(v, &i) == 0 ? "integer" : words[v->type];
+}
+
+static bool type_fits(const struct json *raw, const struct json *v)
+{
+        const char *type = json_get_string(raw, "type");
+
+        if (json_is_null(v))
+                return json_get_bool(raw, "nullable", false);
+        if (json_get_bool(raw, "x-kubernetes-int-or-string", false))
+                return json_is_string(v) || streq(word(v), "integer");
+        return !type || streq(type, word(v)) || (streq(type, "number") && json_is_number(v));
+}
+
+static size_t runes(const struct json *v)
+{
+        size_t n = 0;
+
+        for (uint32_t i = 0; i < v->len; i++)
+                n += ((unsigned char)v->str[i] & 0xc0) != 0x80;
+        return n;
+}
+
+static void check_string(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+{
+        const char *pattern = json_get_string(raw, "pattern");
+        int64_t max = json_get_int(raw, "maxLength", -1), min = json_get_int(raw, "minLength", -1);
+
+        if (max >= 0 && runes(v) > (size_t)max)
+                complain(w, FIELD_TOO_LONG, path, v, "may not be more than %lld bytes", (long long)max);
+        else if (min >= 0 && runes(v) < (size_t)min)
+                complain(w, FIELD_INVALID, path, v, "%s in body should be at least %lld chars long", path, (long long)min);
+        else if (pattern && crd_pattern_match(w->a, pattern, v->str, NULL) == 0)
+                complain(w, FIELD_INVALID, path, v, "%s in body should match '%s'", path, pattern);
+}
+
+static void check_format(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+{
+        const char *format = json_get_string(raw, "format"), *type = json_get_string(raw, "type");
+        int64_t i;
+
+        if (!format)
+                return;
+        if (json_is_string(v) && streq(type, "string") && !crd_format_valid(format, v->str))
+                complain(w, FIELD_TYPE_INVALID, path, v, "%s in body must be of type %s: \"%s\"", path, format, v->str);
+        if (json_is_number(v) && streq(format, "int32") && (json_to_int(v, &i) < 0 || i < INT32_MIN || i > INT32_MAX))
+                complain_nowhere(w, arena_printf(w->a, "Checked value must be of type %s with format int32 in %s", type, path));
+}
+
+static void check_number(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+{
+        const struct json *max = json_get(raw, "maximum"), *min = json_get(raw, "minimum"), *of = json_get(raw, "multipleOf");
+        bool below_max = json_get_bool(raw, "exclusiveMaximum", false), above_min = json_get_bool(raw, "exclusiveMinimum", false);
+        double d = json_to_double(v, 0), x;
+
+        if (of && (x = json_to_double(of, 0)) > 0 && fabs(d / x - round(d / x)) > 1e-9)
+                complain(w, FIELD_INVALID, path, v, "%s in body should be a multiple of %s", path, of->str);
+        if (max && (x = json_to_double(max, 0), below_max ? d >= x : d > x))
+                complain(w, FIELD_INVALID, path, v, "%s in body should be less than%s %s", path, below_max ? "" : " or equal to",
+                         max->str);
+        if (min && (x = json_to_double(min, 0), above_min ? d <= x : d < x))
+                complain(w, FIELD_INVALID, path, v, "%s in body should be greater than%s %s", path,
+                         above_min ? "" : " or equal to", min->str);
+}
+
+static void check_enum(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+{
+        const struct json *list = json_get(raw, "enum");
+        const char **words;
+        size_t n = 0;
+
+        if (!json_len(list))
+                return;
+        json_foreach_item(list, item)
+                if (json_equal(item, v))
+                        return;
+        w->count++;
+        if (w->quiet)
+                return;
+        words = arena_calloc(w->a, (json_len(list) + 1) * sizeof(*words));
+        json_foreach_item(list, item)
+                words[n++] = json_is_string(item) ? item->str : json_print(w->a, item);
+        field_error_not_supported(w->errs, *path ? path : "<nil>", v, words);
+}
+
+/* --- containers --- */
+
+static void walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
+                 const struct json *old, const char *path);
+
+static struct json *keys_of(struct arena *a, const struct schema *s, const struct json *item)
+{
+        struct json *out = json_new_object(a);
+
+        for (const char *const *k = s->list_keys; k && *k; k++)
+                if (json_get(item, *k))
+                        json_set(a, out, *k, json_get(item, *k));
+        return out;
+}
+
+static const struct json *same_item(struct walk *w, const struct schema *s, const struct json *item, const struct json *old)
+{
+        struct json *keys;
+
+        if (!s || s->list_type != SCHEMA_LIST_MAP || !old)
+                return NULL;
+        keys = keys_of(w->a, s, item);
+        json_foreach_item(old, o)
+                if (json_equal(keys, keys_of(w->a, s, o)))
+                        return o;
+        return NULL;
+}
+
+static void walk_array(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
+                       const struct json *old, const char *path)
+{
+        const struct json *items = json_get(raw, "items");
+        int64_t max = json_get_int(raw, "maxItems", -1), min = json_get_int(raw, "minItems", -1);
+
+        if (json_is_object(items))
+                json_foreach_item(v, item)
+                        walk(w, items, s && s->type == SCHEMA_ARRAY ? s->elem : NULL, item, same_item(w, s, item, old),
+                             item_path(w, path, item_i));
+        if (min >= 0 && v->len < min)
+                complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld items", path,
+                         (long long)min);
+        if (max >= 0 && v->len > max)
+                complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld items", (long long)max);
+}
+
+static void walk_object(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
+                        const struct json *old, const char *path)
+{
+        const struct json *props = json_get(raw, "properties"), *more = json_get(raw, "additionalProperties");
+        int64_t max = json_get_int(raw, "maxProperties", -1), min = json_get_int(raw, "minProperties", -1);
+
+        if (min >= 0 && v->len < min)
+                complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld properties",
+                         path, (long long)min);
+        if (max >= 0 && v->len > max)
+                complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld items", (long long)max);
+        json_foreach_item(json_get(raw, "required"), name)
+                if (json_is_string(name) && !json_getn(v, name->str, name->len))
+                        complain(w, FIELD_REQUIRED, below(w, path, name->str), NULL, "%s", "");
+        json_foreach_member(v, m) {
+                const struct json *prop = json_getn(props, m->key, m->key_len);
+                const struct schema *sub = NULL;
+                if (!prop && json_is_object(more))
+                        prop = more;
+                if (!prop)
+                        continue;
+                if (s && s->type == SCHEMA_STRUCT && schema_field(s, m->key))
+                        sub = schema_field(s, m->key)->type;
+                else if (s && s->type == SCHEMA_MAP)
+                        sub = s->elem;
+                walk(w, prop, sub, m->value, json_getn(old, m->key, m->key_len), below(w, path, m->key));
+        }
+}
+
+/* --- combinations --- */
+
+static size_t failures(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+{
+        struct walk quiet = {.a = w->a, .quiet = true};
+
+        walk(&quiet, raw, NULL, v, NULL, path);
+        return quiet.count;
+}
+
+static void check_alternatives(struct walk *w, const struct json *list, const char *path, const struct json *v, bool one)
+{
+        size_t valid = 0;
+        const struct json *first = NULL;
+
+        if (!json_len(list))
+                return;
+        json_foreach_item(list, raw) {
+                if (failures(w, raw, v, path) == 0)
+                        valid++;
+                else if (!first)
+                        first = raw;
+        }
+        if (one ? valid == 1 : valid > 0)
+                return;
+        if (!one)
+                complain_nowhere(w, arena_printf(w->a, "\"%s\" must validate at least one schema (anyOf)", path));
+        else if (valid == 0)
+                complain_nowhere(w, arena_printf(w->a, "\"%s\" must validate one and only one schema (oneOf). Found none valid",
+                                                 path));
+        else
+                complain_nowhere(w, arena_printf(w->a,
+                                                 "\"%s\" must validate one and only one schema (oneOf). Found %zu valid "
+                                                 "alternatives", path, valid));
+        if (valid == 0 && first)
+                walk(w, first, NULL, v, NULL, path);
+}
+
+static void check_combinations(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+{
+        const struct json *not = json_get(raw, "not"), *all = json_get(raw, "allOf");
+        size_t valid = 0;
+
+        check_alternatives(w, json_get(raw, "anyOf"), path, v, false);
+        check_alternatives(w, json_get(raw, "oneOf"), path, v, true);
+        json_foreach_item(all, part) {
+                size_t before = w->count;
+                walk(w, part, NULL, v, NULL, path);
+                valid += w->count == before;
+        }
+        if (json_len(all) && valid < json_len(all))
+                complain_nowhere(w, arena_printf(w->a, "\"%s\" must validate all the schemas (allOf)%s", path,
+                                                 valid ? "" : ". None validated"));
+        if (not && failures(w, not, v, path) == 0)
+                complain_nowhere(w, arena_printf(w->a, "\"%s\" must not validate the schema (not)", path));
+}
+
+static void walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
+                 const struct json *old, const char *path)
+{
+        if (old && json_equal(v, old))
+                return; /* it was let in as it is */
+        if (!type_fits(raw, v)) {
+                const char *type = json_get_string(raw, "type");
+                if (json_get_bool(raw, "x-kubernetes-int-or-string", false))
+                        type = "integer,string";
+                if (json_is_null(v) && !type)
+                        return;
+                complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, word(v)),
+                         "%s in body must be of type %s: \"%s\"", path, type ? type : "", word(v));
+                return;
+        }
+        if (json_is_null(v))
+                return;
+        check_combinations(w, raw, v, path);
+        if (json_is_string(v))
+                check_string(w, raw, v, path);
+        check_format(w, raw, v, path);
+        if (json_is_number(v))
+                check_number(w, raw, v, path);
+        if (json_is_array(v))
+                walk_array(w, raw, s, v, old, path);
+        check_enum(w, raw, v, path);
+        if (json_is_object(v))
+                walk_object(w, raw, s, v, old, path);
+}
+
+/* --- embedded resources, lists with keys --- */
+
+static void check_embedded(struct walk *w, const struct json *v, const char *path)
+{
+        static const char *const names[] = {"apiVersion", "kind"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (str_empty(json_get_string(v, names[i])))
+                        complain(w, FIELD_REQUIRED, below(w, path, names[i]), NULL, "%s", "");
+}
+
+static void walk_embedded(struct walk *w, const struct schema *s, const struct json *v, const char *path)
+{
+        if (!s->crd)
+                return;
+        if (s->embedded_resource && json_is_object(v))
+                check_embedded(w, v, path);
+        if (s->type == SCHEMA_STRUCT)
+                json_foreach_member(v, m) {
+                        const struct schema_field *f = schema_field(s, m->key);
+                        if (f)
+                                walk_embedded(w, f->type, m->value, below(w, path, m->key));
+                }
+        else if (s->type == SCHEMA_ARRAY)
+                json_foreach_item(v, item)
+                        walk_embedded(w, s->elem, item, item_path(w, path, item_i));
+        else if (s->type == SCHEMA_MAP)
+                json_foreach_member(v, m)
+                        walk_embedded(w, s->elem, m->value, below(w, path, m->key));
+}
+
+static void check_duplicates(struct walk *w, const struct schema *s, const struct json *list, const char *path)
+{
+        if (s->list_type == SCHEMA_LIST_ATOMIC)
+                return;
+        json_foreach_item(list, item) {
+                const struct json *x = s->list_type == SCHEMA_LIST_MAP ? keys_of(w->a, s, item) : item;
+                for (size_t k = 0; k < item_i; k++) {
+                        const struct json *y = s->list_type == SCHEMA_LIST_MAP ? keys_of(w->a, s, json_at(list, k)) : json_at(list, k);
+                        if (json_equal(x, y)) {
+                                w->count++;
+                                field_error_add(w->errs, FIELD_DUPLICATE, item_path(w, path, item_i), x, NULL);
+                                break;
+                        }
+                }
+        }
+}
+
+static void walk_lists(struct walk *w, const struct schema *s, const struct json *v, const struct json *old, const char *path)
+{
+        if (!s->crd || (old && json_equal(v, old)))
+                return;
+        if (s->type == SCHEMA_STRUCT)
+                json_foreach_member(v, m) {
+                        const struct schema_field *f = schema_field(s, m->key);
+                        if (f)
+                                walk_lists(w, f->type, m->value, json_get(old, m->key), below(w, path, m->key));
+                }
+        else if (s->type == SCHEMA_MAP)
+                json_foreach_member(v, m)
+                        walk_lists(w, s->elem, m->value, json_get(old, m->key), below(w, path, m->key));
+        if (s->type != SCHEMA_ARRAY || !json_is_array(v))
+                return;
+        json_foreach_item(v, item)
+                walk_lists(w, s->elem, item, same_item(w, s, item, old), item_path(w, path, item_i));
+        check_duplicates(w, s, v, path);
+}
+
+void crd_validate(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
+                  struct field_errors *errs)
+{
+        struct walk w = {.a = errs->arena, .errs = errs};
+
+        walk(&w, s->crd->raw, s, obj, old, path);
+        walk_embedded(&w, s, obj, path);
+        walk_lists(&w, s, obj, old, path);
+}
+
+bool crd_value_valid(struct arena *a, const struct json *raw, const struct json *value)
+{
+        struct walk w = {.a = a, .quiet = true};
+
+        walk(&w, raw, NULL, value, NULL, "");
+        return w.count == 0;
+}

@@ -1,0 +1,74 @@
+/* CustomResourceDefinitions compiled into the tables that all kinds are (schema.h).
+ *
+ * A definition becomes one struct resource a served version. Its structural schema becomes struct schema: with
+ * it pruning, defaulting, apply, managed fields, discovery, OpenAPI and Tables follow as for built-in kinds. What
+ * Go's types do for those (right types, no nulls) a custom resource has from its JSON schema instead: every
+ * schema of a definition points to the JSON it came from (struct schema_crd), and crd_validate() walks that.
+ */
+#pragma once
+
+#include "decode.h"
+#include "field-error.h"
+
+/* What only schemas of definitions have. */
+struct schema_crd {
+        const struct json *raw;      /* the JSONSchemaProps */
+        const struct json *fallback; /* its default; NULL: none */
+        bool nullable;
+        bool root;                   /* of a resource: apiVersion, kind and metadata belong to it without saying */
+};
+
+/* What only versions of definitions have. */
+struct crd_version {
+        const struct crd *crd;
+        const struct json *spec;     /* spec.versions[i] */
+        const char *spec_replicas, *status_replicas, *selector; /* of /scale, as ".spec.replicas"; NULL: none */
+};
+
+struct crd {
+        struct arena *arena;         /* all of it, the definition's tree included */
+        unsigned refs;
+        const struct json *definition;
+        const char *name, *uid;
+        uint64_t revision;           /* the definition's resourceVersion */
+        const struct resource **resources; /* the served versions, the preferred one first */
+        size_t n_resources;
+        const struct resource *stored;     /* the storage version (served or not) */
+        bool terminating;            /* its instances are being deleted: no new ones */
+};
+
+/* Compiles DEFINITION's text (a valid one). -EINVAL: it cannot be. */
+int crd_compile(const char *text, size_t len, uint64_t revision, struct crd **ret, struct error *reterr);
+struct crd *crd_ref(struct crd *c);
+void crd_unref(struct crd *c); /* NULL allowed */
+
+/* A structural schema alone, in A: for checking defaults. */
+const struct schema *crd_compile_schema(struct arena *a, const struct json *raw, bool root);
+
+/* Prunes OBJ in place: what the schema does not know goes, and is told to STRICT (NULL: silently). Metadata, also of
+ * embedded resources, is decoded as any kind's. -EINVAL with Go's text for bad metadata. */
+int crd_decode(struct arena *a, const struct schema *s, struct json *obj, struct strict_errors *strict,
+               struct error *reterr);
+/* Fills in defaults, and takes nulls away where the schema allows none. */
+void crd_default(struct arena *a, const struct schema *s, struct json *obj);
+
+/* What is wrong with OBJ. OLD: the stored object, NULL on create: what did not change is not complained
+ * about again (ratcheting). PATH: "" or where the value stands. */
+void crd_validate(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
+                  struct field_errors *errs);
+/* A value against a raw schema alone (defaults, the parts of allOf and so on). */
+bool crd_value_valid(struct arena *a, const struct json *raw, const struct json *value);
+
+/* --- formats and patterns --- */
+/* Whether VALUE is of FORMAT; true for formats that are not checked. */
+bool crd_format_valid(const char *format, const char *value);
+bool crd_format_known(const char *type, const char *format);
+/* Go's regular expressions as far as glibc's can be made to understand them. -1: the pattern cannot be compiled
+ * (*RET_WHY, may be NULL, in A); 0: no match; 1: match. */
+int crd_pattern_match(struct arena *a, const char *pattern, const char *value, const char **ret_why);
+
+/* --- definitions themselves --- */
+/* Adds what is wrong with a definition (defaulted); OLD: the stored one, NULL on create. WARN is told of what is
+ * odd but let in; it may be NULL. */
+void crd_validate_definition(const struct json *crd, const struct json *old, struct field_errors *errs,
+                             void (*warn)(const char *text, void *userdata), void *userdata);
