@@ -1,19 +1,12 @@
 #!/bin/bash
-# Services: colibri-proxy on a real API server, plain processes in network namespaces as pods. All of it
-# happens in a network namespace of its own, so nothing of it is seen on this machine.
-if [ "${IN_NAMESPACE:-}" != 1 ]; then
-        IN_NAMESPACE=1 exec unshare --net --mount --propagation private -- "$0" "$@"
-fi
-ip link set lo up
-mkdir -p /run/netns
-mount -t tmpfs none /run/netns # namespaces made here end with this script
+# Services: colibri-proxy on a real API server, plain processes in network namespaces as pods.
 . "$(dirname "$0")/lib.sh"
 PREFIX=${SERVICES%.0.0/16}
 TABLE=proxytest
-SETTINGS="--set kubelet.nodeName=here --set network.nftTable=$TABLE --set network.clusterCIDR=10.244.0.0/16 --set apiserver.advertiseAddress=192.0.2.1"
+SETTINGS="--set kubelet.nodeName=here --set network.nftTable=$TABLE --set network.clusterCIDR=10.244.0.0/16 --set apiserver.advertiseAddress=127.0.0.1"
 PODS=10.244.0
-NODE=192.0.2.1  # this machine, as others see it
-OTHER=192.0.2.9 # a machine outside the cluster
+NODE=198.51.100.1  # this machine, as others see it
+OTHER=198.51.100.9 # a machine outside the cluster
 
 # --- a machine with a bridge of pods, and a neighbour ---
 # server NAME: says who it is and who asked, on TCP and UDP port 8080
@@ -166,7 +159,7 @@ soon "from a pod" "pod1 pod2" pod3 tcp $NODE 30080 30
 soon "from the host to itself" "pod1 pod2" host tcp $NODE 30080 30
 soon "on loopback" "pod1 pod2" host tcp 127.0.0.1 30080 30
 soon "UDP on loopback" "pod1 pod2" host udp 127.0.0.1 30080 30
-namespace bad 192.0.2.10 $NODE lan # sends packets for 127.0.0.1 to us
+namespace bad 198.51.100.10 $NODE lan # sends packets for 127.0.0.1 to us
 ip -n bad rule add lookup local pref 10
 ip -n bad rule delete pref 0
 ip -n bad rule add to 127.0.0.0/8 lookup 7 pref 5
@@ -201,7 +194,7 @@ soon "an external address" pod1 other tcp 203.0.113.7 80
 soon "an external address, from a pod" pod1 pod2 tcp 203.0.113.7 80
 endpoints n x >/dev/null
 soon "an external address without endpoints" refused other tcp 203.0.113.7 80
-service n $C '"type":"LoadBalancer","loadBalancerSourceRanges":["192.0.2.8/30"]' >/dev/null
+service n $C '"type":"LoadBalancer","loadBalancerSourceRanges":["198.51.100.8/30"]' >/dev/null
 kubectl patch service n --subresource=status --type=merge -p '{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.8"}]}}}' >/dev/null ||
         kubectl replace --raw /api/v1/namespaces/default/services/n/status -f <(kubectl get service n -o json | jq '.status.loadBalancer.ingress=[{ip:"203.0.113.8"}]') >/dev/null
 endpoints n x pod1 >/dev/null
