@@ -42,6 +42,12 @@ struct api_request {
         const char *expired_continue;      /* for metadata.continue of a 410 */
         const struct media *media;         /* how to answer (http/negotiate.h); NULL: JSON */
 
+        /* The object that was just stored, as the bytes that a GET would send (in the arena), so that the answer
+         * need not write it once more. WRITTEN_OF is its tree: NULL, or the answer is another. */
+        const struct json *written_of;
+        const char *written;
+        size_t written_len;
+
         /* Warning headers to send: texts. */
         const char **warnings;
         size_t n_warnings, cap_warnings;

@@ -103,6 +103,7 @@ struct json *admission_get(struct admission_attributes *at, const char *group, c
 }
 
 struct listing {
+        const char *having;
         struct arena *arena;
         struct json *array;
 };
@@ -110,8 +111,10 @@ struct listing {
 static bool add_entry(struct entry *e, void *userdata)
 {
         struct listing *l = userdata;
-        struct json *obj = parse(l->arena, e);
+        struct json *obj = NULL;
 
+        if (!l->having || memmem(e->json->data, e->json->len, l->having, strlen(l->having)))
+                obj = parse(l->arena, e);
         if (obj)
                 json_append(l->arena, l->array, obj);
         return true;
@@ -120,8 +123,14 @@ static bool add_entry(struct entry *e, void *userdata)
 struct json *admission_list(struct admission_attributes *at, const char *group, const char *version, const char *resource,
                             const char *namespace)
 {
+        return admission_list_having(at, group, version, resource, namespace, NULL);
+}
+
+struct json *admission_list_having(struct admission_attributes *at, const char *group, const char *version,
+                                   const char *resource, const char *namespace, const char *having)
+{
         const struct resource *res = builtin_resource(group, version, resource);
-        struct listing l = { at->request->arena, json_new_array(at->request->arena) };
+        struct listing l = { having, at->request->arena, json_new_array(at->request->arena) };
         const char *prefix;
 
         if (!res || !admission_store)

@@ -29,6 +29,9 @@ struct json *admission_get(struct admission_attributes *at, const char *group, c
 /* All of a namespace ("" : the cluster), as an array. */
 struct json *admission_list(struct admission_attributes *at, const char *group, const char *version, const char *resource,
                             const char *namespace);
+/* Only those whose JSON has this text somewhere: what most objects do not have need not be parsed to be seen. */
+struct json *admission_list_having(struct admission_attributes *at, const char *group, const char *version,
+                                   const char *resource, const char *namespace, const char *having);
 /* The cache may be a moment behind a client that just created what it now refers to. */
 void admission_catch_up(struct admission_attributes *at);
 const char *get_string(const struct json *obj, const char *path); /* "" when absent */

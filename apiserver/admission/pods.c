@@ -16,7 +16,8 @@ static const struct status *priority(struct admission_attributes *at)
                 if (!class)
                         return deny(at, "no PriorityClass with name %s was found", name);
         } else {
-                json_foreach_item(admission_list(at, "scheduling.k8s.io", "v1", "priorityclasses", ""), c) {
+                json_foreach_item(admission_list_having(at, "scheduling.k8s.io", "v1", "priorityclasses", "",
+                                                        "globalDefault"), c) {
                         if (json_get_bool(c, "globalDefault", false) &&
                             (!class || json_get_int(c, "value", 0) < json_get_int(class, "value", 0)))
                                 class = c;

@@ -117,6 +117,10 @@ static void answer_tree(struct api_request *r, unsigned code, const struct json 
         } else if (r->media && r->media->pretty) {
                 json_write_pretty(&b, obj, 2);
                 strbuf_putc(&b, '\n');
+        } else if (obj && obj == r->written_of) {
+                strbuf_reserve(&b, r->written_len + 1);
+                strbuf_append(&b, r->written, r->written_len);
+                strbuf_putc(&b, '\n');
         } else {
                 json_write(&b, obj);
                 strbuf_putc(&b, '\n');

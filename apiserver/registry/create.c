@@ -54,6 +54,16 @@ static const struct status *exists(struct api_request *r, const struct resource 
         return st;
 }
 
+/* Remembers the bytes of what was stored for the answer. */
+static void note_written(struct api_request *r, const struct resource *res, const struct json *obj, const struct entry *e)
+{
+        if (!registry_sends_bytes(res))
+                return;
+        r->written_of = obj;
+        r->written = arena_memdup(r->arena, e->json->data, e->json->len);
+        r->written_len = e->json->len;
+}
+
 /* Writes OBJ, or on dry run only looks whether it could be written. STORE_CONFLICT: *RET_THERE has its name. */
 static int put(struct api_request *r, const struct resource *res, const char *namespace, struct json *obj,
                struct entry **ret_there, struct error *reterr)
@@ -72,8 +82,10 @@ static int put(struct api_request *r, const struct resource *res, const char *na
                 return STORE_CONFLICT;
         }
         c = store_put(r->server->store, stored, key, obj, 0, &e, reterr);
-        if (c == STORE_OK)
+        if (c == STORE_OK) {
                 set_resource_version(r->arena, obj, e->revision);
+                note_written(r, res, obj, e);
+        }
         if (c == STORE_CONFLICT)
                 *ret_there = e;
         else
@@ -123,6 +135,8 @@ static const struct status *attempt(struct api_request *r, const struct resource
         if (c == STORE_OK) {
                 if (allocation)
                         strategy->finish(r, allocation, !r->dry_run);
+                if (strategy && strategy->after_create)
+                        r->written_of = NULL;
                 if (strategy && strategy->after_create && !r->dry_run)
                         strategy->after_create(r, internal);
                 *obj = stored == res ? internal : convert_object(r->arena, stored, res, internal);

@@ -122,10 +122,14 @@ static void print_path(struct strbuf *b, const struct at *at)
                 strbuf_printf(b, "[%zu]", at->index);
                 break;
         case AT_ENTRY:
-                strbuf_printf(b, "[%s]", at->name);
+                strbuf_putc(b, '[');
+                strbuf_puts(b, at->name);
+                strbuf_putc(b, ']');
                 break;
         default:
-                strbuf_printf(b, "%s%s", b->len && b->data[b->len - 1] != '.' ? "." : "", at->name);
+                if (b->len && b->data[b->len - 1] != '.')
+                        strbuf_putc(b, '.');
+                strbuf_puts(b, at->name);
         }
 }
 

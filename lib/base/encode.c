@@ -120,12 +120,25 @@ void random_bytes(void *buf, size_t len)
         }
 }
 
+/* For names and backoffs, not for keys: drawn ahead, a system call for 64 of them. */
+static uint32_t random_word(void)
+{
+        static __thread uint32_t ahead[64];
+        static __thread unsigned left;
+
+        if (!left) {
+                random_bytes(ahead, sizeof(ahead));
+                left = ARRAY_SIZE(ahead);
+        }
+        return ahead[--left];
+}
+
 uint32_t random_below(uint32_t n)
 {
         uint32_t limit = UINT32_MAX - UINT32_MAX % n, v;
 
         do
-                random_bytes(&v, sizeof(v));
+                v = random_word();
         while (v >= limit);
         return v % n;
 }

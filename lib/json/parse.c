@@ -320,6 +320,20 @@ static bool tracks_path(const struct parser *p)
         return p->limits && p->limits->on_duplicate;
 }
 
+static void push_key(struct parser *p, const char *key, size_t len)
+{
+        if (p->path.len)
+                strbuf_putc(&p->path, '.');
+        strbuf_append(&p->path, key, len);
+}
+
+/* Scalars hold no keys: nobody will ask where they are. */
+static bool at_container(struct parser *p)
+{
+        skip_space(p);
+        return p->at < p->end && (*p->at == '{' || *p->at == '[');
+}
+
 /* Takes what was pushed since MARK off the stack as the items of J. */
 static void close_array(struct parser *p, struct json *j, size_t mark)
 {
@@ -348,7 +362,7 @@ static int parse_array(struct parser *p, struct json *j)
         for (;;) {
                 struct json *item;
 
-                if (tracks_path(p))
+                if (tracks_path(p) && at_container(p))
                         strbuf_printf(&p->path, "[%zu]", p->n - mark);
                 r = parse_value(p, &item);
                 if (r < 0)
@@ -400,7 +414,7 @@ static void close_object(struct parser *p, struct json *j, size_t mark)
                 if (j->len == before && tracks_path(p)) {
                         size_t path = p->path.len;
 
-                        strbuf_printf(&p->path, "%s%s", path ? "." : "", m->key);
+                        push_key(p, m->key, m->key_len);
                         p->limits->on_duplicate(strbuf_str(&p->path), p->limits->userdata);
                         p->path.len = path;
                 }
@@ -427,8 +441,8 @@ static int parse_member(struct parser *p, const char *context)
         if (p->at >= p->end || *p->at != ':')
                 return fail_char(p, "after object key");
         p->at++;
-        if (tracks_path(p))
-                strbuf_printf(&p->path, "%s%s", path ? "." : "", m.key);
+        if (tracks_path(p) && at_container(p))
+                push_key(p, m.key, m.key_len);
         r = parse_value(p, &m.value);
         if (r < 0)
                 return r;
