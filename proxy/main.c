@@ -10,7 +10,7 @@
 
 struct options {
         const char *kubeconfig, *node, *cluster_cidr, *service_cidr, *table, *dns_address, *domain, *resolv_conf;
-        bool cleanup;
+        bool cleanup, debug;
 };
 
 struct daemon {
@@ -67,6 +67,10 @@ static int parse(int argc, char **argv, struct options *o)
                         }
                 if (streq(argv[i], "--cleanup"))
                         known = o->cleanup = true;
+                if (str_has_prefix(argv[i], "--v=")) {
+                        known = true;
+                        o->debug = atoi(argv[i] + strlen("--v=")) >= 4;
+                }
                 if (!known) {
                         fprintf(stderr, "colibri-proxy: unknown flag: %s\n", argv[i]);
                         return -EINVAL;
@@ -190,6 +194,8 @@ int main(int argc, char **argv)
                 return 2;
         if (!*o.node)
                 o.node = host;
+        if (o.debug)
+                log_init("proxy", LOG_LEVEL_DEBUG);
         if (o.cleanup) {
                 fiber_run(d.loop, cleanup, &d);
                 return d.code;

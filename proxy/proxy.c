@@ -195,8 +195,11 @@ static int sync_once(struct proxy *p, struct error *reterr)
         }
         if (t.flush_err.message)
                 log_warn("%s", error_text(&t.flush_err));
-        if (!full)
+        if (!full) {
+                log_debug("%zu bytes of changes, %lld us; %zu flows forgotten", t.text.len,
+                          (long long)((time_mono() - begin) / 1000), t.flushed);
                 return 0;
+        }
         p->full = false;
         log_info("table %s written: %zu entries, %lld ms", p->o.rules.table, ruleset_size(p->rules),
                  (long long)((time_mono() - begin) / NS_PER_MS));

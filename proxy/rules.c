@@ -19,7 +19,9 @@ static void add(struct rules *r, enum rule_kind kind, const char *name, const ch
 
 static void frame_declarations(const struct rules_options *o, struct strbuf *out)
 {
-        strbuf_puts(out, "map services { type ipv4_addr . inet_proto . inet_service : verdict; }\n"
+        strbuf_puts(out, "map endpoints { typeof ip daddr . meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }\n"
+                         "map node-endpoints { typeof meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }\n"
+                         "map services { type ipv4_addr . inet_proto . inet_service : verdict; }\n"
                          "map nodeports { type inet_proto . inet_service : verdict; }\n"
                          "map no-endpoints { type ipv4_addr . inet_proto . inet_service : verdict; }\n"
                          "map no-endpoint-nodeports { type inet_proto . inet_service : verdict; }\n"
@@ -127,12 +129,28 @@ struct part {
         struct rules *r;
         struct arena *a;
         const char *key; /* "NAMESPACE/NAME/PROTOCOL/PORT" */
+        const struct service_endpoint **all, **local;
+        size_t n, n_local;
 };
+
+/* Two ways lead to a Service: an address of its own, or a port of any address of this node. */
+struct way {
+        const char *prefix;    /* of shared chains */
+        const char *verdicts;  /* who picks */
+        const char *endpoints; /* from what */
+        const char *expr;      /* looked up there */
+        const char *unserved;
+};
+static const struct way by_address = { "", "services", "endpoints", "ip daddr . meta l4proto . th dport", "no-endpoints" };
+static const struct way by_node_port = { "node-", "nodeports", "node-endpoints", "meta l4proto . th dport",
+                                         "no-endpoint-nodeports" };
 
 static const char *protocol(const struct part *p)
 {
         return service_protocol_names[p->port->protocol];
 }
+
+/* --- session affinity: chains and sets of the Service's own --- */
 
 static const char *endpoint_name(const struct part *p, const char *kind, const struct service_endpoint *e)
 {
@@ -157,76 +175,87 @@ static void add_affine_endpoint(const struct part *p, const struct service_endpo
 }
 
 /* The client's last endpoint if there is one, or else any. */
-static void affine_rules(const struct part *p, const struct service_endpoint *const *list, size_t n, struct strbuf *b)
+static const char *add_affine_balancer(const struct part *p, const char *kind,
+                                       const struct service_endpoint *const *list, size_t n)
 {
-        for (size_t i = 0; i < n; i++)
-                strbuf_printf(b, "ip saddr @%s goto %s\n", affinity_name(p, list[i]), endpoint_name(p, "ep", list[i]));
-        if (n == 1) {
-                strbuf_printf(b, "goto %s\n", endpoint_name(p, "ep", list[0]));
-                return;
-        }
-        strbuf_printf(b, "numgen random mod %zu vmap { ", n);
-        for (size_t i = 0; i < n; i++)
-                strbuf_printf(b, "%s%zu : goto %s", i ? ", " : "", i, endpoint_name(p, "ep", list[i]));
-        strbuf_puts(b, " }\n");
-}
-
-static void balancing_rules(const struct part *p, const struct service_endpoint *const *list, size_t n,
-                            struct strbuf *b)
-{
-        strbuf_printf(b, "meta l4proto %s dnat ", protocol(p));
-        if (n == 1) {
-                strbuf_printf(b, "to %s:%u\n", list[0]->ip, list[0]->port);
-                return;
-        }
-        strbuf_printf(b, "ip addr . port to numgen random mod %zu map { ", n);
-        for (size_t i = 0; i < n; i++)
-                strbuf_printf(b, "%s%zu : %s . %u", i ? ", " : "", i, list[i]->ip, list[i]->port);
-        strbuf_puts(b, " }\n");
-}
-
-/* The chain that picks an endpoint of LIST; NULL when the list is empty. */
-static const char *add_balancer(const struct part *p, const char *kind, const struct service_endpoint *const *list,
-                                size_t n)
-{
+        const char *name = arena_printf(p->a, "%s/%s", kind, p->key);
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        const char *name;
 
-        if (!n)
-                return NULL;
-        if (p->service->affinity_s)
-                affine_rules(p, list, n, &b);
-        else
-                balancing_rules(p, list, n, &b);
-        name = arena_printf(p->a, "%s/%s", kind, p->key);
+        for (size_t i = 0; i < n; i++) {
+                add_affine_endpoint(p, list[i]);
+                strbuf_printf(&b, "ip saddr @%s goto %s\n", affinity_name(p, list[i]), endpoint_name(p, "ep", list[i]));
+        }
+        strbuf_printf(&b, "numgen random mod %zu vmap { ", n);
+        for (size_t i = 0; i < n; i++)
+                strbuf_printf(&b, "%s%zu : goto %s", i ? ", " : "", i, endpoint_name(p, "ep", list[i]));
+        strbuf_puts(&b, " }\n");
         add(p->r, RULE_CHAIN, name, arena_strndup(p->a, b.data, b.len));
         return name;
 }
 
-/* The way in from outside. With policy Cluster any endpoint serves, and we stand between, so that its answers come
- * back through us; with Local only those of this node, which see the client's own address. Pods and
- * the node itself are not outside, whatever the address they use. */
-static const char *add_external(const struct part *p, const char *all, const char *local)
-{
-        const char *name = arena_printf(p->a, "ext/%s", p->key), *body;
+/* --- the chains that pick --- */
 
-        if (!p->service->external_local)
-                body = arena_printf(p->a, "meta mark set meta mark or 0x%x\ngoto %s\n", RULES_MARK, all);
-        else
-                body = arena_printf(p->a,
-                                    "ip saddr %s goto %s\n"
-                                    "fib saddr type local meta mark set meta mark or 0x%x goto %s\n"
-                                    "%s%s\n",
-                                    p->o->cluster_cidr, all, RULES_MARK, all, local ? "goto " : "drop",
-                                    local ? local : "");
-        add(p->r, RULE_CHAIN, name, body);
+/* One of N endpoints, the first of which has the number FIRST. */
+static const char *pick_rule(const struct part *p, const struct way *w, size_t n, size_t first)
+{
+        const char *offset = first ? arena_printf(p->a, " offset %zu", first) : "";
+
+        return arena_printf(p->a, "meta l4proto %s dnat ip addr . port to %s . numgen random mod %zu%s map @%s\n",
+                            protocol(p), w->expr, n, offset, w->endpoints);
+}
+
+static const char *balancer(const struct part *p, const struct way *w, bool local)
+{
+        size_t n = local ? p->n_local : p->n;
+        const char *name;
+
+        if (p->service->affinity_s)
+                return add_affine_balancer(p, local ? "local" : "svc", local ? p->local : p->all, n);
+        name = arena_printf(p->a, "%slb/%s/%zu", w->prefix, protocol(p), n);
+        add(p->r, RULE_CHAIN, name, pick_rule(p, w, n, 0));
         return name;
 }
 
-/* The nodes' own traffic passes the source ranges, as upstream: health checks of the balancer's address. */
+/* From outside, with policy Cluster: any endpoint serves, and we stand between, so that its answers come
+ * back through us. */
+static const char *external_cluster(const struct part *p, const struct way *w)
+{
+        const char *all = balancer(p, w, false), *name;
+
+        name = p->service->affinity_s ? arena_printf(p->a, "ext/%s", p->key)
+                                      : arena_printf(p->a, "%sext/%s/%zu", w->prefix, protocol(p), p->n);
+        add(p->r, RULE_CHAIN, name, arena_printf(p->a, "meta mark set meta mark or 0x%x\ngoto %s\n", RULES_MARK, all));
+        return name;
+}
+
+/* With policy Local only this node's endpoints serve, which see the client's own address. Pods and the
+ * node itself are not outside, whatever the address they use. */
+static const char *external_local(const struct part *p, const struct way *w)
+{
+        const char *all = balancer(p, w, false), *rest = "drop\n", *name;
+
+        if (p->service->affinity_s) {
+                name = arena_printf(p->a, "ext/%s", p->key);
+                if (p->n_local)
+                        rest = arena_printf(p->a, "goto %s\n", balancer(p, w, true));
+        } else {
+                name = arena_printf(p->a, "%sext-local/%s/%zu/%zu", w->prefix, protocol(p), p->n, p->n_local);
+                if (p->n_local)
+                        rest = pick_rule(p, w, p->n_local, p->n);
+        }
+        add(p->r, RULE_CHAIN, name,
+            arena_printf(p->a,
+                         "ip saddr %s goto %s\n"
+                         "fib saddr type local meta mark set meta mark or 0x%x goto %s\n"
+                         "%s",
+                         p->o->cluster_cidr, all, RULES_MARK, all, rest));
+        return name;
+}
+
+/* Who comes from other ranges is dropped; the nodes' own traffic passes, as upstream: a balancer's health checks. */
 static const char *add_source_ranges(const struct part *p, const char *external)
 {
-        const char *name = arena_printf(p->a, "lb/%s", p->key);
+        const char *name = arena_printf(p->a, "from/%s", p->key);
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
         for (size_t i = 0; i < p->service->n_source_ranges; i++)
@@ -236,56 +265,82 @@ static const char *add_source_ranges(const struct part *p, const char *external)
         return name;
 }
 
-static void add_address(const struct part *p, const char *map, const char *ip, const char *verdict)
+/* --- the elements --- */
+
+static const char *address_key(const struct part *p, const char *ip)
 {
-        add(p->r, RULE_ELEMENT, arena_printf(p->a, "%s %s . %s . %u", map, ip, protocol(p), p->port->port), verdict);
+        return arena_printf(p->a, "%s . %s . %u", ip, protocol(p), p->port->port);
 }
 
-static void add_node_port(const struct part *p, const char *map, const char *verdict)
+static const char *node_port_key(const struct part *p)
 {
+        return arena_printf(p->a, "%s . %u", protocol(p), p->port->node_port);
+}
+
+static void add_verdict(const struct part *p, const char *map, const char *key, const char *verdict)
+{
+        add(p->r, RULE_ELEMENT, arena_printf(p->a, "%s %s", map, key), verdict);
+}
+
+/* What the chains of balancer() (ALL or LOCAL) and external_local() (both, in this order) look up. */
+static void add_list(const struct part *p, const struct way *w, const char *key, bool all, bool local)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (p->service->affinity_s)
+                return;
+        for (size_t i = 0; all && i < p->n; i++)
+                strbuf_printf(&b, "%s . %u\n", p->all[i]->ip, p->all[i]->port);
+        for (size_t i = 0; local && i < p->n_local; i++)
+                strbuf_printf(&b, "%s . %u\n", p->local[i]->ip, p->local[i]->port);
+        add(p->r, RULE_LIST, arena_printf(p->a, "%s %s", w->endpoints, key), arena_strndup(p->a, b.data, b.len));
+}
+
+static void add_external(const struct part *p, const struct way *w, const char *key, bool ranges)
+{
+        bool local = p->service->external_local;
+        const char *chain = local ? external_local(p, w) : external_cluster(p, w);
+
+        if (ranges && p->service->n_source_ranges)
+                chain = add_source_ranges(p, chain);
+        add_verdict(p, w->verdicts, key, arena_printf(p->a, "goto %s", chain));
+        add_list(p, w, key, true, local);
+}
+
+static void add_internal(const struct part *p)
+{
+        const char *key = address_key(p, p->service->cluster_ip);
+        bool local = p->service->internal_local;
+
+        /* Endpoints elsewhere do not count, yet one may come here any moment: drop, so that clients try again. */
+        if (local && !p->n_local) {
+                add_verdict(p, by_address.unserved, key, "drop");
+                return;
+        }
+        add_verdict(p, by_address.verdicts, key, arena_printf(p->a, "goto %s", balancer(p, &by_address, local)));
+        add_list(p, &by_address, key, !local, local);
+}
+
+static void add_served(const struct part *p)
+{
+        add_internal(p);
+        for (size_t i = 0; i < p->service->n_external_ips; i++)
+                add_external(p, &by_address, address_key(p, p->service->external_ips[i]), false);
+        for (size_t i = 0; i < p->service->n_balancer_ips; i++)
+                add_external(p, &by_address, address_key(p, p->service->balancer_ips[i]), true);
         if (p->port->node_port)
-                add(p->r, RULE_ELEMENT, arena_printf(p->a, "%s %s . %u", map, protocol(p), p->port->node_port),
-                    verdict);
-}
-
-static bool has_external(const struct part *p)
-{
-        return p->port->node_port || p->service->n_external_ips || p->service->n_balancer_ips;
+                add_external(p, &by_node_port, node_port_key(p), false);
 }
 
 static void add_unserved(const struct part *p)
 {
-        add_address(p, "no-endpoints", p->service->cluster_ip, "goto refuse");
+        add_verdict(p, by_address.unserved, address_key(p, p->service->cluster_ip), "goto refuse");
         for (size_t i = 0; i < p->service->n_external_ips; i++)
-                add_address(p, "no-endpoints", p->service->external_ips[i], "goto refuse");
+                add_verdict(p, by_address.unserved, address_key(p, p->service->external_ips[i]), "goto refuse");
         for (size_t i = 0; i < p->service->n_balancer_ips; i++)
-                add_address(p, "no-endpoints", p->service->balancer_ips[i], "goto refuse");
-        add_node_port(p, "no-endpoint-nodeports", "goto refuse");
-}
-
-static void add_served(const struct part *p, const char *all, const char *local)
-{
-        const char *go, *external, *balancer;
-
-        /* Endpoints elsewhere do not count, yet they may come back here any moment: drop, so that clients try again. */
-        if (!p->service->internal_local)
-                add_address(p, "services", p->service->cluster_ip, arena_printf(p->a, "goto %s", all));
-        else if (local)
-                add_address(p, "services", p->service->cluster_ip, arena_printf(p->a, "goto %s", local));
-        else
-                add_address(p, "no-endpoints", p->service->cluster_ip, "drop");
-        if (!has_external(p))
-                return;
-        external = add_external(p, all, local);
-        go = arena_printf(p->a, "goto %s", external);
-        for (size_t i = 0; i < p->service->n_external_ips; i++)
-                add_address(p, "services", p->service->external_ips[i], go);
-        add_node_port(p, "nodeports", go);
-        if (!p->service->n_balancer_ips)
-                return;
-        balancer = p->service->n_source_ranges ? add_source_ranges(p, external) : external;
-        for (size_t i = 0; i < p->service->n_balancer_ips; i++)
-                add_address(p, "services", p->service->balancer_ips[i], arena_printf(p->a, "goto %s", balancer));
+                add_verdict(p, by_address.unserved, address_key(p, p->service->balancer_ips[i]), "goto refuse");
+        if (p->port->node_port)
+                add_verdict(p, by_node_port.unserved, node_port_key(p), "goto refuse");
 }
 
 static void add_hairpin(const struct part *p, const struct service_endpoint *const *list, size_t n)
@@ -295,42 +350,30 @@ static void add_hairpin(const struct part *p, const struct service_endpoint *con
                         add(p->r, RULE_ELEMENT, arena_printf(p->a, "hairpin %s . %s", list[i]->ip, list[i]->ip), "");
 }
 
-static void add_port(const struct part *p)
+static void add_port(struct part *p)
 {
-        size_t room = p->port->n_endpoints + 1, n, n_local = 0;
-        const struct service_endpoint **all = arena_alloc(p->a, room * sizeof(*all));
-        const struct service_endpoint **local = arena_alloc(p->a, room * sizeof(*local));
-        bool needs_local = p->service->internal_local || (p->service->external_local && has_external(p));
-        const char *all_chain, *local_chain;
+        size_t room = p->port->n_endpoints + 1;
 
-        n = rules_usable(p->port, false, all);
-        if (!n) {
+        p->key = arena_printf(p->a, "%s/%s/%s/%u", p->service->namespace, p->service->name, protocol(p), p->port->port);
+        p->all = arena_alloc(p->a, room * sizeof(*p->all));
+        p->local = arena_alloc(p->a, room * sizeof(*p->local));
+        p->n = rules_usable(p->port, false, p->all);
+        if (p->service->internal_local || p->service->external_local)
+                p->n_local = rules_usable(p->port, true, p->local);
+        if (!p->n) {
                 add_unserved(p);
                 return;
         }
-        if (needs_local)
-                n_local = rules_usable(p->port, true, local);
-        if (p->service->affinity_s) {
-                for (size_t i = 0; i < n; i++)
-                        add_affine_endpoint(p, all[i]);
-                /* Where others are ready, a node's own that terminate are usable for it alone. */
-                for (size_t i = 0; i < n_local; i++)
-                        if (!local[i]->ready && all[0]->ready)
-                                add_affine_endpoint(p, local[i]);
-        }
-        all_chain = add_balancer(p, "svc", all, n);
-        local_chain = add_balancer(p, "local", local, n_local);
-        add_served(p, all_chain, local_chain);
-        add_hairpin(p, all, n);
-        add_hairpin(p, local, n_local);
+        add_served(p);
+        add_hairpin(p, p->all, p->n);
+        add_hairpin(p, p->local, p->n_local);
 }
 
 void rules_service(const struct rules_options *o, const struct service *s, struct rules *r)
 {
         for (size_t i = 0; i < s->n_ports; i++) {
-                struct part p = { o, s, &s->ports[i], r, r->arena, NULL };
+                struct part p = { o, s, &s->ports[i], r, r->arena };
 
-                p.key = arena_printf(r->arena, "%s/%s/%s/%u", s->namespace, s->name, protocol(&p), s->ports[i].port);
                 add_port(&p);
         }
 }

@@ -8,10 +8,18 @@
  *     input, forward, output      what is still addressed to a Service has no endpoint: reject
  *     loopback-guard              keeps the neighbours out of 127.0.0.0/8, which route_localnet opens
  *
- * Names of chains: svc/NAMESPACE/NAME/PROTOCOL/PORT picks among all endpoints, local/... among those
- * of this node, ext/... is the way in from outside the cluster, lb/... that of a load balancer with
- * source ranges, ep/.../IP/PORT one endpoint of a Service with session affinity, and the set aff/...
- * remembers who talks to it.
+ * A Service is elements of the frame's maps and no chain of its own: the kernel finds it in the same time
+ * among ten thousand, and so does libnftables, which reads all chains and sets before every
+ * transaction. `services` and `nodeports` say which chain is to pick; chains are shared by all
+ * Services with as many endpoints:
+ *
+ *     lb/tcp/3            looks up endpoint 0, 1 or 2 in `endpoints`, by chance
+ *     ext/tcp/3           the same for who comes from outside
+ *     ext-local/tcp/3/1   the same with policy Local: three endpoints, one on this node, number 3 of the list
+ *     node-...            for node ports: they have no address of their own to be looked up by
+ *
+ * Only what cannot be shared has chains with the Service's name: svc/NAMESPACE/NAME/PROTOCOL/PORT (and local/,
+ * ext/, ep/.../IP/PORT, with the sets aff/...) where it has session affinity, from/... where a balancer has source ranges.
  */
 #pragma once
 
@@ -31,9 +39,10 @@ struct rules_options {
         bool bridge_unfiltered;
 };
 
-enum rule_kind { RULE_SET, RULE_CHAIN, RULE_ELEMENT };
+enum rule_kind { RULE_SET, RULE_CHAIN, RULE_ELEMENT, RULE_LIST };
 
-/* SET: name, declaration. CHAIN: name, rules with '\n' after each. ELEMENT: "map key", and the value or "". */
+/* SET: name, declaration. CHAIN: name, rules with '\n' after each. ELEMENT: "map key", and the value or "".
+ * LIST: "map key", values with '\n' after each: the elements "key . 0", "key . 1", and so on. */
 struct rule {
         enum rule_kind kind;
         const char *name, *body;

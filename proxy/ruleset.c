@@ -1,7 +1,7 @@
 /* Claims and transactions: see ruleset.h.
  *
  * Of what the kernel has only a hash is kept, not the text: the text is needed when it is sent, and
- * what is sent is what is wanted. The order within a transaction follows from what may refer to
+ * what is sent is what is wanted. Only of lists the text is kept too, to send what differs. The order within a transaction follows from what may refer to
  * what: rules refer to sets and chains, elements to chains. So first everything new is there by
  * name, then all that goes away loses its content, then comes the new content, and names go last.
  */
@@ -19,9 +19,10 @@ struct claim {
 struct thing {
         enum rule_kind kind;
         char *name;
-        struct claim *claims; /* oldest first */
+        struct claim *claims; /* by owner's name */
         size_t n, cap;
         uint64_t applied, sent; /* hash of the body in the kernel; 0: not there */
+        char *applied_text, *sent_text; /* of a list */
         unsigned stamp;
         bool dirty;
 };
@@ -67,6 +68,8 @@ static void thing_free(struct thing *t)
                 free(t->claims[i].body);
         free(t->claims);
         free(t->name);
+        free(t->applied_text);
+        free(t->sent_text);
         free(t);
 }
 
@@ -98,7 +101,7 @@ void ruleset_free(struct ruleset *rs)
 
 static char *thing_key(enum rule_kind kind, const char *name)
 {
-        return xasprintf("%c%s", "SCE"[kind], name);
+        return xasprintf("%c%s", "SCEL"[kind], name);
 }
 
 /* NULL: it is not wanted. */
@@ -134,6 +137,8 @@ static struct thing *thing_get(struct ruleset *rs, enum rule_kind kind, const ch
 
 static void claim(struct ruleset *rs, struct thing *t, const struct owner *owner, const char *body)
 {
+        size_t at = 0;
+
         for (size_t i = 0; i < t->n; i++) {
                 if (t->claims[i].owner != owner)
                         continue;
@@ -147,8 +152,12 @@ static void claim(struct ruleset *rs, struct thing *t, const struct owner *owner
         }
         if (t->n == t->cap) /* nearly all have one */
                 t->claims = xrealloc(t->claims, (t->cap = t->cap ? t->cap * 2 : 1) * sizeof(*t->claims));
-        t->claims[t->n++] = (struct claim){ owner, xstrdup(body) };
-        if (t->n == 1)
+        while (at < t->n && strcmp(t->claims[at].owner->name, owner->name) < 0)
+                at++;
+        memmove(&t->claims[at + 1], &t->claims[at], (t->n - at) * sizeof(*t->claims));
+        t->claims[at] = (struct claim){ owner, xstrdup(body) };
+        t->n++;
+        if (at == 0)
                 touch(rs, t);
 }
 
@@ -271,32 +280,68 @@ static void add_rules(struct ruleset *rs, struct strbuf *out)
         }
 }
 
-/* One command for all elements of a map; ADDING: the new ones with their values. */
+/* Gathers the elements of a map into one command. */
+struct element_writer {
+        struct ruleset *rs;
+        struct strbuf *out;
+        const char *verb;
+        const char *map; /* of the command that is open; its name ends at a space */
+};
+
+/* NAME: "map key". NUMBER < 0: the key is complete. VALUE: LEN bytes, may be none. */
+static void write_element(struct element_writer *w, const char *name, long number, const char *value, size_t len)
+{
+        size_t map_len = strcspn(name, " ");
+
+        if (!w->map || strncmp(w->map, name, map_len + 1) != 0) {
+                strbuf_printf(w->out, "%s%s element ip %s ", w->map ? " }\n" : "", w->verb, w->rs->table);
+                strbuf_append(w->out, name, map_len);
+                strbuf_puts(w->out, " { ");
+                w->map = name;
+        } else {
+                strbuf_puts(w->out, ",\n");
+        }
+        strbuf_puts(w->out, name + map_len + 1);
+        if (number >= 0)
+                strbuf_printf(w->out, " . %ld", number);
+        if (len) {
+                strbuf_puts(w->out, " : ");
+                strbuf_append(w->out, value, len);
+        }
+}
+
+/* The lines of X that Y does not have at the same place. */
+static void write_list(struct element_writer *w, const char *name, const char *x, const char *y, bool with_values)
+{
+        for (long i = 0; *x; i++) {
+                size_t x_len = strcspn(x, "\n"), y_len = strcspn(y, "\n");
+
+                if (x_len != y_len || memcmp(x, y, x_len) != 0)
+                        write_element(w, name, i, x, with_values ? x_len : 0);
+                x += x_len + 1;
+                y += y_len + (y[y_len] == '\n');
+        }
+}
+
+static const char *text_or_empty(const char *s)
+{
+        return s ? s : "";
+}
+
 static void each_element(struct ruleset *rs, struct strbuf *out, bool adding)
 {
-        const char *map = NULL;
-        size_t len = 0;
+        struct element_writer w = { rs, out, adding ? "add" : "delete", NULL };
 
         for (size_t i = 0; i < rs->n_in_flight; i++) {
                 const struct thing *t = rs->in_flight[i];
+                const char *old = text_or_empty(t->applied_text), *new = text_or_empty(t->sent_text);
 
-                if (t->kind != RULE_ELEMENT || !(is_changed(t) || (adding ? is_new(t) : is_gone(t))))
-                        continue;
-                if (!map || strncmp(map, t->name, len + 1) != 0) {
-                        strbuf_printf(out, "%s%s element ip %s ", map ? " }\n" : "", adding ? "add" : "delete",
-                                      rs->table);
-                        map = t->name;
-                        len = strcspn(map, " ");
-                        strbuf_append(out, map, len);
-                        strbuf_puts(out, " { ");
-                } else {
-                        strbuf_puts(out, ",\n");
-                }
-                strbuf_puts(out, t->name + len + 1);
-                if (adding && *wanted(t))
-                        strbuf_printf(out, " : %s", wanted(t));
+                if (t->kind == RULE_LIST)
+                        write_list(&w, t->name, adding ? new : old, adding ? old : new, adding);
+                if (t->kind == RULE_ELEMENT && (is_changed(t) || (adding ? is_new(t) : is_gone(t))))
+                        write_element(&w, t->name, -1, adding ? wanted(t) : "", adding ? strlen(wanted(t)) : 0);
         }
-        if (map)
+        if (w.map)
                 strbuf_puts(out, " }\n");
 }
 
@@ -308,6 +353,7 @@ static void take_all(struct ruleset *rs)
                 struct thing *t = e->value;
 
                 t->applied = 0;
+                free(steal_ptr(t->applied_text));
                 touch(rs, t);
         }
 }
@@ -325,6 +371,8 @@ void ruleset_begin(struct ruleset *rs, bool full, struct strbuf *out)
 
                 t->dirty = false;
                 t->sent = wanted(t) ? hash_body(wanted(t)) : 0;
+                if (t->kind == RULE_LIST && wanted(t))
+                        t->sent_text = xstrdup(wanted(t));
         }
         if (rs->n_in_flight)
                 qsort(rs->in_flight, rs->n_in_flight, sizeof(*rs->in_flight), by_name);
@@ -346,10 +394,14 @@ void ruleset_end(struct ruleset *rs, bool ok)
         for (size_t i = 0; i < rs->n_in_flight; i++) {
                 struct thing *t = rs->in_flight[i];
 
-                if (ok)
+                if (ok) {
                         t->applied = t->sent;
-                else
+                        free(t->applied_text);
+                        t->applied_text = steal_ptr(t->sent_text);
+                } else {
+                        free(steal_ptr(t->sent_text));
                         touch(rs, t);
+                }
                 if (!t->n && !t->applied && !t->dirty) {
                         _cleanup_free_ char *key = thing_key(t->kind, t->name);
 

@@ -2,7 +2,7 @@
  *
  * Each Service claims named things (struct rule). Two may claim the same one (a pod behind two
  * Services is one element of `hairpin`; two Services may want one external address): it is there as
- * long as anybody claims it, and the oldest claim says what it is.
+ * long as anybody claims it, and the first owner by name says what it is, whoever came first.
  *
  *     ruleset_set() ...                    what changed
  *     ruleset_begin(rs, full, &text)       the transaction; nothing to do: an empty text

@@ -41,10 +41,10 @@ static int by_line(const void *x, const void *y)
         return strcmp(*(char *const *)x, *(char *const *)y);
 }
 
-/* Sorted: "chain NAME | rule | rule", "set NAME | declaration", "MAP KEY : VALUE"; without doubles. */
+/* Sorted: "chain NAME = rule|rule", "set NAME = declaration", "MAP KEY : VALUE|VALUE"; without doubles. */
 static char *dump(struct arena *a, const struct rules *r)
 {
-        static const char *const kinds[] = { "set ", "chain ", "" };
+        static const char *const kinds[] = { "set ", "chain ", "", "" };
         char **lines = arena_alloc(a, (r->n + 1) * sizeof(*lines));
         char *text = arena_strdup(a, "");
 
@@ -53,7 +53,7 @@ static char *dump(struct arena *a, const struct rules *r)
                 char *body = arena_strdup(a, rule->body);
                 size_t len = strlen(body);
 
-                if (rule->kind == RULE_CHAIN) {
+                if (rule->kind == RULE_CHAIN || rule->kind == RULE_LIST) {
                         assert_true(len && body[len - 1] == '\n');
                         body[len - 1] = '\0';
                 }
@@ -61,7 +61,7 @@ static char *dump(struct arena *a, const struct rules *r)
                         if (*c == '\n')
                                 *c = '|';
                 lines[i] = arena_printf(a, "%s%s%s%s", kinds[rule->kind], rule->name,
-                                        !*body ? "" : rule->kind == RULE_ELEMENT ? " : " : " = ", body);
+                                        !*body ? "" : rule->kind == RULE_ELEMENT || rule->kind == RULE_LIST ? " : " : " = ", body);
         }
         qsort(lines, r->n, sizeof(*lines), by_line);
         for (size_t i = 0; i < r->n; i++)
@@ -79,6 +79,12 @@ static char *dump(struct arena *a, const struct rules *r)
         "\"nodeName\":\"" node "\"}"
 #define NOT_READY(ip) "{\"addresses\":[\"" ip "\"],\"conditions\":{\"ready\":false}}"
 #define PORT80 "\"ports\":[{\"port\":80}]"
+#define DNAT(proto, key, n, map)                                                                   \
+        "meta l4proto " proto " dnat ip addr . port to " key " . numgen random mod " n " map @" map "\n"
+#define LB(proto, n)                                                                               \
+        "chain lb/" proto "/" n " = " DNAT(proto, "ip daddr . meta l4proto . th dport", n, "endpoints")
+#define NODE_LB(proto, n)                                                                          \
+        "chain node-lb/" proto "/" n " = " DNAT(proto, "meta l4proto . th dport", n, "node-endpoints")
 #define SPEC(more) "\"spec\":{\"clusterIP\":\"10.96.1.1\"," more "}"
 
 static const struct {
@@ -90,38 +96,45 @@ static const struct {
         { "ExternalName", "\"spec\":{\"type\":\"ExternalName\",\"externalName\":\"x\"}", { NULL }, NULL },
         { "no endpoints", SPEC(PORT80), { NULL }, "no-endpoints 10.96.1.1 . tcp . 80 : goto refuse\n" },
         { "one endpoint, elsewhere", SPEC(PORT80), { SLICE(TCP8080, AT("10.244.1.5", "there")) },
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.1.5:8080\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          LB("tcp", "1")
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.1.5 . 8080\n"
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/1\n" },
         { "several slices, a double, one not ready", SPEC(PORT80),
           { SLICE(TCP8080, AT("10.244.0.6", "here") "," AT("10.244.1.5", "there")),
             SLICE(TCP8080, NOT_READY("10.244.0.7") "," AT("10.244.1.5", "there")) },
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat ip addr . port to numgen random mod 2 map "
-          "{ 0 : 10.244.0.6 . 8080, 1 : 10.244.1.5 . 8080 }\n"
+          LB("tcp", "2")
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.0.6 . 8080|10.244.1.5 . 8080\n"
           "hairpin 10.244.0.6 . 10.244.0.6\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/2\n" },
         { "terminating ones serve when nothing else does", SPEC(PORT80),
           { SLICE(TCP8080, TERMINATING("10.244.1.5", "there") "," NOT_READY("10.244.0.7")) },
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.1.5:8080\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          LB("tcp", "1")
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.1.5 . 8080\n"
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/1\n" },
         { "but not beside a ready one", SPEC(PORT80),
           { SLICE(TCP8080, TERMINATING("10.244.1.5", "there") "," AT("10.244.1.6", "there")) },
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.1.6:8080\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          LB("tcp", "1")
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.1.6 . 8080\n"
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/1\n" },
         { "ports by name and protocol",
           SPEC("\"ports\":[{\"name\":\"a\",\"port\":80},{\"name\":\"b\",\"port\":80,\"protocol\":\"UDP\"}]"),
           { SLICE("{\"name\":\"b\",\"port\":53,\"protocol\":\"UDP\"},{\"name\":\"a\",\"port\":53,\"protocol\":\"UDP\"}",
                   AT("10.244.1.5", "there")) },
-          "chain svc/d/web/udp/80 = meta l4proto udp dnat to 10.244.1.5:53\n"
+          LB("udp", "1")
+          "endpoints 10.96.1.1 . udp . 80 : 10.244.1.5 . 53\n"
           "no-endpoints 10.96.1.1 . tcp . 80 : goto refuse\n"
-          "services 10.96.1.1 . udp . 80 : goto svc/d/web/udp/80\n" },
+          "services 10.96.1.1 . udp . 80 : goto lb/udp/1\n" },
         { "IPv6 is not for this table", SPEC(PORT80),
           { "{\"addressType\":\"IPv6\",\"ports\":[" TCP8080 "],\"endpoints\":[" AT("fd00::1", "here") "]}" },
           "no-endpoints 10.96.1.1 . tcp . 80 : goto refuse\n" },
         { "node port", SPEC("\"ports\":[{\"port\":80,\"nodePort\":30080}]"), { SLICE(TCP8080, AT("10.244.1.5", "there")) },
-          "chain ext/d/web/tcp/80 = meta mark set meta mark or 0x4000|goto svc/d/web/tcp/80\n"
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.1.5:8080\n"
-          "nodeports tcp . 30080 : goto ext/d/web/tcp/80\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          LB("tcp", "1")
+          "chain node-ext/tcp/1 = meta mark set meta mark or 0x4000|goto node-lb/tcp/1\n"
+          NODE_LB("tcp", "1")
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.1.5 . 8080\n"
+          "node-endpoints tcp . 30080 : 10.244.1.5 . 8080\n"
+          "nodeports tcp . 30080 : goto node-ext/tcp/1\n"
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/1\n" },
         { "node port without endpoints", SPEC("\"externalIPs\":[\"1.2.3.4\"],\"ports\":[{\"port\":80,\"nodePort\":30080}]"),
           { NULL },
           "no-endpoint-nodeports tcp . 30080 : goto refuse\n"
@@ -129,45 +142,55 @@ static const struct {
           "no-endpoints 10.96.1.1 . tcp . 80 : goto refuse\n" },
         { "external policy Local", SPEC("\"externalTrafficPolicy\":\"Local\",\"ports\":[{\"port\":80,\"nodePort\":30080}]"),
           { SLICE(TCP8080, AT("10.244.0.6", "here") "," AT("10.244.1.5", "there")) },
-          "chain ext/d/web/tcp/80 = ip saddr 10.244.0.0/16 goto svc/d/web/tcp/80|"
-          "fib saddr type local meta mark set meta mark or 0x4000 goto svc/d/web/tcp/80|goto local/d/web/tcp/80\n"
-          "chain local/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.0.6:8080\n"
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat ip addr . port to numgen random mod 2 map "
-          "{ 0 : 10.244.0.6 . 8080, 1 : 10.244.1.5 . 8080 }\n"
+          LB("tcp", "2")
+          "chain node-ext-local/tcp/2/1 = ip saddr 10.244.0.0/16 goto node-lb/tcp/2|"
+          "fib saddr type local meta mark set meta mark or 0x4000 goto node-lb/tcp/2|"
+          "meta l4proto tcp dnat ip addr . port to meta l4proto . th dport "
+          ". numgen random mod 1 offset 2 map @node-endpoints\n"
+          NODE_LB("tcp", "2")
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.0.6 . 8080|10.244.1.5 . 8080\n"
           "hairpin 10.244.0.6 . 10.244.0.6\n"
-          "nodeports tcp . 30080 : goto ext/d/web/tcp/80\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          "node-endpoints tcp . 30080 : 10.244.0.6 . 8080|10.244.1.5 . 8080|10.244.0.6 . 8080\n"
+          "nodeports tcp . 30080 : goto node-ext-local/tcp/2/1\n"
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/2\n" },
         { "external policy Local, a node's last one terminates",
           SPEC("\"externalTrafficPolicy\":\"Local\",\"ports\":[{\"port\":80,\"nodePort\":30080}]"),
           { SLICE(TCP8080, TERMINATING("10.244.0.6", "here") "," AT("10.244.1.5", "there")) },
-          "chain ext/d/web/tcp/80 = ip saddr 10.244.0.0/16 goto svc/d/web/tcp/80|"
-          "fib saddr type local meta mark set meta mark or 0x4000 goto svc/d/web/tcp/80|goto local/d/web/tcp/80\n"
-          "chain local/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.0.6:8080\n"
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.1.5:8080\n"
+          LB("tcp", "1")
+          "chain node-ext-local/tcp/1/1 = ip saddr 10.244.0.0/16 goto node-lb/tcp/1|"
+          "fib saddr type local meta mark set meta mark or 0x4000 goto node-lb/tcp/1|"
+          "meta l4proto tcp dnat ip addr . port to meta l4proto . th dport "
+          ". numgen random mod 1 offset 1 map @node-endpoints\n"
+          NODE_LB("tcp", "1")
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.1.5 . 8080\n"
           "hairpin 10.244.0.6 . 10.244.0.6\n"
-          "nodeports tcp . 30080 : goto ext/d/web/tcp/80\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          "node-endpoints tcp . 30080 : 10.244.1.5 . 8080|10.244.0.6 . 8080\n"
+          "nodeports tcp . 30080 : goto node-ext-local/tcp/1/1\n"
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/1\n" },
         { "external policy Local, none here", SPEC("\"externalTrafficPolicy\":\"Local\",\"externalIPs\":[\"1.2.3.4\"]," PORT80),
           { SLICE(TCP8080, AT("10.244.1.5", "there")) },
-          "chain ext/d/web/tcp/80 = ip saddr 10.244.0.0/16 goto svc/d/web/tcp/80|"
-          "fib saddr type local meta mark set meta mark or 0x4000 goto svc/d/web/tcp/80|drop\n"
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.1.5:8080\n"
-          "services 1.2.3.4 . tcp . 80 : goto ext/d/web/tcp/80\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          "chain ext-local/tcp/1/0 = ip saddr 10.244.0.0/16 goto lb/tcp/1|"
+          "fib saddr type local meta mark set meta mark or 0x4000 goto lb/tcp/1|"
+          "drop\n"
+          LB("tcp", "1")
+          "endpoints 1.2.3.4 . tcp . 80 : 10.244.1.5 . 8080\n"
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.1.5 . 8080\n"
+          "services 1.2.3.4 . tcp . 80 : goto ext-local/tcp/1/0\n"
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/1\n" },
         { "internal policy Local, none here", SPEC("\"internalTrafficPolicy\":\"Local\"," PORT80),
           { SLICE(TCP8080, AT("10.244.1.5", "there")) },
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.1.5:8080\n"
           "no-endpoints 10.96.1.1 . tcp . 80 : drop\n" },
         { "balancer with ranges, one of them nonsense",
           SPEC("\"loadBalancerSourceRanges\":[\"9.0.0.0/8\",\"} ; flush ruleset\"]," PORT80)
           ",\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"1.2.3.4\"},{\"ip\":\"1.2.3.5\",\"ipMode\":\"Proxy\"}]}}",
           { SLICE(TCP8080, AT("10.244.1.5", "there")) },
-          "chain ext/d/web/tcp/80 = meta mark set meta mark or 0x4000|goto svc/d/web/tcp/80\n"
-          "chain lb/d/web/tcp/80 = ip saddr 9.0.0.0/8 goto ext/d/web/tcp/80|"
-          "fib saddr type local goto ext/d/web/tcp/80|drop\n"
-          "chain svc/d/web/tcp/80 = meta l4proto tcp dnat to 10.244.1.5:8080\n"
-          "services 1.2.3.4 . tcp . 80 : goto lb/d/web/tcp/80\n"
-          "services 10.96.1.1 . tcp . 80 : goto svc/d/web/tcp/80\n" },
+          "chain ext/tcp/1 = meta mark set meta mark or 0x4000|goto lb/tcp/1\n"
+          "chain from/d/web/tcp/80 = ip saddr 9.0.0.0/8 goto ext/tcp/1|fib saddr type local goto ext/tcp/1|drop\n"
+          LB("tcp", "1")
+          "endpoints 1.2.3.4 . tcp . 80 : 10.244.1.5 . 8080\n"
+          "endpoints 10.96.1.1 . tcp . 80 : 10.244.1.5 . 8080\n"
+          "services 1.2.3.4 . tcp . 80 : goto from/d/web/tcp/80\n"
+          "services 10.96.1.1 . tcp . 80 : goto lb/tcp/1\n" },
         { "affinity",
           SPEC("\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":60}}," PORT80),
           { SLICE(TCP8080, AT("10.244.1.5", "there") "," AT("10.244.1.6", "there")) },
