@@ -413,6 +413,7 @@ void lifecycle_plan(struct lifecycle *lc, int64_t now, struct pod_actions *out)
                 plan_running(lc, now, out);
         if (lc->state == POD_TERMINATING && plan_stops(lc, now, out)) {
                 lc->state = POD_CLEANING;
+                lc->phase_held = !lc->deleting && !lc->removed;
                 pod_action_add(out, POD_CLEAN, NULL);
                 lc->status_dirty = true;
         }

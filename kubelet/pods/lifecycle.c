@@ -510,13 +510,20 @@ static void on_probe(struct lifecycle *lc, const struct pod_event *ev, struct po
                        out);
 }
 
+/* Members as upstream's Go types have them: clients see this text. */
 static char *resize_text(struct lifecycle *lc, struct lifecycle_container *c)
 {
+        static const char *const order[] = {"limits", "requests", "claims"};
         struct arena *a = lc->arena;
         struct json *top = json_new_object(a), *list = json_ensure_array(a, top, "containers");
         struct json *item = json_new_object(a);
         json_set_string(a, item, "name", c->name);
-        json_set(a, item, "resources", json_clone(a, json_get(c->spec, "resources")));
+        struct json *resources = json_ensure_object(a, item, "resources");
+        for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+                const struct json *x = json_path(c->spec, "resources");
+                if (json_get(x, order[i]))
+                        json_set(a, resources, order[i], json_clone(a, json_get(x, order[i])));
+        }
         json_append(a, list, item);
         json_set_int(a, top, "generation", json_path_int(lc->pod, "metadata.generation", 0));
         return json_print(a, top);
@@ -559,8 +566,20 @@ int64_t lifecycle_spec_grace(const struct lifecycle *lc)
         return json_path_int(lc->pod, "spec.terminationGracePeriodSeconds", 30) * NS_PER_SEC;
 }
 
+/* Did anything change but the status? Most objects that come in are the echo of our own writes. */
+static bool spec_changed(const struct json *old, const struct json *new)
+{
+        static const char *const parts[] = {"spec", "metadata.labels", "metadata.annotations",
+                                            "metadata.deletionTimestamp", "metadata.deletionGracePeriodSeconds"};
+        for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+                if (!json_equal(json_path(old, parts[i]), json_path(new, parts[i])))
+                        return true;
+        return false;
+}
+
 static void on_spec(struct lifecycle *lc, const struct pod_event *ev, struct pod_actions *out)
 {
+        bool changed = !lc->pod || spec_changed(lc->pod, ev->pod);
         if (lc->start_time == 0) {
                 const char *t = json_path_string(ev->pod, "status.startTime");
                 if (!t || time_parse(t, &lc->start_time) < 0)
@@ -568,7 +587,7 @@ static void on_spec(struct lifecycle *lc, const struct pod_event *ev, struct pod
         }
         lifecycle_prepare(lc, ev->pod);
         lc->status_dirty = true;
-        for (size_t i = 0; i < lc->n; i++)
+        for (size_t i = 0; changed && i < lc->n; i++)
                 container_promote_reason(lc, lc->containers[i]);
         if (lc->deleting && lc->state < POD_DONE) {
                 int64_t grace = json_path_int(lc->pod, "metadata.deletionGracePeriodSeconds", 0) * NS_PER_SEC;

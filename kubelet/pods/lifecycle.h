@@ -111,6 +111,9 @@ struct lifecycle {
         char *resize_pending_reason, *resize_pending_message; /* condition PodResizePending */
         int64_t wake_at;           /* OUT: send POD_EVENT_TIMER then; 0: no need */
         bool status_dirty;
+        /* The containers have ended, and the API is to hear that before it hears the phase that follows:
+         * the driver takes this back once it has written the status. */
+        bool phase_held;
 };
 
 /*      event                     what it brings */

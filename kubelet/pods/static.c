@@ -165,8 +165,8 @@ static void mirror_later(struct static_pods *s, struct object *pod, struct objec
 {
         struct mirror_task *t = new0(struct mirror_task);
         t->s = s;
-        t->pod = object_ref(pod);
-        t->old = object_ref(old);
+        t->pod = pod ? object_ref(pod) : NULL;
+        t->old = old ? object_ref(old) : NULL;
         fiber_start(s->k->loop, mirror_fiber, t);
 }
 

@@ -321,7 +321,7 @@ static void set_conditions(struct arena *a, struct json *status, const struct li
 const char *status_phase(const struct lifecycle *lc)
 {
         const char *held = lc->reported_phase ? lc->reported_phase : "Pending";
-        if (lc->state < POD_CLEANING)
+        if (lc->state < POD_CLEANING || lc->phase_held)
                 return lc->state >= POD_TERMINATING ? held : lifecycle_phase(lc, false);
         if (lc->phase)
                 return lc->phase;
@@ -390,7 +390,7 @@ struct json *status_build(struct arena *a, const struct lifecycle *lc, const str
 {
         struct json *s = json_new_object(a);
         const char *phase = status_phase(lc);
-        bool terminal = lc->state >= POD_CLEANING;
+        bool terminal = lc->state >= POD_CLEANING && !lc->phase_held;
         int64_t generation = json_path_int(lc->pod, "metadata.generation", 0);
         if (generation)
                 json_set_int(a, s, "observedGeneration", generation);

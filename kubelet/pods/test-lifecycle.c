@@ -138,8 +138,17 @@ static void expect_trace(struct sim *s, const char *want)
         strbuf_reset(&s->trace);
 }
 
+/* What the driver would write last: of a pod that has ended, how its containers ended, then the phase. */
 static const struct json *sim_status(struct sim *s)
 {
+        if (s->lc->phase_held) {
+                const struct json *first =
+                        status_build(s->a, s->lc, &(struct status_input){.now = s->now, .host_ips = {"192.0.2.1"}});
+                assert_string_not_equal(json_path_string(first, "phase"), "Succeeded");
+                assert_string_not_equal(json_path_string(first, "phase"), "Failed");
+                assert_null(json_get(first, "reason"));
+                s->lc->phase_held = false;
+        }
         return status_build(s->a, s->lc, &(struct status_input){.now = s->now, .host_ips = {"192.0.2.1"}});
 }
 

@@ -319,7 +319,12 @@ static void status_fiber(void *userdata)
         int64_t delay = NS_PER_SEC / 5;
         for (;;) {
                 w->status_again = false;
+                bool held = w->lc->phase_held;
                 int r = w->gone || w->lc->frozen ? 0 : status_write(w);
+                if (r == 0 && held) {
+                        w->lc->phase_held = false;
+                        w->status_again = true;
+                }
                 if (r == 0 && w->delete_wanted && !w->status_again && w->lc->state >= POD_DONE) {
                         r = pod_delete(w);
                         if (r == 0)
