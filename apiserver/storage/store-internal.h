@@ -79,7 +79,8 @@ struct store {
         bool dead_watches;
 
         /* reads that wait */
-        struct check *forming;
+        struct check *forming;   /* not sent yet: fibers join it */
+        bool checking;           /* a check is on its way to etcd and back */
         struct list waiting;     /* struct waiter */
         struct loop_timer *stuck;
 

@@ -126,11 +126,16 @@ int store_put(struct store *s, const struct resource *res, const char *key, cons
                 r = store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, true, &reply, &a, &doubtful, reterr);
         }
         if (r == 0 && a.succeeded) {
-                r = entry_new(k, key, strlen(key), strlen(k->prefix), (struct bytes){ value.data, value.len },
-                              (uint64_t)a.revision, expected ? created : (uint64_t)a.revision, &e);
-                if (r == 0) {
-                        apply_own(s, k, e, key, (uint64_t)a.revision);
-                        *ret_entry = e;
+                e = store_get(s, key);
+                if (e && e->revision == (uint64_t)a.revision) { /* the watch was faster */
+                        *ret_entry = entry_ref(e);
+                } else {
+                        r = entry_new(k, key, strlen(key), strlen(k->prefix), (struct bytes){ value.data, value.len },
+                                      (uint64_t)a.revision, expected ? created : (uint64_t)a.revision, &e);
+                        if (r == 0) {
+                                apply_own(s, k, e, key, (uint64_t)a.revision);
+                                *ret_entry = e;
+                        }
                 }
         } else if (r == 0) {
                 bool ours = doubtful && a.n_kvs && a.kvs[0].value.len == value.len &&
