@@ -192,10 +192,17 @@ static void serve_vote(struct conn *c)
         free(r.body);
 }
 
+static void leave(int signo)
+{
+        (void)signo;
+        _exit(0);
+}
+
 static void worker(void)
 {
         char line[256];
 
+        signal(SIGTERM, leave); /* the first process of a namespace has no default action */
         for (;; usleep(100 * 1000)) {
                 char *vote = ask("redis", "6379", "POP votes");
                 if (!vote || !*vote)
@@ -400,6 +407,22 @@ static void serve_replica(struct conn *c)
         free(line);
 }
 
+/* --- a client: get HOST PORT PATH --- */
+
+static void get(void)
+{
+        char line[2048];
+        struct conn c;
+
+        if (!dial(&c, words[0], words[1]))
+                die("no connection");
+        fprintf(c.out, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", words[2], words[0]);
+        fflush(c.out);
+        while (fgets(line, sizeof(line), c.in))
+                fputs(line, stdout);
+        conn_close(&c);
+}
+
 /* --- connections --- */
 
 static serve_fn *serve_one;
@@ -468,6 +491,7 @@ int main(int argc, char **argv)
                 { "init.py", NULL, NULL, api_init },
                 { "store", NULL, serve_store, NULL },
                 { "replica", "6379", serve_replica, NULL },
+                { "get", NULL, NULL, get },
         };
 
         if (argc < 2)
