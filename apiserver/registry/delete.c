@@ -223,6 +223,28 @@ static const struct status *admit(struct deletion *d, const struct json *old)
         return st ? st : admission_validate(&at);
 }
 
+/* Takes away what was marked at REVISION. A kubelet that has seen the mark may be faster: what it deletes
+ * or changes in between does not undo what was decided. */
+static int delete_marked(struct deletion *d, const struct json *obj, uint64_t revision, struct error *reterr)
+{
+        int c = STORE_CONFLICT;
+
+        for (unsigned i = 0; i < ATTEMPTS && c == STORE_CONFLICT; i++) {
+                struct entry *e;
+
+                c = store_delete(d->r->server->store, d->stored, d->key, revision, NULL, reterr);
+                if (c != STORE_CONFLICT)
+                        break;
+                if (store_sync(d->r->server->store, reterr) < 0)
+                        return -EIO;
+                e = store_get(d->r->server->store, d->key);
+                if (!e || !streq(meta_string(registry_object(d->r->arena, d->stored, e), "uid"), meta_string(obj, "uid")))
+                        return STORE_OK;
+                revision = e->revision;
+        }
+        return c;
+}
+
 /* One round on E. *RET_AGAIN: it changed meanwhile. */
 static const struct status *delete_round(struct deletion *d, struct entry *e, struct json **ret, bool *ret_gone,
                                          bool *ret_again)
@@ -259,7 +281,7 @@ static const struct status *delete_round(struct deletion *d, struct entry *e, st
                 c = store_put(r->server->store, d->stored, d->key, obj, e->revision, &now, &err);
                 if (c == STORE_OK) {
                         set_resource_version(r->arena, obj, now->revision);
-                        c = store_delete(r->server->store, d->stored, d->key, now->revision, NULL, &err);
+                        c = delete_marked(d, obj, now->revision, &err);
                 }
                 if (c == STORE_OK && d->strategy && d->strategy->after_delete)
                         d->strategy->after_delete(r, obj);
