@@ -243,6 +243,8 @@ kill -KILL "$(daemon proxy)"
 soon "it answers while the proxy is dead" pod1 host tcp $B 80
 endpoints b x pod2 >/dev/null
 soon "and follows its endpoints once it is back" pod2 host tcp $B 80
+whole() { [ "$(grep -c "writing the whole table" "$ROOT/var/log/colibri/proxy.log")" = "$1" ]; }
+check "no transaction was refused until here" whole 0
 nft delete table ip $TABLE
 endpoints b x pod3 >/dev/null
 soon "a lost table is written again" pod3 host tcp $B 80

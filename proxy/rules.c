@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define N_PROTOCOLS 3
+
 void rules_deinit(struct rules *r)
 {
         free(r->items);
@@ -19,9 +21,17 @@ static void add(struct rules *r, enum rule_kind kind, const char *name, const ch
 
 static void frame_declarations(const struct rules_options *o, struct strbuf *out)
 {
-        strbuf_puts(out, "map endpoints { typeof ip daddr . meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }\n"
-                         "map node-endpoints { typeof meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }\n"
-                         "map services { type ipv4_addr . inet_proto . inet_service : verdict; }\n"
+        /* A map a protocol: "th dport" in place of the names would do for all, but nft refuses to use such a map
+         * in a rule of one protocol once it has read it back from the kernel. */
+        for (size_t i = 0; i < N_PROTOCOLS; i++) {
+                const char *proto = service_protocol_names[i];
+
+                strbuf_printf(out,
+                              "map %s-endpoints { typeof ip daddr . %s dport . numgen random mod 2 : ip daddr . %s dport; }\n"
+                              "map node-%s-endpoints { typeof %s dport . numgen random mod 2 : ip daddr . %s dport; }\n",
+                              proto, proto, proto, proto, proto, proto);
+        }
+        strbuf_puts(out, "map services { type ipv4_addr . inet_proto . inet_service : verdict; }\n"
                          "map nodeports { type inet_proto . inet_service : verdict; }\n"
                          "map no-endpoints { type ipv4_addr . inet_proto . inet_service : verdict; }\n"
                          "map no-endpoint-nodeports { type inet_proto . inet_service : verdict; }\n"
@@ -135,15 +145,13 @@ struct part {
 
 /* Two ways lead to a Service: an address of its own, or a port of any address of this node. */
 struct way {
-        const char *prefix;    /* of shared chains */
-        const char *verdicts;  /* who picks */
-        const char *endpoints; /* from what */
-        const char *expr;      /* looked up there */
+        const char *prefix;   /* of shared chains, and of the map of endpoints */
+        const char *address;  /* what is looked up there before the port */
+        const char *verdicts; /* who picks */
         const char *unserved;
 };
-static const struct way by_address = { "", "services", "endpoints", "ip daddr . meta l4proto . th dport", "no-endpoints" };
-static const struct way by_node_port = { "node-", "nodeports", "node-endpoints", "meta l4proto . th dport",
-                                         "no-endpoint-nodeports" };
+static const struct way by_address = { "", "ip daddr . ", "services", "no-endpoints" };
+static const struct way by_node_port = { "node-", "", "nodeports", "no-endpoint-nodeports" };
 
 static const char *protocol(const struct part *p)
 {
@@ -200,8 +208,10 @@ static const char *pick_rule(const struct part *p, const struct way *w, size_t n
 {
         const char *offset = first ? arena_printf(p->a, " offset %zu", first) : "";
 
-        return arena_printf(p->a, "meta l4proto %s dnat ip addr . port to %s . numgen random mod %zu%s map @%s\n",
-                            protocol(p), w->expr, n, offset, w->endpoints);
+        return arena_printf(p->a,
+                            "meta l4proto %s dnat ip addr . port to %s%s dport . numgen random mod %zu%s "
+                            "map @%s%s-endpoints\n",
+                            protocol(p), w->address, protocol(p), n, offset, w->prefix, protocol(p));
 }
 
 static const char *balancer(const struct part *p, const struct way *w, bool local)
@@ -267,23 +277,24 @@ static const char *add_source_ranges(const struct part *p, const char *external)
 
 /* --- the elements --- */
 
-static const char *address_key(const struct part *p, const char *ip)
-{
-        return arena_printf(p->a, "%s . %s . %u", ip, protocol(p), p->port->port);
-}
+/* Where a Service is found: on IP, or on its node port where IP is NULL. */
+struct place {
+        const struct way *way;
+        const char *ip;
+        uint16_t port;
+};
 
-static const char *node_port_key(const struct part *p)
+static void add_verdict(const struct part *p, const struct place *at, bool served, const char *verdict)
 {
-        return arena_printf(p->a, "%s . %u", protocol(p), p->port->node_port);
-}
+        const char *map = served ? at->way->verdicts : at->way->unserved;
 
-static void add_verdict(const struct part *p, const char *map, const char *key, const char *verdict)
-{
-        add(p->r, RULE_ELEMENT, arena_printf(p->a, "%s %s", map, key), verdict);
+        add(p->r, RULE_ELEMENT,
+            arena_printf(p->a, "%s %s%s%s . %u", map, at->ip ? at->ip : "", at->ip ? " . " : "", protocol(p), at->port),
+            verdict);
 }
 
 /* What the chains of balancer() (ALL or LOCAL) and external_local() (both, in this order) look up. */
-static void add_list(const struct part *p, const struct way *w, const char *key, bool all, bool local)
+static void add_list(const struct part *p, const struct place *at, bool all, bool local)
 {
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
@@ -293,54 +304,48 @@ static void add_list(const struct part *p, const struct way *w, const char *key,
                 strbuf_printf(&b, "%s . %u\n", p->all[i]->ip, p->all[i]->port);
         for (size_t i = 0; local && i < p->n_local; i++)
                 strbuf_printf(&b, "%s . %u\n", p->local[i]->ip, p->local[i]->port);
-        add(p->r, RULE_LIST, arena_printf(p->a, "%s %s", w->endpoints, key), arena_strndup(p->a, b.data, b.len));
+        add(p->r, RULE_LIST,
+            arena_printf(p->a, "%s%s-endpoints %s%s%u", at->way->prefix, protocol(p), at->ip ? at->ip : "",
+                         at->ip ? " . " : "", at->port),
+            arena_strndup(p->a, b.data, b.len));
 }
 
-static void add_external(const struct part *p, const struct way *w, const char *key, bool ranges)
+static void add_external(const struct part *p, const struct place *at, bool ranges)
 {
         bool local = p->service->external_local;
-        const char *chain = local ? external_local(p, w) : external_cluster(p, w);
+        const char *chain = local ? external_local(p, at->way) : external_cluster(p, at->way);
 
         if (ranges && p->service->n_source_ranges)
                 chain = add_source_ranges(p, chain);
-        add_verdict(p, w->verdicts, key, arena_printf(p->a, "goto %s", chain));
-        add_list(p, w, key, true, local);
+        add_verdict(p, at, true, arena_printf(p->a, "goto %s", chain));
+        add_list(p, at, true, local);
 }
 
-static void add_internal(const struct part *p)
+static void add_internal(const struct part *p, const struct place *at)
 {
-        const char *key = address_key(p, p->service->cluster_ip);
         bool local = p->service->internal_local;
 
         /* Endpoints elsewhere do not count, yet one may come here any moment: drop, so that clients try again. */
         if (local && !p->n_local) {
-                add_verdict(p, by_address.unserved, key, "drop");
+                add_verdict(p, at, false, "drop");
                 return;
         }
-        add_verdict(p, by_address.verdicts, key, arena_printf(p->a, "goto %s", balancer(p, &by_address, local)));
-        add_list(p, &by_address, key, !local, local);
+        add_verdict(p, at, true, arena_printf(p->a, "goto %s", balancer(p, at->way, local)));
+        add_list(p, at, !local, local);
 }
 
-static void add_served(const struct part *p)
-{
-        add_internal(p);
-        for (size_t i = 0; i < p->service->n_external_ips; i++)
-                add_external(p, &by_address, address_key(p, p->service->external_ips[i]), false);
-        for (size_t i = 0; i < p->service->n_balancer_ips; i++)
-                add_external(p, &by_address, address_key(p, p->service->balancer_ips[i]), true);
-        if (p->port->node_port)
-                add_external(p, &by_node_port, node_port_key(p), false);
-}
+enum place_kind { PLACE_CLUSTER, PLACE_EXTERNAL, PLACE_BALANCER, PLACE_NODE };
 
-static void add_unserved(const struct part *p)
+static void add_place(const struct part *p, enum place_kind kind, const char *ip)
 {
-        add_verdict(p, by_address.unserved, address_key(p, p->service->cluster_ip), "goto refuse");
-        for (size_t i = 0; i < p->service->n_external_ips; i++)
-                add_verdict(p, by_address.unserved, address_key(p, p->service->external_ips[i]), "goto refuse");
-        for (size_t i = 0; i < p->service->n_balancer_ips; i++)
-                add_verdict(p, by_address.unserved, address_key(p, p->service->balancer_ips[i]), "goto refuse");
-        if (p->port->node_port)
-                add_verdict(p, by_node_port.unserved, node_port_key(p), "goto refuse");
+        struct place at = { ip ? &by_address : &by_node_port, ip, ip ? p->port->port : p->port->node_port };
+
+        if (!p->n)
+                add_verdict(p, &at, false, "goto refuse");
+        else if (kind == PLACE_CLUSTER)
+                add_internal(p, &at);
+        else
+                add_external(p, &at, kind == PLACE_BALANCER);
 }
 
 static void add_hairpin(const struct part *p, const struct service_endpoint *const *list, size_t n)
@@ -360,11 +365,13 @@ static void add_port(struct part *p)
         p->n = rules_usable(p->port, false, p->all);
         if (p->service->internal_local || p->service->external_local)
                 p->n_local = rules_usable(p->port, true, p->local);
-        if (!p->n) {
-                add_unserved(p);
-                return;
-        }
-        add_served(p);
+        add_place(p, PLACE_CLUSTER, p->service->cluster_ip);
+        for (size_t i = 0; i < p->service->n_external_ips; i++)
+                add_place(p, PLACE_EXTERNAL, p->service->external_ips[i]);
+        for (size_t i = 0; i < p->service->n_balancer_ips; i++)
+                add_place(p, PLACE_BALANCER, p->service->balancer_ips[i]);
+        if (p->port->node_port)
+                add_place(p, PLACE_NODE, NULL);
         add_hairpin(p, p->all, p->n);
         add_hairpin(p, p->local, p->n_local);
 }

@@ -13,7 +13,7 @@
  * transaction. `services` and `nodeports` say which chain is to pick; chains are shared by all
  * Services with as many endpoints:
  *
- *     lb/tcp/3            looks up endpoint 0, 1 or 2 in `endpoints`, by chance
+ *     lb/tcp/3            looks up endpoint 0, 1 or 2 of the address in `tcp-endpoints`, by chance
  *     ext/tcp/3           the same for who comes from outside
  *     ext-local/tcp/3/1   the same with policy Local: three endpoints, one on this node, number 3 of the list
  *     node-...            for node ports: they have no address of their own to be looked up by
