@@ -125,6 +125,8 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
         X(csr_signer)                                                                                          \
         X(csr_cleaner)                                                                                         \
         X(aggregation_controller)                                                                              \
+        X(statefulset_controller)                                                                              \
+        X(daemonset_controller)                                                                                \
         X(mirroring_controller)                                                                                \
         X(garbage_collector)                                                                                   \
         X(job_controller)                                                                                      \

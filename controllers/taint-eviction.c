@@ -1,20 +1,5 @@
 /* Eviction by taints: pods leave a node whose NoExecute taints they do not tolerate, or no longer do. */
-#include "controllers.h"
-
-static bool tolerates(const struct json *toleration, const struct json *taint)
-{
-        const char *key = json_get_string(toleration, "key"), *effect = json_get_string(toleration, "effect");
-        const char *op = json_get_string(toleration, "operator"), *want = json_get_string(toleration, "value");
-        const char *value = json_get_string(taint, "value");
-
-        if (!str_empty(effect) && !streq(effect, json_get_string(taint, "effect")))
-                return false;
-        if (!str_empty(key) && !streq(key, json_get_string(taint, "key")))
-                return false;
-        if (streq(op, "Exists"))
-                return true;
-        return !str_empty(key) && streq(want ? want : "", value ? value : "");
-}
+#include "nodes.h"
 
 /* How long the pod stays under this taint: ns from its beginning; -1 for ever; 0 not at all. */
 static int64_t patience(const struct json *pod, const struct json *taint)
@@ -25,7 +10,7 @@ static int64_t patience(const struct json *pod, const struct json *taint)
         json_foreach_item(json_path(pod, "spec.tolerations"), t) {
                 int64_t seconds = json_get_int(t, "tolerationSeconds", -1);
 
-                if (!tolerates(t, taint))
+                if (!toleration_matches(t, taint))
                         continue;
                 tolerated = true;
                 if (json_get(t, "tolerationSeconds") && (least < 0 || MAX(seconds, 0) < least))

@@ -244,7 +244,7 @@ static void reconcile_claim(const struct snapshot *s, const char *key, struct wr
         if (!claim || object_is_deleting(claim->json))
                 return;
         volume = find_volume(s, w->arena, claim);
-        if (volume && !must_wait(s, claim)) {
+        if (volume && (json_path(volume->json, "spec.claimRef") || !must_wait(s, claim))) {
                 bind_step(s, w, claim, volume);
                 return;
         }
