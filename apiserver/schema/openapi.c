@@ -307,6 +307,15 @@ static void write_info(struct strbuf *out)
         strbuf_printf(out, "\"info\":{\"title\":\"Kubernetes\",\"version\":\"%s\"}", VERSION_GIT);
 }
 
+static bool builtin_version(const char *group, const char *version)
+{
+        for (unsigned i = 0; i < n_builtin_groups; i++)
+                for (const char *const *v = builtin_groups[i].versions; streq(builtin_groups[i].name, group) && *v; v++)
+                        if (streq(*v, version))
+                                return true;
+        return false;
+}
+
 struct buffer *openapi_v3(const char *path, const struct discovery_extra *extra, char ret_hash[OPENAPI_HASH])
 {
         _cleanup_strbuf_ struct strbuf item = STRBUF_INIT;
@@ -327,7 +336,8 @@ struct buffer *openapi_v3(const char *path, const struct discovery_extra *extra,
         } else {
                 split_path(path, group, version);
                 snprintf(plain, sizeof(plain), "/%s/", path);
-                openapi_plain_path(&doc, plain, version[0] ? META_V1 "APIResourceList" : META_V1 "APIGroup", add_path, &sink);
+                if (!version[0] || builtin_version(group, version)) /* definitions publish their resources alone */
+                        openapi_plain_path(&doc, plain, version[0] ? META_V1 "APIResourceList" : META_V1 "APIGroup", add_path, &sink);
                 if (version[0])
                         each_resource(&doc, group, version, add_resource_paths, &sink);
         }

@@ -328,6 +328,8 @@ static void compare(const struct typed *t, const struct schema *s, const struct 
         shape = shape_of(t, s, r ? r : l);
         if (shape != SHAPE_LEAF && l && shape_of(t, s, l) != shape)
                 shape = SHAPE_LEAF; /* deduced, and no longer the same kind of value */
+        if (shape == SHAPE_LEAF && l && r && shape_of(t, s, l) == SHAPE_MAP)
+                compare_maps(t, s, l, NULL, f); /* what was below is gone */
         if (shape == SHAPE_LEAF || (nothing(l) && nothing(r))) {
                 compare_leaf(t, l, r, f);
                 return;

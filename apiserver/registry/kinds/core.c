@@ -1,4 +1,5 @@
 /* Small strategies: what a line or two of code says about a kind. */
+#include "../../schema/crd.h"
 #include "kinds.h"
 
 /* --- namespaces: Active, then Terminating until the controller has emptied them --- */
@@ -234,6 +235,21 @@ static void definition_prepare_update(struct api_request *r, struct json *crd, c
                 add_stored_version(r->arena, crd);
 }
 
+static void warn_of(const char *text, void *userdata)
+{
+        request_warn(userdata, "%s", text);
+}
+
+static void definition_validate(struct api_request *r, const struct json *crd, const struct json *old, const char *sub,
+                                struct field_errors *errs)
+{
+        if (*sub || meta_deleting(crd))
+                return;
+        crd_validate_definition(crd, old, errs, NULL, NULL);
+        if (!errs->n) /* again for what is said of definitions that are let in */
+                crd_validate_definition(crd, old, errs, warn_of, r);
+}
+
 /* The first deletion marks the definition; its instances go first, then a finalizer of ours lets it go. */
 static bool definition_mark_deleted(struct api_request *r, struct json *crd, const struct json *delete_options)
 {
@@ -261,6 +277,7 @@ static bool definition_mark_deleted(struct api_request *r, struct json *crd, con
 
 const struct strategy definition_strategy = {
         .mark_deleted = definition_mark_deleted,
+        .validate = definition_validate,
         .group = "apiextensions.k8s.io",
         .kind = "CustomResourceDefinition",
         .prepare_create = definition_prepare_create,

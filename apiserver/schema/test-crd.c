@@ -1,0 +1,221 @@
+/* Definitions: what they compile to, and what becomes of objects by their schemas. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "crd.h"
+
+#include <errno.h>
+
+#define DEFINITION(schema)                                                                                             \
+        "{\"metadata\":{\"name\":\"foos.example.com\",\"uid\":\"u\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Namespaced\","   \
+        "\"names\":{\"plural\":\"foos\",\"singular\":\"foo\",\"kind\":\"Foo\",\"listKind\":\"FooList\"},\"versions\":["                \
+        "{\"name\":\"v1beta1\",\"served\":true,\"storage\":false,\"deprecated\":true,\"schema\":{\"openAPIV3Schema\":" schema "}},"   \
+        "{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":" schema "},"                               \
+        "\"subresources\":{\"status\":{},\"scale\":{\"specReplicasPath\":\".spec.n\",\"statusReplicasPath\":\".status.n\"}},"          \
+        "\"additionalPrinterColumns\":[{\"name\":\"N\",\"type\":\"integer\",\"jsonPath\":\".spec.n\"}]},"                              \
+        "{\"name\":\"v2\",\"served\":false,\"storage\":false,\"schema\":{\"openAPIV3Schema\":" schema "}}]},"                          \
+        "\"status\":{\"acceptedNames\":{\"plural\":\"foos\",\"singular\":\"foo\",\"kind\":\"Foo\",\"listKind\":\"FooList\"}}}"
+
+#define SCHEMA                                                                                                         \
+        "{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":\"object\",\"required\":[\"s\"],\"properties\":{"                     \
+        "\"s\":{\"type\":\"string\",\"minLength\":2,\"maxLength\":4,\"pattern\":\"^[a-z]+$\"},"                                       \
+        "\"n\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":9,\"default\":1},"                                                     \
+        "\"e\":{\"type\":\"string\",\"enum\":[\"A\",\"B\"]},"                                                                         \
+        "\"nul\":{\"type\":\"string\",\"nullable\":true},"                                                                            \
+        "\"set\":{\"type\":\"array\",\"maxItems\":3,\"items\":{\"type\":\"string\"},\"x-kubernetes-list-type\":\"set\"},"             \
+        "\"map\":{\"type\":\"array\",\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"k\"],"                       \
+        "\"items\":{\"type\":\"object\",\"required\":[\"k\"],\"properties\":{\"k\":{\"type\":\"string\"},\"v\":{\"type\":\"integer\"}}}},"  \
+        "\"free\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true},"                                               \
+        "\"ios\":{\"x-kubernetes-int-or-string\":true},"                                                                              \
+        "\"when\":{\"type\":\"string\",\"format\":\"date-time\"},"                                                                    \
+        "\"one\":{\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"string\"},\"y\":{\"type\":\"string\"}},"                       \
+        "\"oneOf\":[{\"required\":[\"x\"]},{\"required\":[\"y\"]}]}}}}}"
+
+static struct crd *compiled(void)
+{
+        struct crd *c = NULL;
+
+        assert_int_equal(crd_compile(DEFINITION(SCHEMA), strlen(DEFINITION(SCHEMA)), 7, &c, NULL), 0);
+        return c;
+}
+
+static struct json *parse(struct arena *a, const char *text)
+{
+        struct json *j = NULL;
+
+        assert_int_equal(json_parse(a, text, strlen(text), NULL, &j, NULL), 0);
+        return j;
+}
+
+static void test_compile(void **state)
+{
+        struct crd *c = compiled();
+        const struct resource *v1 = c->resources[0];
+
+        assert_int_equal(c->n_resources, 2); /* v2 is not served */
+        assert_string_equal(v1->version, "v1");
+        assert_string_equal(c->resources[1]->deprecated, "example.com/v1beta1 Foo is deprecated; use example.com/v1 Foo");
+        assert_ptr_equal(c->stored, v1);
+        assert_true(v1->status_subresource);
+        assert_int_equal(v1->n_subresources, 2);
+        assert_string_equal(v1->storage_prefix, "example.com/foos");
+        assert_int_equal(v1->n_columns, 2);
+        assert_string_equal(v1->columns[1].cell, "jsonpath .spec.n");
+        assert_string_equal(c->resources[1]->columns[1].name, "Age");
+        assert_non_null(schema_field(v1->schema, "metadata"));
+        assert_int_equal(schema_field(schema_field(v1->schema, "spec")->type, "map")->type->list_type, SCHEMA_LIST_MAP);
+        assert_true(schema_field(schema_field(v1->schema, "spec")->type, "free")->type->type == SCHEMA_ANY);
+        crd_unref(c);
+}
+
+static void test_prune_and_default(void **state)
+{
+        static const struct {
+                const char *in, *out, *complaint;
+        } cases[] = {
+                {"{\"spec\":{\"s\":\"ab\"}}", "{\"spec\":{\"s\":\"ab\",\"n\":1}}", ""},
+                {"{\"spec\":{\"s\":\"ab\",\"n\":null}}", "{\"spec\":{\"s\":\"ab\",\"n\":1}}", ""},
+                {"{\"spec\":{\"s\":null,\"n\":0}}", "{\"spec\":{\"n\":0}}", ""},
+                {"{\"spec\":{\"n\":0,\"nul\":null}}", "{\"spec\":{\"n\":0,\"nul\":null}}", ""},
+                {"{\"zzz\":1,\"spec\":{\"n\":0,\"map\":[{\"k\":\"a\",\"q\":1}]}}", "{\"spec\":{\"n\":0,\"map\":[{\"k\":\"a\"}]}}",
+                 "unknown field \"zzz\", unknown field \"spec.map[0].q\""},
+                {"{\"spec\":{\"n\":0,\"free\":{\"a\":{\"b\":1}}}}", "{\"spec\":{\"n\":0,\"free\":{\"a\":{\"b\":1}}}}", ""},
+                {"{\"metadata\":{\"foo\":1,\"name\":\"x\"}}", "{\"metadata\":{\"name\":\"x\"}}", "unknown field \"metadata.foo\""},
+        };
+        struct crd *c = compiled();
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct strict_errors strict = {.arena = a};
+                struct json *obj = parse(a, cases[i].in);
+                _cleanup_strbuf_ struct strbuf said = STRBUF_INIT;
+
+                assert_int_equal(crd_decode(a, c->resources[0]->schema, obj, &strict, NULL), 0);
+                crd_default(a, c->resources[0]->schema, obj);
+                assert_string_equal(json_print(a, obj), cases[i].out);
+                for (size_t k = 0; k < strict.n; k++)
+                        strbuf_printf(&said, "%s%s", k ? ", " : "", strict.list[k]);
+                assert_string_equal(strbuf_str(&said), cases[i].complaint);
+        }
+        crd_unref(c);
+}
+
+static void test_bad_metadata(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct crd *c = compiled();
+
+        assert_int_equal(crd_decode(a, c->resources[0]->schema, parse(a, "{\"metadata\":{\"labels\":{\"a\":1}}}"), NULL, &err), -EINVAL);
+        crd_unref(c);
+}
+
+static void test_validate(void **state)
+{
+        static const struct {
+                const char *in, *old, *path, *detail; /* PATH NULL: valid */
+        } cases[] = {
+                {"{\"spec\":{\"s\":\"ab\"}}", NULL, NULL, NULL},
+                {"{\"spec\":{}}", NULL, "spec.s", ""},
+                {"{\"spec\":{\"s\":\"a\"}}", NULL, "spec.s", "spec.s in body should be at least 2 chars long"},
+                {"{\"spec\":{\"s\":\"abcde\"}}", NULL, "spec.s", "may not be more than 4 bytes"},
+                {"{\"spec\":{\"s\":\"AB\"}}", NULL, "spec.s", "spec.s in body should match '^[a-z]+$'"},
+                {"{\"spec\":{\"s\":\"AB\",\"n\":2}}", "{\"spec\":{\"s\":\"AB\",\"n\":1}}", NULL, NULL}, /* ratcheting */
+                {"{\"spec\":{\"s\":\"ab\",\"n\":10}}", NULL, "spec.n", "spec.n in body should be less than or equal to 9"},
+                {"{\"spec\":{\"s\":\"ab\",\"n\":\"x\"}}", NULL, "spec.n", "spec.n in body must be of type integer: \"string\""},
+                {"{\"spec\":{\"s\":\"ab\",\"e\":\"C\"}}", NULL, "spec.e", "supported values: \"A\", \"B\""},
+                {"{\"spec\":{\"s\":\"ab\",\"set\":[\"x\",\"x\"]}}", NULL, "spec.set[1]", ""},
+                {"{\"spec\":{\"s\":\"ab\",\"set\":[\"a\",\"b\",\"c\",\"d\"]}}", NULL, "spec.set", "must have at most 3 items"},
+                {"{\"spec\":{\"s\":\"ab\",\"map\":[{\"k\":\"a\"},{\"k\":\"a\"}]}}", NULL, "spec.map[1]", ""},
+                {"{\"spec\":{\"s\":\"ab\",\"ios\":\"5%\"}}", NULL, NULL, NULL},
+                {"{\"spec\":{\"s\":\"ab\",\"ios\":[]}}", NULL, "spec.ios", "spec.ios in body must be of type integer,string: \"array\""},
+                {"{\"spec\":{\"s\":\"ab\",\"when\":\"x\"}}", NULL, "spec.when", "spec.when in body must be of type date-time: \"x\""},
+                {"{\"spec\":{\"s\":\"ab\",\"one\":{\"x\":\"1\",\"y\":\"2\"}}}", NULL, "<nil>",
+                 "\"spec.one\" must validate one and only one schema (oneOf). Found 2 valid alternatives"},
+        };
+        struct crd *c = compiled();
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct field_errors errs = {.arena = a};
+
+                crd_validate(c->resources[0]->schema, parse(a, cases[i].in), cases[i].old ? parse(a, cases[i].old) : NULL, "", &errs);
+                if (!cases[i].path) {
+                        assert_int_equal(errs.n, 0);
+                        continue;
+                }
+                assert_int_equal(errs.n, 1);
+                assert_string_equal(errs.list[0].path, cases[i].path);
+                assert_string_equal(errs.list[0].detail ? errs.list[0].detail : "", cases[i].detail);
+        }
+        crd_unref(c);
+}
+
+static void test_patterns(void **state)
+{
+        static const struct {
+                const char *pattern, *value;
+                int result;
+        } cases[] = {
+                {"^\\d+$", "123", 1},           {"^\\d+$", "12a", 0},       {"^(?:a|b)c$", "bc", 1}, {"^[\\w.-]+$", "a_b-c.d", 1},
+                {"^[\\w.-]+$", "a/b", 0},       {"a{2,3}", "caab", 1},      {"^[^\\]]$", "]", 0},    {"^[^\\]]$", "x", 1},
+                {"^[\\-+]$", "-", 1},           {"\\S", " ", 0},            {"(", "", -1},           {"[a", "", -1},
+                {"^https?://", "https://x", 1}, {"^([^/]+/)?(.+)$", "a/b", 1},
+        };
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const char *why = NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+                if (crd_pattern_match(a, cases[i].pattern, cases[i].value, NULL) != cases[i].result)
+                        fail_msg("%s on %s", cases[i].pattern, cases[i].value);
+        crd_pattern_match(a, "(", "", &why);
+        assert_string_equal(why, "error parsing regexp: missing closing ): `(`");
+}
+
+static void test_definition(void **state)
+{
+        static const struct {
+                const char *spec, *path; /* of the first error; NULL: none. SPEC: the schema of spec.a */
+        } cases[] = {
+                {"{\"type\":\"string\"}", NULL},
+                {"{}", "spec.validation.openAPIV3Schema.properties[a].type"},
+                {"{\"type\":\"array\"}", "spec.validation.openAPIV3Schema.properties[a].items"},
+                {"{\"type\":\"array\",\"items\":[]}", "spec.validation.openAPIV3Schema.properties[a].items"},
+                {"{\"$ref\":\"#/x\"}", "spec.validation.openAPIV3Schema.properties[a].$ref"},
+                {"{\"type\":\"string\",\"pattern\":\"(\"}", "spec.validation.openAPIV3Schema.properties[a].pattern"},
+                {"{\"type\":\"integer\",\"allOf\":[{\"default\":1}]}", "spec.validation.openAPIV3Schema.properties[a].allOf[0].default"},
+                {"{\"type\":\"string\",\"enum\":[\"x\"],\"default\":\"y\"}", "spec.validation.openAPIV3Schema.properties[a].default"},
+                {"{\"x-kubernetes-int-or-string\":true,\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]}", NULL},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct field_errors errs = {.arena = a};
+                struct json *crd = parse(a, arena_printf(a,
+                        "{\"metadata\":{\"name\":\"foos.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Cluster\",\"names\":"
+                        "{\"plural\":\"foos\",\"singular\":\"foo\",\"kind\":\"Foo\",\"listKind\":\"FooList\"},\"versions\":[{\"name\":\"v1\","
+                        "\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"a\":%s}}}}]},"
+                        "\"status\":{\"storedVersions\":[\"v1\"]}}", cases[i].spec));
+
+                crd_validate_definition(crd, NULL, &errs, NULL, NULL);
+                if (!cases[i].path) {
+                        assert_int_equal(errs.n, 0);
+                        continue;
+                }
+                assert_true(errs.n > 0);
+                assert_string_equal(errs.list[0].path, cases[i].path);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_compile),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_bad_metadata),
+                cmocka_unit_test(test_validate), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
