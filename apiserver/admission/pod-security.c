@@ -1,262 +1,154 @@
-/* PodSecurity: the baseline and restricted profiles that a namespace's labels ask for. */
+/* PodSecurity: the profiles that a namespace's labels ask for, enforced on pods and said in warnings for what
+ * makes pods. */
+#include "../registry/status.h"
 #include "internal.h"
+#include "pod-security-checks.h"
 
-struct findings {
-        struct arena *arena;
-        struct strbuf text;
-};
+/* --- labels --- */
 
-/* Names of containers for which FAILS, as "container "a"" or "containers "a", "b""; NULL: none. */
-typedef bool fails_fn(const struct json *container, const struct json *spec);
+static const char *const modes[] = { "enforce", "audit", "warn" };
 
-static const char *offenders(struct arena *a, const struct json *spec, fails_fn *fails)
+static struct pod_security_policy policy_of(struct arena *a, const struct json *labels, const char *mode)
 {
-        static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const char *level = json_get_string(labels, arena_printf(a, "pod-security.kubernetes.io/%s", mode)),
+                   *version = json_get_string(labels, arena_printf(a, "pod-security.kubernetes.io/%s-version", mode));
+        struct pod_security_policy p = { level ? level : "privileged", version ? version : "latest", POD_SECURITY_LATEST };
+
+        if (!pod_security_version(p.version, &p.minor))
+                p.version = "latest";
+        return p;
+}
+
+/* 422 for labels that say nothing known. */
+static const struct status *check_labels(struct admission_attributes *at, const struct json *labels)
+{
+        struct arena *a = at->request->arena;
+        struct field_errors errors = { .arena = a };
+        int minor;
+
+        for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+                const char *key = arena_printf(a, "pod-security.kubernetes.io/%s", modes[i]);
+                const struct json *level = json_get(labels, key);
+
+                if (level && !streq(json_string(level), "privileged") && !streq(json_string(level), "baseline") &&
+                    !streq(json_string(level), "restricted"))
+                        field_error_add(&errors, FIELD_INVALID, arena_printf(a, "metadata.labels[%s]", key), level,
+                                            "must be one of privileged, baseline, restricted");
+                key = arena_printf(a, "pod-security.kubernetes.io/%s-version", modes[i]);
+                level = json_get(labels, key);
+                if (level && !pod_security_version(json_string(level), &minor))
+                        field_error_add(&errors, FIELD_INVALID, arena_printf(a, "metadata.labels[%s]", key), level,
+                                            "must be \"latest\" or \"v1.x\"");
+        }
+        return errors.n ? status_invalid(a, at->res, get_string(at->object, "metadata.name"), &errors) : NULL;
+}
+
+/* Pods that a stricter level would not let in again: said in warnings, one for each set of reasons. */
+static void warn_of_pods(struct admission_attributes *at, const char *namespace, const struct pod_security_policy *policy)
+{
+        struct arena *a = at->request->arena;
+        struct {
+                const char *reasons, *pod;
+                size_t others;
+        } groups[32];
         size_t n = 0;
 
-        for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-                json_foreach_item(json_get(spec, lists[i]), c) {
-                        if (fails(c, spec))
-                                strbuf_printf(&b, "%s\"%s\"", n++ ? ", " : "", get_string(c, "name"));
+        json_foreach_item(admission_list(at, "", "v1", "pods", namespace), pod) {
+                const char *why = pod_security_violations(a, json_get(pod, "metadata"), json_get(pod, "spec"), policy, false);
+                size_t i = 0;
+
+                if (!why)
+                        continue;
+                while (i < n && !streq(groups[i].reasons, why))
+                        i++;
+                if (i < n) {
+                        groups[i].others++;
+                } else if (n < ARRAY_SIZE(groups)) {
+                        groups[n].reasons = why;
+                        groups[n].pod = get_string(pod, "metadata.name");
+                        groups[n++].others = 0;
                 }
         }
-        return n ? arena_printf(a, "container%s %s", n > 1 ? "s" : "", b.data) : NULL;
-}
-
-static void found(struct findings *f, const char *fmt, ...) printf_like(2, 3);
-static void found(struct findings *f, const char *fmt, ...)
-{
-        va_list ap;
-
-        strbuf_puts(&f->text, f->text.len ? ", " : "");
-        va_start(ap, fmt);
-        strbuf_vprintf(&f->text, fmt, ap);
-        va_end(ap);
-}
-
-static bool in(const char *s, const char *const *list, size_t n)
-{
+        if (n)
+                request_warn(at->request, "existing pods in namespace \"%s\" violate the new PodSecurity enforce level \"%s:%s\"",
+                             namespace, policy->level, policy->version);
         for (size_t i = 0; i < n; i++) {
-                if (streq(s, list[i]))
+                if (!groups[i].others)
+                        request_warn(at->request, "%s: %s", groups[i].pod, groups[i].reasons);
+                else
+                        request_warn(at->request, "%s (and %zu other pod%s): %s", groups[i].pod, groups[i].others,
+                                     groups[i].others > 1 ? "s" : "", groups[i].reasons);
+        }
+}
+
+static const struct status *validate_namespace(struct admission_attributes *at)
+{
+        struct arena *a = at->request->arena;
+        const struct json *labels = json_path(at->object, "metadata.labels");
+        const struct status *st = *at->subresource ? NULL : check_labels(at, labels);
+        struct pod_security_policy is = policy_of(a, labels, "enforce"), was;
+
+        if (st || *at->subresource || !at->old)
+                return st;
+        was = policy_of(a, json_path(at->old, "metadata.labels"), "enforce");
+        if (!streq(is.level, was.level) || !streq(is.version, was.version))
+                warn_of_pods(at, get_string(at->object, "metadata.name"), &is);
+        return NULL;
+}
+
+/* --- pods, and what makes pods --- */
+
+/* An update that can make a pod worse: other containers, or other images. */
+static bool significant(const struct json *is, const struct json *was)
+{
+        static const char *const container_lists[] = { "initContainers", "containers", "ephemeralContainers" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(container_lists); i++) {
+                const struct json *new = json_get(is, container_lists[i]), *old = json_get(was, container_lists[i]);
+
+                if (json_len(new) != json_len(old))
                         return true;
+                json_foreach_item(new, c)
+                        if (!streq(get_string(c, "image"), get_string(json_at(old, c_i), "image")))
+                                return true;
         }
         return false;
 }
 
-static bool privileged(const struct json *c, const struct json *spec)
+static const struct json *template_of(const struct admission_attributes *at)
 {
-        return json_path_bool(c, "securityContext.privileged", false);
-}
-static bool bad_caps(const struct json *c, const struct json *spec)
-{
-        static const char *const ok[] = { "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
-                                          "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT" };
-
-        json_foreach_item(json_path(c, "securityContext.capabilities.add"), cap) {
-                if (!in(json_string(cap), ok, ARRAY_SIZE(ok)))
-                        return true;
-        }
-        return false;
-}
-static bool host_port(const struct json *c, const struct json *spec)
-{
-        json_foreach_item(json_get(c, "ports"), p) {
-                if (json_get_int(p, "hostPort", 0))
-                        return true;
-        }
-        return false;
-}
-static bool seccomp_unconfined(const struct json *c, const struct json *spec)
-{
-        return streq(get_string(c, "securityContext.seccompProfile.type"), "Unconfined");
-}
-static bool apparmor_unconfined(const struct json *c, const struct json *spec)
-{
-        return streq(get_string(c, "securityContext.appArmorProfile.type"), "Unconfined");
-}
-static bool proc_unmasked(const struct json *c, const struct json *spec)
-{
-        return streq(get_string(c, "securityContext.procMount"), "Unmasked") && json_get_bool(spec, "hostUsers", true);
-}
-static bool escalates(const struct json *c, const struct json *spec)
-{
-        return json_path_bool(c, "securityContext.allowPrivilegeEscalation", true);
-}
-static bool keeps_caps(const struct json *c, const struct json *spec)
-{
-        json_foreach_item(json_path(c, "securityContext.capabilities.drop"), cap) {
-                if (streq(json_string(cap), "ALL"))
-                        return false;
-        }
-        return true;
-}
-static bool adds_caps(const struct json *c, const struct json *spec)
-{
-        json_foreach_item(json_path(c, "securityContext.capabilities.add"), cap) {
-                if (!streq(json_string(cap), "NET_BIND_SERVICE"))
-                        return true;
-        }
-        return false;
-}
-static bool may_be_root(const struct json *c, const struct json *spec)
-{
-        return !json_path_bool(c, "securityContext.runAsNonRoot", json_path_bool(spec, "securityContext.runAsNonRoot", false));
-}
-static bool root_user(const struct json *c, const struct json *spec)
-{
-        return json_path_int(c, "securityContext.runAsUser", 1) == 0;
-}
-static bool no_seccomp(const struct json *c, const struct json *spec)
-{
-        const char *type = get_string(c, "securityContext.seccompProfile.type");
-
-        if (!*type)
-                type = get_string(spec, "securityContext.seccompProfile.type");
-        return !streq(type, "RuntimeDefault") && !streq(type, "Localhost");
-}
-
-static const char *caps_of(struct arena *a, const struct json *spec)
-{
-        static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        const char *names[64];
-        size_t n = 0;
-
-        for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-                json_foreach_item(json_get(spec, lists[i]), c) {
-                        json_foreach_item(json_path(c, "securityContext.capabilities.add"), cap) {
-                                const char *s = json_string(cap);
-                                size_t at = 0;
-
-                                if (!s || n == ARRAY_SIZE(names) || in(s, names, n) || streq(s, "NET_BIND_SERVICE"))
-                                        continue;
-                                while (at < n && strcmp(names[at], s) < 0)
-                                        at++;
-                                memmove(names + at + 1, names + at, (n - at) * sizeof(*names));
-                                names[at] = s;
-                                n++;
-                        }
-                }
-        }
-        for (size_t i = 0; i < n; i++)
-                strbuf_printf(&b, "%s\"%s\"", i ? ", " : "", names[i]);
-        return arena_strdup(a, strbuf_str(&b));
-}
-
-static const char *volumes_of(struct arena *a, const struct json *spec, bool restricted)
-{
-        static const char *const ok[] = { "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral",
-                                          "persistentVolumeClaim", "projected", "secret", "image" };
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        size_t n = 0;
-
-        json_foreach_item(json_get(spec, "volumes"), v) {
-                bool bad = json_get(v, "hostPath") != NULL;
-
-                json_foreach_member(v, m) {
-                        bad = bad || (restricted && strcmp(m->key, "name") != 0 && !in(m->key, ok, ARRAY_SIZE(ok)));
-                }
-                if (bad)
-                        strbuf_printf(&b, "%s\"%s\"", n++ ? ", " : "", get_string(v, "name"));
-        }
-        return n ? arena_printf(a, "volume%s %s", n > 1 ? "s" : "", b.data) : NULL;
-}
-
-static void baseline(struct findings *f, const struct json *spec, bool restricted)
-{
-        struct arena *a = f->arena;
-        const char *who;
-        bool net = json_get_bool(spec, "hostNetwork", false), pid = json_get_bool(spec, "hostPID", false),
-             ipc = json_get_bool(spec, "hostIPC", false);
-
-        if (net || pid || ipc)
-                found(f, "host namespaces (%s%s%s%s%s)", net ? "hostNetwork=true" : "", net && (pid || ipc) ? ", " : "",
-                      pid ? "hostPID=true" : "", pid && ipc ? ", " : "", ipc ? "hostIPC=true" : "");
-        if ((who = offenders(a, spec, privileged)))
-                found(f, "privileged (%s must not set securityContext.privileged=true)", who);
-        if (!restricted && (who = offenders(a, spec, bad_caps)))
-                found(f, "non-default capabilities (%s must not include %s in securityContext.capabilities.add)", who,
-                      caps_of(a, spec));
-        if (!restricted && (who = volumes_of(a, spec, false)))
-                found(f, "hostPath volumes (%s)", who);
-        if ((who = offenders(a, spec, host_port)))
-                found(f, "hostPort (%s uses hostPorts)", who);
-        if (streq(get_string(spec, "securityContext.appArmorProfile.type"), "Unconfined"))
-                found(f, "forbidden AppArmor profile (pod must not set AppArmor profile type to \"Unconfined\")");
-        else if ((who = offenders(a, spec, apparmor_unconfined)))
-                found(f, "forbidden AppArmor profile (%s must not set AppArmor profile type to \"Unconfined\")", who);
-        if ((who = offenders(a, spec, proc_unmasked)))
-                found(f, "procMount (%s must not set securityContext.procMount to \"Unmasked\")", who);
-        if (!restricted && streq(get_string(spec, "securityContext.seccompProfile.type"), "Unconfined"))
-                found(f, "seccompProfile (pod must not set securityContext.seccompProfile.type to \"Unconfined\")");
-        else if (!restricted && (who = offenders(a, spec, seccomp_unconfined)))
-                found(f, "seccompProfile (%s must not set securityContext.seccompProfile.type to \"Unconfined\")", who);
-}
-
-static void restricted_profile(struct findings *f, const struct json *spec)
-{
-        struct arena *a = f->arena;
-        const char *drop = offenders(a, spec, keeps_caps), *add = offenders(a, spec, adds_caps), *who;
-        bool users = json_get_bool(spec, "hostUsers", true);
-
-        if ((who = offenders(a, spec, escalates)))
-                found(f, "allowPrivilegeEscalation != false (%s must set securityContext.allowPrivilegeEscalation=false)", who);
-        if (drop || add)
-                found(f, "unrestricted capabilities (%s%s%s%s%s%s%s)", drop ? drop : "",
-                      drop ? " must set securityContext.capabilities.drop=[\"ALL\"]" : "", drop && add ? "; " : "",
-                      add ? add : "", add ? " must not include " : "", add ? caps_of(a, spec) : "",
-                      add ? " in securityContext.capabilities.add" : "");
-        if ((who = volumes_of(a, spec, true)))
-                found(f, "restricted volume types (%s)", who);
-        if (users && (who = offenders(a, spec, may_be_root)))
-                found(f, "runAsNonRoot != true (pod or %s must set securityContext.runAsNonRoot=true)", who);
-        if (users && json_path_int(spec, "securityContext.runAsUser", 1) == 0)
-                found(f, "runAsUser=0 (pod must not set runAsUser=0)");
-        else if (users && (who = offenders(a, spec, root_user)))
-                found(f, "runAsUser=0 (%s must not set runAsUser=0)", who);
-        if ((who = offenders(a, spec, no_seccomp)))
-                found(f, "seccompProfile (pod or %s must set securityContext.seccompProfile.type to \"RuntimeDefault\" or "
-                         "\"Localhost\")", who);
-}
-
-static const char *violations(struct arena *a, const struct json *spec, const char *level)
-{
-        struct findings f = { .arena = a };
-        const char *text;
-
-        if (!streq(level, "baseline") && !streq(level, "restricted"))
-                return NULL;
-        baseline(&f, spec, streq(level, "restricted"));
-        if (streq(level, "restricted"))
-                restricted_profile(&f, spec);
-        text = f.text.len ? arena_strdup(a, f.text.data) : NULL;
-        strbuf_deinit(&f.text);
-        return text;
+        if (about(at, "", "podtemplates"))
+                return json_get(at->object, "template");
+        if (about(at, "batch", "cronjobs"))
+                return json_path(at->object, "spec.jobTemplate.spec.template");
+        return json_path(at->object, "spec.template");
 }
 
 static const struct status *validate(struct admission_attributes *at)
 {
-        const struct json *spec = json_get(at->object, "spec"), *labels;
+        struct arena *a = at->request->arena;
         bool pod = about(at, "", "pods");
-        const char *level, *text;
+        const struct json *subject = pod ? at->object : template_of(at), *spec = json_get(subject, "spec"), *labels;
+        struct pod_security_policy policy;
+        const char *text;
 
+        if (about(at, "", "namespaces"))
+                return validate_namespace(at);
         if (*at->subresource && !streq(at->subresource, "ephemeralcontainers"))
                 return NULL;
-        if (!pod)
-                spec = about(at, "batch", "cronjobs") ? json_path(spec, "jobTemplate.spec.template.spec")
-                                                      : json_path(spec, "template.spec");
-        if (!json_is_object(spec) || !*at->namespace)
+        if (!json_is_object(spec) || !*at->namespace ||
+            (pod && at->old && !significant(spec, json_get(at->old, "spec"))))
                 return NULL;
         labels = json_path(admission_get(at, "", "v1", "namespaces", "", at->namespace), "metadata.labels");
-        level = json_get_string(labels, "pod-security.kubernetes.io/enforce");
-        if (pod && (text = violations(at->request->arena, spec, level)))
-                return deny(at, "violates PodSecurity \"%s:latest\": %s", level, text);
-        level = json_get_string(labels, "pod-security.kubernetes.io/warn");
-        if ((text = violations(at->request->arena, spec, level)))
-                request_warn(at->request, "would violate PodSecurity \"%s:latest\": %s", level, text);
+        policy = policy_of(a, labels, "enforce");
+        if (pod && (text = pod_security_violations(a, json_get(subject, "metadata"), spec, &policy, true)))
+                return deny(at, "violates PodSecurity \"%s:%s\": %s", policy.level, policy.version, text);
+        policy = policy_of(a, labels, "warn");
+        if ((text = pod_security_violations(a, json_get(subject, "metadata"), spec, &policy, true)))
+                request_warn(at->request, "would violate PodSecurity \"%s:%s\": %s", policy.level, policy.version, text);
         return NULL;
 }
+
 const struct admission_plugin plugin_pod_security = {
         .name = "PodSecurity", .ops = ADMISSION_CREATE | ADMISSION_UPDATE, .validate = validate
 };
