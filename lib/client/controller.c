@@ -174,9 +174,7 @@ static bool namespace_ends(const struct json *status)
         return false;
 }
 
-/* Outcomes of write_one beside those of the client: the round ends here, and that is no failure. */
-#define NAMESPACE_ENDS 100
-#define NOT_ALLOWED 101
+#define NOT_ALLOWED 100 /* an outcome of write_one beside those of the client: the round ends here, and is no failure */
 
 /* Asks the server itself whether the object is gone: stores may lag behind each other. */
 static int expect_absent(struct controllers *c, const struct write *x, const char *path, struct arena *a,
@@ -296,7 +294,7 @@ static int write_one(struct running *running, const struct write *x, struct erro
             (r == CLIENT_CONFLICT && x->ignore_conflict) || (r > 0 && x->ignore_all))
                 return 0;
         if (x->verb == WRITE_CREATE && namespace_ends(answer))
-                return NAMESPACE_ENDS;
+                return 0; /* what follows may still be written: a status, say */
         if (r != CLIENT_CONFLICT)
                 record(events, &x->failed, x->name, error_text(reterr));
         return r;
@@ -400,12 +398,12 @@ static void work_on(struct running *r, const char *key)
         int64_t after = 0;
         int e = round_of(r, key, NULL, &after, &failure, &err);
 
-        if (e && e != CLIENT_CONFLICT && e < NAMESPACE_ENDS && failure.message) {
+        if (e && e != CLIENT_CONFLICT && e != NOT_ALLOWED && failure.message) {
                 int64_t unused_after;
 
                 round_of(r, key, &failure, &unused_after, &unused_failure, &second);
         }
-        if (!e || e >= NAMESPACE_ENDS) {
+        if (!e || e == NOT_ALLOWED) {
                 workqueue_forget(r->queue, key);
                 if (after)
                         workqueue_add_after(r->queue, key, after);

@@ -1,6 +1,7 @@
 /* Pods: their first status, what each subresource may change, and graceful deletion. */
 #include "kinds.h"
 
+#include "../../../lib/meta/object.h"
 #include "../../../lib/meta/pod.h"
 
 /* A gated pod says so from the start. */
@@ -384,6 +385,34 @@ static const struct status *ask_budgets(struct api_request *r, const char *names
         }
 }
 
+/* Says in the pod's status why it goes, for those who count its end (a Job's failure policy, say). */
+static const struct status *mark_evicted(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
+{
+        struct arena *a = r->arena;
+        struct json *pod = json_clone(a, old), *conditions, *c;
+
+        conditions = json_ensure_array(a, json_ensure_object(a, pod, "status"), "conditions");
+        condition_set(a, conditions, "DisruptionTarget", "True", "EvictionByEvictionAPI", "Eviction API: evicting",
+                      request_now(r));
+        c = condition_find(conditions, "DisruptionTarget");
+        json_set_int(a, c, "observedGeneration", json_path_int(pod, "metadata.generation", 1));
+        *ret = pod;
+        return NULL;
+}
+
+static const struct status *mark_pod(struct api_request *r, const struct resource *res, const char *namespace, const char *name)
+{
+        const struct status *st = NULL;
+        struct json *out;
+
+        for (unsigned i = 0; i < 8; i++) {
+                st = registry_update(r, res, namespace, name, "status", mark_evicted, NULL, &out, NULL);
+                if (!st || st->code != 409)
+                        return st;
+        }
+        return st;
+}
+
 const struct status *pod_evict(struct api_request *r, const struct resource *res, const char *namespace, const char *name,
                                struct json *body, struct json **ret)
 {
@@ -408,6 +437,11 @@ const struct status *pod_evict(struct api_request *r, const struct resource *res
                 st = ask_budgets(r, namespace, pod);
         if (st)
                 return st;
+        if (!pod_is_terminal(pod) && !meta_deleting(pod) && !r->dry_run) {
+                st = mark_pod(r, res, namespace, name);
+                if (st)
+                        return st;
+        }
         options = options ? json_clone(a, options) : json_new_object(a);
         pre = json_ensure_object(a, options, "preconditions");
         /* The budget allowed this pod to go, not one that took its name since. */
