@@ -1,11 +1,16 @@
 /* One request, step by step: what does the URL name, who asks, may they, in what form, and off to the verb. */
 #include <stdio.h>
 
+#include "../../lib/base/time.h"
+#include "../../lib/loop/fiber.h"
 #include "../auth/auth.h"
 #include "../registry/definitions.h"
 #include "../schema/crd.h"
 #include "request-info.h"
 #include "verbs.h"
+
+#define PATIENCE_NS (5 * NS_PER_SEC)
+#define PAUSE_NS (20 * NS_PER_MS)
 
 const struct resource *apiserver_resource(const struct apiserver *s, const char *group, const char *version,
                                           const char *name)
@@ -153,6 +158,16 @@ static bool wants_pretty(const struct api_request *r)
                          str_has_prefix(agent, "Mozilla/5.0"));
 }
 
+/* etcd that restarts is back within the second: whoever asks meanwhile need not hear of it. */
+static bool wait_for_store(struct api_request *r)
+{
+        int64_t give_up = time_mono() + PATIENCE_NS;
+
+        while (!store_ready(r->server->store) && time_mono() < give_up)
+                fiber_sleep(PAUSE_NS);
+        return store_ready(r->server->store);
+}
+
 static void handle_resource(struct api_request *r)
 {
         struct media media;
@@ -178,7 +193,7 @@ static void handle_resource(struct api_request *r)
                 media.pretty = wants_pretty(r);
                 r->media = &media;
         }
-        if (!store_ready(r->server->store)) {
+        if (!wait_for_store(r)) {
                 answer_status(r, status_make(r->arena, 503, "ServiceUnavailable", NULL,
                                              "the server is currently unable to handle the request"));
                 return;

@@ -44,7 +44,7 @@ const struct status *registry_store_status(struct arena *a, int code, const stru
         case -EHOSTUNREACH:
                 return status_unavailable(a, "etcd cannot be reached: %s", text);
         case -ETIMEDOUT:
-                return status_timeout(a, "etcd did not answer in time: %s", text);
+                return status_timeout(a, "request did not complete within requested timeout - context deadline exceeded");
         case -ERANGE:
                 return status_expired(a, "The resourceVersion for the provided list is too old.");
         default:
