@@ -88,33 +88,44 @@ static void separate(struct settings *s)
         }
 }
 
-static int apply_overrides(struct settings *s, const char *const *overrides, struct error *reterr)
+/* *ret_changed: the first key that is now another than it was; the caller frees; NULL: none. */
+static int apply_overrides(struct settings *s, const char *const *overrides, char **ret_changed, struct error *reterr)
 {
+        *ret_changed = NULL;
         for (size_t i = 0; overrides && overrides[i]; i++) {
                 const char *eq = strchr(overrides[i], '=');
                 _cleanup_free_ char *key = eq ? xstrndup(overrides[i], (size_t)(eq - overrides[i])) : NULL;
+                _cleanup_free_ char *before = eq ? settings_get(s, key) : NULL, *after = NULL;
 
                 if (!eq)
                         return error_set(reterr, -EINVAL, "--set wants KEY=VALUE, not \"%s\"", overrides[i]);
                 if (settings_set(s, key, eq + 1, reterr) < 0)
                         return -EINVAL;
+                after = settings_get(s, key);
+                if (!*ret_changed && !streq(before, after))
+                        *ret_changed = xasprintf("%s is \"%s\" in its settings", key, before);
         }
         return 0;
 }
 
 int cluster_open(struct cluster *c, const char *root, const char *const *overrides, struct error *reterr)
 {
-        _cleanup_free_ char *file = NULL;
+        _cleanup_free_ char *file = NULL, *changed = NULL;
         int r = 0;
 
         *c = (struct cluster){ 0 };
         settings_init(&c->settings, root);
         file = settings_fill(&c->settings, "{root}/etc/colibri/colibri.yaml");
-        if (file_exists(file))
+        if (file_exists(file)) {
                 r = settings_load(&c->settings, file, reterr);
+                c->exists = true;
+        }
         if (r == 0)
-                r = apply_overrides(&c->settings, overrides, reterr);
+                r = apply_overrides(&c->settings, overrides, &changed, reterr);
+        if (c->exists)
+                c->conflict = steal_ptr(changed);
         if (r < 0) {
+                free(c->conflict);
                 settings_deinit(&c->settings);
                 return r;
         }
@@ -138,6 +149,7 @@ void cluster_close(struct cluster *c)
 {
         settings_deinit(&c->settings);
         loop_free(c->loop);
+        free(c->conflict);
         free(c->config_dir);
         free(c->data_dir);
         free(c->run_dir);

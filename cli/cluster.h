@@ -9,6 +9,8 @@
 struct cluster {
         struct settings settings;
         struct loop *loop;
+        bool exists;    /* it has a colibri.yaml */
+        char *conflict; /* owned: where overrides say something else than an existing file; else NULL */
         char *config_dir, *data_dir, *run_dir, *log_dir, *pki_dir; /* owned */
 };
 

@@ -33,11 +33,12 @@ static void usage(FILE *out)
                 if (commands[i].help)
                         fprintf(out, "  colibri %-6s %-24s %s\n", commands[i].name, commands[i].args, commands[i].help);
         fprintf(out, "  colibri help settings                   every setting with its default and unit\n\n"
-                     "Options, after the command:\n"
+                     "Options:\n"
                      "  --root=DIR          a cluster of its own with all its files under DIR\n"
                      "  --port=N            the API server's port (apiserver.port)\n"
                      "  --components=LIST   which daemons (cluster.components)\n"
-                     "  --set KEY=VALUE     any setting, for a new cluster\n");
+                     "  --set KEY=VALUE     any setting\n"
+                     "What a cluster's first `up` is told stands in its colibri.yaml; later ones keep to that.\n");
 }
 
 static void print_settings(void)
@@ -57,7 +58,7 @@ struct options {
         const char *overrides[64];
         size_t n;
         char *owned[64];
-        const char *const *args;
+        const char **args; /* what is no option; NULL-terminated */
 };
 
 static bool add_override(struct options *o, const char *key, const char *value)
@@ -70,53 +71,73 @@ static bool add_override(struct options *o, const char *key, const char *value)
         return true;
 }
 
-static bool parse(int argc, char **argv, struct options *o)
+/* One option at argv[*i]; *i moves on when its value is the next word. 1: taken, 0: none of ours, -1: wrong. */
+static int parse_option(int argc, char **argv, int *i, struct options *o)
 {
-        static const char *const none[] = { NULL };
+        static const struct {
+                const char *name, *key; /* key NULL: the value names it */
+        } with_setting[] = { { "--port", "apiserver.port" }, { "--components", "cluster.components" }, { "--set", NULL } };
+        const char *arg = argv[*i], *eq = strchr(arg, '=');
+        _cleanup_free_ char *name = eq ? xstrndup(arg, (size_t)(eq - arg)) : xstrdup(arg);
+        const char *value = eq ? eq + 1 : *i + 1 < argc ? argv[*i + 1] : NULL;
+        int result = 0;
+
+        if (streq(name, "--root")) {
+                o->root = value;
+                result = value && *value ? 1 : -1;
+        }
+        for (size_t k = 0; k < ARRAY_SIZE(with_setting); k++)
+                if (streq(name, with_setting[k].name))
+                        result = value && add_override(o, with_setting[k].key, value) ? 1 : -1;
+        if (result == 1 && !eq)
+                ++*i;
+        return result;
+}
+
+/* Options stand anywhere behind the command, up to a "--"; the rest are its arguments. */
+static bool parse(int argc, char **argv, const struct command *command, struct options *o)
+{
+        size_t n = 0;
         int i = 2;
 
-        o->args = none;
-        for (; i < argc && str_has_prefix(argv[i], "--"); i++) {
-                const char *arg = argv[i], *eq = strchr(arg, '=');
-                _cleanup_free_ char *name = eq ? xstrndup(arg, (size_t)(eq - arg)) : xstrdup(arg);
-                const char *value = eq ? eq + 1 : i + 1 < argc ? argv[++i] : NULL;
-                bool ok = value;
+        o->args = xcalloc((size_t)argc + 1, sizeof(*o->args));
+        for (; i < argc && !streq(argv[i], "--"); i++) {
+                int r = str_has_prefix(argv[i], "-") ? parse_option(argc, argv, &i, o) : 0;
 
-                if (ok && streq(name, "--root"))
-                        o->root = value;
-                else if (ok && streq(name, "--port"))
-                        ok = add_override(o, "apiserver.port", value);
-                else if (ok && streq(name, "--components"))
-                        ok = add_override(o, "cluster.components", value);
-                else if (ok && streq(name, "--set"))
-                        ok = add_override(o, NULL, value);
-                else
-                        ok = false;
-                if (!ok) {
-                        fprintf(stderr, "colibri: what is \"%s\"? See `colibri help`.\n", arg);
+                if (r < 0) {
+                        fprintf(stderr, "colibri: %s wants a value. See `colibri help`.\n", argv[i]);
                         return false;
                 }
+                if (r == 0 && (str_has_prefix(argv[i], "-") || !*command->args)) {
+                        fprintf(stderr, "colibri %s: what is \"%s\"? See `colibri help`.\n", command->name, argv[i]);
+                        return false;
+                }
+                if (r == 0)
+                        o->args[n++] = argv[i];
         }
-        if (i < argc)
-                o->args = (const char *const *)argv + i;
+        for (i++; i < argc; i++)
+                o->args[n++] = argv[i];
         return true;
+}
+
+/* A folder that is not there yet is meant from where we are; `colibri up` makes it. */
+static char *absolute(const char *path)
+{
+        _cleanup_free_ char *here = getcwd(NULL, 0);
+        char *real = realpath(path, NULL);
+
+        if (real)
+                return real;
+        return *path == '/' || !here ? xstrdup(path) : xasprintf("%s/%s", here, path);
 }
 
 static int run(const struct command *command, const struct options *o)
 {
         _cleanup_error_ struct error err = ERROR_INIT;
-        _cleanup_free_ char *root = o->root && *o->root ? realpath(o->root, NULL) : NULL;
+        _cleanup_free_ char *root = o->root ? absolute(o->root) : NULL;
         struct cluster c;
         int code;
 
-        /* A folder that is not there yet is taken as it was given, if it is absolute. */
-        if (o->root && *o->root && !root) {
-                if (*o->root != '/') {
-                        fprintf(stderr, "colibri: --root: no folder \"%s\"\n", o->root);
-                        return 1;
-                }
-                root = xstrdup(o->root);
-        }
         if (cluster_open(&c, root, o->overrides, &err) < 0) {
                 fprintf(stderr, "colibri: %s\n", error_text(&err));
                 return 1;
@@ -145,9 +166,8 @@ int main(int argc, char **argv)
                 usage(help ? stdout : stderr);
                 return help ? 0 : 2;
         }
-        if (!parse(argc, argv, &o))
-                return 2;
-        code = run(command, &o);
+        code = parse(argc, argv, command, &o) ? run(command, &o) : 2;
+        free(o.args);
         for (size_t i = 0; i < o.n; i++)
                 free(o.owned[i]);
         return code;

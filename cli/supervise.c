@@ -1,13 +1,21 @@
-/* Keeping daemons alive: see supervise.h. */
+/* Keeping daemons alive: see supervise.h.
+ *
+ * The supervisor is also the one that reaps: what daemons leave orphaned (a container's conmon) becomes
+ * its child instead of process 1's, which in a container may be a program that reaps nobody.
+ */
 #include "supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "../lib/base/file.h"
 #include "../lib/base/log.h"
@@ -17,11 +25,15 @@
 #define FIRST_DELAY (200 * NS_PER_MS)
 #define MAX_DELAY (10 * NS_PER_SEC)
 #define RAN_WELL (30 * NS_PER_SEC)
-#define PROBE_EVERY (20 * NS_PER_MS)
+#define PROBE_FIRST (20 * NS_PER_MS)
+#define PROBE_LATER NS_PER_SEC
+#define REAP_AFTER (200 * NS_PER_MS)
+#define STOP_TURN (10 * NS_PER_MS)
 #define LOGS_EVERY (60 * NS_PER_SEC)
 
 struct daemon {
         struct cluster *cluster;
+        const struct supervisor *supervisor;
         const struct component *component;
         struct process *process;
         struct loop_timer *again;
@@ -34,8 +46,9 @@ struct supervisor {
         struct cluster *cluster;
         struct daemon *daemons;
         size_t n;
-        struct loop_timer *logs;
+        struct loop_timer *logs, *reap;
         off_t max_log;
+        bool stopping; /* what ends now is not started again */
 };
 
 static void start(struct daemon *d);
@@ -75,7 +88,8 @@ static void on_exit_(struct process *p, int status, void *userdata)
                 log_warn("%s ended with code %d", d->component->name, status);
         process_free(d->process);
         d->process = NULL;
-        again_later(d);
+        if (!d->supervisor->stopping)
+                again_later(d);
 }
 
 static void start(struct daemon *d)
@@ -128,15 +142,20 @@ static void start_all(struct supervisor *s, bool needs_api)
         }
 }
 
-/* A cluster without an API server of its own has nothing to wait for. */
+/* A cluster without an API server of its own has nothing to wait for. A server that is not ready soon
+ * is asked less and less often: each question is a TLS handshake. */
 static void wait_for_api(void *userdata)
 {
         struct supervisor *s = userdata;
+        int64_t from = time_mono(), every = PROBE_FIRST;
 
-        if (cluster_has(s->cluster, "apiserver"))
-                while (cluster_probe(s->cluster, "/readyz", NULL) != 200)
-                        fiber_sleep(PROBE_EVERY);
-        start_all(s, true);
+        while (cluster_has(s->cluster, "apiserver") && cluster_probe(s->cluster, "/readyz", NULL) != 200) {
+                if (time_mono() - from > 2 * NS_PER_SEC)
+                        every = MIN(every * 2, PROBE_LATER);
+                fiber_sleep(every);
+        }
+        if (!s->stopping)
+                start_all(s, true);
 }
 
 /* A log that is too long is copied to NAME.log.1 and cut; daemons append, so they need not be told. */
@@ -168,6 +187,71 @@ static void on_term(int signo, void *userdata)
         loop_stop(userdata, 0);
 }
 
+/* SIGTERM, then SIGKILL when its time is over. */
+static void stop(struct daemon *d)
+{
+        int64_t until = time_mono() + d->component->stop_s * NS_PER_SEC;
+        bool killed = false;
+
+        loop_timer_disarm(d->again);
+        if (d->process)
+                process_kill(d->process, SIGTERM);
+        while (d->process) {
+                if (!killed && time_mono() > until) {
+                        log_warn("%s does not end, killed", d->component->name);
+                        process_kill(d->process, SIGKILL);
+                        killed = true;
+                }
+                fiber_sleep(STOP_TURN);
+        }
+        process_file_remove(d->cluster, d->component->name);
+}
+
+static void stop_all(void *userdata)
+{
+        struct supervisor *s = userdata;
+
+        for (size_t i = s->n; i-- > 0;) /* who needs the API server goes before it */
+                stop(&s->daemons[i]);
+        loop_stop(s->cluster->loop, 0);
+}
+
+static void on_stop_all(int signo, void *userdata)
+{
+        struct supervisor *s = userdata;
+
+        if (s->stopping)
+                return;
+        s->stopping = true;
+        fiber_start(s->cluster->loop, stop_all, s);
+}
+
+/* Orphans that ended. A daemon's end is told by its pidfd: it is left alone here, and hides those behind
+ * it until it has been taken note of. */
+static void on_reap(struct loop_timer *timer, void *userdata)
+{
+        struct supervisor *s = userdata;
+        siginfo_t info = { 0 };
+
+        while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+                for (size_t i = 0; i < s->n; i++)
+                        if (s->daemons[i].process && process_pid(s->daemons[i].process) == info.si_pid) {
+                                loop_timer_arm(timer, REAP_AFTER);
+                                return;
+                        }
+                waitpid(info.si_pid, NULL, WNOHANG);
+                info.si_pid = 0;
+        }
+}
+
+static void on_child(int signo, void *userdata)
+{
+        struct supervisor *s = userdata;
+
+        if (!loop_timer_armed(s->reap))
+                loop_timer_arm(s->reap, REAP_AFTER);
+}
+
 /* Held while we live: two supervisors would start everything twice. */
 static int take_lock(struct cluster *c, struct error *reterr)
 {
@@ -183,6 +267,23 @@ static int take_lock(struct cluster *c, struct error *reterr)
         return fd;
 }
 
+static void fill_daemons(struct supervisor *s)
+{
+        struct cluster *c = s->cluster;
+        _cleanup_free_ char *external = settings_get(&c->settings, "etcd.endpoints");
+
+        s->daemons = xcalloc(n_components, sizeof(*s->daemons));
+        for (size_t i = 0; i < n_components; i++) {
+                struct daemon *d = &s->daemons[s->n];
+
+                if (!cluster_has(c, components[i].name) || (streq(components[i].name, "etcd") && *external))
+                        continue;
+                *d = (struct daemon){ .cluster = c, .supervisor = s, .component = &components[i] };
+                d->again = loop_timer_new(c->loop, on_again, d);
+                s->n++;
+        }
+}
+
 int supervise(struct cluster *c, struct error *reterr)
 {
         struct supervisor s = { .cluster = c };
@@ -194,20 +295,14 @@ int supervise(struct cluster *c, struct error *reterr)
         r = process_file_write(c, "supervisor", getpid(), 0, reterr);
         if (r < 0)
                 return r;
-        s.daemons = xcalloc(n_components, sizeof(*s.daemons));
         s.max_log = (off_t)settings_get_uint(&c->settings, "logs.maxSize");
-        for (size_t i = 0; i < n_components; i++) {
-                struct daemon *d = &s.daemons[s.n];
-                _cleanup_free_ char *external = settings_get(&c->settings, "etcd.endpoints");
-
-                if (!cluster_has(c, components[i].name) || (streq(components[i].name, "etcd") && *external))
-                        continue;
-                *d = (struct daemon){ .cluster = c, .component = &components[i] };
-                d->again = loop_timer_new(c->loop, on_again, d);
-                s.n++;
-        }
+        fill_daemons(&s);
+        s.reap = loop_timer_new(c->loop, on_reap, &s);
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
         loop_signal(c->loop, SIGTERM, on_term, c->loop);
         loop_signal(c->loop, SIGINT, on_term, c->loop);
+        loop_signal(c->loop, SUPERVISE_STOP_ALL, on_stop_all, &s);
+        loop_signal(c->loop, SIGCHLD, on_child, &s);
         for (size_t i = 0; i < s.n; i++)
                 adopt(&s.daemons[i]);
         start_all(&s, false);
@@ -217,6 +312,12 @@ int supervise(struct cluster *c, struct error *reterr)
         r = loop_run(c->loop);
         process_file_remove(c, "supervisor");
         return r;
+}
+
+/* Whoever called us may hold pipes and locks: a supervisor that inherits them keeps them for ever. */
+static void close_inherited(void *userdata)
+{
+        syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
 int supervise_in_background(struct cluster *c, struct error *reterr)
@@ -236,9 +337,12 @@ int supervise_in_background(struct cluster *c, struct error *reterr)
         if (*c->settings.root)
                 argv[2] = root = xasprintf("--root=%s", c->settings.root);
         _cleanup_close_ int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-        struct process_options o = { .argv = argv, .cwd = "/", .out_fd = fd, .err_fd = fd, .new_session = true };
+        struct process_options o = { .argv = argv, .cwd = "/", .out_fd = fd, .err_fd = fd, .new_session = true,
+                                     .in_child = close_inherited };
 
         if (fd < 0)
                 return error_set(reterr, -errno, "open %s: %s", log, strerror(errno));
-        return process_start(c->loop, &o, NULL, NULL, &p, reterr);
+        n = process_start(c->loop, &o, NULL, NULL, &p, reterr);
+        /* It writes this itself too; here, so that who asks next knows of it. */
+        return n < 0 ? (int)n : process_file_write(c, "supervisor", process_pid(p), 0, reterr);
 }

@@ -6,7 +6,12 @@
  */
 #pragma once
 
+#include <signal.h>
+
 #include "cluster.h"
+
+/* Tells a supervisor to stop its daemons, last first, and then itself. SIGTERM ends it alone. */
+#define SUPERVISE_STOP_ALL SIGUSR1
 
 /* Runs until SIGTERM. -EALREADY: another one runs. */
 int supervise(struct cluster *c, struct error *reterr);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <sys/file.h>
 
 #include "commands.h"
 #include "supervise.h"
@@ -13,7 +14,8 @@
 #include "../lib/tls/pki.h"
 
 #define WAIT (60 * NS_PER_SEC)
-#define PROBE_EVERY (20 * NS_PER_MS)
+#define PROBE_FIRST (20 * NS_PER_MS)
+#define PROBE_LATER (500 * NS_PER_MS)
 
 static int make_folders(struct cluster *c, struct error *reterr)
 {
@@ -155,6 +157,12 @@ static const char *crashing(struct cluster *c)
         return NULL;
 }
 
+/* Often at first, when it is a matter of milliseconds; then seldom: it takes CPU from who gets ready. */
+static void wait_a_little(int64_t until)
+{
+        fiber_sleep(until - time_mono() > WAIT - 3 * NS_PER_SEC ? PROBE_FIRST : PROBE_LATER);
+}
+
 static void wait_ready(void *userdata)
 {
         struct waiting *w = userdata;
@@ -176,7 +184,7 @@ static void wait_ready(void *userdata)
                         w->r = error_set(w->reterr, -ETIMEDOUT, "the API server is not ready after 60 s: see %s", w->c->log_dir);
                         return;
                 }
-                fiber_sleep(PROBE_EVERY);
+                wait_a_little(until);
         }
 }
 
@@ -213,7 +221,7 @@ static void wait_node(void *userdata)
                                          bad ? bad : "kubelet");
                         break;
                 }
-                fiber_sleep(PROBE_EVERY);
+                wait_a_little(until);
         }
         client_free(client);
 }
@@ -234,15 +242,32 @@ static bool all_running(struct cluster *c)
         return true;
 }
 
+/* One `colibri up` at a time: the second waits and finds everything there. */
+static int take_turn(struct cluster *c, struct error *reterr)
+{
+        _cleanup_free_ char *path = xasprintf("%s/up.lock", c->run_dir);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+        if (fd < 0 || flock(fd, LOCK_EX) < 0)
+                return error_set(reterr, -errno, "lock %s: %s", path, strerror(errno));
+        return fd;
+}
+
 static int bring_up(struct cluster *c, bool *ret_was_running, struct error *reterr)
 {
         struct waiting w = { .c = c, .reterr = reterr };
+        _cleanup_close_ int turn = -1;
         int r;
 
+        if (c->conflict)
+                return error_set(reterr, -EINVAL, "this cluster is there already, and %s: change %s/colibri.yaml, then down and up",
+                                 c->conflict, c->config_dir);
         cluster_fill_from_machine(c);
-        *ret_was_running = all_running(c);
         r = make_folders(c, reterr);
         if (r == 0)
+                r = turn = take_turn(c, reterr);
+        *ret_was_running = all_running(c);
+        if (r >= 0)
                 r = write_settings(c, reterr);
         if (r == 0)
                 r = make_certificates(c, reterr);

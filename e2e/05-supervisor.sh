@@ -30,9 +30,42 @@ check "etcd lives on when the supervisor dies" kill -0 "$before"
 check "up brings the supervisor back" cluster up --components=etcd
 check "which adopts the same etcd" [ "$(daemon etcd)" = "$before" ]
 
-refused "an unknown setting is refused" 'there is no setting "apiserver.prot"' colibri_ status --set apiserver.prot=1
+settings=$ROOT/etc/colibri/colibri.yaml
+two_ups() { cluster up --components=etcd & cluster up --components=etcd && wait $!; }
+check "down" cluster down
+check "two ups at a time" two_ups
+says "there is one supervisor" 1 pgrep -fc "supervise --root=$ROOT"
+says "status" "running" colibri_ status
+
 check "down" cluster down
 # Whose parent died may stay a zombie where process 1 reaps nobody: it no longer runs all the same.
 check "etcd is gone" [ -z "$(sed -nE '/^State:\tZ/!s/^State:/&/p' "/proc/$before/status" 2>/dev/null)" ]
+for name in supervisor etcd; do echo "1 1 0" >"$ROOT/run/colibri/$name.pid"; done
+check "up, with process files that name others" cluster up --components=etcd
+check "etcd answers" eventually 10 etcd_answers get kept
+for name in supervisor etcd; do
+        echo "$$ $(awk '{ print $22 + 1 }' /proc/$$/stat) 0" >"$WORK/$name.pid"
+done
+check "down again" cluster down
+cp "$WORK"/*.pid "$ROOT/run/colibri/"
+says "down does not touch a process that got the same number" "did not run" cluster down
+
+# --- what users get wrong ---
+refused "an unknown setting is refused" 'there is no setting "apiserver.prot"' colibri_ status --set apiserver.prot=1
+refused "an unknown option" 'what is "--rot=/x"' colibri up --rot=/x
+refused "an argument too many" 'what is "now"' colibri_ up now
+refused "a missing value" '--root wants a value' colibri up --root
+refused "an unknown command" 'no command "upp"' colibri upp
+says "help" "--components=LIST" colibri help
+refused "options may follow arguments" "ARCHIVE" colibri image frobnicate --root="$ROOT"
+refused "other components than those it began with" 'cluster.components is "etcd"' cluster up --components=etcd,apiserver
+cp "$settings" "$WORK/good"
+echo 'apiserver: {' >>"$settings"
+refused "broken settings" "colibri.yaml" cluster up --components=etcd
+sed 's/^cluster:/clutter:/' "$WORK/good" >"$settings"
+refused "a misspelt group" 'there is no setting "clutter.components"' cluster up --components=etcd
+cp "$WORK/good" "$settings"
+
 check "reset" cluster reset
-check "no file is left" [ -z "$(find "$ROOT" -type f 2>/dev/null)" ]
+check "no file is left" [ -z "$(find "$ROOT" -mindepth 1 2>/dev/null)" ]
+refused "and status says so" "there is no cluster" colibri_ status

@@ -24,6 +24,7 @@ struct options {
         struct runtime_options runtime;
         const char *cert_file, *key_file, *client_ca_file, *address, *mirrors_file;
         bool cleanup; /* remove all that is left of this node, and end */
+        bool keep_data; /* with cleanup: what must survive a reboot stays */
         char **words; /* what is no option: "image list" and kin; NULL-ended */
         unsigned fake_nodes;
         enum log_level log_level;
@@ -49,6 +50,7 @@ struct options {
         X("image-mirrors", true, set_mirrors(o, arg))                                              \
         X("insecure-registries", true, set_insecure(o, arg))                                       \
         X("cleanup", false, o->cleanup = true)                                                     \
+        X("keep-data", false, o->keep_data = true)                                                 \
         X("registry-mirrors", true, o->mirrors_file = arg)                                         \
         X("pod-manifest-path", true, o->kubelet.manifest_path = arg)                               \
         X("address", true, o->address = arg)                                                       \
@@ -332,7 +334,7 @@ int main(int argc, char **argv)
                 return image_command(&o.runtime, (const char *const *)o.words + 1);
         if (o.cleanup) {
                 _cleanup_error_ struct error failure = ERROR_INIT;
-                struct node_cleanup_options c = {o.runtime.root, o.runtime.run, o.runtime.cgroup, o.runtime.bridge};
+                struct node_cleanup_options c = {o.runtime.root, o.runtime.run, o.runtime.cgroup, o.runtime.bridge, o.keep_data};
                 if (node_cleanup(&c, &failure) >= 0)
                         return 0;
                 log_error("cleanup: %s", error_text(&failure));

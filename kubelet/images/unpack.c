@@ -47,7 +47,7 @@ int store_run(struct image_store *s, struct arena *a, const char *const *argv, c
         const char *path = getenv("PATH"), *text;
         const char *env[] = { arena_printf(a, "PATH=%s", path ? path : "/usr/sbin:/usr/bin:/sbin:/bin"),
                               arena_printf(a, "TMPDIR=%s/tmp", s->dir), "HOME=/root", NULL };
-        struct process_options o = { .argv = argv, .env = env, .max_output = 8 << 20 };
+        struct process_options o = { .argv = argv, .env = env, .max_output = 8 << 20, .ends_with_us = true };
         int r = process_run(s->loop, &o, &result, reterr);
 
         if (r < 0)

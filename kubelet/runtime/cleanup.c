@@ -153,6 +153,8 @@ int node_cleanup(const struct node_cleanup_options *o, struct error *reterr)
                 _cleanup_free_ char *path =
                         root ? xasprintf("%s/%s", o->root, in_root[i])
                              : xasprintf("%s/%s", o->run, in_run[i - ARRAY_SIZE(in_root)]);
+                if (root && o->keep_data)
+                        continue;
                 r = dir_remove(path, result ? NULL : reterr);
                 if (r < 0 && !result)
                         result = r;

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -137,6 +138,8 @@ _Noreturn static void child(const struct spawn *s)
                 setsid();
         else
                 setpgid(0, 0);
+        if (o->ends_with_us)
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
         if ((o->cwd && chdir(o->cwd) < 0) || place(s->in, 0) < 0 || place(s->out, 1) < 0 ||
             place(s->err, 2) < 0 || (o->extra_fd > 0 && place(o->extra_fd, 3) < 0))
                 goto failed;

@@ -17,6 +17,7 @@ struct process_options {
         int out_fd, err_fd;       /* > 0: connected instead of captured */
         int extra_fd;             /* > 0: stays open in the child as descriptor 3 */
         bool new_session;         /* setsid: it outlives us and our terminal */
+        bool ends_with_us;        /* killed when we die, however that comes: its work would be for nobody */
         /* Called between fork and exec; async-signal-safe things only. May be NULL. */
         void (*in_child)(void *userdata);
         void *userdata;
