@@ -125,6 +125,7 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
         X(csr_signer)                                                                                          \
         X(csr_cleaner)                                                                                         \
         X(aggregation_controller)                                                                              \
+        X(cronjob_controller)                                                                                  \
         X(statefulset_controller)                                                                              \
         X(daemonset_controller)                                                                                \
         X(mirroring_controller)                                                                                \
