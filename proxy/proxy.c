@@ -8,6 +8,7 @@
 #include "conntrack.h"
 #include "nft.h"
 #include "ruleset.h"
+#include "watch.h"
 
 #define GATHER_NS (5 * NS_PER_MS)
 #define RETRY_FIRST_NS NS_PER_SEC
@@ -23,7 +24,9 @@ struct proxy {
         struct loop_timer *gather;
         size_t by_service;      /* the slices' index */
         int64_t retry_ns;
+        struct table_watch *watch;
         bool on_fiber;
+        bool look; /* whether the table is there: asked when the fiber has ended */
         bool full; /* the next transaction replaces the table */
 };
 
@@ -129,6 +132,27 @@ static void render_dirty(struct proxy *p)
 
 /* --- carrying out --- */
 
+/* Writes the table again where somebody has taken it. */
+static void look_for_table(struct proxy *p)
+{
+        p->look = false;
+        if (p->full || table_watch_exists(p->watch))
+                return;
+        log_warn("table %s is gone; writing it again", p->o.rules.table);
+        p->full = true;
+        kick(p);
+}
+
+static void on_transaction(void *userdata)
+{
+        struct proxy *p = userdata;
+
+        if (p->on_fiber)
+                p->look = true;
+        else
+                look_for_table(p);
+}
+
 static int prepare(struct proxy *p, struct error *reterr)
 {
         _cleanup_strbuf_ struct strbuf frame = STRBUF_INIT;
@@ -137,6 +161,9 @@ static int prepare(struct proxy *p, struct error *reterr)
         if (p->rules)
                 return 0;
         r = host_prepare(p->loop, &p->o.host, &p->o.rules.bridge_unfiltered, reterr);
+        if (r < 0)
+                return r;
+        r = table_watch_new(p->loop, p->o.rules.table, on_transaction, p, &p->watch, reterr);
         if (r < 0)
                 return r;
         rules_frame(&p->o.rules, &frame);
@@ -224,6 +251,8 @@ static void sync_fiber(void *userdata)
         p->on_fiber = false;
         if (r == 0) {
                 p->retry_ns = 0;
+                if (p->look)
+                        look_for_table(p);
                 return;
         }
         /* The first failure is followed by a full write at once: most likely somebody else touched our table. */
