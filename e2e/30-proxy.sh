@@ -200,7 +200,14 @@ kubectl patch service n --subresource=status --type=merge -p '{"status":{"loadBa
 endpoints n x pod1 >/dev/null
 soon "a balancer's address, from its ranges" pod1 other tcp 203.0.113.8 80
 soon "but from nowhere else" timeout pod2 tcp 203.0.113.8 80
+service n $C '"type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":30090' >/dev/null
+health() { ip netns exec other curl -s -m 2 -o /dev/null -w '%{http_code}' "http://$NODE:30090/healthz"; }
+is() { [ "$(health)" = "$1" ] || { health; return 1; }; }
+check "a node with endpoints is healthy" eventually 5 is 200
+endpoints n x pod1@there >/dev/null
+check "one without is not" eventually 5 is 503
 kubectl delete service n >/dev/null
+check "no Service, no health check" eventually 5 is 000
 
 # --- affinity ---
 D=$PREFIX.1.4

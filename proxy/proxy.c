@@ -6,6 +6,7 @@
 #include "../lib/base/log.h"
 #include "../lib/base/time.h"
 #include "conntrack.h"
+#include "health.h"
 #include "nft.h"
 #include "ruleset.h"
 #include "watch.h"
@@ -25,6 +26,7 @@ struct proxy {
         size_t by_service;      /* the slices' index */
         int64_t retry_ns;
         struct table_watch *watch;
+        struct health *health;
         bool on_fiber;
         bool look; /* whether the table is there: asked when the fiber has ended */
         bool full; /* the next transaction replaces the table */
@@ -100,6 +102,7 @@ static void note_flows(struct proxy *p, const char *key, const struct service *s
 
 static void render(struct proxy *p, const char *key)
 {
+        _cleanup_error_ struct error err = ERROR_INIT;
         struct object *const *slices, *o = informer_get(p->o.services, key);
         _cleanup_arena_ struct arena *a = arena_new(16 << 10);
         struct rules rules = { .arena = a };
@@ -116,6 +119,8 @@ static void render(struct proxy *p, const char *key)
         }
         if (s)
                 rules_service(&p->o.rules, s, &rules);
+        if (health_set(p->health, key, s, &err) < 0)
+                log_warn("%s", error_text(&err));
         note_flows(p, key, s);
         ruleset_set(p->rules, key, s ? &rules : NULL);
         rules_deinit(&rules);
@@ -292,6 +297,7 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *o)
         p->full = true;
         map_init(&p->dirty);
         map_init(&p->flows);
+        p->health = health_new(loop);
         p->gather = loop_timer_new(loop, on_gathered, p);
         p->by_service = store_add_index(informer_store(o->slices), index_by_service);
         informer_add_handler(o->services, &services);
