@@ -23,8 +23,8 @@
 #include "../lib/loop/process.h"
 
 #define FIRST_DELAY (200 * NS_PER_MS)
-#define MAX_DELAY (10 * NS_PER_SEC)
-#define RAN_WELL (30 * NS_PER_SEC)
+#define MAX_DELAY (5 * NS_PER_SEC)
+#define RAN_WELL (2 * NS_PER_SEC) /* it did not die of its start: somebody killed it */
 #define PROBE_FIRST (20 * NS_PER_MS)
 #define PROBE_LATER NS_PER_SEC
 #define REAP_AFTER (200 * NS_PER_MS)
