@@ -77,7 +77,7 @@ static bool nobodys(const struct api_request *r)
         for (unsigned i = 0; i < n_builtin_groups; i++)
                 for (const char *const *v = builtin_groups[i].versions; streq(builtin_groups[i].name, r->group) && *v; v++)
                         builtin |= streq(*v, r->version);
-        return !builtin && (!r->res || (!r->res->namespaced && *r->namespace));
+        return *r->group && !builtin && (!r->res || (!r->res->namespaced && *r->namespace));
 }
 
 static const struct status *check_route(struct api_request *r)

@@ -415,6 +415,15 @@ static bool run_check(struct check *c, const struct rule *r, const struct at *at
         case RULE_FORBIDDEN:
                 add_error(c, FIELD_FORBIDDEN, r, at);
                 break;
+        case RULE_MAX_ITEMS:
+                if (json_len(at->j) > (size_t)r->hi && (json_is_array(at->j) || json_is_object(at->j)))
+                        field_error_add(c->errs, FIELD_TOO_MANY, at_path(c, at), json_new_int(c->a, json_len(at->j)),
+                                        "must have at most %lld items", r->hi);
+                break;
+        case RULE_MAX_BYTES:
+                if (json_is_string(at->j) && at->j->len > r->hi)
+                        field_error_add(c->errs, FIELD_TOO_LONG, at_path(c, at), at->j, "may not be more than %lld bytes", r->hi);
+                break;
         case RULE_WARN:
                 check_warn(c, at, "%s", r->detail);
                 break;

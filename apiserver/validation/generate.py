@@ -5,6 +5,7 @@
                                         updates check all of metadata again, `full-only` where nothing else
     type Container                      rules that others use
     warn apps/Deployment                what is let in with a warning
+    on status core/Service              the rules of a subresource
 
 A line is `path: check; check ...`, with more lines below it, indented, that hold for that path. A path
 is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` the object around it and
@@ -19,6 +20,7 @@ is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` 
     enum(a, b, "")             with `?` empty passes
     min(n), max(n), range(a, b), port, >=0 [, "detail"]
     quantity                   not negative
+    max-items(n), max-bytes(n)
     immutable, unique
     call(f)                    a C function: void f(struct check *, const struct at *)
     use(T)                     the rules of a type
@@ -58,7 +60,7 @@ def unquote(t):
 class Compiler:
     def __init__(self):
         self.out, self.functions, self.conditions, self.interned = [], set(), set(), {}
-        self.kinds, self.types, self.warnings, self.where = [], {}, [], ''
+        self.kinds, self.types, self.warnings, self.subs, self.where = [], {}, [], [], ''
 
     def fail(self, text):
         sys.exit(f'{self.where}: {text}')
@@ -198,6 +200,8 @@ class Compiler:
                 args = args[:n]
             fields += ['.op = RULE_RANGE', f'.lo = {"INT64_MIN" if lo is None else str(lo) + "LL"}',
                        f'.hi = {"INT64_MAX" if hi is None else str(hi) + "LL"}', f'.detail = {c_string(detail)}']
+        elif word in ('max-items', 'max-bytes'):
+            fields += [f'.op = RULE_{word.upper().replace("-", "_")}', f'.hi = {int(args[0])}LL']
         elif word == 'enum':
             fields += ['.op = RULE_ENUM', f'.words = {self.words(args)}']
         elif word in ('immutable', 'unique', 'quantity'):
@@ -275,6 +279,10 @@ class Compiler:
             if m:
                 self.types[m.group(1)] = below
                 continue
+            m = re.fullmatch(r'on (\w+) ([\w.]+)/(\w+)', text)
+            if m:
+                self.subs.append((m.group(2) if m.group(2) != 'core' else '', m.group(3), m.group(1), below))
+                continue
             m = re.fullmatch(r'warn ([\w.]+)/(\w+)', text)
             if m:
                 self.warnings.append((m.group(1) if m.group(1) != 'core' else '', m.group(2), below))
@@ -300,6 +308,7 @@ def main():
     tables = {name: c.body(lines) for name, lines in c.types.items()}
     kinds = [(g, k, n, c.body(lines), update) for g, k, n, lines, update in c.kinds]
     warnings = [(g, k, c.body(lines)) for g, k, lines in c.warnings]
+    subs = [(g, k, s, c.body(lines)) for g, k, s, lines in c.subs]
     text = '\n'.join(c.out)
     for used in set(re.findall(r'@([\w-]+)@', text)):
         if used not in tables:
@@ -315,6 +324,11 @@ def main():
         for group, kind, name, table, update in sorted(kinds):
             f.write(f'        {{ {c_string(group)}, "{kind}", NAME_{name}, {table}, {update} }},\n')
         f.write('};\nconst unsigned n_validation_kinds = sizeof(validation_kinds) / sizeof(validation_kinds[0]);\n\n')
+        f.write('const struct kind_rules validation_subresources[] = {\n')
+        for group, kind, name, table in sorted(subs):
+            f.write(f'        {{ {c_string(group)}, "{kind}", NAME_ANY, {table}, KIND_UPDATE_PLAIN, "{name}" }},\n')
+        f.write('};\nconst unsigned n_validation_subresources = '
+                'sizeof(validation_subresources) / sizeof(validation_subresources[0]);\n\n')
         f.write('const struct kind_rules validation_warnings[] = {\n')
         for group, kind, table in sorted(warnings):
             f.write(f'        {{ {c_string(group)}, "{kind}", NAME_ANY, {table}, KIND_UPDATE_PLAIN }},\n')

@@ -55,6 +55,7 @@ enum rule_op {
         RULE_UNIQUE,     /* no earlier sibling has the same value here */
         RULE_QUANTITY,   /* not negative */
         RULE_WARN, RULE_WARN_PLAIN,
+        RULE_MAX_ITEMS, RULE_MAX_BYTES,
 };
 struct rule {
         enum rule_op op;
@@ -76,9 +77,12 @@ struct kind_rules {
         const struct rule *body;
         /* What the kind checks of metadata on update: changes, changes and all of it, all of it but no changes. */
         enum { KIND_UPDATE_PLAIN, KIND_UPDATE_FULL, KIND_UPDATE_FULL_ONLY } on_update;
+        const char *sub;           /* of the subresource that the rules are about; NULL: none */
 };
 extern const struct kind_rules validation_kinds[];
 extern const unsigned n_validation_kinds;
+extern const struct kind_rules validation_subresources[];
+extern const unsigned n_validation_subresources;
 /* What is let in with a warning. */
 extern const struct kind_rules validation_warnings[];
 extern const unsigned n_validation_warnings;

@@ -101,6 +101,11 @@ void validate_object(struct api_request *r, const struct resource *res, const st
                 validate_custom(&c);
         if (kind && !*c.sub)
                 rules_run(&c, kind->body, &root);
+        for (unsigned i = 0; *c.sub && !res->crd && i < n_validation_subresources; i++) {
+                const struct kind_rules *k = &validation_subresources[i];
+                if (streq(k->sub, c.sub) && streq(k->group, res->group) && streq(k->kind, res->kind))
+                        rules_run(&c, k->body, &root);
+        }
         if (!old && !errs->n)
                 check_name(&c, at_field(&c, at_field(&c, &root, "metadata"), "name"), NAME_PATH_SEGMENT);
 }
