@@ -1,5 +1,6 @@
 /* colibri-proxy: Services in nftables, and the cluster's resolver. */
 #include <ctype.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -186,6 +187,8 @@ int main(int argc, char **argv)
         struct daemon d = { .loop = loop_new(), .o = &o };
         struct client *client;
 
+        /* What a transaction needs in its worker thread comes from the one heap, and goes back with it. */
+        mallopt(M_ARENA_MAX, 1);
         log_init("proxy", LOG_LEVEL_INFO);
         gethostname(host, sizeof(host) - 1);
         for (char *c = host; *c; c++)

@@ -8,8 +8,8 @@
 
 #include <nftables/libnftables.h>
 
+#define TRIM_ABOVE 2048
 #define ERROR_MAX 600 /* bytes of its complaint: it quotes the line, which may be long */
-#define TRIM_ABOVE (64 << 10)
 
 static void ctx_free_p(struct nft_ctx **ctx)
 {
@@ -54,7 +54,7 @@ int nft_apply(const char *text, struct error *reterr)
                 if (nft_run_cmd_from_buffer(ctx, text) != 0)
                         r = set_error(ctx, reterr);
         }
-        if (strlen(text) > TRIM_ABOVE)
+        if (strlen(text) > TRIM_ABOVE) /* what libnftables has freed is many times the text */
                 malloc_trim(0);
         return r;
 }
