@@ -199,10 +199,12 @@ static void mark_pods(const struct snapshot *s, struct writes *w, const struct o
 
 static void register_node(const struct snapshot *s, struct writes *w, const struct object *node)
 {
+        /* Seen in one look and still there in the next. */
         int64_t age = s->now - object_time(node->json, "metadata.creationTimestamp");
+        int64_t after = settings_of(s)->node_monitor_period_ns * 3 / 2;
 
-        if (age < settings_of(s)->node_monitor_period_ns)
-                writes_requeue(w, settings_of(s)->node_monitor_period_ns - age);
+        if (age < after)
+                writes_requeue(w, after - age);
         else
                 writes_event_once(w, node->json, "Normal", "RegisteredNode",
                                   arena_printf(w->arena, "Node %s event: Registered Node %s in Controller", node->name,

@@ -5,6 +5,9 @@
 
 #include "../lib/meta/quota-usage.h"
 
+#define QUIET_NS (500 * NS_PER_MS)
+#define QUIET_MAX_NS (5 * NS_PER_SEC)
+
 static const unsigned counted[] = { R_PODS, R_SERVICES, R_PVCS, R_SECRETS, R_CONFIGMAPS, R_RCS, R_RESOURCEQUOTAS,
                                     R_DEPLOYMENTS, R_REPLICASETS, R_JOBS, R_STATEFULSETS, R_CRONJOBS };
 
@@ -28,6 +31,29 @@ static void sum_usage(const struct snapshot *s, struct arena *a, const struct ob
                         if (quota_matches(quota->json, res->group, res->resource, list[j]->json))
                                 quota_usage(a, res->group, res->resource, list[j]->json, ret);
         }
+}
+
+/* Admission charges a quota before the object is stored. A count that is lower than what was charged may come from
+ * between the two, so it waits until nobody has changed the quota for a moment; but not for ever. True: not yet. */
+static bool must_wait(const struct snapshot *s, const struct object *quota, const struct json *used, struct writes *w)
+{
+        const char *version = arena_printf(w->arena, "%s@%s", quota->key, quota->resource_version);
+        int64_t quiet = snapshot_since(s, version) + QUIET_NS, latest = snapshot_since(s, quota->key) + QUIET_MAX_NS;
+        bool lower = false;
+
+        json_foreach_member(used, m) {
+                const char *charged = json_get_string(json_path(quota->json, "status.used"), m->key);
+                struct quantity x, y;
+
+                lower |= charged && quantity_parse(json_string(m->value), &x) == 0 && quantity_parse(charged, &y) == 0 &&
+                         quantity_cmp(&x, &y) < 0;
+        }
+        if (lower && MIN(quiet, latest) > s->now) {
+                writes_requeue(w, MIN(quiet, latest) - s->now);
+                return true;
+        }
+        snapshot_over(s, quota->key);
+        return false;
 }
 
 static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
@@ -59,21 +85,28 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
                 json_set(w->arena, status, "hard", json_clone(w->arena, hard));
                 json_set(w->arena, status, "used", out);
         }
-        if (json_equal(status, json_get(quota->json, "status")))
+        if (json_equal(status, json_get(quota->json, "status"))) {
+                snapshot_over(s, key);
+                return;
+        }
+        if (must_wait(s, quota, out, w))
                 return;
         copy = object_editable(w->arena, quota->json);
         json_set(w->arena, copy, "status", status);
         writes_update(w, R_RESOURCEQUOTAS, "status", copy);
 }
 
-/* What matters to a quota: that an object comes, goes, ends, or (rarely) asks for other amounts. */
+/* What matters to a quota: that an object goes, ends, or (rarely) asks for other amounts. Admission counts those that
+ * come. */
 static void map_usage(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
 {
         const struct object *o = new ? new : old;
         struct object *const *quotas;
         size_t n;
 
-        if (old && new && json_equal(json_get(old->json, "spec"), json_get(new->json, "spec")) &&
+        if (!old)
+                return;
+        if (new && json_equal(json_get(old->json, "spec"), json_get(new->json, "spec")) &&
             pod_is_terminal(old->json) == pod_is_terminal(new->json) &&
             object_is_deleting(old->json) == object_is_deleting(new->json))
                 return;

@@ -232,7 +232,7 @@ static void check_bound(const struct snapshot *s, const struct object *claim, st
                 lose_claim(s, claim, "reference to PersistentVolume", w);
         else if (!volume)
                 lose_claim(s, claim, "its PersistentVolume", w);
-        else
+        else if (!streq(json_path_string(volume->json, "spec.claimRef.uid"), claim->uid))
                 writes_event(w, claim->json, "Warning", "ClaimMisbound",
                              "Two claims are bound to the same volume, this one is bound incorrectly");
 }
