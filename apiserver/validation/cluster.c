@@ -1,0 +1,273 @@
+/* What rules about volumes, API services, fairness and policies cannot say. */
+#include "metadata.h"
+
+#include <ctype.h>
+
+#include "../../lib/meta/quantity.h"
+#include "functions.h"
+
+static const char *text_at(const struct at *at)
+{
+        return json_string(at->j) ? json_string(at->j) : "";
+}
+
+static bool amount_of(const struct json *j, struct quantity *ret)
+{
+        return (json_is_string(j) || json_is_number(j)) && quantity_parse(j->str, ret) == 0;
+}
+
+/* --- volumes and claims --- */
+
+/* The list is named, the value shown. */
+void check_access_mode(struct check *c, const struct at *at)
+{
+        static const char *const modes[] = { "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", NULL };
+
+        for (size_t i = 0; modes[i]; i++)
+                if (streq(text_at(at), modes[i]))
+                        return;
+        field_error_not_supported(c->errs, at_path(c, at->up), at->j, modes);
+}
+
+void check_claim_resources(struct check *c, const struct at *at)
+{
+        const struct json *storage = json_get(json_get(at->j, "requests"), "storage");
+        const char *path = arena_printf(c->a, "%s[storage]", at_path(c, at));
+        struct quantity q;
+
+        if (!storage)
+                field_error_add(c->errs, FIELD_REQUIRED, path, NULL, "%s", "");
+        else if (amount_of(storage, &q) && q.nano <= 0)
+                field_error_add(c->errs, FIELD_INVALID, path, storage, "must be greater than zero");
+}
+
+/* Of a claim's spec only the size of a bound one may grow, and its attributes class change. */
+void check_claim_update(struct check *c, const struct at *at)
+{
+        const struct json *was = json_get(c->old, "spec"), *is = json_get(at->j, "spec");
+        bool bound = streq(json_path_string(c->old, "status.phase"), "Bound");
+        struct json *x, *y;
+        struct quantity a, b;
+
+        if (!c->old)
+                return;
+        x = json_clone(c->a, is);
+        y = json_clone(c->a, was);
+        if (bound) {
+                static const char *const open[] = { "resources.requests", "volumeAttributesClassName" };
+
+                for (size_t i = 0; i < ARRAY_SIZE(open); i++) {
+                        json_path_del(x, open[i]);
+                        json_path_del(y, open[i]);
+                }
+        }
+        if (!json_get_string(was, "volumeName")) { /* binding names the volume and, for old claims, the class */
+                json_del(x, "volumeName");
+                if (!json_get(was, "storageClassName"))
+                        json_del(x, "storageClassName");
+        }
+        if (!json_equal(x, y))
+                field_error_add(c->errs, FIELD_FORBIDDEN, "spec", NULL,
+                                "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
+                                "bound claims");
+        else if (bound && amount_of(json_path(is, "resources.requests.storage"), &a) &&
+                 amount_of(json_path(was, "resources.requests.storage"), &b) && quantity_cmp(&a, &b) < 0)
+                field_error_add(c->errs, FIELD_FORBIDDEN, "spec.resources.requests.storage", NULL,
+                                "field can not be less than status.capacity");
+}
+
+void check_volume_capacity(struct check *c, const struct at *at)
+{
+        static const char *const supported[] = { "storage", NULL };
+        const struct json *storage = json_get(at->j, "storage");
+        struct quantity q;
+
+        if (!json_len(at->j))
+                check_required(c, at, "");
+        if (!storage || json_len(at->j) > 1) {
+                field_error_not_supported(c->errs, at_path(c, at), at->j, supported);
+                if (json_is_null(at->j))
+                        c->errs->list[c->errs->n - 1].value = "null";
+        }
+        json_foreach_member(at->j, m) {
+                const char *path = at_path(c, at_entry(c, at, m));
+
+                if (!streq(m->key, "storage") || !amount_of(m->value, &q) || q.nano > 0)
+                        continue;
+                if (q.nano < 0)
+                        field_error_add_text(c->errs, FIELD_INVALID, path, m->value->str, "must be a valid resource quantity");
+                field_error_add(c->errs, FIELD_INVALID, path, m->value, "must be greater than zero");
+        }
+}
+
+static const char *const sources[] = {
+        "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "nfs", "rbd", "quobyte", "cephfs", "iscsi",
+        "cinder", "fc", "flocker", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume",
+        "azureDisk", "scaleIO", "local", "storageos", "csi",
+};
+
+void check_persistent_source(struct check *c, const struct at *at)
+{
+        unsigned n = 0;
+        const struct json *old = json_get(c->old, "spec");
+        bool moved = false;
+
+        for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+                const struct at *s = at_field(c, at, sources[i]);
+
+                if (c->old)
+                        moved |= !json_equal(json_get(at->j, sources[i]), json_get(old, sources[i]));
+                if (at_set(s) && n++)
+                        check_forbidden(c, s, "may not specify more than 1 volume type");
+        }
+        if (!n)
+                check_required(c, at, "must specify a volume type");
+        if (moved)
+                field_error_add(c->errs, FIELD_FORBIDDEN, "spec.persistentvolumesource", NULL,
+                                "spec.persistentvolumesource is immutable after creation");
+}
+
+void check_volume_mode_unchanged(struct check *c, const struct at *at)
+{
+        if (c->old && at->old && !json_equal(at->j, at->old))
+                field_error_add(c->errs, FIELD_INVALID, "volumeMode", at->j, ERR_IMMUTABLE);
+}
+
+/* "example.com/x": a driver, in the old form a qualified name. */
+void check_driver_path(struct check *c, const struct at *at)
+{
+        char *lower = arena_strdup(c->a, text_at(at));
+
+        for (char *p = lower; *p; p++)
+                *p = (char)tolower((unsigned char)*p);
+        name_validate_string(c->errs, NAME_QUALIFIED, at_path(c, at), lower);
+}
+
+void check_lower_qualified(struct check *c, const struct at *at)
+{
+        check_driver_path(c, at);
+}
+
+void check_parameters(struct check *c, const struct at *at)
+{
+        json_foreach_member(at->j, m)
+                if (!m->key_len)
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, ""), "field can not be empty.");
+}
+
+void check_topology_key(struct check *c, const struct at *at)
+{
+        const struct at *driver = at->up->up;
+
+        if (!*text_at(at))
+                field_error_add(c->errs, FIELD_REQUIRED, at_path(c, driver), NULL, "%s", "");
+        name_validate_string(c->errs, NAME_QUALIFIED, at_path(c, driver), text_at(at));
+}
+
+/* --- API services, fairness --- */
+
+void check_api_service_name(struct check *c, const struct at *at)
+{
+        const char *group = json_path_string(at->j, "spec.group"), *version = json_path_string(at->j, "spec.version");
+        const char *name = json_path_string(at->j, "metadata.name");
+        const char *wanted = arena_printf(c->a, "%s.%s", version ? version : "", group ? group : "");
+
+        if (!c->old && !streq(name, wanted))
+                field_error_add(c->errs, FIELD_INVALID, "metadata.name", json_new_string(c->a, name ? name : ""),
+                                "must be `spec.version+\".\"+spec.group`: \"%s\"", wanted);
+}
+
+void check_queuing(struct check *c, const struct at *at)
+{
+        const struct at *queues = at_field(c, at, "queues"), *hand = at_field(c, at, "handSize");
+        int64_t q = 0, h = 0;
+
+        if (!at_set(at))
+                return;
+        json_to_int(queues->j, &q);
+        json_to_int(hand->j, &h);
+        if (json_get_int(at->j, "queueLengthLimit", 0) <= 0)
+                check_invalid(c, at_field(c, at, "queueLengthLimit"), "must be positive");
+        if (q <= 0)
+                check_invalid(c, queues, "must be positive");
+        else if (q > 10000000)
+                check_invalid(c, queues, "must not be greater than 10000000");
+        if (h <= 0)
+                check_invalid(c, hand, "must be positive");
+        else if (h > q)
+                check_invalid(c, hand, "should not be greater than queues (%lld)", (long long)q);
+}
+
+/* --- admission --- */
+
+void check_webhook_name(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *dot = strchr(s, '.');
+        size_t before = c->errs->n;
+
+        check_name(c, at, NAME_DNS1123_SUBDOMAIN);
+        if (c->errs->n == before && (!dot || !strchr(dot + 1, '.')))
+                check_invalid(c, at, "should be a domain with at least three segments separated by dots");
+}
+
+void check_group_version(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *slash = strchr(s, '/');
+
+        if (slash && strchr(slash + 1, '/'))
+                check_invalid(c, at, "unexpected GroupVersion string: %s", s);
+}
+
+void check_one_line(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at);
+
+        if (*s && !s[strspn(s, " \t\r\n")])
+                check_invalid(c, at, "message must be non-empty if specified");
+        else if (strpbrk(s, "\r\n"))
+                check_invalid(c, at, "must not contain line breaks");
+}
+
+void check_cel_identifier(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at);
+
+        if (!*s) {
+                check_required(c, at, "name is not specified");
+                return;
+        }
+        if (!isalpha((unsigned char)*s) && *s != '_')
+                check_invalid(c, at, "must be a valid CEL identifier");
+        else
+                for (const char *p = s; *p; p++)
+                        if (!isalnum((unsigned char)*p) && *p != '_') {
+                                check_invalid(c, at, "must be a valid CEL identifier");
+                                break;
+                        }
+}
+
+void check_audit_key(struct check *c, const struct at *at)
+{
+        const char *name = json_path_string(c->obj, "metadata.name");
+
+        if (!*text_at(at)) {
+                check_required(c, at, "key is not specified");
+                return;
+        }
+        name_validate_string(c->errs, NAME_QUALIFIED, at_path(c, at), arena_printf(c->a, "%s/%s", name ? name : "", text_at(at)));
+}
+
+/* A CIDR stays; one more may be added behind it. */
+void check_cidrs_unchanged(struct check *c, const struct at *spec)
+{
+        const struct at *list = at_field(c, spec, "cidrs");
+
+        if (!c->old)
+                return;
+        json_foreach_item(json_path(c->old, "spec.cidrs"), was) {
+                const struct at *is = at_item(c, list, was_i);
+
+                if (!json_equal(was, is->j))
+                        check_invalid(c, is, ERR_IMMUTABLE);
+        }
+}
