@@ -189,6 +189,7 @@ int main(int argc, char **argv)
 
         /* What a transaction needs in its worker thread comes from the one heap, and goes back with it. */
         mallopt(M_ARENA_MAX, 1);
+        mallopt(M_TRIM_THRESHOLD, 256 << 10);
         log_init("proxy", LOG_LEVEL_INFO);
         gethostname(host, sizeof(host) - 1);
         for (char *c = host; *c; c++)
