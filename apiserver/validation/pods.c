@@ -196,8 +196,16 @@ static const struct at *pod_spec(const struct at *at)
 
 void check_mount_volume(struct check *c, const struct at *at)
 {
+        const struct at *top = at;
+
         json_foreach_item(json_get(pod_spec(at)->j, "volumes"), v)
                 if (json_equal(json_get(v, "name"), at->j))
+                        return;
+        while (top->up)
+                top = top->up;
+        /* A StatefulSet's pods get a volume of each of its claims. */
+        json_foreach_item(json_path(top->j, "spec.volumeClaimTemplates"), t)
+                if (json_equal(json_path(t, "metadata.name"), at->j))
                         return;
         field_error_add(c->errs, FIELD_NOT_FOUND, at_path(c, at), at->j, NULL);
 }
