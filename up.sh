@@ -1,21 +1,19 @@
-#!/bin/sh
+#!/bin/bash
 # Brings colibri up on a Debian 12 machine: packages, build, cluster, a first workload. Run it again
 # at any time: what is there already is left as it is.
-set -eu
+set -eu -o pipefail
 cd "$(dirname "$0")"
 [ "$(id -u)" = 0 ] || { echo "up.sh needs root: sudo ./up.sh" >&2; exit 1; }
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 scripts/packages.sh build run
-scripts/build.sh build -DTESTS=OFF
-# Programs that run are replaced only when they changed.
-if ! cmp -s build/.installed build/.ninja_log; then
-        cmake --install build --prefix /usr/local >/dev/null
-        cp build/.ninja_log build/.installed
-fi
+SHOW_PROGRESS=1 scripts/build.sh build -DTESTS=OFF
+first=$([ -e /usr/local/bin/colibri ] || echo yes)
+changed=$(cmake --install build --prefix /usr/local | sed -n 's/^-- \(colibri[a-z-]*\)$/\1/p')
 
-colibri up
+colibri up | sed '/^export /d'
 export KUBECONFIG=/etc/colibri/admin.kubeconfig
+[ -z "$changed" ] || [ -n "$first" ] || echo "programs are new (colibri down && colibri up starts them):" $changed
 
 if ! kubectl get deployment hello >/dev/null 2>&1; then
         image=$(mktemp --suffix .tar)
@@ -26,7 +24,11 @@ if ! kubectl get deployment hello >/dev/null 2>&1; then
         rm -f "$image"
         kubectl apply -f manifests/hello/hello.yaml
 fi
-kubectl rollout status deployment/hello --timeout=60s
+if ! kubectl rollout status deployment/hello --timeout=60s; then
+        kubectl describe pods -l app=hello | sed -n '/^Events:/,$p' >&2
+        echo "up.sh: the cluster is up, its first workload is not: see /var/log/colibri/kubelet.log" >&2
+        exit 1
+fi
 address=$(kubectl get service hello -o jsonpath='{.spec.clusterIP}')
 printf 'http://%s says: %s\n' "$address" "$(curl -fsS --retry 5 --retry-connrefused --retry-delay 1 "http://$address")"
 
