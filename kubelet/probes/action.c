@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "../../lib/http/client.h"
+#include "../../lib/http/http2.h"
 #include "prober-internal.h"
 
 #define PROBE_BODY_MAX 10240 /* bytes of an answer that are shown */
@@ -319,15 +319,6 @@ static enum probe_outcome run_http(struct prober *p, const struct probe_call *c,
 
 /* --- gRPC: grpc.health.v1.Health/Check over HTTP/2 --- */
 
-static struct http_client *prober_grpc(struct prober *p)
-{
-        if (!p->grpc) {
-                struct http_client_options o = {.http2 = true, .max_body = 64 << 10};
-                http_client_new(p->loop, &o, &p->grpc, NULL);
-        }
-        return p->grpc;
-}
-
 /* HealthCheckResponse.status: field 1, a varint. */
 static int grpc_status(const struct strbuf *body)
 {
@@ -350,17 +341,19 @@ static enum probe_outcome run_grpc(struct prober *p, const struct probe_call *c,
         strbuf_append(&body, service ? service : "", MIN(len, (size_t)120));
         bool v6 = strchr(c->host, ':');
         char *target = arena_printf(a, v6 ? "[%s]:%d" : "%s:%d", c->host, port);
-        const char *headers[] = {"Content-Type: application/grpc", "TE: trailers", "User-Agent: kube-probe/1.36", NULL};
-        struct http_call call = {.method = "POST",
-                                 .url = arena_printf(a, "http://%s/grpc.health.v1.Health/Check", target),
-                                 .headers = headers,
-                                 .body = body.data,
-                                 .body_len = body.len,
-                                 .timeout_ns = c->timeout ? c->timeout : NS_PER_SEC,
-                                 .no_reuse = true};
+        static const char *const headers[] = {"content-type", "application/grpc", "te", "trailers",
+                                              "user-agent", "kube-probe/1.36", NULL};
+        struct http2_call call = {.host = c->host,
+                                  .port = (uint16_t)port,
+                                  .path = "/grpc.health.v1.Health/Check",
+                                  .headers = headers,
+                                  .body = body.data,
+                                  .body_len = body.len,
+                                  .max_body = 64 << 10,
+                                  .timeout_ns = c->timeout ? c->timeout : NS_PER_SEC};
         struct http_reply reply = {0};
         char buf[TIME_BUF];
-        int r = http_call(prober_grpc(p), &call, &reply, NULL);
+        int r = http2_call(p->loop, &call, &reply);
         enum probe_outcome outcome = PROBE_FAILURE;
         int status = r < 0 ? -1 : grpc_status(&reply.body);
         if (r < 0)

@@ -8,5 +8,5 @@ struct prober {
         struct loop *loop;
         struct runtime *runtime;
         struct prober_ops ops;
-        struct http_client *http, *grpc; /* made when first needed */
+        struct http_client *http; /* made when first needed */
 };

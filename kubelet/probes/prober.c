@@ -40,7 +40,6 @@ void prober_free(struct prober *p)
         if (!p)
                 return;
         http_client_free(p->http);
-        http_client_free(p->grpc);
         free(p);
 }
 

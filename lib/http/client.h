@@ -1,4 +1,4 @@
-/* An HTTP client: libcurl's multi interface on the loop.
+/* An HTTP/1.1 client on the loop (client.c says why it is not libcurl).
  *
  * http_call() is for fibers: it sends, parks, and returns with the whole answer. http_open() is for
  * answers without end: it calls back with each piece. Connections are kept and shared in a client.
@@ -17,9 +17,7 @@ struct http_client_options {
         const char *cert_file, *key_file;   /* client certificate; may be NULL */
         const char *ca_data, *cert_data, *key_data; /* the same as PEM text; win over files */
         bool insecure;                      /* no verification (kubelet httpGet probes) */
-        const char *unix_socket;            /* NULL: TCP */
-        size_t max_body;                    /* bytes of an answer; 0: 64 MiB */
-        bool http2;                         /* prior knowledge on plain, ALPN on TLS */
+        size_t max_body;                    /* bytes of an answer to http_call(); 0: 64 MiB */
 };
 int http_client_new(struct loop *loop, const struct http_client_options *o, struct http_client **ret,
                     struct error *reterr);
@@ -39,15 +37,15 @@ struct http_call {
 struct http_reply {
         unsigned status;
         struct strbuf body;
-        struct strbuf headers;              /* raw: "Name: value\r\n"... of the last response, then its
-                                             * trailers (gRPC's grpc-status) in the same form */
+        struct strbuf headers;              /* raw: "Name: value\r\n"... of the last response */
 };
 void http_reply_deinit(struct http_reply *r);
 /* The value of a header of the reply, copied to the arena; NULL when absent. */
 char *http_reply_header(const struct http_reply *r, struct arena *a, const char *name);
 
 /* On a fiber. 0: an answer came, whatever its status; negative: none (-ECONNREFUSED, -ETIMEDOUT,
- * -ECONNRESET, -EPROTO, -EFBIG, ...), with curl's text in reterr. */
+ * -EHOSTUNREACH, -ECONNRESET, -EACCES (TLS: not to be trusted), -EPROTO, -EFBIG, ...), with a text in
+ * reterr. */
 int http_call(struct http_client *c, const struct http_call *call, struct http_reply *r,
               struct error *reterr);
 
@@ -59,11 +57,7 @@ struct http_exchange_ops {
 };
 struct http_exchange *http_open(struct http_client *c, const struct http_call *call,
                                 const struct http_exchange_ops *ops, void *userdata);
-/* A response header or trailer so far (in `end`: all trailers too), copied to the arena; NULL: absent. */
+/* A response header, copied to the arena; NULL: absent. */
 char *http_exchange_header(const struct http_exchange *x, struct arena *a, const char *name);
 /* Cuts it off; `end` is not called. */
 void http_exchange_free(struct http_exchange *x);
-/* For protocols with a request body that goes on (gRPC): queue more of it. Give
- * http_call.body = NULL and body_len = SIZE_MAX to say that the body is a stream. */
-void http_exchange_send(struct http_exchange *x, const void *data, size_t len);
-void http_exchange_send_end(struct http_exchange *x);

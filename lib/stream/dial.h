@@ -1,6 +1,6 @@
 /* A connection to another server, made on a fiber: TCP, and TLS where asked for.
  *
- * For what libcurl cannot carry: requests whose connection becomes a stream (SPDY, WebSocket). The errors
+ * For what the HTTP client does not carry: requests whose connection becomes a stream (SPDY, WebSocket). The errors
  * are worded as Go's net.Dial words them ("dial tcp 10.0.0.5:10250: connect: connection refused"), because
  * clients see them inside Statuses.
  */

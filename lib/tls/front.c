@@ -10,6 +10,7 @@
  */
 #include "front.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -21,6 +22,7 @@
 #define PRIORITY                                                                                   \
         "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:"         \
         "+CHACHA20-POLY1305:%SERVER_PRECEDENCE"
+#define CLIENT_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define READ_SIZE 32768
 
 struct credentials {
@@ -41,6 +43,7 @@ struct tls_session {
         struct credentials *credentials;
         int fd;
         bool unsent;          /* GnuTLS holds a record that the socket did not take */
+        char *host;           /* of a client: what the server's certificate must be for; GnuTLS borrows it */
         bool handshaken, bye;
         char *stash;          /* read from the socket, not yet by GnuTLS */
         size_t stash_len, stash_at;
@@ -84,20 +87,19 @@ static int credentials_load(struct tls_front *f, struct credentials **ret, struc
         return 0;
 }
 
-/* True: a file is another than when it was seen last. */
-static bool look(struct tls_front *f)
+/* True: one of the three FILES (each may be NULL) is another than when it was SEEN last. */
+static bool look(char *const *files, struct stat *seen)
 {
         bool changed = false;
 
-        for (size_t i = 0; i < ARRAY_SIZE(f->files); i++) {
+        for (size_t i = 0; i < 3; i++) {
                 struct stat st;
-                if (!f->files[i] || stat(f->files[i], &st) < 0)
+                if (!files[i] || stat(files[i], &st) < 0)
                         continue;
-                if (st.st_ino != f->seen[i].st_ino || st.st_size != f->seen[i].st_size ||
-                    st.st_mtim.tv_sec != f->seen[i].st_mtim.tv_sec ||
-                    st.st_mtim.tv_nsec != f->seen[i].st_mtim.tv_nsec)
+                if (st.st_ino != seen[i].st_ino || st.st_size != seen[i].st_size ||
+                    st.st_mtim.tv_sec != seen[i].st_mtim.tv_sec || st.st_mtim.tv_nsec != seen[i].st_mtim.tv_nsec)
                         changed = true;
-                f->seen[i] = st;
+                seen[i] = st;
         }
         return changed;
 }
@@ -111,7 +113,7 @@ static void reload(struct tls_front *f)
         if (now - f->looked_ns < NS_PER_SEC)
                 return;
         f->looked_ns = now;
-        if (!look(f))
+        if (!look(f->files, f->seen))
                 return;
         if (credentials_load(f, &c, NULL) < 0) {
                 memset(f->seen, 0, sizeof(f->seen));
@@ -130,7 +132,7 @@ int tls_front_new(const char *cert_file, const char *key_file, const char *clien
         f->files[0] = xstrdup(cert_file);
         f->files[1] = xstrdup(key_file);
         f->files[2] = client_ca_file ? xstrdup(client_ca_file) : NULL;
-        look(f);
+        look(f->files, f->seen);
         f->looked_ns = time_mono();
         r = gnutls_priority_init(&f->priority, PRIORITY, NULL);
         if (r < 0)
@@ -212,6 +214,13 @@ static void inbox_close(struct tls_session *s)
         inbox.at = inbox.len = 0;
 }
 
+static void session_attach(struct tls_session *s)
+{
+        gnutls_transport_set_ptr2(s->session, s, (gnutls_transport_ptr_t)(intptr_t)s->fd);
+        gnutls_transport_set_pull_function(s->session, pull);
+        gnutls_transport_set_pull_timeout_function(s->session, pull_timeout);
+}
+
 struct tls_session *tls_session_new(struct tls_front *f, int fd)
 {
         struct tls_session *s = new0(struct tls_session);
@@ -227,10 +236,118 @@ struct tls_session *tls_session_new(struct tls_front *f, int fd)
         if (f->files[2])
                 gnutls_certificate_server_set_request(s->session, GNUTLS_CERT_REQUEST);
         gnutls_alpn_set_protocols(s->session, &alpn, 1, 0);
-        gnutls_transport_set_ptr2(s->session, s, (gnutls_transport_ptr_t)(intptr_t)fd);
-        gnutls_transport_set_pull_function(s->session, pull);
-        gnutls_transport_set_pull_timeout_function(s->session, pull_timeout);
+        session_attach(s);
         return s;
+}
+
+/* --- clients --- */
+
+struct tls_client {
+        char *files[3], *data[3]; /* CA, certificate, key */
+        struct stat seen[3];
+        bool insecure;
+        struct credentials *credentials;
+};
+
+struct tls_client *tls_client_new(const struct tls_client_options *o)
+{
+        struct tls_client *c = new0(struct tls_client);
+        const char *files[] = {o->ca_file, o->cert_file, o->key_file};
+        const char *data[] = {o->ca_data, o->cert_data, o->key_data};
+
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                c->data[i] = data[i] ? xstrdup(data[i]) : NULL;
+                c->files[i] = files[i] && !data[i] ? xstrdup(files[i]) : NULL;
+        }
+        c->insecure = o->insecure;
+        return c;
+}
+
+void tls_client_free(struct tls_client *c)
+{
+        if (!c)
+                return;
+        credentials_unref(c->credentials);
+        if (c->data[2])
+                explicit_bzero(c->data[2], strlen(c->data[2]));
+        for (size_t i = 0; i < ARRAY_SIZE(c->files); i++) {
+                free(c->files[i]);
+                free(c->data[i]);
+        }
+        free(c);
+}
+
+static gnutls_datum_t datum(char *text)
+{
+        return (gnutls_datum_t){(unsigned char *)text, text ? strlen(text) : 0};
+}
+
+static int client_load(struct tls_client *c, struct error *reterr)
+{
+        struct credentials *n = new0(struct credentials);
+        gnutls_datum_t ca = datum(c->data[0]), cert = datum(c->data[1]), key = datum(c->data[2]);
+        int r = 0;
+
+        n->refs = 1;
+        gnutls_certificate_allocate_credentials(&n->x509);
+        if (c->data[0])
+                r = gnutls_certificate_set_x509_trust_mem(n->x509, &ca, GNUTLS_X509_FMT_PEM);
+        else if (c->files[0])
+                r = gnutls_certificate_set_x509_trust_file(n->x509, c->files[0], GNUTLS_X509_FMT_PEM);
+        else if (!c->insecure)
+                r = gnutls_certificate_set_x509_system_trust(n->x509);
+        if (r < 0) {
+                credentials_unref(n);
+                return error_set(reterr, -EACCES, "CA certificates %s: %s", c->files[0] ? c->files[0] : "",
+                                 gnutls_strerror(r));
+        }
+        if (c->data[1] && c->data[2])
+                r = gnutls_certificate_set_x509_key_mem(n->x509, &cert, &key, GNUTLS_X509_FMT_PEM);
+        else if (c->files[1] && c->files[2])
+                r = gnutls_certificate_set_x509_key_file(n->x509, c->files[1], c->files[2], GNUTLS_X509_FMT_PEM);
+        if (r < 0) {
+                credentials_unref(n);
+                return error_set(reterr, -EACCES, "client certificate %s: %s", c->files[1] ? c->files[1] : "",
+                                 gnutls_strerror(r));
+        }
+        credentials_unref(c->credentials);
+        c->credentials = n;
+        return 0;
+}
+
+static bool is_address(const char *host)
+{
+        struct in6_addr any;
+
+        return inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
+}
+
+int tls_client_session_new(struct tls_client *c, int fd, const char *host, struct tls_session **ret,
+                           struct error *reterr)
+{
+        static const gnutls_datum_t alpn = {(unsigned char *)"http/1.1", 8};
+        struct tls_session *s;
+        bool changed = look(c->files, c->seen);
+
+        /* New files that do not load (one of the pair is being written) leave what there was. */
+        if ((!c->credentials || changed) && client_load(c, c->credentials ? NULL : reterr) < 0 && !c->credentials)
+                return -EACCES;
+        s = new0(struct tls_session);
+        s->fd = fd;
+        s->host = xstrdup(host);
+        s->credentials = c->credentials;
+        s->credentials->refs++;
+        gnutls_init(&s->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS);
+        gnutls_priority_set_direct(s->session, CLIENT_PRIORITY, NULL);
+        gnutls_credentials_set(s->session, GNUTLS_CRD_CERTIFICATE, s->credentials->x509);
+        gnutls_alpn_set_protocols(s->session, &alpn, 1, 0);
+        if (!is_address(host))
+                gnutls_server_name_set(s->session, GNUTLS_NAME_DNS, host, strlen(host));
+        if (!c->insecure)
+                gnutls_session_set_verify_cert(s->session, s->host, 0);
+        session_attach(s);
+        *ret = s;
+        return 0;
 }
 
 void tls_bye(struct tls_session *s)
@@ -248,6 +365,7 @@ void tls_session_free(struct tls_session *s)
         gnutls_deinit(s->session);
         credentials_unref(s->credentials);
         free(s->stash);
+        free(s->host);
         free(s);
 }
 
@@ -266,6 +384,18 @@ static int errno_of(int r)
         }
 }
 
+static int untrusted(struct tls_session *s, struct error *reterr)
+{
+        gnutls_datum_t why = {0};
+
+        gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(s->session), GNUTLS_CRT_X509,
+                                                     &why, 0);
+        error_set(reterr, -EACCES, "TLS: certificate of %s: %s", s->host ? s->host : "the server",
+                  why.data ? (char *)why.data : "not trusted");
+        gnutls_free(why.data);
+        return -EACCES;
+}
+
 int tls_handshake(struct tls_session *s, struct error *reterr)
 {
         int r;
@@ -277,6 +407,8 @@ int tls_handshake(struct tls_session *s, struct error *reterr)
         inbox_close(s);
         if (r == GNUTLS_E_AGAIN)
                 return -EAGAIN;
+        if (r == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR)
+                return untrusted(s, reterr);
         if (r < 0) {
                 gnutls_alert_send_appropriate(s->session, r);
                 return error_set(reterr, errno_of(r), "TLS handshake: %s", gnutls_strerror(r));

@@ -1,4 +1,4 @@
-/* TLS for servers: GnuTLS on non-blocking sockets, no thread, no callback.
+/* TLS for servers, and for clients: GnuTLS on non-blocking sockets, no thread, no callback.
  *
  * A front holds the server's certificate and the CA that client certificates are checked against. All
  * three files are looked at again when a handshake begins (at most once a second) and read again when
@@ -18,11 +18,27 @@ int tls_front_new(const char *cert_file, const char *key_file, const char *clien
                   struct error *reterr);
 void tls_front_free(struct tls_front *f); /* sessions must be gone */
 
+/* What a client shows and trusts. PEM as files, which are read again when they changed, or as text (wins
+ * over files). No CA: the system's. CERT and KEY may be NULL. */
+struct tls_client_options {
+        const char *ca_file, *cert_file, *key_file;
+        const char *ca_data, *cert_data, *key_data;
+        bool insecure; /* any server certificate will do */
+};
+struct tls_client;
+struct tls_client *tls_client_new(const struct tls_client_options *o); /* reads nothing yet */
+void tls_client_free(struct tls_client *c); /* NULL allowed; sessions may live on */
+/* HOST: a name or an address, which the server's certificate must be for. The descriptor stays the
+ * caller's. -EACCES: files or text that cannot be read. */
+int tls_client_session_new(struct tls_client *c, int fd, const char *host, struct tls_session **ret,
+                           struct error *reterr);
+
 /* The descriptor stays the caller's. */
 struct tls_session *tls_session_new(struct tls_front *f, int fd);
 void tls_session_free(struct tls_session *s); /* NULL allowed; says goodbye to the peer if it can */
 
-/* 0: done; -EAGAIN: again when the descriptor is readable (writable when tls_wants_write()); negative: it failed. */
+/* 0: done; -EAGAIN: again when the descriptor is readable (writable when tls_wants_write()); negative: it failed,
+ * -EACCES when the server's certificate is not to be trusted. */
 int tls_handshake(struct tls_session *s, struct error *reterr);
 bool tls_wants_write(const struct tls_session *s);
 
