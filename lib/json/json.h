@@ -110,8 +110,10 @@ void json_remove(struct json *arr, size_t at);
                 for (struct json *it = (arr)->items[it##_i]; _once_##it; _once_##it = 0)
 
 /* --- text --- */
+/* Go allows 10000; no kind needs a hundred, and who walks a tree recursively must have room on a fiber's stack. */
+#define JSON_MAX_DEPTH 512
 struct json_limits {
-        size_t max_depth;   /* nested arrays and objects; 0: 10000, Go's number */
+        size_t max_depth;   /* nested arrays and objects; 0: JSON_MAX_DEPTH */
         size_t max_nodes;   /* 0: no limit */
         /* Called for a key that its object already has, with the path to it ("spec.replicas",
          * "spec.containers[0].name"). The last one wins, as in Go. NULL: duplicates pass silently. */

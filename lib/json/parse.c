@@ -11,7 +11,6 @@
 
 #include "../base/map.h"
 
-#define DEFAULT_DEPTH 10000
 
 struct parser {
         struct arena *arena;
@@ -307,7 +306,7 @@ static struct json_member *push(struct parser *p)
 
 static int enter(struct parser *p)
 {
-        size_t max = p->limits && p->limits->max_depth ? p->limits->max_depth : DEFAULT_DEPTH;
+        size_t max = p->limits && p->limits->max_depth ? p->limits->max_depth : JSON_MAX_DEPTH;
 
         p->at++;
         if (++p->depth > max)

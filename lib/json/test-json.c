@@ -101,6 +101,19 @@ static void limits_hold(void **state)
         assert_int_equal(json_parse(a, "[1,2,3,4,5]", 11, &limits, &j, NULL), -E2BIG);
 }
 
+static void depth_is_always_limited(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        char deep[2 * JSON_MAX_DEPTH + 2];
+        struct json *j;
+        unused(state);
+
+        memset(deep, '[', JSON_MAX_DEPTH + 1);
+        memset(deep + JSON_MAX_DEPTH + 1, ']', JSON_MAX_DEPTH + 1);
+        assert_int_equal(json_parse(a, deep, sizeof(deep), NULL, &j, NULL), -E2BIG);
+        assert_int_equal(json_parse(a, deep + 1, sizeof(deep) - 2, NULL, &j, NULL), 0);
+}
+
 static void large_objects_are_indexed(void **state)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -168,6 +181,7 @@ int main(void)
                 cmocka_unit_test(errors_are_gos),
                 cmocka_unit_test(duplicates_are_told),
                 cmocka_unit_test(limits_hold),
+                cmocka_unit_test(depth_is_always_limited),
                 cmocka_unit_test(large_objects_are_indexed),
                 cmocka_unit_test(numbers),
                 cmocka_unit_test(paths),

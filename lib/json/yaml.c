@@ -16,7 +16,6 @@
 #include "../base/map.h"
 
 #define BINARY_TAG "tag:yaml.org,2002:binary"
-#define MAX_DEPTH 10000
 #define MAX_ALIAS_NODES 100000 /* copied by aliases in one stream; go-yaml stops at a like number */
 
 /* An open sequence or mapping. */
@@ -464,7 +463,7 @@ static int each_document(struct arena *a, const char *text, size_t len, const st
                          bool (*fn)(struct arena *a, struct json *doc, void *userdata), void *userdata,
                          struct error *reterr)
 {
-        struct builder b = { .arena = a, .limits = limits, .err = reterr, .max_depth = MAX_DEPTH };
+        struct builder b = { .arena = a, .limits = limits, .err = reterr, .max_depth = JSON_MAX_DEPTH };
         struct json *doc = NULL;
         yaml_parser_t p;
         int r;

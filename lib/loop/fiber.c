@@ -23,9 +23,9 @@
 #endif
 
 #ifdef FIBER_ASAN
-#define STACK_SIZE ((size_t)1024 * 1024) /* ASan's frames are larger */
+#define STACK_SIZE ((size_t)4096 * 1024) /* ASan's frames are larger */
 #else
-#define STACK_SIZE ((size_t)256 * 1024)
+#define STACK_SIZE ((size_t)1024 * 1024) /* room for JSON_MAX_DEPTH calls of a recursive walk; untouched pages cost nothing */
 #endif
 #define POOL_MAX 16
 #define KEEP_RESIDENT ((size_t)16 * 1024) /* of a pooled stack */
