@@ -51,16 +51,19 @@ struct json *json_new_int(struct arena *a, int64_t i)
 struct json *json_new_double(struct arena *a, double d)
 {
         char text[40];
+        double abs = fabs(d);
         int n = 0;
 
         if (!isfinite(d))
                 return json_new_null(a);
-        /* The shortest text that reads back as the same number. */
+        /* The shortest text that reads back as the same number, without an exponent where Go writes none. */
         for (int precision = 1; precision <= 17; precision++) {
                 n = snprintf(text, sizeof(text), "%.*g", precision, d);
                 if (strtod(text, NULL) == d)
                         break;
         }
+        if (strchr(text, 'e') && abs >= 1 && abs < 1e21)
+                n = snprintf(text, sizeof(text), "%.0f", d);
         return json_new_number(a, text, n);
 }
 

@@ -1,0 +1,159 @@
+/* CEL, the Common Expression Language (github.com/google/cel-spec), as Kubernetes speaks it: the standard macros and
+ * functions, optionals, comprehensions with two variables, the strings and sets extensions, and Kubernetes' own
+ * libraries (lists, regex, URLs, IP, CIDR, quantities, semver, formats). Errors are in the words of cel-go.
+ *
+ *      cel_compile(a, "object.spec.replicas <= 3", names, &program, &err);
+ *      struct cel_run run = { .arena = a, .resolve = resolve, .userdata = me, .limit = 1000000 };
+ *      struct cel_value v = cel_eval(program, &run);
+ *
+ * Compiling resolves names and overloads of what is known at that time; what comes from JSON is dynamic, and is
+ * judged when it is evaluated. Nothing here blocks; time and memory are bounded by `limit`.
+ *
+ * Limits: time zones are "UTC" or a fixed offset ("+02:00").
+ */
+#pragma once
+
+#include "../json/json.h"
+#include "../meta/quantity.h"
+
+enum cel_type {
+        CEL_ERROR, /* str: what went wrong; only ever a result */
+        CEL_NULL,
+        CEL_BOOL,
+        CEL_INT,
+        CEL_UINT,
+        CEL_DOUBLE,
+        CEL_STRING,
+        CEL_BYTES,
+        CEL_LIST,
+        CEL_MAP,
+        CEL_TYPE,      /* str: its name */
+        CEL_TIMESTAMP, /* time */
+        CEL_DURATION,  /* i: nanoseconds */
+        CEL_OPTIONAL,  /* inner; NULL: none */
+        CEL_QUANTITY,
+        CEL_IP,
+        CEL_CIDR,
+        CEL_URL,
+        CEL_SEMVER,
+        CEL_FORMAT, /* str: its name */
+        CEL_OBJECT, /* the caller's own */
+        CEL_DYN,    /* of expressions, never of values: not known before they are evaluated */
+};
+
+struct cel_value;
+struct cel_run;
+
+struct cel_string {
+        const char *s; /* UTF-8 or bytes; may hold NULs, need not end with one */
+        size_t len;
+};
+
+struct cel_list {
+        struct cel_value *items;
+        size_t n;
+};
+
+struct cel_map {
+        struct cel_entry *entries;
+        size_t n;
+        const char *type_name; /* of a message that was written out ("Object.spec"), or NULL */
+};
+
+struct cel_address {
+        bool v6;
+        uint8_t bytes[16]; /* 4 of v4 */
+        int prefix;        /* of a CIDR */
+};
+
+struct cel_url {
+        struct cel_string scheme, host, path, query; /* as they stand in the text */
+};
+
+struct cel_semver {
+        uint64_t major, minor, patch;
+        struct cel_string pre, build; /* without their - and + */
+};
+
+/* What a caller brings along: an authorizer, variables that are evaluated when they are first asked for. */
+struct cel_class {
+        const char *type_name;
+        /* A field; CEL_ERROR "no such key: NAME" when there is none. NULL: it has none. */
+        struct cel_value (*field)(struct cel_run *run, void *data, const char *name);
+        /* A member function with its arguments (without the object itself). NULL: it has none. */
+        struct cel_value (*call)(struct cel_run *run, void *data, const char *function, size_t n,
+                                 const struct cel_value *args);
+};
+
+struct cel_value {
+        enum cel_type type;
+        bool lazy; /* a list or map that is still JSON */
+        union {
+                bool b;
+                int64_t i;
+                uint64_t u;
+                double d;
+                struct cel_string str;
+                const struct cel_list *list;
+                const struct cel_map *map;
+                const struct json *json; /* if lazy */
+                struct {
+                        int64_t seconds; /* since 1970 */
+                        int32_t nanos;
+                } time;
+                const struct cel_value *inner;
+                const struct quantity *quantity;
+                const struct cel_address *address;
+                const struct cel_url *url;
+                const struct cel_semver *semver;
+                struct {
+                        const struct cel_class *class;
+                        void *data;
+                } object;
+        };
+};
+
+struct cel_entry {
+        struct cel_value key, value;
+};
+
+struct cel_run {
+        struct arena *arena; /* values live in it */
+        /* The value of a variable that was declared. */
+        struct cel_value (*resolve)(struct cel_run *run, void *userdata, const char *name);
+        void *userdata;
+        uint64_t limit; /* cost units, as upstream counts them; 0: none */
+        uint64_t cost;  /* spent so far; may be carried from one evaluation to the next */
+};
+
+struct cel_program;
+
+/* VARIABLES: the names that may be used, NULL-ended. The program lives in A and keeps TEXT. -EINVAL: reterr says
+ * "compilation failed: ERROR: <input>:1:5: ..." with the line and a mark below it. */
+int cel_compile(struct arena *a, const char *text, const char *const *variables, struct cel_program **ret,
+                struct error *reterr);
+/* What it will return: CEL_DYN if that is not known. */
+enum cel_type cel_program_type(const struct cel_program *p);
+/* Whether a variable is used. */
+bool cel_program_uses(const struct cel_program *p, const char *variable);
+
+/* May be a CEL_ERROR: "no such key: x", "no such overload", "operation cancelled: actual cost limit exceeded". */
+struct cel_value cel_eval(const struct cel_program *p, struct cel_run *run);
+
+/* --- values --- */
+
+struct cel_value cel_error(struct arena *a, const char *fmt, ...) printf_like(2, 3);
+struct cel_value cel_bool(bool b);
+struct cel_value cel_int(int64_t i);
+struct cel_value cel_string(const char *s); /* kept, not copied */
+struct cel_value cel_object(const struct cel_class *class, void *data);
+/* OF NULL: none. */
+struct cel_value cel_optional(struct arena *a, const struct cel_value *of);
+/* Kept, not copied: J must outlive the value. NULL is null. */
+struct cel_value cel_from_json(const struct json *j);
+/* NULL: a value that JSON cannot say (bytes become base64; objects and types cannot). */
+struct json *cel_to_json(struct arena *a, const struct cel_value *v);
+/* Of an error or a string, with a NUL, in the arena. */
+const char *cel_text(struct arena *a, const struct cel_value *v);
+const char *cel_type_name(const struct cel_value *v);
+bool cel_equal(const struct cel_value *a, const struct cel_value *b);

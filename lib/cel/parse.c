@@ -1,0 +1,742 @@
+/* From text to tree: the grammar of cel-spec's doc/langdef.md, by recursive descent. Macros become nodes of their own
+ * instead of general comprehensions: what they do is written once, in eval.c. */
+#include <stdlib.h>
+
+#include "ast.h"
+
+/* How deep parentheses, lists and conditions may nest (each level is a few frames of a small stack), how many operators or
+ * members of a kind may follow one another, and how long a text may be (the last two as upstream). */
+enum { DEPTH_MAX = 60, LINKS_MAX = 250, TEXT_MAX = 100000 };
+
+enum token_kind { TOKEN_END, TOKEN_IDENT, TOKEN_LITERAL, TOKEN_PUNCT, TOKEN_BAD };
+
+struct token {
+        enum token_kind kind;
+        size_t pos, len;
+        struct cel_value value;
+};
+
+struct parser {
+        struct arena *arena;
+        const char *text;
+        size_t len, at; /* at: behind the current token */
+        struct token token;
+        int depth;
+        size_t error_pos;
+        const char *error; /* the first one */
+};
+
+/* --- errors --- */
+
+const char *cel_describe_error(struct arena *a, const char *text, size_t pos, const char *message)
+{
+        const char *line = text, *end;
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        size_t number = 1, column;
+
+        if (!*text)
+                return arena_printf(a, "ERROR: <input>:1:0: %s", message);
+        for (size_t i = 0; i < pos && text[i]; i++)
+                if (text[i] == '\n') {
+                        line = text + i + 1;
+                        number++;
+                }
+        column = cel_code_points((struct cel_string){ line, (size_t)(text + pos - line) });
+        end = strchrnul(line, '\n');
+        strbuf_printf(&b, "ERROR: <input>:%zu:%zu: %s\n | %.*s\n | ", number, column + 1, message, (int)(end - line), line);
+        for (size_t i = 0; i < column; i++)
+                strbuf_putc(&b, '.');
+        strbuf_putc(&b, '^');
+        return arena_strdup(a, b.data);
+}
+
+static struct node *fail(struct parser *p, size_t pos, const char *fmt, ...) printf_like(3, 4);
+static struct node *fail(struct parser *p, size_t pos, const char *fmt, ...)
+{
+        va_list ap;
+
+        if (!p->error) {
+                va_start(ap, fmt);
+                p->error = arena_vprintf(p->arena, fmt, ap);
+                va_end(ap);
+                p->error_pos = pos;
+        }
+        return NULL;
+}
+
+/* --- tokens --- */
+
+static bool letter(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool digit(char c)
+{
+        return c >= '0' && c <= '9';
+}
+
+static int hex(char c)
+{
+        return digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static void skip_space(struct parser *p)
+{
+        for (;;) {
+                p->at += strspn(p->text + p->at, " \t\r\n\f");
+                if (p->text[p->at] != '/' || p->text[p->at + 1] != '/')
+                        return;
+                p->at += strcspn(p->text + p->at, "\n");
+        }
+}
+
+static void put_utf8(struct strbuf *b, uint32_t c)
+{
+        if (c < 0x80) {
+                strbuf_putc(b, (char)c);
+                return;
+        }
+        if (c < 0x800) {
+                strbuf_putc(b, (char)(0xc0 | c >> 6));
+        } else {
+                if (c < 0x10000) {
+                        strbuf_putc(b, (char)(0xe0 | c >> 12));
+                } else {
+                        strbuf_putc(b, (char)(0xf0 | c >> 18));
+                        strbuf_putc(b, (char)(0x80 | (c >> 12 & 0x3f)));
+                }
+                strbuf_putc(b, (char)(0x80 | (c >> 6 & 0x3f)));
+        }
+        strbuf_putc(b, (char)(0x80 | (c & 0x3f)));
+}
+
+/* "\n", "\x41", "\u00e9", "\101": S is behind the backslash. Returns what was read, 0: no escape. */
+static size_t escape(struct strbuf *out, const char *s, bool bytes)
+{
+        static const char from[] = "abfnrtv\\'\"`?", to[] = "\a\b\f\n\r\t\v\\'\"`?";
+        const char *simple = *s ? strchr(from, *s) : NULL;
+        size_t digits = *s == 'x' || *s == 'X' ? 2 : *s == 'u' ? 4 : *s == 'U' ? 8 : 0;
+        uint32_t c = 0;
+
+        if (simple) {
+                strbuf_putc(out, to[simple - from]);
+                return 1;
+        }
+        if (*s >= '0' && *s <= '3') {
+                for (size_t i = 0; i < 3; i++) {
+                        if (s[i] < '0' || s[i] > '7')
+                                return 0;
+                        c = c * 8 + (uint32_t)(s[i] - '0');
+                }
+                digits = 2;
+        } else {
+                for (size_t i = 1; i <= digits; i++) {
+                        if (hex(s[i]) < 0)
+                                return 0;
+                        c = c * 16 + (uint32_t)hex(s[i]);
+                }
+        }
+        if (!digits || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || (bytes && digits > 2))
+                return 0;
+        if (bytes)
+                strbuf_putc(out, (char)c);
+        else
+                put_utf8(out, c);
+        return digits + 1 > 3 || *s == 'x' || *s == 'X' ? digits + 1 : 3;
+}
+
+/* A string or bytes literal at p->at + PREFIX. False: it does not end, or has a bad escape. */
+static bool read_string(struct parser *p, size_t prefix, bool raw, bool bytes)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const char *s = p->text + p->at + prefix;
+        char quote[4] = { *s, 0 };
+        size_t n = 1;
+
+        if (s[1] == *s && s[2] == *s) {
+                quote[1] = quote[2] = *s;
+                n = 3;
+        }
+        for (s += n; strncmp(s, quote, n) != 0;) {
+                if (!*s || (n == 1 && (*s == '\n' || *s == '\r')))
+                        return false;
+                if (*s == '\\' && !raw) {
+                        size_t used = escape(&b, s + 1, bytes);
+
+                        if (!used)
+                                return false;
+                        s += 1 + used;
+                } else {
+                        strbuf_putc(&b, *s++);
+                }
+        }
+        p->token.kind = TOKEN_LITERAL;
+        p->token.value = cel_stringn(arena_memdup(p->arena, strbuf_str(&b), b.len + 1), b.len);
+        p->token.value.type = bytes ? CEL_BYTES : CEL_STRING;
+        p->at = (size_t)(s + n - p->text);
+        return true;
+}
+
+static bool try_string(struct parser *p)
+{
+        const char *s = p->text + p->at;
+        bool raw = false, bytes = false;
+        size_t prefix = 0;
+
+        while (prefix < 2 && strchr("rRbB", s[prefix] ? s[prefix] : ' ')) {
+                if (strchr("rR", s[prefix]) ? raw : bytes)
+                        return false;
+                *(strchr("rR", s[prefix]) ? &raw : &bytes) = true;
+                prefix++;
+        }
+        if (s[prefix] != '"' && s[prefix] != '\'')
+                return false;
+        if (!read_string(p, prefix, raw, bytes)) {
+                p->token.kind = TOKEN_BAD;
+                p->at += prefix + 1;
+        }
+        return true;
+}
+
+static void read_number(struct parser *p)
+{
+        const char *s = p->text + p->at;
+        bool base16 = s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
+        size_t n = base16 ? 2 : 0;
+        bool real = false;
+        char *end;
+
+        while (base16 ? hex(s[n]) >= 0 : digit(s[n]))
+                n++;
+        if (!base16 && s[n] == '.' && digit(s[n + 1])) {
+                real = true;
+                for (n++; digit(s[n]);)
+                        n++;
+        }
+        if (!base16 && (s[n] == 'e' || s[n] == 'E')) {
+                size_t e = n + 1 + (s[n + 1] == '+' || s[n + 1] == '-');
+
+                if (digit(s[e])) {
+                        real = true;
+                        for (n = e; digit(s[n]);)
+                                n++;
+                }
+        }
+        p->token.kind = TOKEN_LITERAL;
+        errno = 0;
+        if (real) {
+                p->token.value = (struct cel_value){ .type = CEL_DOUBLE, .d = strtod(s, &end) };
+        } else {
+                unsigned long long u = strtoull(s, &end, base16 ? 16 : 10);
+                bool is_unsigned = s[n] == 'u' || s[n] == 'U';
+
+                p->token.value = (struct cel_value){ .type = CEL_UINT, .u = u };
+                if (!is_unsigned) /* 2^63 stays: a minus may stand in front of it */
+                        p->token.value = (struct cel_value){ .type = CEL_INT, .i = (int64_t)u };
+                if (errno || (!is_unsigned && u > (uint64_t)INT64_MAX + 1))
+                        fail(p, p->at, "Syntax error: invalid %s literal", is_unsigned ? "uint" : "int");
+                n += is_unsigned;
+        }
+        p->at += n;
+}
+
+static void next(struct parser *p)
+{
+        static const char *const two[] = { "==", "!=", "<=", ">=", "&&", "||" };
+        char c;
+
+        skip_space(p);
+        p->token = (struct token){ .kind = TOKEN_PUNCT, .pos = p->at };
+        c = p->text[p->at];
+        if (!c) {
+                p->token.kind = TOKEN_END;
+        } else if (try_string(p)) {
+                ;
+        } else if (letter(c)) {
+                p->token.kind = TOKEN_IDENT;
+                while (letter(p->text[p->at]) || digit(p->text[p->at]))
+                        p->at++;
+        } else if (digit(c) || (c == '.' && digit(p->text[p->at + 1]))) {
+                read_number(p);
+        } else {
+                p->at++;
+                for (size_t i = 0; i < ARRAY_SIZE(two); i++)
+                        if (!strncmp(p->text + p->token.pos, two[i], 2))
+                                p->at = p->token.pos + 2;
+                if (p->at == p->token.pos + 1 && !strchr("()[]{}.,?:+-*/%<>!", c))
+                        p->token.kind = TOKEN_BAD;
+        }
+        p->token.len = p->at - p->token.pos;
+        if (p->token.kind == TOKEN_BAD)
+                fail(p, p->token.pos, "Syntax error: token recognition error at: '%.*s'", (int)p->token.len,
+                     p->text + p->token.pos);
+}
+
+static bool is(const struct parser *p, const char *punct)
+{
+        return p->token.kind == TOKEN_PUNCT && strlen(punct) == p->token.len &&
+               !strncmp(p->text + p->token.pos, punct, p->token.len);
+}
+
+static bool accept(struct parser *p, const char *punct)
+{
+        if (!is(p, punct))
+                return false;
+        next(p);
+        return true;
+}
+
+static const char *token_text(const struct parser *p)
+{
+        return p->token.kind == TOKEN_END ? "<EOF>" : arena_strndup(p->arena, p->text + p->token.pos, p->token.len);
+}
+
+static bool expect(struct parser *p, const char *punct)
+{
+        if (accept(p, punct))
+                return true;
+        if (p->token.kind == TOKEN_END)
+                fail(p, p->token.pos, "Syntax error: missing '%s' at '<EOF>'", punct);
+        else
+                fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting '%s'", token_text(p), punct);
+        return false;
+}
+
+/* --- nodes --- */
+
+static struct node *new_node(struct parser *p, enum node_kind kind, size_t pos)
+{
+        struct node *n = arena_calloc(p->arena, sizeof(*n));
+
+        n->kind = kind;
+        n->type = CEL_DYN;
+        n->pos = (uint32_t)pos;
+        n->slot = -1;
+        return n;
+}
+
+static void add_arg(struct parser *p, struct node *n, struct node *arg)
+{
+        if ((n->n & (n->n - 1)) == 0) {
+                struct node **more = arena_alloc(p->arena, MAX(n->n * 2, (size_t)1) * sizeof(*more));
+
+                memcpy(more, n->args, n->n * sizeof(*more));
+                n->args = more;
+        }
+        n->args[n->n++] = arg;
+}
+
+static struct node *call(struct parser *p, const char *function, size_t pos, struct node *x, struct node *y)
+{
+        struct node *n = new_node(p, NODE_CALL, pos);
+
+        n->name = function;
+        add_arg(p, n, x);
+        if (y)
+                add_arg(p, n, y);
+        return n;
+}
+
+static struct node *expression(struct parser *p);
+
+/* Expressions up to CLOSE, which is taken. False: an error. */
+static bool arguments(struct parser *p, struct node *n, const char *close)
+{
+        if (accept(p, close))
+                return true;
+        do {
+                struct node *arg = expression(p);
+
+                if (!arg)
+                        return false;
+                add_arg(p, n, arg);
+        } while (accept(p, ","));
+        return expect(p, close);
+}
+
+/* --- macros --- */
+
+static const struct {
+        const char *name;
+        uint8_t min, max, vars; /* arguments with the variables */
+        enum macro macro;
+} macros[] = {
+        { "all", 2, 2, 1, MACRO_ALL },
+        { "all", 3, 3, 2, MACRO_ALL },
+        { "exists", 2, 2, 1, MACRO_EXISTS },
+        { "exists", 3, 3, 2, MACRO_EXISTS },
+        { "exists_one", 2, 2, 1, MACRO_EXISTS_ONE },
+        { "existsOne", 2, 2, 1, MACRO_EXISTS_ONE },
+        { "existsOne", 3, 3, 2, MACRO_EXISTS_ONE },
+        { "filter", 2, 2, 1, MACRO_FILTER },
+        { "map", 2, 3, 1, MACRO_MAP },
+        { "transformList", 3, 4, 2, MACRO_TRANSFORM_LIST },
+        { "transformMap", 3, 4, 2, MACRO_TRANSFORM_MAP },
+        { "transformMapEntry", 3, 4, 2, MACRO_TRANSFORM_ENTRY },
+        { "optMap", 2, 2, 1, MACRO_OPT_MAP },
+        { "optFlatMap", 2, 2, 1, MACRO_OPT_FLAT_MAP },
+};
+
+/* N is a member call; a macro's name with its number of arguments makes it a macro. */
+static struct node *expand(struct parser *p, struct node *n)
+{
+        struct node *out;
+        size_t m = 0, args = n->n - 1, vars;
+
+        while (m < ARRAY_SIZE(macros) && (!streq(n->name, macros[m].name) || args < macros[m].min || args > macros[m].max))
+                m++;
+        if (m == ARRAY_SIZE(macros))
+                return n;
+        vars = macros[m].vars;
+        out = new_node(p, NODE_MACRO, n->pos);
+        out->macro = macros[m].macro;
+        out->name = n->name;
+        add_arg(p, out, n->args[0]);
+        for (size_t i = 0; i < vars; i++) {
+                if (n->args[1 + i]->kind != NODE_IDENT)
+                        return fail(p, n->args[1 + i]->pos, "argument must be a simple name");
+                out->vars[i] = n->args[1 + i]->name;
+        }
+        if (vars == 2 && streq(out->vars[0], out->vars[1]))
+                return fail(p, n->args[2]->pos, "duplicate variable name: %s", out->vars[1]);
+        /* With a filter the grammar has it before the transformation; the tree has it last. */
+        add_arg(p, out, n->args[n->n - 1]);
+        if (args > vars + 1)
+                add_arg(p, out, n->args[1 + vars]);
+        return out;
+}
+
+static struct node *expand_has(struct parser *p, struct node *n)
+{
+        struct node *field = n->n == 1 ? n->args[0] : NULL;
+
+        if (!field)
+                return n;
+        if (field->kind != NODE_SELECT || field->test)
+                return fail(p, field->pos, "invalid argument to has() macro");
+        field->test = true;
+        return field;
+}
+
+/* --- the grammar, from the inside out --- */
+
+static bool reserved(const char *s)
+{
+        static const char *const words[] = { "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
+                                             "let", "loop", "package", "namespace", "return", "var", "void", "while" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                if (streq(s, words[i]))
+                        return true;
+        return false;
+}
+
+/* "key: value, ?key: value }"; of messages the keys are names. */
+static bool entries(struct parser *p, struct node *n, bool message)
+{
+        _cleanup_strbuf_ struct strbuf flags = STRBUF_INIT;
+
+        while (!is(p, "}")) {
+                bool optional = accept(p, "?");
+                struct node *key, *value;
+
+                if (message && p->token.kind == TOKEN_IDENT) {
+                        key = new_node(p, NODE_LITERAL, p->token.pos);
+                        key->value = cel_string(token_text(p));
+                        next(p);
+                } else {
+                        key = expression(p);
+                }
+                if (!key || !expect(p, ":") || !(value = expression(p)))
+                        return false;
+                add_arg(p, n, key);
+                add_arg(p, n, value);
+                strbuf_putc(&flags, (char)optional);
+                if (!accept(p, ","))
+                        break;
+        }
+        n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
+        return expect(p, "}");
+}
+
+static bool items(struct parser *p, struct node *n)
+{
+        _cleanup_strbuf_ struct strbuf flags = STRBUF_INIT;
+
+        while (!is(p, "]")) {
+                bool optional = accept(p, "?");
+                struct node *item = expression(p);
+
+                if (!item)
+                        return false;
+                add_arg(p, n, item);
+                strbuf_putc(&flags, (char)optional);
+                if (!accept(p, ","))
+                        break;
+        }
+        n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
+        return expect(p, "]");
+}
+
+static struct node *literal(struct parser *p, struct cel_value v)
+{
+        struct node *n = new_node(p, NODE_LITERAL, p->token.pos);
+
+        n->value = v;
+        next(p);
+        if (v.type == CEL_INT && v.i == INT64_MIN)
+                return fail(p, n->pos, "Syntax error: invalid int literal");
+        return n;
+}
+
+static struct node *identifier(struct parser *p, size_t pos)
+{
+        const char *name = token_text(p);
+        struct node *n;
+
+        if (streq(name, "true") || streq(name, "false"))
+                return literal(p, cel_bool(*name == 't'));
+        if (streq(name, "null"))
+                return literal(p, (struct cel_value){ .type = CEL_NULL });
+        if (reserved(name))
+                return fail(p, p->token.pos, "reserved identifier: %s", name);
+        next(p);
+        if (is(p, "(")) {
+                n = new_node(p, NODE_CALL, p->token.pos);
+                n->name = name;
+                next(p);
+                if (!arguments(p, n, ")"))
+                        return NULL;
+                return streq(name, "has") ? expand_has(p, n) : n;
+        }
+        n = new_node(p, NODE_IDENT, pos);
+        n->name = name;
+        return n;
+}
+
+static struct node *primary(struct parser *p)
+{
+        struct token t = p->token;
+        struct node *n;
+
+        if (t.kind == TOKEN_LITERAL)
+                return literal(p, t.value);
+        if (accept(p, "(")) {
+                n = expression(p);
+                return n && expect(p, ")") ? n : NULL;
+        }
+        if (accept(p, "[")) {
+                n = new_node(p, NODE_LIST, t.pos);
+                return items(p, n) ? n : NULL;
+        }
+        if (accept(p, "{")) {
+                n = new_node(p, NODE_MAP, t.pos);
+                return entries(p, n, false) ? n : NULL;
+        }
+        accept(p, ".");
+        if (p->token.kind == TOKEN_IDENT)
+                return identifier(p, t.pos);
+        return fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting {'[', '{', '(', '.', '-', '!', 'true', "
+                    "'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}", token_text(p));
+}
+
+/* "a.b.c" of a chain of names, else NULL. */
+static const char *dotted(struct parser *p, const struct node *n)
+{
+        const char *left;
+
+        if (n->kind == NODE_IDENT)
+                return n->name;
+        if (n->kind != NODE_SELECT || n->test || n->optional || !(left = dotted(p, n->args[0])))
+                return NULL;
+        return arena_printf(p->arena, "%s.%s", left, n->name);
+}
+
+static struct node *select_(struct parser *p, struct node *of, size_t pos)
+{
+        bool optional = accept(p, "?");
+        struct node *n;
+        const char *name;
+
+        if (p->token.kind != TOKEN_IDENT)
+                return fail(p, p->token.pos, "Syntax error: no viable alternative at input '.%s'", token_text(p));
+        name = token_text(p);
+        next(p);
+        if (is(p, "(") && !optional) {
+                n = call(p, name, p->token.pos, of, NULL);
+                n->member = true;
+                next(p);
+                return arguments(p, n, ")") ? expand(p, n) : NULL;
+        }
+        n = new_node(p, NODE_SELECT, pos);
+        n->name = name;
+        n->optional = optional;
+        add_arg(p, n, of);
+        return n;
+}
+
+static struct node *member(struct parser *p)
+{
+        struct node *n = primary(p);
+        int links = 0;
+
+        while (n) {
+                size_t pos = p->token.pos;
+                const char *name;
+
+                if (++links > LINKS_MAX)
+                        return fail(p, pos, "expression recursion limit exceeded: %d", LINKS_MAX);
+                if (accept(p, ".")) {
+                        n = select_(p, n, pos);
+                } else if (accept(p, "[")) {
+                        struct node *of = n;
+
+                        n = new_node(p, NODE_INDEX, pos);
+                        n->optional = accept(p, "?");
+                        add_arg(p, n, of);
+                        of = expression(p);
+                        if (!of || !expect(p, "]"))
+                                return NULL;
+                        add_arg(p, n, of);
+                } else if (is(p, "{") && (name = dotted(p, n))) {
+                        next(p);
+                        n = new_node(p, NODE_MESSAGE, pos);
+                        n->name = name;
+                        if (!entries(p, n, true))
+                                return NULL;
+                } else {
+                        return n;
+                }
+        }
+        return NULL;
+}
+
+static struct node *unary(struct parser *p)
+{
+        size_t pos = p->token.pos, times = 1;
+        const char *op = is(p, "!") ? "!" : "-";
+        struct node *n;
+
+        if (!is(p, op))
+                return member(p);
+        next(p);
+        /* A minus belongs to the number behind it: it may be -2^63. */
+        if (*op == '-' && p->token.kind == TOKEN_LITERAL && (p->token.value.type == CEL_INT || p->token.value.type == CEL_DOUBLE)) {
+                if (p->token.value.type == CEL_INT)
+                        p->token.value.i = (int64_t)-(uint64_t)p->token.value.i;
+                else
+                        p->token.value.d = -p->token.value.d;
+                n = new_node(p, NODE_LITERAL, pos);
+                n->value = p->token.value;
+                /* Members of it are parsed as of any literal. */
+                p->token.value.type = CEL_NULL;
+                next(p);
+                return n;
+        }
+        for (; is(p, op); times++)
+                next(p);
+        n = member(p);
+        return !n || times % 2 == 0 ? n : call(p, *op == '!' ? "!_" : "-_", pos, n, NULL);
+}
+
+static const struct {
+        const char *op, *function;
+        int level;
+} operators[] = {
+        { "*", "_*_", 2 }, { "/", "_/_", 2 }, { "%", "_%_", 2 }, { "+", "_+_", 1 }, { "-", "_-_", 1 },
+        { "<", "_<_", 0 }, { "<=", "_<=_", 0 }, { ">", "_>_", 0 }, { ">=", "_>=_", 0 }, { "==", "_==_", 0 }, { "!=", "_!=_", 0 },
+};
+
+/* LEVEL 0: relations, 1: sums, 2: products. */
+static struct node *binary(struct parser *p, int level)
+{
+        struct node *n = level == 3 ? unary(p) : binary(p, level + 1);
+
+        for (int links = 0; n && level < 3; links++) {
+                size_t pos = p->token.pos, i = 0;
+                struct node *right;
+
+                if (links > LINKS_MAX)
+                        return fail(p, pos, "expression recursion limit exceeded: %d", LINKS_MAX);
+                while (i < ARRAY_SIZE(operators) && (operators[i].level != level || !is(p, operators[i].op)))
+                        i++;
+                if (i < ARRAY_SIZE(operators)) {
+                        next(p);
+                        right = binary(p, level + 1);
+                        n = right ? call(p, operators[i].function, pos, n, right) : NULL;
+                } else if (level == 0 && p->token.kind == TOKEN_IDENT && streq(token_text(p), "in")) {
+                        next(p);
+                        right = binary(p, 1);
+                        n = right ? call(p, "@in", pos, n, right) : NULL;
+                } else {
+                        return n;
+                }
+        }
+        return n;
+}
+
+/* All that one kind of operator joins is one node: long chains need no deep recursion. */
+static struct node *logical(struct parser *p, enum node_kind kind)
+{
+        const char *op = kind == NODE_OR ? "||" : "&&";
+        struct node *first = kind == NODE_OR ? logical(p, NODE_AND) : binary(p, 0), *n = NULL;
+
+        while (first && is(p, op)) {
+                struct node *right;
+
+                if (!n) {
+                        n = new_node(p, kind, p->token.pos);
+                        add_arg(p, n, first);
+                }
+                next(p);
+                right = kind == NODE_OR ? logical(p, NODE_AND) : binary(p, 0);
+                if (!right)
+                        return NULL;
+                add_arg(p, n, right);
+        }
+        return n ? n : first;
+}
+
+static struct node *expression(struct parser *p)
+{
+        struct node *n, *condition, *yes, *no;
+        size_t pos;
+
+        if (++p->depth > DEPTH_MAX)
+                return fail(p, p->token.pos, "expression recursion limit exceeded: %d", DEPTH_MAX);
+        condition = logical(p, NODE_OR);
+        pos = p->token.pos;
+        if (condition && accept(p, "?")) {
+                yes = logical(p, NODE_OR);
+                no = yes && expect(p, ":") ? expression(p) : NULL;
+                if (!no)
+                        return NULL;
+                n = new_node(p, NODE_TERNARY, pos);
+                add_arg(p, n, condition);
+                add_arg(p, n, yes);
+                add_arg(p, n, no);
+                condition = n;
+        }
+        p->depth--;
+        return condition;
+}
+
+int cel_parse(struct arena *a, const char *text, struct node **ret, struct error *reterr)
+{
+        struct parser p = { .arena = a, .text = text, .len = strlen(text) };
+        struct node *n = NULL;
+
+        if (p.len > TEXT_MAX) {
+                fail(&p, 0, "expression code point size exceeds limit: size: %zu, limit %d", p.len, TEXT_MAX);
+        } else {
+                next(&p);
+                n = expression(&p);
+        }
+        if (n && p.token.kind != TOKEN_END)
+                fail(&p, p.token.pos, "Syntax error: extraneous input '%s' expecting <EOF>", token_text(&p));
+        if (p.error)
+                return error_set(reterr, -EINVAL, "%s", cel_describe_error(a, text, p.error_pos, p.error));
+        *ret = n;
+        return 0;
+}

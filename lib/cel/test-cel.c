@@ -1,0 +1,255 @@
+/* The language by examples: an expression and what comes of it, as JSON or an error's text. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "cel.h"
+
+static const char object_text[] =
+        "{\"a\": 1, \"s\": \"h\\u00e9llo\", \"l\": [3, 1, 2], \"m\": {\"x\": \"1\", \"y\": null}, \"d\": 1.5, \"t\": true, "
+        "\"c\": [{\"n\": \"a\", \"v\": 1}, {\"n\": \"b\", \"v\": 2}]}";
+
+static const struct {
+        const char *text, *result; /* "!..." : an error when it is evaluated; "?...": when it is compiled, contained in it */
+} cases[] = {
+        /* literals */
+        { "1 + 2 * 3 - -4", "11" },
+        { "0x1F", "31" },
+        { "7u / 2u", "3" },
+        { "1.5e3", "1500" },
+        { "'a\\n\\u00e9\\101' + \"b\" + r'\\d' + '''c'd'''", "\"a\\né" "Ab\\\\dc'd\"" },
+        { "size(b'\\xff\\x00')", "2" },
+        { "-9223372036854775808", "-9223372036854775808" },
+        { "9223372036854775808", "?invalid int literal" },
+        { "[1, 'a', null, true][1]", "\"a\"" },
+        { "{'a': 1, 'b': [2]}", "{\"a\":1,\"b\":[2]}" },
+        { "{'a': 1, 'a': 2}", "!Failed with repeated key" },
+        { "[1, ?optional.none(), ?optional.of(2)]", "[1,2]" },
+        { "{?'a': optional.none(), ?'b': optional.of(1)}", "{\"b\":1}" },
+        { "1 /* */", "?Syntax error" },
+        { "1 // a comment", "1" },
+        /* errors of compiling, in full */
+        { "1 +", "?compilation failed: ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', "
+                 "'-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}\n | 1 +\n | ...^" },
+        { "", "?ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>'" },
+        { "o.a.foo()", "?ERROR: <input>:1:8: undeclared reference to 'foo' (in container '')\n | o.a.foo()\n | .......^" },
+        { "true &&\n  x", "?ERROR: <input>:2:3: undeclared reference to 'x' (in container '')\n |   x\n | ..^" },
+        { "1 + 'a'", "?found no matching overload for '_+_' applied to '(int, string)'" },
+        { "'a' && true", "?found no matching overload for '_&&_' applied to '(string, bool)'" },
+        { "size(1, 2)", "?found no matching overload for 'size'" },
+        { "[1].map(x, y)", "?undeclared reference to 'y'" },
+        { "[1].all(x.y, true)", "?argument must be a simple name" },
+        { "has(o)", "?invalid argument to has() macro" },
+        { "'a", "?token recognition error" },
+        { "1 2", "?extraneous input '2' expecting <EOF>" },
+        { "for", "?reserved identifier: for" },
+        /* fields */
+        { "o.a", "1" },
+        { "o.nope", "!no such key: nope" },
+        { "o.m['x']", "\"1\"" },
+        { "o.l[3]", "!index out of bounds: 3" },
+        { "o.a.b", "!no such overload" },
+        { "has(o.a) && !has(o.b) && has(o.m.y)", "true" },
+        { "o.?b.?c.orValue('none')", "\"none\"" },
+        { "o.?a.orValue(0)", "1" },
+        { "o[?'a'].hasValue()", "true" },
+        { "optional.of(1).optMap(x, x + 1).value()", "2" },
+        { "optional.none().value()", "!optional.none() dereference" },
+        /* logic: what settles wins */
+        { "o.nope || true", "true" },
+        { "true || o.nope", "true" },
+        { "false && o.nope", "false" },
+        { "o.nope && false", "false" },
+        { "o.nope && true", "!no such key: nope" },
+        { "false ? o.nope : 1", "1" },
+        /* relations */
+        { "1 == 1.0 && 1u == 1 && 2 > 1.5 && 1 != 2", "true" },
+        { "9007199254740993 == 9007199254740992.0", "false" },
+        { "'a' < 'b' && 'é' > 'z'", "true" },
+        { "[1, {'a': 2.0}] == [1.0, {'a': 2}]", "true" },
+        { "dyn(1) == 'a'", "false" },
+        { "dyn(1) < 'a'", "!no such overload" },
+        { "2 in o.l && !(9 in o.l) && 'x' in o.m", "true" },
+        { "null == o.m.y", "true" },
+        /* arithmetic */
+        { "9223372036854775807 + 1", "!integer overflow" },
+        { "1 / 0", "!division by zero" },
+        { "1 % 0", "!modulus by zero" },
+        { "-7 / 2 * 10 + -7 % 2", "-31" },
+        { "1.0 / 0.0 > 1e308", "true" },
+        /* macros */
+        { "o.l.all(x, x > 0) && o.l.exists(x, x == 2) && o.l.exists_one(x, x > 2)", "true" },
+        { "o.l.filter(x, x > 1)", "[3,2]" },
+        { "o.l.map(x, x * 2)", "[6,2,4]" },
+        { "o.l.map(x, x > 1, x * 2)", "[6,4]" },
+        { "o.m.all(k, k in ['x', 'y'])", "true" },
+        { "[0, 1].exists(x, 1 / x == 1)", "true" },
+        { "[0, 2].exists(x, 1 / x == 1)", "!division by zero" },
+        { "[0, 2].all(x, 1 / x == 1)", "false" },
+        { "o.c.map(x, o.l.map(y, y + x.v))", "[[4,2,3],[5,3,4]]" },
+        { "o.l.transformList(i, v, i * v)", "[0,1,4]" },
+        { "o.m.transformMap(k, v, k + 'z')", "{\"x\":\"xz\",\"y\":\"yz\"}" },
+        { "o.c.transformMapEntry(i, v, {v.n: v.v})", "{\"a\":1,\"b\":2}" },
+        { "o.l.all(i, v, i < v + 3)", "true" },
+        /* conversions */
+        { "string(1) + string(2.5) + string(true) + string(3u)", "\"12.5true3\"" },
+        { "int('42') + int(2.9) + int(3u)", "47" },
+        { "int('x')", "!strconv.ParseInt: parsing \"x\": invalid syntax" },
+        { "double('1e2')", "100" },
+        { "string(b'\\xff')", "!invalid UTF-8 in bytes, cannot convert to string" },
+        { "type(1) == int && type('') == string && type(o.l) == list && type(null) == null_type && type(int) == type", "true" },
+        { "type(timestamp('2020-01-01T00:00:00Z')) == google.protobuf.Timestamp", "true" },
+        /* times */
+        { "duration('1h30m') == duration('90m') && duration('-1.5s') < duration('0')", "true" },
+        { "duration('1x')", "!time: invalid duration \"1x\"" },
+        { "string(duration('1h1.5s'))", "\"3601.5s\"" },
+        { "timestamp('2024-02-29T12:00:00+02:00') + duration('24h')", "\"2024-03-01T10:00:00Z\"" },
+        { "timestamp('2024-02-30T12:00:00Z')", "!parsing time" },
+        { "timestamp('2024-03-01T00:00:00Z').getMonth() + timestamp('2024-03-01T23:30:00Z').getHours('+01:00')", "2" },
+        /* strings */
+        { "size(o.s) + o.s.size()", "10" },
+        { "o.s.charAt(1) + o.s.substring(3) + o.s.substring(0, 1)", "\"éloh\"" },
+        { "o.s.indexOf('l') * 10 + o.s.lastIndexOf('l')", "23" },
+        { "'a,b,,c'.split(',')", "[\"a\",\"b\",\"\",\"c\"]" },
+        { "'a,b,c'.split(',', 2)", "[\"a\",\"b,c\"]" },
+        { "'aéc'.split('')", "[\"a\",\"é\",\"c\"]" },
+        { "['a', 'b'].join('-') + ['c'].join()", "\"a-bc\"" },
+        { "'aXa'.replace('a', 'bb') + 'aaa'.replace('a', 'b', 2) + 'ab'.replace('', '_')", "\"bbXbbbba_a_b_\"" },
+        { "' x\\t'.trim() + 'Ab'.lowerAscii() + 'Ab'.upperAscii()", "\"xabAB\"" },
+        { "'abc'.startsWith('ab') && 'abc'.endsWith('bc') && 'abc'.contains('b')", "true" },
+        { "'abc'.substring(2, 1)", "!invalid substring range. start: 2, end: 1" },
+        { "'abc'.matches('^a.c$') && matches('xabcx', 'abc') && !'a\\n'.matches('^a$')", "true" },
+        { "'a'.matches('(')", "!error parsing regexp" },
+        { "'ab12c345'.find('[0-9]+') + 'x'.find('[0-9]')", "\"12\"" },
+        { "'ab12c345'.findAll('[0-9]+')", "[\"12\",\"345\"]" },
+        { "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab'.matches('^(a+)+$')", "!regular expression takes too long" },
+        /* Kubernetes' own */
+        { "o.l.sum() + o.l.min() + o.l.max() + [].sum()", "10" },
+        { "[1, 2].isSorted() && !o.l.isSorted() && o.l.indexOf(1) == 1 && [1, 1].lastIndexOf(1) == 1", "true" },
+        { "[].min()", "!min called on empty list" },
+        { "sets.contains([1, 2], [2.0]) && sets.equivalent([1, 1], [1]) && !sets.intersects([1], [2])", "true" },
+        { "quantity('1Gi').isGreaterThan(quantity('1G')) && quantity('1500m').add(quantity('0.5')).asInteger() == 2", "true" },
+        { "quantity('x')", "!quantities must match the regular expression" },
+        { "isQuantity('1Ki') && !isQuantity('1Kx') && quantity('-1').sign() == -1 && !quantity('50m').isInteger()", "true" },
+        { "semver('1.2.3-rc.1').isLessThan(semver('1.2.3')) && semver('1.0.0-2').compareTo(semver('1.0.0-10')) == -1", "true" },
+        { "isSemver('1.2') || isSemver('01.2.3') || !isSemver('v1.2', true)", "false" },
+        { "semver('v1.2', true).minor()", "2" },
+        { "url('https://u@a.b:80/x%20y?q=1&q=2&z').getHostname() + url('https://[::1]:8/').getPort()", "\"a.b8\"" },
+        { "url('https://a/x?q=1&q=%32&z').getQuery()", "{\"q\":[\"1\",\"2\"],\"z\":[\"\"]}" },
+        { "isURL('/a/b') && !isURL('a/b') && isURL('https://x')", "true" },
+        { "ip('10.0.0.1').family() + ip('::1').family()", "10" },
+        { "ip('::1').isLoopback() && ip('169.254.0.1').isLinkLocalUnicast() && ip('8.8.8.8').isGlobalUnicast()", "true" },
+        { "!isIP('1.2.3') && !isIP('::ffff:1.2.3.4') && ip.isCanonical('::1') && !ip.isCanonical('0::1')", "true" },
+        { "cidr('10.1.0.0/8').masked().string() + string(cidr('10.0.0.0/8').ip())", "\"10.0.0.0/810.0.0.0\"" },
+        { "cidr('10.0.0.0/8').containsIP('10.9.9.9') && cidr('10.0.0.0/8').containsCIDR('10.1.0.0/16') && "
+          "!cidr('10.0.0.0/8').containsCIDR('0.0.0.0/0') && !isCIDR('10.0.0.0/33')", "true" },
+        { "format.dns1123Label().validate('a-b').hasValue() || !format.dns1123Label().validate('A.b').hasValue()", "false" },
+        { "format.named('uuid').value().validate('nope').value()[0]", "\"does not match the UUID format\"" },
+        { "Object{spec: Object.spec{replicas: 3}}", "{\"spec\":{\"replicas\":3}}" },
+};
+
+static struct cel_value resolve(struct cel_run *run, void *userdata, const char *name)
+{
+        return cel_from_json(userdata);
+}
+
+static const char *const names[] = { "o", NULL };
+
+static struct json *read_object(struct arena *a)
+{
+        struct json *j = NULL;
+
+        assert_int_equal(json_parse(a, object_text, strlen(object_text), NULL, &j, NULL), 0);
+        return j;
+}
+
+static const char *result_of(struct arena *a, const char *text)
+{
+        _cleanup_error_ struct error err = ERROR_INIT;
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct cel_run run = { .arena = a, .resolve = resolve, .userdata = read_object(a), .limit = 1000000 };
+        struct cel_program *p = NULL;
+        struct cel_value v;
+        struct json *j;
+
+        if (cel_compile(a, text, names, &p, &err) < 0)
+                return arena_printf(a, "?%s", error_text(&err));
+        v = cel_eval(p, &run);
+        if (v.type == CEL_ERROR)
+                return arena_printf(a, "!%s", cel_text(a, &v));
+        j = cel_to_json(a, &v);
+        assert_non_null(j);
+        json_write(&b, j);
+        return arena_strdup(a, strbuf_str(&b));
+}
+
+static void test_cases(void **state)
+{
+        size_t failed = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                const char *is = result_of(a, cases[i].text), *wanted = cases[i].result;
+
+                if (strchr("?!", *wanted) ? *is == *wanted && strstr(is, wanted + 1) : streq(is, wanted))
+                        continue;
+                print_error("%s\n  gives  %s\n  wanted %s\n", cases[i].text, is, wanted);
+                failed++;
+        }
+        assert_int_equal(failed, 0);
+}
+
+/* What would take too long ends, and says so. */
+static void test_cost(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct cel_run run = { .arena = a, .resolve = resolve, .userdata = read_object(a), .limit = 10000 };
+        struct cel_program *p = NULL;
+        struct cel_value v;
+
+        assert_int_equal(cel_compile(a, "[0,1,2,3,4,5,6,7,8,9].all(a, [0,1,2,3,4,5,6,7,8,9].all(b, [0,1,2,3,4,5,6,7,8,9].all(c, "
+                                        "[0,1,2,3,4,5,6,7,8,9].all(d, a + b + c + d >= 0))))", names, &p, NULL), 0);
+        v = cel_eval(p, &run);
+        assert_int_equal(v.type, CEL_ERROR);
+        assert_string_equal(cel_text(a, &v), "operation cancelled: actual cost limit exceeded");
+        assert_true(run.cost < 20000);
+}
+
+/* Deep and long texts are refused, not followed. */
+static void test_depth(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        static const char *const units[] = { "(", "[", "!", "-", "{1:", "o.", "o[", "true?", "1+" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+                _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+                struct cel_program *p = NULL;
+
+                for (int k = 0; k < 20000; k++)
+                        strbuf_puts(&b, units[i]);
+                assert_int_equal(cel_compile(a, b.data, names, &p, NULL), -EINVAL);
+        }
+}
+
+static void test_program(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct cel_program *p = NULL;
+
+        assert_int_equal(cel_compile(a, "[1].all(x, x == o.a)", names, &p, NULL), 0);
+        assert_true(cel_program_uses(p, "o"));
+        assert_false(cel_program_uses(p, "x"));
+        assert_int_equal(cel_program_type(p), CEL_BOOL);
+        assert_int_equal(cel_compile(a, "o.a", names, &p, NULL), 0);
+        assert_int_equal(cel_program_type(p), CEL_DYN);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_cases), cmocka_unit_test(test_cost),
+                                            cmocka_unit_test(test_depth), cmocka_unit_test(test_program) };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
