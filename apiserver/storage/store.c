@@ -41,6 +41,12 @@ static void kind_free(struct store_kind *k)
         free(k);
 }
 
+static void cut(char *buf, const char *from, const char *to)
+{
+        memcpy(buf, from, (size_t)(to - from));
+        buf[to - from] = '\0';
+}
+
 /* A kind's part of a key is one segment ("pods"), or two where it says so ("services/specs"), or where
  * the first is a group's name ("stable.example.com/crontabs"). KEY may be a prefix of keys. */
 struct store_kind *store_kind_of(struct store *s, const char *key, size_t len, bool make)
@@ -60,16 +66,16 @@ struct store_kind *store_kind_of(struct store *s, const char *key, size_t len, b
                 return NULL;
         second = memchr(slash + 1, '/', len - (size_t)(slash + 1 - name));
         if (second) {
-                snprintf(buf, sizeof(buf), "%.*s", (int)(second - name), name);
+                cut(buf, name, second);
                 k = map_get(&s->kinds, buf);
                 if (k)
                         return s->last_kind = k;
         }
-        snprintf(buf, sizeof(buf), "%.*s", (int)(slash - name), name);
+        cut(buf, name, slash);
         k = map_get(&s->kinds, buf);
         if (!k && make) {
                 if (strchr(buf, '.') && second)
-                        snprintf(buf, sizeof(buf), "%.*s", (int)(second - name), name);
+                        cut(buf, name, second);
                 k = kind_new(s, buf);
         }
         return k ? (s->last_kind = k) : NULL;
