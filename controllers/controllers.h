@@ -145,6 +145,8 @@ CONTROLLERS(X)
 /* Empties namespaces that are being deleted: talks to the server itself, because what kinds there are
  * only discovery knows. */
 void namespace_controller_start(struct controllers *c, unsigned workers); /* 0: 10 */
+/* Scales by what pods use: talks to the server itself, because metrics are no objects that can be watched. */
+void hpa_controller_start(struct controllers *c, int64_t period_ns);
 /* What is left in a namespace that is being emptied, and the conditions that say so. */
 struct namespace_remains {
         struct json *counts;     /* "pods." (resource.group): how many */

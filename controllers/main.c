@@ -21,6 +21,7 @@ struct daemon {
         struct settings settings;
         const char *wanted; /* --controllers */
         unsigned workers[CONCURRENCIES_MAX]; /* by number in the table below; 0: the controller's own */
+        int64_t hpa_period_ns;
         char *root_ca;
         struct jwt_keys *sa_keys;
         struct pki_pair *signer;
@@ -50,7 +51,6 @@ static const struct {
         { "mirroring-concurrent-service-endpoint-syncs", "endpointslice-mirroring-controller" },
         { "concurrent-resource-quota-syncs", "resourcequota-controller" },
         { "concurrent-serviceaccount-token-syncs", "serviceaccount-token-controller" },
-        { "concurrent-horizontal-pod-autoscaler-syncs", "horizontal-pod-autoscaler-controller" },
 };
 
 static void usage(FILE *out)
@@ -61,6 +61,7 @@ static void usage(FILE *out)
               "  --node-monitor-grace-period=DURATION  default 50s\n"
               "  --node-monitor-period=DURATION        default 5s\n"
               "  --pvclaimbinder-sync-period=DURATION  default 15s\n"
+              "  --horizontal-pod-autoscaler-sync-period=DURATION  default 15s\n"
               "  --terminated-pod-gc-threshold=N       default 12500\n"
               "  --root-ca-file=FILE                   published as kube-root-ca.crt\n"
               "  --service-account-private-key-file=FILE\n"
@@ -117,6 +118,8 @@ static void start(void *userdata)
                         controllers_add(d->controllers, all_controllers[i]);
         if (is_wanted(d->wanted, "namespace-controller"))
                 namespace_controller_start(d->controllers, workers_of(d, "namespace-controller"));
+        if (is_wanted(d->wanted, "horizontal-pod-autoscaler-controller"))
+                hpa_controller_start(d->controllers, d->hpa_period_ns);
         for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
                 if (d->workers[i])
                         controllers_tune(d->controllers, concurrencies[i].controller, d->workers[i], 0);
@@ -171,7 +174,7 @@ static int take_number(const char *name, const char *value, int64_t least, int64
 }
 
 enum { OPT_KUBECONFIG = 1, OPT_ELECT, OPT_CONTROLLERS, OPT_GRACE, OPT_PERIOD, OPT_PV, OPT_GC, OPT_CA, OPT_SA_KEY,
-       OPT_SIGN_CERT, OPT_SIGN_KEY, OPT_SIGN_DURATION, OPT_HELP, OPT_CONCURRENCY = 100 };
+       OPT_SIGN_CERT, OPT_SIGN_KEY, OPT_SIGN_DURATION, OPT_HPA, OPT_HELP, OPT_CONCURRENCY = 100 };
 
 static const struct option fixed_options[] = {
         { "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
@@ -186,6 +189,7 @@ static const struct option fixed_options[] = {
         { "cluster-signing-cert-file", required_argument, NULL, OPT_SIGN_CERT },
         { "cluster-signing-key-file", required_argument, NULL, OPT_SIGN_KEY },
         { "cluster-signing-duration", required_argument, NULL, OPT_SIGN_DURATION },
+        { "horizontal-pod-autoscaler-sync-period", required_argument, NULL, OPT_HPA },
         { "help", no_argument, NULL, OPT_HELP },
 };
 
@@ -250,6 +254,9 @@ static int parse_arguments(struct daemon *d, int argc, char **argv, struct argum
                 case OPT_SIGN_KEY:
                         ret->signing_key_file = optarg;
                         break;
+                case OPT_HPA:
+                        r = take_duration("horizontal-pod-autoscaler-sync-period", optarg, &d->hpa_period_ns);
+                        break;
                 case OPT_SIGN_DURATION:
                         r = take_duration("cluster-signing-duration", optarg, &number);
                         s->signing_duration_s = MAX(number / NS_PER_SEC, INT64_C(1));
@@ -313,6 +320,7 @@ int main(int argc, char **argv)
 {
         struct daemon d = {
                 .wanted = "*",
+                .hpa_period_ns = 15 * NS_PER_SEC,
                 .settings = { .node_monitor_grace_ns = 50 * NS_PER_SEC, .node_monitor_period_ns = 5 * NS_PER_SEC,
                               .pv_sync_ns = 15 * NS_PER_SEC, .terminated_pod_gc_threshold = 12500,
                               .signing_duration_s = 365 * 86400 },

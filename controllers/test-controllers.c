@@ -1,82 +1,5 @@
-/* Controllers on plain data: objects in, writes out, printed as one line a write. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "controllers.h"
-
-struct world {
-        struct arena *arena;
-        struct store *stores[R_COUNT];
-        struct settings settings;
-        struct snapshot snapshot;
-        unsigned revision;
-};
-
-static int setup(void **state)
-{
-        struct world *w = new0(struct world);
-
-        w->arena = arena_new(0);
-        for (unsigned i = 0; i < R_COUNT; i++) {
-                w->stores[i] = store_new(NULL);
-                store_add_index(w->stores[i], store_index_namespace);
-                store_add_index(w->stores[i], store_index_owner);
-                if (controller_resources[i].index)
-                        store_add_index(w->stores[i], controller_resources[i].index);
-        }
-        w->snapshot = (struct snapshot){ .now = 1000000 * NS_PER_SEC, .stores = w->stores, .settings = &w->settings };
-        *state = w;
-        return 0;
-}
-
-static int teardown(void **state)
-{
-        struct world *w = *state;
-
-        for (unsigned i = 0; i < R_COUNT; i++)
-                store_free(w->stores[i]);
-        arena_free(w->arena);
-        free(w);
-        return 0;
-}
-
-/* TEXT is JSON with ' for ". */
-static void put(struct world *w, unsigned resource, const char *text)
-{
-        char *copy = arena_strdup(w->arena, text);
-        _cleanup_error_ struct error err = ERROR_INIT;
-        struct json *j;
-
-        for (char *p = copy; *p; p++)
-                if (*p == '\'')
-                        *p = '"';
-        if (json_parse(w->arena, copy, strlen(copy), NULL, &j, &err) < 0)
-                fail_msg("%s: %s", text, error_text(&err));
-        json_path_set(w->arena, j, "metadata.namespace", json_new_string(w->arena, "n"));
-        json_path_set(w->arena, j, "metadata.resourceVersion", json_new_stringf(w->arena, "%u", ++w->revision));
-        store_event(w->stores[resource], object_new_copy(j), false);
-}
-
-static const char *run(struct world *w, const struct controller *c, const char *key)
-{
-        static const char *const verbs[] = { "create", "update", "patch", "patch", "patch", "delete", "event", "work", "allowed", "absent" };
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        struct writes writes = { .arena = w->arena };
-
-        controller_reconcile(c, &w->snapshot, key, &writes);
-        for (size_t i = 0; i < writes.n; i++) {
-                const struct write *x = &writes.items[i];
-
-                strbuf_printf(&b, "%s %s%s%s%s%s\n", verbs[x->verb],
-                              x->verb == WRITE_EVENT ? x->done.reason : controller_resources[x->resource].resource,
-                              x->subresource ? "/" : "", x->subresource ? x->subresource : "", x->name ? " " : "",
-                              x->name ? x->name : "");
-        }
-        return arena_strdup(w->arena, strbuf_str(&b));
-}
+/* Workloads, garbage and Services: what each state of things makes their controllers write. */
+#include "test-world.h"
 
 #define RS(replicas)                                                                               \
         "{'kind':'ReplicaSet','apiVersion':'apps/v1','metadata':{'name':'r','uid':'R','generation':1}," \
@@ -171,7 +94,6 @@ static void test_endpoints(void **state)
 
 int main(void)
 {
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_replica_set_creates),     TEST(test_replica_set_adopts_and_shrinks),
                 TEST(test_deployment_makes_replica_set), TEST(test_job_counts_once),

@@ -1,0 +1,182 @@
+/* Volumes and claims: who gets whom, what becomes of them, and what protects them. */
+#include "test-world.h"
+
+#define VOLUME(name, size, more)                                                                   \
+        "{'kind':'PersistentVolume','metadata':{'name':'" name "','uid':'" name "','finalizers':['kubernetes.io/pv-protection']}," \
+        "'spec':{'capacity':{'storage':'" size "'},'accessModes':['ReadWriteOnce'],'storageClassName':'s'" more "}," \
+        "'status':{'phase':'Available'}}"
+#define CLAIM(name, size, more, status)                                                            \
+        "{'kind':'PersistentVolumeClaim','metadata':{'name':'" name "','uid':'" name "','finalizers':['kubernetes.io/pvc-protection']}," \
+        "'spec':{'accessModes':['ReadWriteOnce'],'resources':{'requests':{'storage':'" size "'}},'storageClassName':'s'" more "}," \
+        "'status':{'phase':'" status "'}}"
+#define REF(claim) ",'claimRef':{'namespace':'n','name':'" claim "','uid':'" claim "'}"
+
+struct fit {
+        const char *volume, *claim;
+        bool fits;
+};
+
+/* One volume, one claim: bound or not. */
+static void test_fit(void **state)
+{
+        static const struct fit cases[] = {
+                { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", "", "Pending"), true },
+                { VOLUME("v", "2Gi", ""), CLAIM("c", "1Gi", "", "Pending"), true },
+                { VOLUME("v", "1Gi", ""), CLAIM("c", "1025Mi", "", "Pending"), false },
+                { VOLUME("v", "1Gi", ",'storageClassName':'other'"), CLAIM("c", "1Gi", "", "Pending"), false },
+                { VOLUME("v", "1Gi", ",'volumeMode':'Block'"), CLAIM("c", "1Gi", "", "Pending"), false },
+                { VOLUME("v", "1Gi", ",'volumeMode':'Block'"), CLAIM("c", "1Gi", ",'volumeMode':'Block'", "Pending"), true },
+                { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'accessModes':['ReadWriteMany']", "Pending"), false },
+                { VOLUME("v", "1Gi", REF("other")), CLAIM("c", "1Gi", "", "Pending"), false },
+                { VOLUME("v", "1Gi", REF("c")), CLAIM("c", "9Gi", "", "Pending"), true }, /* chosen by hand */
+                { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'selector':{'matchLabels':{'a':'b'}}", "Pending"), false },
+                { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'volumeName':'w'", "Pending"), false },
+                { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'volumeName':'v'", "Pending"), true },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct world *w;
+                const char *out;
+
+                setup(state);
+                w = *state;
+                put(w, R_PVS, cases[i].volume);
+                put(w, R_PVCS, cases[i].claim);
+                out = run(w, &claim_binder, "n/c");
+                if ((str_has_prefix(out, "update persistentvolume")) != cases[i].fits)
+                        fail_msg("case %zu: %s", i, out);
+                teardown(state);
+        }
+}
+
+static void test_smallest(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PVS, VOLUME("big", "10Gi", ""));
+        put(w, R_PVS, VOLUME("mid", "2Gi", ""));
+        put(w, R_PVS, VOLUME("small", "500Mi", ""));
+        put(w, R_PVCS, CLAIM("c", "1Gi", "", "Pending"));
+        assert_string_equal(run(w, &claim_binder, "n/c"), "update persistentvolumes mid\n");
+        assert_string_equal(wrote(w, 0, "spec.claimRef.name"), "c");
+        assert_string_equal(object_annotation(w->writes.items[0].body, "pv.kubernetes.io/bound-by-controller"), "yes");
+}
+
+/* After each step the next, whatever was written before a crash. */
+static void test_steps(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PVS, VOLUME("v", "1Gi", REF("c")));
+        put(w, R_PVCS, CLAIM("c", "1Gi", "", "Pending"));
+        assert_string_equal(run(w, &claim_binder, "n/c"), "update persistentvolumeclaims c\n");
+        assert_string_equal(wrote(w, 0, "spec.volumeName"), "v");
+        put(w, R_PVCS, "{'kind':'PersistentVolumeClaim','metadata':{'name':'c','uid':'c','annotations':{'pv.kubernetes.io/bind-completed':"
+                       "'yes'}},'spec':{'accessModes':['ReadWriteOnce'],'storageClassName':'s','volumeName':'v'},'status':"
+                       "{'phase':'Pending'}}");
+        assert_string_equal(run(w, &claim_binder, "n/c"), "update persistentvolumeclaims/status c\n");
+        assert_string_equal(wrote(w, 0, "status.phase"), "Bound");
+        assert_string_equal(wrote(w, 0, "status.capacity.storage"), "1Gi");
+        assert_string_equal(run(w, &volume_phases, "v"), "update persistentvolumes/status v\n");
+        assert_string_equal(wrote(w, 0, "status.phase"), "Bound");
+}
+
+static void test_waiting(void **state)
+{
+        struct world *w = *state;
+
+        w->settings.pv_sync_ns = SECONDS(15);
+        put(w, R_PVCS, CLAIM("c", "1Gi", "", "Pending"));
+        assert_string_equal(run(w, &claim_binder, "n/c"), "event ProvisioningFailed\n");
+        assert_string_equal(w->writes.items[0].done.message, "storageclass.storage.k8s.io \"s\" not found");
+        assert_int_equal(w->writes.requeue_after, SECONDS(15));
+        put(w, R_STORAGECLASSES, "{'metadata':{'name':'s'},'provisioner':'kubernetes.io/no-provisioner','volumeBindingMode':"
+                                 "'WaitForFirstConsumer'}");
+        put(w, R_PVS, VOLUME("v", "1Gi", ""));
+        assert_string_equal(run(w, &claim_binder, "n/c"), "event WaitForFirstConsumer\n");
+        put(w, R_PVS, VOLUME("v", "1Gi", REF("c"))); /* the scheduler has chosen */
+        assert_string_equal(run(w, &claim_binder, "n/c"), "update persistentvolumeclaims c\n");
+}
+
+static void test_provisioner(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_STORAGECLASSES, "{'metadata':{'name':'s'},'provisioner':'example.com/disks'}");
+        put(w, R_PVCS, CLAIM("c", "1Gi", "", "Pending"));
+        assert_string_equal(run(w, &claim_binder, "n/c"), "update persistentvolumeclaims c\n");
+        put(w, R_PVCS, "{'metadata':{'name':'c','uid':'c','annotations':{'volume.kubernetes.io/storage-provisioner':'example.com/disks'}},"
+                       "'spec':{'accessModes':['ReadWriteOnce'],'storageClassName':'s'},'status':{'phase':'Pending'}}");
+        assert_string_equal(run(w, &claim_binder, "n/c"), "event ExternalProvisioning\n");
+}
+
+static void test_lost(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PVCS, "{'metadata':{'name':'c','uid':'c','annotations':{'pv.kubernetes.io/bind-completed':'yes'}},'spec':"
+                       "{'volumeName':'v','storageClassName':'s'},'status':{'phase':'Bound','capacity':{'storage':'1Gi'}}}");
+        assert_string_equal(run(w, &claim_binder, "n/c"), "update persistentvolumeclaims/status c\nevent ClaimLost\n");
+        assert_string_equal(wrote(w, 0, "status.phase"), "Lost");
+        assert_null(wrote(w, 0, "status.capacity.storage"));
+}
+
+/* The claim is gone: first Released, then by policy. */
+static void test_reclaim(void **state)
+{
+        static const char *const cases[][2] = {
+                { "'persistentVolumeReclaimPolicy':'Retain','hostPath':{'path':'/tmp/x'}", "" },
+                { "'persistentVolumeReclaimPolicy':'Delete','hostPath':{'path':'/data'}",
+                  "absent persistentvolumeclaims c\nupdate persistentvolumes/status v\nevent VolumeFailedDelete\n" },
+                { "'persistentVolumeReclaimPolicy':'Delete','hostPath':{'path':'/tmp/../data'}",
+                  "absent persistentvolumeclaims c\nupdate persistentvolumes/status v\nevent VolumeFailedDelete\n" },
+                { "'persistentVolumeReclaimPolicy':'Delete','hostPath':{'path':'/tmp/x'}",
+                  "absent persistentvolumeclaims c\nwork persistentvolumes /tmp/x\ndelete persistentvolumes v\n" },
+                { "'persistentVolumeReclaimPolicy':'Delete','csi':{'driver':'x'}", "" },
+                { "'persistentVolumeReclaimPolicy':'Recycle','hostPath':{'path':'/tmp/x'}",
+                  "absent persistentvolumeclaims c\nupdate persistentvolumes/status v\nevent VolumeFailedRecycle\n" },
+        };
+        struct world *w = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                put(w, R_PVS, arena_printf(w->arena, "{'metadata':{'name':'v','uid':'v'},'spec':{%s" REF("c") "},'status':{'phase':'Bound'}}",
+                                           cases[i][0]));
+                assert_string_equal(run(w, &volume_phases, "v"),
+                                    "absent persistentvolumeclaims c\nupdate persistentvolumes/status v\n");
+                assert_string_equal(wrote(w, 1, "status.phase"), "Released");
+                put(w, R_PVS, arena_printf(w->arena, "{'metadata':{'name':'v','uid':'v'},'spec':{%s" REF("c") "},'status':{'phase':'Released'}}",
+                                           cases[i][0]));
+                assert_string_equal(run(w, &volume_phases, "v"), cases[i][1]);
+        }
+}
+
+static void test_protection(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PVCS, "{'metadata':{'name':'c','uid':'c'},'spec':{}}");
+        assert_string_equal(run(w, &claim_protection_controller, "n/c"), "update persistentvolumeclaims c\n");
+        put(w, R_PVCS, "{'metadata':{'name':'c','uid':'c','deletionTimestamp':'1970-01-01T00:00:00Z','finalizers':"
+                       "['kubernetes.io/pvc-protection']},'spec':{}}");
+        put(w, R_PODS, "{'metadata':{'name':'p','uid':'p'},'spec':{'nodeName':'x','volumes':[{'name':'d','persistentVolumeClaim':"
+                       "{'claimName':'c'}}]}}");
+        assert_string_equal(run(w, &claim_protection_controller, "n/c"), "");
+        put(w, R_PODS, "{'metadata':{'name':'p','uid':'p'},'spec':{'volumes':[{'name':'d','persistentVolumeClaim':{'claimName':'c'}}]}}");
+        assert_string_equal(run(w, &claim_protection_controller, "n/c"), "update persistentvolumeclaims c\n");
+
+        put(w, R_PVS, "{'metadata':{'name':'v','uid':'v','deletionTimestamp':'1970-01-01T00:00:00Z','finalizers':"
+                      "['kubernetes.io/pv-protection']},'status':{'phase':'Bound'}}");
+        assert_string_equal(run(w, &volume_protection_controller, "v"), "");
+        put(w, R_PVS, "{'metadata':{'name':'v','uid':'v','deletionTimestamp':'1970-01-01T00:00:00Z','finalizers':"
+                      "['kubernetes.io/pv-protection']},'status':{'phase':'Released'}}");
+        assert_string_equal(run(w, &volume_protection_controller, "v"), "update persistentvolumes v\n");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_fit), TEST(test_smallest), TEST(test_steps),   TEST(test_waiting),
+                TEST(test_provisioner),     TEST(test_lost),     TEST(test_reclaim), TEST(test_protection),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
