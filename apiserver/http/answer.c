@@ -1,6 +1,6 @@
 /* The way out. What is cached goes out as the bytes it is; only Tables, partial objects, YAML and pretty
  * printing need a tree. */
-#include "answer.h"
+#include "body.h"
 
 #include <stdio.h>
 
@@ -238,7 +238,9 @@ void answer_object(struct api_request *r, unsigned code, const struct resource *
         else if (m && m->as == MEDIA_AS_PARTIAL_LIST && res)
                 answer_status(r, status_make(r->arena, 406, "NotAcceptable", NULL,
                                              "you requested PartialObjectMetadataList, but the requested object is not "
-                                             "a list (%s)", json_get_string(obj, "kind")));
+                                             "a list (*%s.%s)",
+                                             go_package(r->arena, json_get_string(obj, "apiVersion")),
+                                             json_get_string(obj, "kind")));
         else if (!m || m->type != MEDIA_PROTOBUF || !answer_protobuf(r, code, obj, NULL))
                 answer_tree(r, code, obj, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <strings.h>
 
 #include "../../lib/json/yaml.h"
 #include "../schema/default.h"
@@ -143,6 +144,8 @@ static const struct status *check_type(struct api_request *r, const struct body_
         /* The one body of an older version that is still taken: kubectl before 1.22 drains with it. */
         if (streq(gv, "policy/v1beta1") && streq(kind, "Eviction") && streq(type->kind, "Eviction"))
                 return NULL;
+        if (strchr(gv, '/') && strchr(strchr(gv, '/') + 1, '/') && !(type->res && type->res->crd))
+                return unrecognized(r, type, arena_printf(a, "unexpected GroupVersion string: %s", gv));
         if (type->res && type->res->crd)
                 return status_bad_request(a, "the API version in the data (%s) does not match the expected API version (%s)",
                                           gv, type->group_version);
@@ -203,6 +206,17 @@ const struct status *body_check(struct api_request *r, const struct body_type *t
         return NULL;
 }
 
+/* Go finds kind and apiVersion whatever their case, before anything else is looked at; the last one counts. */
+static const char *any_case(const struct json *obj, const char *name)
+{
+        const char *found = NULL;
+
+        json_foreach_member(obj, m)
+                if (json_is_string(m->value) && strcasecmp(m->key, name) == 0)
+                        found = m->value->str;
+        return found;
+}
+
 static const struct status *decode_text(struct api_request *r, const struct body_type *type, bool yaml,
                                         struct strict_errors *strict, struct json **ret)
 {
@@ -214,7 +228,7 @@ static const struct status *decode_text(struct api_request *r, const struct body
                      : json_parse(r->arena, r->http->body, r->http->body_len, &limits, &obj, &err);
 
         if (e < 0 && yaml)
-                return unrecognized(r, type, arena_printf(r->arena, "error converting YAML to JSON: %s", error_text(&err)));
+                return unrecognized(r, type, error_text(&err));
         if (e < 0)
                 return unrecognized(r, type, arena_printf(r->arena, "couldn't get version/kind; json parse error: %s",
                                                           error_text(&err)));
@@ -230,8 +244,8 @@ static const struct status *decode_text(struct api_request *r, const struct body
                                                          names[obj->type]));
                 obj = json_new_object(r->arena);
         }
-        gv = json_get_string(obj, "apiVersion");
-        kind = json_get_string(obj, "kind");
+        gv = any_case(obj, "apiVersion");
+        kind = any_case(obj, "kind");
         if (type->res && type->res->crd && str_empty(kind))
                 return unrecognized(r, type, arena_printf(r->arena, "Object 'Kind' is missing in '%s'", r->http->body));
         const struct status *st = check_type(r, type, str_empty(gv) && !(type->res && type->res->crd) ? type->group_version
@@ -309,7 +323,8 @@ static void check_manager(struct api_request *r, const char *manager, struct fie
         for (const unsigned char *p = (const unsigned char *)manager; *p; p++)
                 if (*p < ' ' || *p == 0x7f) {
                         field_error_add(errs, FIELD_INVALID, "fieldManager", json_new_string(r->arena, manager),
-                                        "should only contain printable characters");
+                                        "invalid character U+%04X (at position %zu)", *p,
+                                        (size_t)(p - (const unsigned char *)manager));
                         break;
                 }
 }
@@ -326,7 +341,7 @@ static const char *manager_of_agent(struct api_request *r)
 
 const struct status *write_options(struct api_request *r, const char *kind)
 {
-        static const char *const validations[] = {"Ignore", "Strict", "Warn", NULL};
+        static const char *const validations[] = {"", "Ignore", "Strict", "Warn", NULL};
         struct field_errors errs = {.arena = r->arena};
         const char **dry, *manager = http_query(r->http, "fieldManager");
         const char *validation = http_query(r->http, "fieldValidation");

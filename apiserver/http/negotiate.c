@@ -126,7 +126,7 @@ static bool clause_take(const struct clause *c, enum media_type type, unsigned f
         if (!clause_names(c, subtypes[type]) || (type == MEDIA_PROTOBUF && (flags & NEGOTIATE_NO_PROTOBUF)) ||
             (type == MEDIA_YAML && (flags & NEGOTIATE_STREAM)))
                 return false;
-        if (*c->stream && (!(flags & NEGOTIATE_STREAM) || !streq(c->stream, "watch")))
+        if (*c->stream && !streq(c->stream, "watch"))
                 return false;
         if (!clause_transform(c, flags, &m))
                 return false;

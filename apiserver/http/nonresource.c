@@ -43,7 +43,7 @@ static void answer_with_etag(struct api_request *r, const char *type, struct buf
 }
 
 /* Plain discovery documents, in what Accept asks for. B may be NULL. */
-static void answer_document(struct api_request *r, struct buffer *b)
+static void answer_document(struct api_request *r, struct buffer *b, bool group)
 {
         struct media media;
         const struct status *st;
@@ -54,6 +54,10 @@ static void answer_document(struct api_request *r, struct buffer *b)
                 return;
         }
         st = negotiate(r->arena, http_header(r->http, "Accept"), 0, &media);
+        if (st && group) /* upstream's handler of groups is another */
+                st = status_make(r->arena, 406, "NotAcceptable", NULL,
+                                 "only the following media types are accepted: application/json, application/yaml, "
+                                 "application/vnd.kubernetes.protobuf");
         if (st) {
                 buffer_unref(b);
                 answer_status(r, st);
@@ -94,12 +98,12 @@ static void serve_root_groups(struct api_request *r, bool core)
                                                                           ? r->server->o.advertise_address
                                                                           : "127.0.0.1",
                                                                   r->server->o.secure_port))
-                                : discovery_groups(extra(r)));
+                                : discovery_groups(extra(r)), false);
 }
 
 static void serve_discovery(struct api_request *r, const char *path)
 {
-        const char *slash;
+        const char *slash = NULL;
         struct buffer *b = NULL;
 
         if (streq(path, "/api") || streq(path, "/apis")) {
@@ -121,7 +125,7 @@ static void serve_discovery(struct api_request *r, const char *path)
                 else
                         b = discovery_group(path, extra(r));
         }
-        answer_document(r, b);
+        answer_document(r, b, !slash && !str_has_prefix(path, "/api/"));
 }
 
 /* --- OpenAPI --- */
@@ -320,7 +324,10 @@ void nonresource_handle(struct api_request *r)
         for (size_t i = 0; i < ARRAY_SIZE(health); i++) {
                 size_t n = strlen(health[i]);
                 if (strncmp(path + 1, health[i], n) == 0 && (!path[n + 1] || path[n + 1] == '/')) {
-                        serve_health(r, health[i], path[n + 1] ? path + n + 2 : "");
+                        if (path != r->http->path) /* upstream takes no slash at the end here */
+                                not_found(r);
+                        else
+                                serve_health(r, health[i], path[n + 1] ? path + n + 2 : "");
                         return;
                 }
         }

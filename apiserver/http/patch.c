@@ -51,6 +51,14 @@ static const struct status *patch_options(struct api_request *r, struct patch *p
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "PatchOptions"), "", &errs) : NULL;
 }
 
+/* `duplicate field "line 1: key "a" already set in map"`: the words inside are YAML's own. */
+static const char *yaml_duplicate(struct arena *a, const char *text)
+{
+        const char *line = strstr(text, "\"line ");
+
+        return line ? arena_strndup(a, line + 1, strlen(line) - 2) : text;
+}
+
 /* A configuration is a map; keys that come twice are an error when the client is strict. */
 static const struct status *check_apply_body(struct api_request *r, const struct patch *p)
 {
@@ -66,10 +74,10 @@ static const struct status *check_apply_body(struct api_request *r, const struct
         if (p->strict.n && r->field_validation == FIELD_VALIDATION_STRICT)
                 return status_bad_request(r->arena,
                                           "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n"
-                                          "  %s", p->strict.list[0]);
+                                          "  %s", yaml_duplicate(r->arena, p->strict.list[0]));
         if (r->field_validation == FIELD_VALIDATION_WARN)
                 for (size_t i = 0; i < p->strict.n; i++)
-                        request_warn(r, "%s", p->strict.list[i]);
+                        request_warn(r, "%s", yaml_duplicate(r->arena, p->strict.list[i]));
         return NULL;
 }
 

@@ -160,8 +160,10 @@ void verb_delete(struct api_request *r)
 
 struct gathered {
         const struct selection *sel;
+        const struct resource *res;
         struct arena *arena;
         const char **namespaces, **names;
+        struct json **objects; /* as they were */
         size_t n, cap;
 };
 
@@ -175,7 +177,9 @@ static bool gather(struct entry *e, void *userdata)
                 g->cap = g->cap * 2 + 64;
                 g->namespaces = xrealloc(g->namespaces, g->cap * sizeof(*g->namespaces));
                 g->names = xrealloc(g->names, g->cap * sizeof(*g->names));
+                g->objects = xrealloc(g->objects, g->cap * sizeof(*g->objects));
         }
+        g->objects[g->n] = registry_object(g->arena, g->res, e);
         g->namespaces[g->n] = arena_strdup(g->arena, e->namespace);
         g->names[g->n++] = arena_strdup(g->arena, e->name);
         return true;
@@ -194,6 +198,9 @@ static const struct status *delete_gathered(struct api_request *r, const struct 
                         continue;
                 if (st)
                         return st;
+                obj = g->objects[i];
+                if (!obj)
+                        continue;
                 if (!r->res->crd) {
                         obj = json_clone_shallow(r->arena, obj);
                         json_del(obj, "kind");
@@ -208,7 +215,7 @@ void verb_delete_collection(struct api_request *r)
 {
         struct body_type type = body_type_of(r->arena, r->res);
         struct selection sel;
-        struct gathered g = {.sel = &sel, .arena = r->arena};
+        struct gathered g = {.sel = &sel, .res = r->res, .arena = r->arena};
         struct json *options, *list = json_new_object(r->arena), *items = json_new_array(r->arena), *meta;
         _cleanup_error_ struct error err = ERROR_INIT;
         const struct status *st = delete_options(r, &options);
@@ -225,6 +232,7 @@ void verb_delete_collection(struct api_request *r)
         }
         free(g.namespaces);
         free(g.names);
+        free(g.objects);
         if (st) {
                 answer_status(r, st);
                 return;

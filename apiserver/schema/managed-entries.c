@@ -257,7 +257,7 @@ struct json *schema_zero(struct arena *a, const struct schema *s)
                 struct json *v = NULL;
 
                 if (f->emit_empty)
-                        v = zero_value(a, f->type);
+                        v = f->presence ? json_new_null(a) : zero_value(a, f->type);
                 else if (f->empty_as && f->type->type == SCHEMA_STRUCT && streq(f->empty_as, "{}"))
                         v = schema_zero(a, f->type);
                 else if (f->empty_as)

@@ -30,7 +30,7 @@ static long leading_number(const struct at *at)
 void check_set_strategy(struct check *c, const struct at *at)
 {
         const struct at *type = at_field(c, at, "type"), *rolling = at_field(c, at, "rollingUpdate");
-        const struct at *partition = at_field(c, rolling, "partition"), *max = at_field(c, rolling, "maxUnavailable");
+        const struct at *partition = at_field(c, rolling, "partition");
         int64_t n;
 
         if (!*text_at(type)) {
@@ -43,8 +43,6 @@ void check_set_strategy(struct check *c, const struct at *at)
         } else if (at_set(rolling)) {
                 if (json_to_int(partition->j, &n) == 0 && n < 0)
                         check_invalid(c, partition, "must be greater than or equal to 0");
-                if (at_set(max) && leading_number(max) == 0)
-                        check_invalid(c, max, "cannot be 0");
         }
 }
 

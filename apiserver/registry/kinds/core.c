@@ -81,7 +81,7 @@ static void volume_prepare_update(struct api_request *r, struct json *pv, const 
 {
         if (!streq(sub, "status") || streq(json_path_string(pv, "status.phase"), json_path_string(old, "status.phase")))
                 return;
-        if (!json_path(pv, "status.lastPhaseTransitionTime") ||
+        if (!json_is_string(json_path(pv, "status.lastPhaseTransitionTime")) ||
             json_equal(json_path(pv, "status.lastPhaseTransitionTime"), json_path(old, "status.lastPhaseTransitionTime")))
                 set_phase_time(r, pv);
 }
@@ -260,7 +260,6 @@ static bool definition_mark_deleted(struct api_request *r, struct json *crd, con
                 return false;
         time_format(request_now(r), when);
         json_set_string(r->arena, meta, "deletionTimestamp", when);
-        json_set_int(r->arena, meta, "deletionGracePeriodSeconds", 0);
         json_append(r->arena, json_ensure_array(r->arena, meta, "finalizers"),
                     json_new_string(r->arena, "customresourcecleanup.apiextensions.k8s.io"));
         list = json_ensure_array(r->arena, json_ensure_object(r->arena, crd, "status"), "conditions");
