@@ -515,8 +515,12 @@ static void channel_read(struct grpc *g)
         g->drained = false;
         /* What is in the inbox is read in any case: the loop would not tell of it again. */
         for (unsigned round = 0; g->state == GRPC_UP && (round < 64 || g->inbox_at < g->inbox_len); round++) {
+                size_t at = g->inbox_at;
                 ssize_t n = socket_read(g, buf, sizeof(buf)), r;
 
+                /* GnuTLS says so after a session ticket too, though the answer may lie behind it in the inbox. */
+                if (n == -EAGAIN && g->inbox_at != at && g->inbox_at < g->inbox_len)
+                        continue;
                 if (n == -EAGAIN)
                         break;
                 if (n <= 0) {
