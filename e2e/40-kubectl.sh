@@ -33,7 +33,7 @@ walk() {
 
 # Commands in the order of the walk, a column a version.
 table() {
-        awk -F'\t' '
+        awk -F'\t' -v list="$*" '
                 FNR == 1 { files++ }
                 { if (!($2 in seen)) { seen[$2] = 1; names[++n] = $2 } result[$2, files] = $1 }
                 END {
@@ -46,7 +46,7 @@ table() {
                                 printf "\n"
                         }
                 }
-                BEGIN { split(list, minors, " ") }' list="$*" $(for minor in "$@"; do echo "$WORK/walk-$minor/results"; done)
+                BEGIN { split(list, minors, " ") }' $(for minor in "$@"; do echo "$WORK/walk-$minor/results"; done)
 }
 
 check "up" cluster up

@@ -357,7 +357,7 @@ try "logs job/" -o "done" -- logs job/j
 try "logs (no such container)" -x "container zz is not valid for pod two" -- logs two -c zz
 try "logs (absent)" -x 'pods "nobody" not found' -- logs nobody
 follows() { # -f goes on by itself
-        timeout 5 "$K" logs -f two -c b --tail=1 >followed
+        timeout 3 "$K" logs -f two -c b --tail=1 >followed
         [ "$(wc -l <followed)" -gt 5 ]
 }
 tryf "logs -f" 0 follows
@@ -387,7 +387,7 @@ try "exec (absent)" -x 'pods "nobody" not found' -- exec nobody -- true
 lots() { head -c 5000000 /dev/urandom >lots && k exec -i p -- cat <lots | cmp - lots; }
 tryf "exec -i (5 MB there and back)" 0 lots
 attaches() {
-        timeout 3 "$K" attach two -c b >attached 2>&1
+        timeout 2 "$K" attach two -c b >attached 2>&1
         grep -q "from b" attached
 }
 tryf "attach" 0 attaches

@@ -345,6 +345,35 @@ static void close_attach(struct session *s)
         close_fd(&s->err_write);
 }
 
+static void session_free(struct session *s)
+{
+        process_free(s->process);
+        if (s->files.process)
+                remove_exec_files(&s->files);
+        strbuf_deinit(&s->pending);
+        runc_container_unref(s->c);
+        arena_free(s->arena);
+        free(s);
+}
+
+#define END_STEP (50 * NS_PER_MS)
+#define END_STEPS 200
+
+/* Nobody listens any more: the process is killed, and runc ends with it. A runc that is killed before it has noted
+ * the process' number would leave it behind, so it is given the time to do so. */
+static void end_exec(void *userdata)
+{
+        struct session *s = userdata;
+
+        for (int i = 0; i < END_STEPS && !s->ended; i++) {
+                kill_exec(&s->files);
+                fiber_sleep(END_STEP);
+        }
+        if (!s->ended)
+                process_kill(s->process, SIGKILL);
+        session_free(s);
+}
+
 void runc_stream_close(struct runtime *rt, struct runtime_stream *st)
 {
         struct session *s = st->priv;
@@ -356,18 +385,11 @@ void runc_stream_close(struct runtime *rt, struct runtime_stream *st)
         st->priv = NULL;
         if (!s)
                 return;
-        if (s->process && !s->ended) {
-                kill_exec(&s->files);
-                process_kill(s->process, SIGKILL);
-        }
-        process_free(s->process);
         close_attach(s);
-        if (s->files.process)
-                remove_exec_files(&s->files);
-        strbuf_deinit(&s->pending);
-        runc_container_unref(s->c);
-        arena_free(s->arena);
-        free(s);
+        if (s->process && !s->ended)
+                fiber_start(rt->loop, end_exec, s);
+        else
+                session_free(s);
 }
 
 /* --- attach: packets on one socket to streams on pipes --- */

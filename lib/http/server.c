@@ -169,7 +169,9 @@ void conn_events(struct http_conn *c)
                 events = EPOLLIN | EPOLLRDHUP;
         else if (c->state == CONN_TUNNEL && c->to_pair.len == c->to_pair_at && !c->half_closed)
                 events = EPOLLIN;
-        else if (!c->half_closed && c->state != CONN_TUNNEL)
+        else if (c->state == CONN_TUNNEL && !c->half_closed)
+                events = EPOLLRDHUP;
+        else if (c->state != CONN_TUNNEL && !c->half_closed)
                 events = EPOLLRDHUP | (c->state == CONN_STREAM || c->unread ? 0 : c->events & EPOLLIN);
         if (c->out.bytes || c->source_out.bytes || (c->tls && c->state != CONN_HANDSHAKE && tls_wants_write(c->tls)))
                 events |= EPOLLOUT;
@@ -488,6 +490,8 @@ static void on_conn(struct loop_fd *source, uint32_t events, void *userdata)
                 conn_kill(c);
         } else if (c->state == CONN_HANDSHAKE) {
                 conn_handshake(c);
+        } else if (c->state == CONN_TUNNEL && events & EPOLLRDHUP && c->to_pair_at < c->to_pair.len) {
+                conn_kill(c); /* it left, and nobody takes what it said: without this, both would wait for ever */
         } else if (c->state == CONN_TUNNEL) {
                 conn_tunnel_io(c);
         } else {
