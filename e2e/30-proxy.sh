@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 PREFIX=${SERVICES%.0.0/16}
 TABLE=proxytest
-SETTINGS="--set kubelet.nodeName=here --set network.nftTable=$TABLE --set network.clusterCIDR=10.244.0.0/16 --set apiserver.advertiseAddress=127.0.0.1"
+SETTINGS="--set kubelet.nodeName=here --set network.nftTable=$TABLE --set network.clusterCIDR=10.244.0.0/16 --set apiserver.advertiseAddress=198.51.100.1"
 PODS=10.244.0
 NODE=198.51.100.1  # this machine, as others see it
 OTHER=198.51.100.9 # a machine outside the cluster
@@ -258,6 +258,21 @@ eventually 5 grep -q "written: .* entries" "$ROOT/var/log/colibri/proxy.log"
 endpoints b x pod3 >/dev/null
 soon "and then follows" pod3 host tcp $B 80
 check "nor after" whole 0
+
+# --- another cluster with the same range and addresses comes and goes ---
+other_proxy() { # in a subshell
+        exec colibri-proxy --kubeconfig="$ROOT/etc/colibri/pki/proxy.kubeconfig" --nft-table=second --service-cluster-ip-range="$SERVICES" \
+                --cluster-cidr=10.245.0.0/16 --hostname-override=here "$@"
+}
+other_proxy >"$WORK/second.log" 2>&1 &
+second=$!
+check "a second table" eventually 10 nft list chain ip second lb/tcp/1
+kill $second
+wait $second
+check "its cleanup" other_proxy --cleanup
+refused "it is gone" "No such file" nft list table ip second
+soon "the first still serves" pod3 host tcp $B 80
+says "and 127.0.0.0/8 is still open" 1 cat /proc/sys/net/ipv4/conf/all/route_localnet
 
 # --- nothing stays ---
 check "down" cluster down

@@ -16,6 +16,8 @@
 #define BRIDGE_FILTER "/proc/sys/net/bridge/bridge-nf-call-iptables"
 #define ROUTE_LOCALNET "/proc/sys/net/ipv4/conf/all/route_localnet"
 #define IP_FORWARD "/proc/sys/net/ipv4/ip_forward"
+#define ROUTE_METRIC 20000u
+#define ROUTE_METRICS 10000u
 #define COMMAND_TIMEOUT_NS INT64_C(10000000000)
 
 void host_interface_name(const char *table, char *ret)
@@ -102,7 +104,9 @@ int host_prepare(struct loop *loop, const struct host_options *o, bool *ret_brid
         strbuf_printf(&commands, "link set dev %s up\n", name);
         if (o->dns_ip)
                 strbuf_printf(&commands, "address replace %s/32 dev %s\n", o->dns_ip, name);
-        strbuf_printf(&commands, "route replace %s dev %s\n", o->service_cidr, name);
+        /* A metric of our own: another cluster of this machine may have the same range, and a route of its own. */
+        strbuf_printf(&commands, "route replace %s dev %s metric %u\n", o->service_cidr, name,
+                      ROUTE_METRIC + hash_bytes(o->table, strlen(o->table)) % ROUTE_METRICS);
         r = ip(loop, batch, strbuf_str(&commands), reterr);
         if (r < 0)
                 return error_wrap(reterr, "interface %s", name);
