@@ -361,7 +361,7 @@ SEMVER_PART(f_patch, patch)
 static int compare_pre(struct cel_string x, struct cel_string y)
 {
         if (!x.len || !y.len)
-                return (y.len > 0) - (x.len > 0) ? (x.len ? -1 : 1) : 0;
+                return (y.len > 0) - (x.len > 0);
         while (x.len && y.len) {
                 const char *dx = memchr(x.s, '.', x.len), *dy = memchr(y.s, '.', y.len);
                 struct cel_string a = { x.s, dx ? (size_t)(dx - x.s) : x.len }, b = { y.s, dy ? (size_t)(dy - y.s) : y.len };

@@ -321,7 +321,8 @@ static void add_arg(struct parser *p, struct node *n, struct node *arg)
         if ((n->n & (n->n - 1)) == 0) {
                 struct node **more = arena_alloc(p->arena, MAX(n->n * 2, (size_t)1) * sizeof(*more));
 
-                memcpy(more, n->args, n->n * sizeof(*more));
+                if (n->n)
+                        memcpy(more, n->args, n->n * sizeof(*more));
                 n->args = more;
         }
         n->args[n->n++] = arg;
