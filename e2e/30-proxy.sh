@@ -274,6 +274,14 @@ refused "it is gone" "No such file" nft list table ip second
 soon "the first still serves" pod3 host tcp $B 80
 says "and 127.0.0.0/8 is still open" 1 cat /proc/sys/net/ipv4/conf/all/route_localnet
 
+# --- a firewall in the way ---
+nft add table inet wall
+nft add chain inet wall forward '{ type filter hook forward priority 0; policy drop; }'
+nft delete table ip $TABLE
+check "a firewall that drops what pods send is named in the log" eventually 5 \
+        grep -q "table inet wall drops what is forwarded" "$ROOT/var/log/colibri/proxy.log"
+nft delete table inet wall
+
 # --- nothing stays ---
 check "down" cluster down
 refused "no table is left" "No such file" nft list table ip $TABLE

@@ -59,6 +59,28 @@ int nft_apply(const char *text, struct error *reterr)
         return r;
 }
 
+char *nft_forward_dropper(void)
+{
+        _cleanup_(ctx_free_p) struct nft_ctx *ctx = context();
+        _cleanup_free_ char *text = NULL;
+        const char *table = "";
+        char *save = NULL;
+
+        if (!ctx || nft_run_cmd_from_buffer(ctx, "list chains") != 0)
+                return NULL;
+        text = xstrdup(nft_ctx_get_output_buffer(ctx));
+        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                if (str_has_prefix(line, "table ")) {
+                        table = line + strlen("table ");
+                        line[strcspn(line, "{") - 1] = '\0';
+                } else if (strstr(line, " hook forward ") && strstr(line, "policy drop;") &&
+                           (str_has_prefix(table, "ip ") || str_has_prefix(table, "inet "))) {
+                        return xstrdup(table);
+                }
+        }
+        return NULL;
+}
+
 bool nft_chain_elsewhere(const char *table, const char *chain)
 {
         _cleanup_(ctx_free_p) struct nft_ctx *ctx = context();

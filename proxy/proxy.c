@@ -180,6 +180,8 @@ static int prepare(struct proxy *p, struct error *reterr)
 struct transaction {
         struct strbuf text;
         struct conntrack_flows flows;
+        bool full;
+        char *dropper; /* see nft_forward_dropper() */
         int r;
         struct error err;
         size_t flushed;
@@ -192,6 +194,8 @@ static void apply(void *userdata)
 
         if (t->text.len)
                 t->r = nft_apply(strbuf_str(&t->text), &t->err);
+        if (t->full)
+                t->dropper = nft_forward_dropper();
         if (t->r == 0 && t->flows.n)
                 conntrack_flush(&t->flows, &t->flushed, &t->flush_err);
 }
@@ -200,6 +204,7 @@ static void transaction_deinit(struct transaction *t)
 {
         strbuf_deinit(&t->text);
         conntrack_flows_deinit(&t->flows);
+        free(t->dropper);
         error_deinit(&t->err);
         error_deinit(&t->flush_err);
 }
@@ -214,6 +219,7 @@ static int sync_once(struct proxy *p, struct error *reterr)
 
         render_dirty(p);
         ruleset_begin(p->rules, full, &t.text);
+        t.full = full;
         t.flows = p->to_flush;
         p->to_flush = (struct conntrack_flows){ 0 };
         if (t.text.len || t.flows.n)
@@ -235,6 +241,9 @@ static int sync_once(struct proxy *p, struct error *reterr)
         p->full = false;
         log_info("table %s written: %zu entries, %lld ms", p->o.rules.table, ruleset_size(p->rules),
                  (long long)((time_mono() - begin) / NS_PER_MS));
+        if (t.dropper)
+                log_warn("table %s drops what is forwarded and not accepted there: it has to accept %s, or pods reach nothing",
+                         t.dropper, p->o.rules.cluster_cidr);
         if (host_open_loopback(&t.err) < 0)
                 log_warn("node ports on 127.0.0.1 will not answer: %s", error_text(&t.err));
         return 0;
