@@ -791,11 +791,13 @@ static void sort_all(struct json *j)
         if (json_is_object(j)) {
                 json_foreach_member(j, m)
                         sort_all(m->value);
-                qsort(j->members, j->len, sizeof(*j->members), compare_members);
+                if (j->len)
+                        qsort(j->members, j->len, sizeof(*j->members), compare_members);
         } else if (json_is_array(j)) {
                 json_foreach_item(j, it)
                         sort_all(it);
-                qsort(j->items, j->len, sizeof(*j->items), compare_items);
+                if (j->len)
+                        qsort(j->items, j->len, sizeof(*j->items), compare_items);
         }
 }
 
@@ -815,7 +817,8 @@ char *sim_print(const struct sim *s)
                         sort_all(copy);
                         lines[n++] = json_print(a, copy);
                 }
-                qsort(lines, n, sizeof(*lines), compare_text);
+                if (n)
+                        qsort(lines, n, sizeof(*lines), compare_text);
                 for (size_t k = 0; k < n; k++)
                         strbuf_printf(&b, "%s\n", lines[k]);
         }
