@@ -31,7 +31,7 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
 
         if (!role || object_is_deleting(role->json) || !json_get(role->json, "aggregationRule"))
                 return;
-        map_foreach(store_objects(s->stores[R_CLUSTERROLES]), e) {
+        map_foreach(object_store_objects(s->stores[R_CLUSTERROLES]), e) {
                 const struct object *other = e->value;
 
                 if (other != role && is_selected(w->arena, role->json, other))
@@ -55,7 +55,7 @@ static void map_role(const struct snapshot *s, const struct object *old, const s
 {
         struct map_entry *e;
 
-        map_foreach(store_objects(s->stores[R_CLUSTERROLES]), e)
+        map_foreach(object_store_objects(s->stores[R_CLUSTERROLES]), e)
                 if (json_get(((const struct object *)e->value)->json, "aggregationRule"))
                         keys_add(k, e->key);
 }

@@ -127,13 +127,13 @@ static void place_pods(struct round *r)
 
 static void find_nodes(struct round *r)
 {
-        const struct store *store = r->s->stores[R_NODES];
+        const struct object_store *store = r->s->stores[R_NODES];
         struct json *spec = json_clone(r->a, json_path(r->ds->json, "spec.template.spec"));
         struct object_list nodes = { 0 };
         struct map_entry *e;
 
         add_tolerations(r->a, spec);
-        map_foreach(store_objects(store), e)
+        map_foreach(object_store_objects(store), e)
                 list_add(r->a, &nodes, e->value);
         list_sort(&nodes, compare_by_name);
         r->nodes = arena_calloc(r->a, (nodes.n + 1) * sizeof(*r->nodes));
@@ -471,7 +471,7 @@ static void map_node(const struct snapshot *s, const struct object *old, const s
         if (old && new && json_equal(json_get(old->json, "spec"), json_get(new->json, "spec")) &&
             json_equal(json_path(old->json, "metadata.labels"), json_path(new->json, "metadata.labels")))
                 return;
-        map_foreach(store_objects(s->stores[R_DAEMONSETS]), e)
+        map_foreach(object_store_objects(s->stores[R_DAEMONSETS]), e)
                 keys_add(k, e->key);
 }
 

@@ -52,7 +52,7 @@ static void tell_misplaced(const struct snapshot *s, const struct object *o, con
         const char *uid = json_get_string(ref, "uid");
         struct map_entry *e;
 
-        map_foreach(store_objects(s->stores[resource]), e) {
+        map_foreach(object_store_objects(s->stores[resource]), e) {
                 if (!streq(((const struct object *)e->value)->uid, uid))
                         continue;
                 writes_event(w, o->json, "Warning", "OwnerRefInvalidNamespace",

@@ -55,11 +55,11 @@ static const char *scale_path(struct client *c, struct arena *a, const struct ob
 static void get_pods(struct autoscaling *as, struct arena *a, const struct object *hpa, const struct selector *sel,
                      struct object_list *ret)
 {
-        const struct store *store = informer_store(controllers_informer(as->controllers, R_PODS));
+        const struct object_store *store = informer_store(controllers_informer(as->controllers, R_PODS));
         struct object *const *pods;
         size_t n;
 
-        pods = store_lookup(store, STORE_BY_NAMESPACE, hpa->namespace, &n);
+        pods = object_store_lookup(store, STORE_BY_NAMESPACE, hpa->namespace, &n);
         for (size_t i = 0; i < n; i++)
                 if (selector_matches(sel, json_path(pods[i]->json, "metadata.labels")))
                         list_add(a, ret, pods[i]);

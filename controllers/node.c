@@ -155,7 +155,7 @@ static bool copy_label(struct writes *w, struct json *copy, const char *from, co
 /* How long a kubelet may keep what it read of Secrets, by the size of the cluster. */
 static const char *cache_seconds(const struct snapshot *s)
 {
-        size_t n = store_objects(s->stores[R_NODES])->n;
+        size_t n = object_store_objects(s->stores[R_NODES])->n;
 
         return n <= 100 ? "0" : n <= 500 ? "15" : n <= 1000 ? "30" : n <= 2000 ? "60" : "300";
 }

@@ -44,7 +44,7 @@ static void collect_surplus(const struct snapshot *s, struct writes *w)
 
         if (most <= 0)
                 return;
-        map_foreach(store_objects(s->stores[R_PODS]), e) {
+        map_foreach(object_store_objects(s->stores[R_PODS]), e) {
                 const struct object *pod = e->value;
 
                 if (pod_is_terminal(pod->json) && !object_is_deleting(pod->json))

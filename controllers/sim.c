@@ -28,7 +28,7 @@ struct sim {
         uint64_t revision;
         unsigned names;
         struct map server[R_COUNT]; /* key to struct object * */
-        struct store *stores[R_COUNT];
+        struct object_store *stores[R_COUNT];
         struct change *changes[R_COUNT], **ends[R_COUNT];
         struct map *queues;         /* by controller: keys to work on */
         struct map *failures;       /* by controller: key to a number of failures */
@@ -438,7 +438,7 @@ struct link {
         const struct controller_watch *watch;
 };
 
-static void on_changed(struct store *store, struct object *old, struct object *new, void *userdata)
+static void on_changed(struct object_store *store, struct object *old, struct object *new, void *userdata)
 {
         struct link *l = userdata;
         struct snapshot snap = snapshot(l->s, l->controller);
@@ -470,10 +470,10 @@ static void list_again(struct sim *s, unsigned resource)
                 object_unref(c->object);
                 free(c);
         }
-        store_replace_begin(s->stores[resource]);
+        object_store_replace_begin(s->stores[resource]);
         map_foreach(&s->server[resource], e)
-                store_replace_item(s->stores[resource], object_ref(e->value));
-        store_replace_end(s->stores[resource], s->revision);
+                object_store_replace_item(s->stores[resource], object_ref(e->value));
+        object_store_replace_end(s->stores[resource], s->revision);
 }
 
 static bool step_watch(struct sim *s)
@@ -491,7 +491,7 @@ static bool step_watch(struct sim *s)
                         return true;
                 }
                 c = take_change(s, resource);
-                store_event(s->stores[resource], c->object, c->deleted);
+                object_store_event(s->stores[resource], c->object, c->deleted);
                 free(c);
                 return true;
         }
@@ -530,11 +530,11 @@ static int write_one(struct sim *s, const struct write *x)
                 r = patch(s, x->resource, key, x->body, x->verb == WRITE_PATCH_STRATEGIC, &out);
         }
         if (!r && x->verb != WRITE_DELETE)
-                store_note_write(s->stores[x->resource], out);
+                object_store_note_write(s->stores[x->resource], out);
         else if (!r && map_get(&s->server[x->resource], key))
-                store_note_write(s->stores[x->resource], out);
+                object_store_note_write(s->stores[x->resource], out);
         else if (x->verb == WRITE_DELETE)
-                store_note_delete(s->stores[x->resource], key, x->uid);
+                object_store_note_delete(s->stores[x->resource], key, x->uid);
         if ((r == CLIENT_NOT_FOUND && x->ignore_not_found) || (r == CLIENT_EXISTS && x->ignore_exists) ||
             (r == CLIENT_CONFLICT && x->ignore_conflict))
                 return 0;
@@ -666,11 +666,11 @@ struct sim *sim_new(const struct sim_options *o)
         for (unsigned i = 0; i < R_COUNT; i++) {
                 s->server[i] = (struct map)MAP_INIT;
                 s->ends[i] = &s->changes[i];
-                s->stores[i] = store_new(NULL);
-                store_add_index(s->stores[i], store_index_namespace);
-                store_add_index(s->stores[i], store_index_owner);
+                s->stores[i] = object_store_new(NULL);
+                object_store_add_index(s->stores[i], object_store_index_namespace);
+                object_store_add_index(s->stores[i], object_store_index_owner);
                 if (controller_resources[i].index)
-                        store_add_index(s->stores[i], controller_resources[i].index);
+                        object_store_add_index(s->stores[i], controller_resources[i].index);
         }
         for (size_t c = 0; c < o->n_controllers; c++) {
                 s->queues[c] = s->failures[c] = s->memories[c] = (struct map)MAP_INIT;
@@ -678,7 +678,7 @@ struct sim *sim_new(const struct sim_options *o)
                         struct link *l = arena_alloc(s->arena, sizeof(*l));
 
                         *l = (struct link){ s, c, &o->controllers[c]->watches[i] };
-                        store_add_handler(s->stores[l->watch->resource], on_changed, l);
+                        object_store_add_handler(s->stores[l->watch->resource], on_changed, l);
                 }
         }
         return s;
@@ -698,7 +698,7 @@ void sim_free(struct sim *s)
                 map_foreach(&s->server[i], e)
                         object_unref(e->value);
                 map_deinit(&s->server[i]);
-                store_free(s->stores[i]);
+                object_store_free(s->stores[i]);
         }
         while ((t = s->timers)) {
                 s->timers = t->next;

@@ -11,7 +11,7 @@
 
 struct world {
         struct arena *arena;
-        struct store *stores[R_COUNT];
+        struct object_store *stores[R_COUNT];
         struct settings settings;
         struct snapshot snapshot;
         struct map memory;
@@ -25,11 +25,11 @@ static inline int setup(void **state)
 
         w->arena = arena_new(0);
         for (unsigned i = 0; i < R_COUNT; i++) {
-                w->stores[i] = store_new(NULL);
-                store_add_index(w->stores[i], store_index_namespace);
-                store_add_index(w->stores[i], store_index_owner);
+                w->stores[i] = object_store_new(NULL);
+                object_store_add_index(w->stores[i], object_store_index_namespace);
+                object_store_add_index(w->stores[i], object_store_index_owner);
                 if (controller_resources[i].index)
-                        store_add_index(w->stores[i], controller_resources[i].index);
+                        object_store_add_index(w->stores[i], controller_resources[i].index);
         }
         w->snapshot = (struct snapshot){ .now = 1000000 * NS_PER_SEC, .stores = w->stores, .settings = &w->settings,
                                           .memory = &w->memory };
@@ -43,7 +43,7 @@ static inline int teardown(void **state)
         struct world *w = *state;
 
         for (unsigned i = 0; i < R_COUNT; i++)
-                store_free(w->stores[i]);
+                object_store_free(w->stores[i]);
         snapshot_memory_deinit(&w->memory);
         map_deinit(&w->memory);
         arena_free(w->arena);
@@ -66,7 +66,7 @@ static inline void put(struct world *w, unsigned resource, const char *text)
         if (controller_resources[resource].namespaced && !json_path(j, "metadata.namespace"))
                 json_path_set(w->arena, j, "metadata.namespace", json_new_string(w->arena, "n"));
         json_path_set(w->arena, j, "metadata.resourceVersion", json_new_stringf(w->arena, "%u", ++w->revision));
-        store_event(w->stores[resource], object_new_copy(j), false);
+        object_store_event(w->stores[resource], object_new_copy(j), false);
 }
 
 static inline const char *run(struct world *w, const struct controller *c, const char *key)

@@ -80,7 +80,7 @@ static const struct object *find_volume(const struct snapshot *s, struct arena *
 
                 return volume && (!ref || fits(a, volume, claim)) ? volume : NULL;
         }
-        map_foreach(store_objects(s->stores[R_PVS]), e) {
+        map_foreach(object_store_objects(s->stores[R_PVS]), e) {
                 const struct object *volume = e->value;
                 struct quantity have = storage_of(volume->json, "spec.capacity.storage"), least;
 
@@ -364,7 +364,7 @@ static void map_volume(const struct snapshot *s, const struct object *old, const
                 keys_addf(k, "%s/%s", or_empty(json_get_string(ref, "namespace")), or_empty(json_get_string(ref, "name")));
                 return;
         }
-        map_foreach(store_objects(s->stores[R_PVCS]), e) {
+        map_foreach(object_store_objects(s->stores[R_PVCS]), e) {
                 const struct object *claim = e->value;
 
                 if (!object_annotation(claim->json, BOUND))
@@ -377,7 +377,7 @@ static void map_claim(const struct snapshot *s, const struct object *old, const 
         const struct object *o = new ? new : old;
         struct map_entry *e;
 
-        map_foreach(store_objects(s->stores[R_PVS]), e) {
+        map_foreach(object_store_objects(s->stores[R_PVS]), e) {
                 const struct object *volume = e->value;
 
                 if (streq(json_path_string(volume->json, "spec.claimRef.uid"), o->uid))

@@ -111,7 +111,7 @@ static void render(struct proxy *p, const char *key)
         size_t n;
 
         if (o) {
-                slices = store_lookup(informer_store(p->o.slices), p->by_service, key, &n);
+                slices = object_store_lookup(informer_store(p->o.slices), p->by_service, key, &n);
                 trees = arena_alloc(a, (n + 1) * sizeof(*trees));
                 for (size_t i = 0; i < n; i++)
                         trees[i] = slices[i]->json;
@@ -308,7 +308,7 @@ struct proxy *proxy_new(struct loop *loop, const struct proxy_options *o)
         map_init(&p->flows);
         p->health = health_new(loop);
         p->gather = loop_timer_new(loop, on_gathered, p);
-        p->by_service = store_add_index(informer_store(o->slices), index_by_service);
+        p->by_service = object_store_add_index(informer_store(o->slices), index_by_service);
         informer_add_handler(o->services, &services);
         informer_add_handler(o->slices, &slices);
         return p;

@@ -37,7 +37,7 @@ struct link {
 struct controllers {
         struct controllers_options o;
         struct informer **informers; /* by resource; NULL: nobody watches it */
-        struct store **stores;
+        struct object_store **stores;
         struct running **running;
         size_t n, cap;
         struct link **links;
@@ -95,10 +95,10 @@ struct informer *controllers_informer(struct controllers *c, unsigned resource)
                 return c->informers[resource];
         c->informers[resource] = informer_new(c->o.client, &o);
         c->stores[resource] = informer_store(c->informers[resource]);
-        store_add_index(c->stores[resource], store_index_namespace);
-        store_add_index(c->stores[resource], store_index_owner);
+        object_store_add_index(c->stores[resource], object_store_index_namespace);
+        object_store_add_index(c->stores[resource], object_store_index_owner);
         if (res->index)
-                store_add_index(c->stores[resource], res->index);
+                object_store_add_index(c->stores[resource], res->index);
         return c->informers[resource];
 }
 
@@ -107,7 +107,7 @@ static void enqueue(void *ctx, const char *key)
         workqueue_add(((struct running *)ctx)->queue, key);
 }
 
-static void on_changed(struct store *store, struct object *old, struct object *new, void *userdata)
+static void on_changed(struct object_store *store, struct object *old, struct object *new, void *userdata)
 {
         struct link *l = userdata;
         struct snapshot s = make_snapshot(l->r->all);
@@ -142,7 +142,7 @@ static void record(struct event_recorder *events, const struct write_event *e, c
 /* Tells the store what became of an object that we wrote or deleted. */
 static void note(struct controllers *c, const struct write *x, const struct json *answer)
 {
-        struct store *store = c->stores[x->resource];
+        struct object_store *store = c->stores[x->resource];
         _cleanup_free_ char *key = NULL;
         bool there;
 
@@ -151,7 +151,7 @@ static void note(struct controllers *c, const struct write *x, const struct json
         if (x->verb != WRITE_DELETE) {
                 if (json_path_string(answer, "metadata.resourceVersion") && json_get(answer, "metadata") &&
                     !streq(json_get_string(answer, "kind"), "Status") && (!x->subresource || streq(x->subresource, "status")))
-                        store_note_write(store, answer);
+                        object_store_note_write(store, answer);
                 return;
         }
         key = str_empty(x->namespace) ? xstrdup(x->name) : xasprintf("%s/%s", x->namespace, x->name);
@@ -159,9 +159,9 @@ static void note(struct controllers *c, const struct write *x, const struct json
                 (json_len(json_path(answer, "metadata.finalizers")) ||
                  json_path_int(answer, "metadata.deletionGracePeriodSeconds", 0) > 0);
         if (there)
-                store_note_write(store, answer);
+                object_store_note_write(store, answer);
         else
-                store_note_delete(store, key, x->uid);
+                object_store_note_delete(store, key, x->uid);
 }
 
 /* True when the namespace is going away: nothing more can be made in it, and that is no failure. */
@@ -288,7 +288,7 @@ static int write_one(struct running *running, const struct write *x, struct erro
                 _cleanup_free_ char *key =
                         str_empty(x->namespace) ? xstrdup(x->name) : xasprintf("%s/%s", x->namespace, x->name);
 
-                store_note_delete(c->stores[x->resource], key, x->uid);
+                object_store_note_delete(c->stores[x->resource], key, x->uid);
         }
         if ((r == CLIENT_NOT_FOUND && x->ignore_not_found) || (r == CLIENT_EXISTS && x->ignore_exists) ||
             (r == CLIENT_CONFLICT && x->ignore_conflict) || (r > 0 && x->ignore_all))
@@ -441,7 +441,7 @@ static void on_resync(struct loop_timer *timer, void *userdata)
         struct running *r = userdata;
         struct map_entry *e;
 
-        map_foreach(store_objects(r->all->stores[r->def->watches[0].resource]), e)
+        map_foreach(object_store_objects(r->all->stores[r->def->watches[0].resource]), e)
                 workqueue_add(r->queue, e->key);
         loop_timer_arm_slack(timer, r->resync_ns, r->resync_ns / 5);
 }
@@ -482,7 +482,7 @@ void controllers_add(struct controllers *c, const struct controller *def)
                 *l = (struct link){ r, &def->watches[i] };
                 controllers_informer(c, def->watches[i].resource);
                 if (!def->watches[i].passive)
-                        store_add_handler(c->stores[def->watches[i].resource], on_changed, l);
+                        object_store_add_handler(c->stores[def->watches[i].resource], on_changed, l);
                 array_reserve(c->links, c->cap_links, c->n_links + 1);
                 c->links[c->n_links++] = l;
         }

@@ -18,7 +18,7 @@
 struct controller_resource {
         const char *group, *version, *resource, *kind;
         bool namespaced;
-        store_index_fn *index; /* one more index, STORE_BY_OWN; may be NULL */
+        object_store_index_fn *index; /* one more index, STORE_BY_OWN; may be NULL */
 };
 
 /* Every store of the driver has these indexes. */
@@ -34,7 +34,7 @@ struct write_failure {
 struct snapshot {
         int64_t now; /* real time, ns */
         int64_t since; /* when this process began to look, ns: what it did not see before says nothing */
-        struct store *const *stores; /* by resource number */
+        struct object_store *const *stores; /* by resource number */
         struct map *memory;          /* of snapshot_since(); NULL: none, all is seen for the first time */
         const struct write_failure *failure; /* why the writes before this call stopped; NULL: none did */
         unsigned failures;           /* rounds of this key that failed in a row */

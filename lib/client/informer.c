@@ -23,7 +23,7 @@ struct informer {
         struct client *client;
         struct informer_options o;
         char *path;     /* "/api/v1/pods?labelSelector=...&" */
-        struct store *store;
+        struct object_store *store;
         struct informer_handler handlers[HANDLERS_MAX];
         size_t n_handlers;
         struct loop_timer *retry;
@@ -39,7 +39,7 @@ struct informer {
 static void start_list(struct informer *inf);
 static void start_watch(struct informer *inf);
 
-static void tell(struct store *s, struct object *old, struct object *new, void *userdata)
+static void tell(struct object_store *s, struct object *old, struct object *new, void *userdata)
 {
         struct informer *inf = userdata;
 
@@ -106,16 +106,16 @@ struct informer *informer_new(struct client *c, const struct informer_options *o
         inf->o.resource = dup_or_null(o->resource);
         inf->o.namespace = inf->o.label_selector = inf->o.field_selector = NULL; /* live on in the path */
         inf->path = make_path(o);
-        inf->store = store_new(o->decorate);
+        inf->store = object_store_new(o->decorate);
         inf->backoff_ns = BACKOFF_FIRST_NS;
         inf->retry = loop_timer_new(client_loop(c), on_retry, inf);
-        store_add_handler(inf->store, tell, inf);
+        object_store_add_handler(inf->store, tell, inf);
         return inf;
 }
 
 static void release(struct informer *inf)
 {
-        store_free(inf->store);
+        object_store_free(inf->store);
         strbuf_deinit(&inf->line);
         free(inf->path);
         free(inf->revision);
@@ -247,7 +247,7 @@ static int take_items(struct informer *inf, const struct page *page, struct erro
 
                 if (!o)
                         return -EPROTO;
-                store_replace_item(inf->store, o);
+                object_store_replace_item(inf->store, o);
                 p = skip_space(stop, end);
                 if (p < end && *p == ',')
                         p = skip_space(p + 1, end);
@@ -370,7 +370,7 @@ static void list_fiber(void *userdata)
         int r;
 
         inf->on_fiber = true;
-        store_replace_begin(inf->store);
+        object_store_replace_begin(inf->store);
         do {
                 r = list_page(inf, a, &cont, &err);
         } while (!r && cont);
@@ -389,7 +389,7 @@ static void list_fiber(void *userdata)
                 retry_later(inf, r, error_text(&err));
                 return;
         }
-        store_replace_end(inf->store, strtoull(inf->revision, NULL, 10));
+        object_store_replace_end(inf->store, strtoull(inf->revision, NULL, 10));
         inf->backoff_ns = BACKOFF_FIRST_NS;
         now_synced(inf);
         start_watch(inf);
@@ -426,11 +426,11 @@ static int take_watch_event(struct informer *inf, const char *text, size_t len, 
         set_revision(inf, revision);
         inf->backoff_ns = BACKOFF_FIRST_NS;
         if (streq(type, "BOOKMARK")) {
-                store_bookmark(inf->store, strtoull(revision, NULL, 10));
+                object_store_bookmark(inf->store, strtoull(revision, NULL, 10));
                 return 0;
         }
         o = object_new_copy(object);
-        store_event(inf->store, o, streq(type, "DELETED"));
+        object_store_event(inf->store, o, streq(type, "DELETED"));
         return 0;
 }
 
@@ -549,27 +549,27 @@ bool informer_absent(const struct informer *inf)
         return inf->absent;
 }
 
-struct store *informer_store(const struct informer *inf)
+struct object_store *informer_store(const struct informer *inf)
 {
         return inf->store;
 }
 
 struct object *informer_get(const struct informer *inf, const char *key)
 {
-        return store_get(inf->store, key);
+        return object_store_get(inf->store, key);
 }
 
 const struct map *informer_objects(const struct informer *inf)
 {
-        return store_objects(inf->store);
+        return object_store_objects(inf->store);
 }
 
 void informer_note_write(struct informer *inf, const struct json *json)
 {
-        store_note_write(inf->store, json);
+        object_store_note_write(inf->store, json);
 }
 
 void informer_note_delete(struct informer *inf, const char *key, const char *uid)
 {
-        store_note_delete(inf->store, key, uid);
+        object_store_note_delete(inf->store, key, uid);
 }

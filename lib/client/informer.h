@@ -7,7 +7,7 @@
 #pragma once
 
 #include "client.h"
-#include "store.h"
+#include "object-store.h"
 
 struct informer;
 
@@ -36,7 +36,7 @@ void informer_start(struct informer *inf);
 bool informer_synced(const struct informer *inf); /* the first list is complete */
 /* The kind is not served here (404): it is asked for again every half minute, and counts as synced. */
 bool informer_absent(const struct informer *inf);
-struct store *informer_store(const struct informer *inf); /* indexes, lookups */
+struct object_store *informer_store(const struct informer *inf); /* indexes, lookups */
 struct object *informer_get(const struct informer *inf, const char *key); /* borrowed until the next turn; NULL */
 const struct map *informer_objects(const struct informer *inf);           /* key to struct object * */
 /* What the owner just wrote: kept until the watch brings it or something newer, so that a reconcile

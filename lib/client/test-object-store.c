@@ -6,15 +6,15 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "store.h"
+#include "object-store.h"
 
 struct fixture {
-        struct store *store;
+        struct object_store *store;
         size_t by_owner;
         struct strbuf log; /* "+a@1 ~a@2 -a " */
 };
 
-static void note(struct store *s, struct object *old, struct object *new, void *userdata)
+static void note(struct object_store *s, struct object *old, struct object *new, void *userdata)
 {
         struct fixture *f = userdata;
 
@@ -38,11 +38,11 @@ static struct object *object(const char *name, const char *uid, unsigned rv)
         return o;
 }
 
-static void note_write(struct store *s, const char *name, const char *uid, unsigned rv)
+static void note_write(struct object_store *s, const char *name, const char *uid, unsigned rv)
 {
         struct object *o = object(name, uid, rv);
 
-        store_note_write(s, o->json);
+        object_store_note_write(s, o->json);
         object_unref(o);
 }
 
@@ -50,9 +50,9 @@ static int setup(void **state)
 {
         struct fixture *f = new0(struct fixture);
 
-        f->store = store_new(NULL);
-        f->by_owner = store_add_index(f->store, store_index_owner);
-        store_add_handler(f->store, note, f);
+        f->store = object_store_new(NULL);
+        f->by_owner = object_store_add_index(f->store, object_store_index_owner);
+        object_store_add_handler(f->store, note, f);
         *state = f;
         return 0;
 }
@@ -61,7 +61,7 @@ static int teardown(void **state)
 {
         struct fixture *f = *state;
 
-        store_free(f->store);
+        object_store_free(f->store);
         strbuf_deinit(&f->log);
         free(f);
         return 0;
@@ -74,14 +74,14 @@ static void test_events(void **state)
         struct fixture *f = *state;
         size_t n;
 
-        store_event(f->store, object("a", "1", 5), false);
-        store_event(f->store, object("a", "1", 7), false);
-        store_event(f->store, object("a", "1", 6), false); /* older */
-        store_lookup(f->store, f->by_owner, "o", &n);
+        object_store_event(f->store, object("a", "1", 5), false);
+        object_store_event(f->store, object("a", "1", 7), false);
+        object_store_event(f->store, object("a", "1", 6), false); /* older */
+        object_store_lookup(f->store, f->by_owner, "o", &n);
         assert_int_equal(n, 1);
-        assert_null(json_path(store_get(f->store, "n/a")->json, "metadata.managedFields"));
-        store_event(f->store, object("a", "1", 8), true);
-        store_lookup(f->store, f->by_owner, "o", &n);
+        assert_null(json_path(object_store_get(f->store, "n/a")->json, "metadata.managedFields"));
+        object_store_event(f->store, object("a", "1", 8), true);
+        object_store_lookup(f->store, f->by_owner, "o", &n);
         assert_int_equal(n, 0);
         expect(f, "+n/a@5 ~n/a@7 -n/a@7 ");
 }
@@ -90,46 +90,46 @@ static void test_own_writes(void **state)
 {
         struct fixture *f = *state;
 
-        store_bookmark(f->store, 10);
+        object_store_bookmark(f->store, 10);
         note_write(f->store, "a", "1", 12);
-        store_event(f->store, object("a", "1", 11), false);
-        store_event(f->store, object("a", "1", 12), false);
+        object_store_event(f->store, object("a", "1", 11), false);
+        object_store_event(f->store, object("a", "1", 12), false);
         expect(f, "+n/a@12 ");
         /* The watch already is beyond this write: whatever it was, it is over. */
-        store_event(f->store, object("b", "2", 20), false);
+        object_store_event(f->store, object("b", "2", 20), false);
         note_write(f->store, "c", "3", 15);
-        assert_null(store_get(f->store, "n/c"));
+        assert_null(object_store_get(f->store, "n/c"));
 }
 
 static void test_own_deletes(void **state)
 {
         struct fixture *f = *state;
 
-        store_event(f->store, object("a", "1", 5), false);
-        store_note_delete(f->store, "n/a", "other uid");
-        assert_non_null(store_get(f->store, "n/a"));
-        store_note_delete(f->store, "n/a", "1");
-        store_event(f->store, object("a", "1", 6), false); /* was on its way */
-        assert_null(store_get(f->store, "n/a"));
-        store_event(f->store, object("a", "1", 7), true);
-        store_event(f->store, object("a", "2", 8), false); /* a new one of that name */
-        assert_non_null(store_get(f->store, "n/a"));
+        object_store_event(f->store, object("a", "1", 5), false);
+        object_store_note_delete(f->store, "n/a", "other uid");
+        assert_non_null(object_store_get(f->store, "n/a"));
+        object_store_note_delete(f->store, "n/a", "1");
+        object_store_event(f->store, object("a", "1", 6), false); /* was on its way */
+        assert_null(object_store_get(f->store, "n/a"));
+        object_store_event(f->store, object("a", "1", 7), true);
+        object_store_event(f->store, object("a", "2", 8), false); /* a new one of that name */
+        assert_non_null(object_store_get(f->store, "n/a"));
 }
 
 static void test_relist(void **state)
 {
         struct fixture *f = *state;
 
-        store_event(f->store, object("a", "1", 5), false);
-        store_event(f->store, object("b", "2", 6), false);
-        store_event(f->store, object("c", "3", 7), false);
+        object_store_event(f->store, object("a", "1", 5), false);
+        object_store_event(f->store, object("b", "2", 6), false);
+        object_store_event(f->store, object("c", "3", 7), false);
         strbuf_reset(&f->log);
-        store_replace_begin(f->store);
-        store_replace_item(f->store, object("a", "1", 5)); /* as it was */
-        store_replace_item(f->store, object("b", "2", 9)); /* changed */
-        store_replace_item(f->store, object("d", "4", 8)); /* new */
+        object_store_replace_begin(f->store);
+        object_store_replace_item(f->store, object("a", "1", 5)); /* as it was */
+        object_store_replace_item(f->store, object("b", "2", 9)); /* changed */
+        object_store_replace_item(f->store, object("d", "4", 8)); /* new */
         note_write(f->store, "e", "5", 30);                /* after the list was made */
-        store_replace_end(f->store, 20);
+        object_store_replace_end(f->store, 20);
         expect(f, "~n/b@9 +n/d@8 +n/e@30 -n/c@7 ");
 }
 

@@ -8,7 +8,7 @@
 
 const struct object *snapshot_key(const struct snapshot *s, unsigned resource, const char *key)
 {
-        return s->stores[resource] ? store_get(s->stores[resource], key) : NULL;
+        return s->stores[resource] ? object_store_get(s->stores[resource], key) : NULL;
 }
 
 const struct object *snapshot_get(const struct snapshot *s, unsigned resource, const char *namespace, const char *name)
@@ -25,7 +25,7 @@ static struct object *const *lookup(const struct snapshot *s, unsigned resource,
                                     size_t *ret_n)
 {
         *ret_n = 0;
-        return s->stores[resource] && value ? store_lookup(s->stores[resource], index, value, ret_n) : NULL;
+        return s->stores[resource] && value ? object_store_lookup(s->stores[resource], index, value, ret_n) : NULL;
 }
 
 struct object *const *snapshot_in_namespace(const struct snapshot *s, unsigned resource, const char *namespace,

@@ -84,7 +84,7 @@ static size_t count_addresses(struct object *const *slices, size_t n)
 static void read_endpoints(struct dns_cluster *c, struct arena *a, const char *key, struct dns_service *s)
 {
         size_t n_slices;
-        struct object *const *slices = store_lookup(c->slices, c->slices_by_service, key, &n_slices);
+        struct object *const *slices = object_store_lookup(c->slices, c->slices_by_service, key, &n_slices);
         struct dns_endpoint *endpoints =
                 arena_alloc(a, (count_addresses(slices, n_slices) + 1) * sizeof(*endpoints));
 
@@ -153,13 +153,13 @@ static bool source_has_namespace(void *ctx, const char *name)
 {
         struct dns_cluster *c = ctx;
 
-        return !c->namespaces || store_get(c->namespaces, name);
+        return !c->namespaces || object_store_get(c->namespaces, name);
 }
 
 static const struct dns_service *source_service(void *ctx, struct arena *a, const char *namespace, const char *name)
 {
         struct dns_cluster *c = ctx;
-        struct object *o = store_get(c->services, arena_printf(a, "%s/%s", namespace, name));
+        struct object *o = object_store_get(c->services, arena_printf(a, "%s/%s", namespace, name));
 
         return o ? read_service(c, a, o) : NULL;
 }
@@ -169,8 +169,8 @@ static size_t source_by_address(void *ctx, struct arena *a, const char *address,
 {
         struct dns_cluster *c = ctx;
         size_t n_services, n_slices, n = 0;
-        struct object *const *services = store_lookup(c->services, c->services_by_address, address, &n_services);
-        struct object *const *slices = store_lookup(c->slices, c->slices_by_address, address, &n_slices);
+        struct object *const *services = object_store_lookup(c->services, c->services_by_address, address, &n_services);
+        struct object *const *slices = object_store_lookup(c->slices, c->slices_by_address, address, &n_slices);
         const struct dns_service **found = arena_alloc(a, (n_services + n_slices + 1) * sizeof(*found));
 
         for (size_t i = 0; i < n_services; i++) {
@@ -187,12 +187,12 @@ static size_t source_by_address(void *ctx, struct arena *a, const char *address,
         return n;
 }
 
-void dns_cluster_init(struct dns_cluster *c, struct store *services, struct store *slices, struct store *namespaces)
+void dns_cluster_init(struct dns_cluster *c, struct object_store *services, struct object_store *slices, struct object_store *namespaces)
 {
         *c = (struct dns_cluster){ .services = services, .slices = slices, .namespaces = namespaces };
-        c->services_by_address = store_add_index(services, index_service_address);
-        c->slices_by_service = store_add_index(slices, index_slice_service);
-        c->slices_by_address = store_add_index(slices, index_slice_address);
+        c->services_by_address = object_store_add_index(services, index_service_address);
+        c->slices_by_service = object_store_add_index(slices, index_slice_service);
+        c->slices_by_address = object_store_add_index(slices, index_slice_address);
 }
 
 struct dns_source dns_cluster_source(struct dns_cluster *c)

@@ -2,11 +2,11 @@
  * kept twice, and an answer is never older than the last event. */
 #pragma once
 
-#include "../../lib/client/store.h"
+#include "../../lib/client/object-store.h"
 #include "answer.h"
 
 struct dns_cluster {
-        struct store *services, *slices, *namespaces;
+        struct object_store *services, *slices, *namespaces;
         size_t services_by_address, slices_by_service, slices_by_address;
         bool (*synced)(void *userdata);
         void *userdata;
@@ -14,5 +14,5 @@ struct dns_cluster {
 
 /* Adds its indexes to the stores, so: before the first object. NAMESPACES NULL: every namespace exists.
  * C must stay where it is. */
-void dns_cluster_init(struct dns_cluster *c, struct store *services, struct store *slices, struct store *namespaces);
+void dns_cluster_init(struct dns_cluster *c, struct object_store *services, struct object_store *slices, struct object_store *namespaces);
 struct dns_source dns_cluster_source(struct dns_cluster *c);

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "../../lib/client/store.h"
+#include "../../lib/client/object-store.h"
 #include "../../lib/loop/loop.h"
 
 struct dns;
@@ -19,9 +19,9 @@ struct dns_options {
         uint32_t ttl;            /* of our own records, s; 0: 30 */
         const char *resolv_conf; /* NULL: /etc/resolv.conf */
         uint16_t upstream_port;  /* 0: 53; for tests */
-        struct store *services;   /* v1 Service; before their first object, for indexes are added */
-        struct store *slices;     /* discovery.k8s.io/v1 EndpointSlice */
-        struct store *namespaces; /* v1 Namespace (metadata is enough); may be NULL */
+        struct object_store *services;   /* v1 Service; before their first object, for indexes are added */
+        struct object_store *slices;     /* discovery.k8s.io/v1 EndpointSlice */
+        struct object_store *namespaces; /* v1 Namespace (metadata is enough); may be NULL */
         /* All stores hold their first list. Until then questions about the cluster are SERVFAIL. */
         bool (*synced)(void *userdata);
         void *userdata;

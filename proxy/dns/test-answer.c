@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "../../lib/base/strbuf.h"
-#include "../../lib/client/store.h"
+#include "../../lib/client/object-store.h"
 #include "cluster.h"
 
 /* What the API server would bring. */
@@ -49,7 +49,7 @@ static const char *const slices[] = {
         "'addressType':'IPv4','endpoints':[{'addresses':['10.1.0.4'],'conditions':{'ready':false}}]}",
 };
 
-static void fill(struct store *s, const char *const *list, size_t n)
+static void fill(struct object_store *s, const char *const *list, size_t n)
 {
         for (size_t i = 0; i < n; i++) {
                 struct arena *a = arena_new(0);
@@ -60,12 +60,12 @@ static void fill(struct store *s, const char *const *list, size_t n)
                         if (*c == '\'')
                                 *c = '"';
                 assert_int_equal(json_parse(a, text, strlen(text), NULL, &j, NULL), 0);
-                store_event(s, object_new(a, j), false);
+                object_store_event(s, object_new(a, j), false);
         }
 }
 
 struct world {
-        struct store *services, *slices, *namespaces;
+        struct object_store *services, *slices, *namespaces;
         struct dns_cluster cluster;
         struct dns_zone zone;
         struct arena *arena;
@@ -84,9 +84,9 @@ static int setup(void **state)
 
         w->arena = arena_new(0);
         w->synced = true;
-        w->services = store_new(NULL);
-        w->slices = store_new(NULL);
-        w->namespaces = store_new(NULL);
+        w->services = object_store_new(NULL);
+        w->slices = object_store_new(NULL);
+        w->namespaces = object_store_new(NULL);
         dns_cluster_init(&w->cluster, w->services, w->slices, w->namespaces);
         w->cluster.synced = synced;
         w->cluster.userdata = w;
@@ -108,9 +108,9 @@ static int teardown(void **state)
 {
         struct world *w = *state;
 
-        store_free(w->services);
-        store_free(w->slices);
-        store_free(w->namespaces);
+        object_store_free(w->services);
+        object_store_free(w->slices);
+        object_store_free(w->namespaces);
         arena_free(w->arena);
         free(w);
         return 0;

@@ -5,7 +5,7 @@
  * a tombstone by uid, so that an event still on its way does not raise the object again; the watch's
  * own DELETED takes the tombstone away.
  */
-#include "store.h"
+#include "object-store.h"
 
 #include <stdlib.h>
 
@@ -17,16 +17,16 @@ struct bucket {
         size_t n, cap;
 };
 
-struct store {
+struct object_store {
         void (*decorate)(struct object *o);
         struct map objects;
         struct {
-                store_index_fn *fn;
+                object_store_index_fn *fn;
                 struct map buckets; /* value to struct bucket * */
         } indexes[INDEXES_MAX];
         size_t n_indexes;
         struct {
-                store_changed_fn *fn;
+                object_store_changed_fn *fn;
                 void *userdata;
         } handlers[HANDLERS_MAX];
         size_t n_handlers;
@@ -107,9 +107,9 @@ void object_unref(struct object *o)
 
 /* --- the store --- */
 
-struct store *store_new(void (*decorate)(struct object *o))
+struct object_store *object_store_new(void (*decorate)(struct object *o))
 {
-        struct store *s = new0(struct store);
+        struct object_store *s = new0(struct object_store);
 
         s->decorate = decorate;
         return s;
@@ -137,7 +137,7 @@ static void free_strings(struct map *m)
         map_clear(m);
 }
 
-void store_free(struct store *s)
+void object_store_free(struct object_store *s)
 {
         struct map_entry *e;
 
@@ -154,7 +154,7 @@ void store_free(struct store *s)
         free(s);
 }
 
-void store_add_handler(struct store *s, store_changed_fn *fn, void *userdata)
+void object_store_add_handler(struct object_store *s, object_store_changed_fn *fn, void *userdata)
 {
         if (s->n_handlers == HANDLERS_MAX)
                 abort();
@@ -162,7 +162,7 @@ void store_add_handler(struct store *s, store_changed_fn *fn, void *userdata)
         s->handlers[s->n_handlers++].userdata = userdata;
 }
 
-size_t store_add_index(struct store *s, store_index_fn *fn)
+size_t object_store_add_index(struct object_store *s, object_store_index_fn *fn)
 {
         for (size_t i = 0; i < s->n_indexes; i++)
                 if (s->indexes[i].fn == fn)
@@ -173,12 +173,12 @@ size_t store_add_index(struct store *s, store_index_fn *fn)
         return s->n_indexes++;
 }
 
-void store_index_namespace(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx)
+void object_store_index_namespace(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx)
 {
         add(ctx, o->namespace);
 }
 
-void store_index_owner(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx)
+void object_store_index_owner(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx)
 {
         json_foreach_item(json_path(o->json, "metadata.ownerReferences"), ref) {
                 const char *uid = json_get_string(ref, "uid");
@@ -225,7 +225,7 @@ static void index_del(void *ctx, const char *value)
 }
 
 /* Puts NEW (its reference taken over) in the place of what KEY holds, or takes that out: NEW NULL. */
-static void swap_in(struct store *s, const char *key, struct object *new)
+static void swap_in(struct object_store *s, const char *key, struct object *new)
 {
         _cleanup_object_ struct object *old = NULL;
 
@@ -250,17 +250,17 @@ static void swap_in(struct store *s, const char *key, struct object *new)
         object_unref(new);
 }
 
-struct object *store_get(const struct store *s, const char *key)
+struct object *object_store_get(const struct object_store *s, const char *key)
 {
         return map_get(&s->objects, key);
 }
 
-const struct map *store_objects(const struct store *s)
+const struct map *object_store_objects(const struct object_store *s)
 {
         return &s->objects;
 }
 
-struct object *const *store_lookup(const struct store *s, size_t index, const char *value, size_t *ret_n)
+struct object *const *object_store_lookup(const struct object_store *s, size_t index, const char *value, size_t *ret_n)
 {
         const struct bucket *b = map_get(&s->indexes[index].buckets, value);
 
@@ -268,20 +268,20 @@ struct object *const *store_lookup(const struct store *s, size_t index, const ch
         return b ? b->items : NULL;
 }
 
-static bool is_buried(const struct store *s, const struct object *o)
+static bool is_buried(const struct object_store *s, const struct object *o)
 {
         return streq(map_get(&s->tombstones, o->key), o->uid);
 }
 
-static void advance(struct store *s, uint64_t revision)
+static void advance(struct object_store *s, uint64_t revision)
 {
         s->revision = MAX(s->revision, revision);
 }
 
-void store_event(struct store *s, struct object *o, bool deleted)
+void object_store_event(struct object_store *s, struct object *o, bool deleted)
 {
         _cleanup_object_ struct object *mine = o;
-        struct object *held = store_get(s, o->key);
+        struct object *held = object_store_get(s, o->key);
 
         advance(s, o->revision);
         if (deleted) {
@@ -296,21 +296,21 @@ void store_event(struct store *s, struct object *o, bool deleted)
         swap_in(s, o->key, steal_ptr(mine));
 }
 
-void store_bookmark(struct store *s, uint64_t revision)
+void object_store_bookmark(struct object_store *s, uint64_t revision)
 {
         advance(s, revision);
 }
 
-void store_replace_begin(struct store *s)
+void object_store_replace_begin(struct object_store *s)
 {
         map_clear(&s->listed);
         s->listing = true;
 }
 
-void store_replace_item(struct store *s, struct object *o)
+void object_store_replace_item(struct object_store *s, struct object *o)
 {
         _cleanup_object_ struct object *mine = o;
-        struct object *held = store_get(s, o->key);
+        struct object *held = object_store_get(s, o->key);
 
         map_put(&s->listed, o->key, s);
         if (is_buried(s, o) || (held && held->revision >= o->revision))
@@ -318,7 +318,7 @@ void store_replace_item(struct store *s, struct object *o)
         swap_in(s, o->key, steal_ptr(mine));
 }
 
-void store_replace_end(struct store *s, uint64_t revision)
+void object_store_replace_end(struct object_store *s, uint64_t revision)
 {
         struct map_entry *e;
         char **gone = NULL;
@@ -351,9 +351,9 @@ void store_replace_end(struct store *s, uint64_t revision)
         advance(s, revision);
 }
 
-void store_note_write(struct store *s, const struct json *json)
+void object_store_note_write(struct object_store *s, const struct json *json)
 {
-        struct object *o = object_new_copy(json), *held = store_get(s, o->key);
+        struct object *o = object_new_copy(json), *held = object_store_get(s, o->key);
         _cleanup_object_ struct object *mine = o;
 
         if (o->revision <= s->revision || is_buried(s, o) || (held && held->revision >= o->revision))
@@ -361,9 +361,9 @@ void store_note_write(struct store *s, const struct json *json)
         swap_in(s, o->key, steal_ptr(mine));
 }
 
-void store_note_delete(struct store *s, const char *key, const char *uid)
+void object_store_note_delete(struct object_store *s, const char *key, const char *uid)
 {
-        struct object *held = store_get(s, key);
+        struct object *held = object_store_get(s, key);
 
         if (!held || !streq(held->uid, uid))
                 return;

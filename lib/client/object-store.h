@@ -33,34 +33,34 @@ static inline void object_unref_p(struct object **o)
 }
 #define _cleanup_object_ _cleanup_(object_unref_p)
 
-struct store;
+struct object_store;
 
 /* OLD is NULL for an object that is new, NEW for one that is gone. */
-typedef void store_changed_fn(struct store *s, struct object *old, struct object *new, void *userdata);
+typedef void object_store_changed_fn(struct object_store *s, struct object *old, struct object *new, void *userdata);
 /* Gives each string under which O is to be found, by calling ADD(ctx, string). */
-typedef void store_index_fn(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
+typedef void object_store_index_fn(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
 
-struct store *store_new(void (*decorate)(struct object *o)); /* DECORATE may be NULL */
-void store_free(struct store *s);
-void store_add_handler(struct store *s, store_changed_fn *fn, void *userdata);
+struct object_store *object_store_new(void (*decorate)(struct object *o)); /* DECORATE may be NULL */
+void object_store_free(struct object_store *s);
+void object_store_add_handler(struct object_store *s, object_store_changed_fn *fn, void *userdata);
 /* Both before the first object. The same FN twice is one index. */
-size_t store_add_index(struct store *s, store_index_fn *fn);
-void store_index_namespace(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
+size_t object_store_add_index(struct object_store *s, object_store_index_fn *fn);
+void object_store_index_namespace(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
 /* By the uid of every owner reference. */
-void store_index_owner(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
+void object_store_index_owner(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
 
-struct object *store_get(const struct store *s, const char *key); /* borrowed; NULL */
-const struct map *store_objects(const struct store *s);           /* key to struct object * */
+struct object *object_store_get(const struct object_store *s, const char *key); /* borrowed; NULL */
+const struct map *object_store_objects(const struct object_store *s);           /* key to struct object * */
 /* The objects under VALUE, in no order; borrowed until the store changes. */
-struct object *const *store_lookup(const struct store *s, size_t index, const char *value, size_t *ret_n);
+struct object *const *object_store_lookup(const struct object_store *s, size_t index, const char *value, size_t *ret_n);
 
 /* --- from the watch: O's reference is taken over --- */
-void store_event(struct store *s, struct object *o, bool deleted);
-void store_bookmark(struct store *s, uint64_t revision);
+void object_store_event(struct object_store *s, struct object *o, bool deleted);
+void object_store_bookmark(struct object_store *s, uint64_t revision);
 /* --- from a list: each item, then the end, which drops what was not in it --- */
-void store_replace_begin(struct store *s);
-void store_replace_item(struct store *s, struct object *o);
-void store_replace_end(struct store *s, uint64_t revision);
+void object_store_replace_begin(struct object_store *s);
+void object_store_replace_item(struct object_store *s, struct object *o);
+void object_store_replace_end(struct object_store *s, uint64_t revision);
 /* --- what we did ourselves --- */
-void store_note_write(struct store *s, const struct json *json); /* copies */
-void store_note_delete(struct store *s, const char *key, const char *uid);
+void object_store_note_write(struct object_store *s, const struct json *json); /* copies */
+void object_store_note_delete(struct object_store *s, const char *key, const char *uid);
