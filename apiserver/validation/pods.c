@@ -378,6 +378,14 @@ void check_dns_config(struct check *c, const struct at *at)
                 check_invalid(c, servers, "must not have more than 3 nameservers");
         for (size_t i = 0; i < json_len(servers->j); i++)
                 check_name(c, at_item(c, servers, i), NAME_IP);
+        for (size_t i = 0; i < json_len(json_get(config->j, "searches")); i++)
+                check_name(c, at_item(c, at_field(c, config, "searches"), i), NAME_SUBDOMAIN_UNDERSCORE);
+        for (size_t i = 0; i < json_len(json_get(config->j, "options")); i++) {
+                const struct at *option = at_item(c, at_field(c, config, "options"), i);
+
+                if (str_empty(json_get_string(option->j, "name")))
+                        check_required(c, option, "must not be empty");
+        }
 }
 
 void check_share_process_namespace(struct check *c, const struct at *at)
@@ -421,18 +429,23 @@ void check_selects_template(struct check *c, const struct at *at)
 /* A copy of SPEC in which all that an update may change is as in LIKE. */
 static struct json *munge(struct arena *a, const struct json *spec, const struct json *like)
 {
-        static const char *const free_fields[] = { "activeDeadlineSeconds", "terminationGracePeriodSeconds",
-                                                   "tolerations", "schedulingGates", "nodeSelector", "affinity" };
+        static const char *const free_fields[] = { "activeDeadlineSeconds", "tolerations" };
+        static const char *const gated_fields[] = { "schedulingGates", "nodeSelector", "affinity" };
         static const char *const lists[] = { "containers", "initContainers" };
+        bool gated = json_len(json_get(like, "schedulingGates")) > 0;
         struct json *out = json_clone(a, spec);
+        int64_t was = json_get_int(like, "terminationGracePeriodSeconds", 0);
 
-        for (size_t i = 0; i < 4; i++) {
-                struct json *v = json_get(like, free_fields[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(free_fields) + (gated ? ARRAY_SIZE(gated_fields) : 0); i++) {
+                const char *field = i < ARRAY_SIZE(free_fields) ? free_fields[i] : gated_fields[i - ARRAY_SIZE(free_fields)];
+                struct json *v = json_get(like, field);
 
-                json_del(out, free_fields[i]);
+                json_del(out, field);
                 if (v)
-                        json_set(a, out, free_fields[i], v);
+                        json_set(a, out, field, v);
         }
+        if (was < 0 && json_get_int(out, "terminationGracePeriodSeconds", 0) == 1)
+                json_set_int(a, out, "terminationGracePeriodSeconds", was);
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
                 json_foreach_item(json_get(out, lists[i]), k) {
                         struct json *image = json_get(json_at(json_get(like, lists[i]), k_i), "image");
