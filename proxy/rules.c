@@ -98,6 +98,13 @@ static void frame_filter(const struct rules_options *o, struct strbuf *out)
                               "ct state new jump unserved\n"
                               "}\n",
                               hooks[i], hooks[i]);
+        /* A late packet that fits no connection would reach the client under the pod's own address, and
+         * the client would reset the connection that it has with the Service. */
+        strbuf_printf(out,
+                      "chain filter-forward {\n"
+                      "ct state invalid ip saddr %s drop\n"
+                      "}\n",
+                      o->cluster_cidr);
         strbuf_puts(out, "chain loopback-guard {\n"
                          "type filter hook prerouting priority -300; policy accept;\n"
                          "iifname != \"lo\" ip daddr 127.0.0.0/8 drop\n"
