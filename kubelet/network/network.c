@@ -541,6 +541,38 @@ int network_del(struct network *n, const struct network_pod *pod, struct error *
         return r;
 }
 
+uint64_t network_own_conf(struct network *n)
+{
+        _cleanup_arena_ struct arena *a = arena_new(4 << 10);
+        struct json *list;
+
+        if (load_conf(n, a, &list, NULL) < 0 || !streq(json_get_string(list, "name"), OUR_MARK))
+                return 0;
+        return json_hash(list) | 1;
+}
+
+void network_list(struct network *n, struct arena *a, const char ***ret, size_t *ret_n)
+{
+        DIR *dir = opendir(arena_printf(a, "%s/results", n->o.state_dir));
+        const char **ids = NULL;
+        size_t count = 0, cap = 0;
+        struct dirent *e;
+
+        while (dir && (e = readdir(dir))) {
+                if (e->d_name[0] == '.')
+                        continue;
+                array_reserve(ids, cap, count + 1);
+                ids[count++] = arena_strdup(a, e->d_name);
+        }
+        if (dir)
+                closedir(dir);
+        *ret = arena_calloc(a, (count + 1) * sizeof(*ids));
+        if (count)
+                memcpy(*ret, ids, count * sizeof(*ids));
+        *ret_n = count;
+        free(ids);
+}
+
 int network_check(struct network *n, const struct network_pod *pod, struct error *reterr)
 {
         _cleanup_arena_ struct arena *work = arena_new(16 << 10);

@@ -40,6 +40,12 @@ int network_add(struct network *n, const struct network_pod *pod, struct arena *
 int network_del(struct network *n, const struct network_pod *pod, struct error *reterr);
 int network_check(struct network *n, const struct network_pod *pod, struct error *reterr);
 
+/* What identifies the present configuration, where it is our own: networks made by it depend on nothing that a pod
+ * says, and may be made before there is one. 0: somebody else's, whose plugins may look at the pod. */
+uint64_t network_own_conf(struct network *n);
+/* The sandboxes whose networks were added and not deleted. */
+void network_list(struct network *n, struct arena *a, const char ***ret, size_t *ret_n);
+
 /* Pure: a result of any supported version. -EINVAL; reterr says what is wrong with it. */
 int network_parse_result(struct arena *a, const char *text, size_t len, struct network_result *ret,
                          struct error *reterr);

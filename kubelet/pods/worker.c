@@ -242,10 +242,44 @@ struct json *worker_pod_view(struct pod_worker *w, struct arena *a)
 
 /* --- status --- */
 
+#define STATUS_PATIENCE (100 * NS_PER_MS)
+
+/* Nothing has run yet and nothing went wrong: most pods run a moment later, and then one write says it all. */
+static bool status_may_wait(const struct pod_worker *w)
+{
+        if (w->lc->state >= POD_TERMINATING || w->delete_wanted || w->lc->deleting)
+                return false;
+        for (size_t i = 0; i < w->lc->n; i++) {
+                const struct lifecycle_container *c = w->lc->containers[i];
+                if (c->run.started || c->run.finished || c->reason || c->state == CONTAINER_PULLING)
+                        return false;
+        }
+        return true;
+}
+
+static void status_patience_over(struct loop_timer *timer, void *userdata)
+{
+        struct pod_worker *w = userdata;
+        if (w->status_waiter)
+                fiber_wake(steal_ptr(w->status_waiter));
+}
+
+static void status_wait(struct pod_worker *w)
+{
+        struct loop_timer *timer = loop_timer_new(w->k->loop, status_patience_over, w);
+        loop_timer_arm(timer, STATUS_PATIENCE);
+        w->status_waiter = fiber_self();
+        while (w->status_waiter)
+                fiber_park();
+        loop_timer_free(timer);
+}
+
 void worker_status(struct pod_worker *w)
 {
         if (w->lc->frozen && !w->delete_wanted)
                 return;
+        if (w->status_waiter && !status_may_wait(w))
+                fiber_wake(steal_ptr(w->status_waiter));
         if (w->status_writing) {
                 w->status_again = true;
                 return;
@@ -318,6 +352,8 @@ static void status_fiber(void *userdata)
         struct pod_worker *w = userdata;
         int64_t delay = NS_PER_SEC / 5;
         for (;;) {
+                if (status_may_wait(w) && !w->gone)
+                        status_wait(w);
                 w->status_again = false;
                 bool held = w->lc->phase_held;
                 int r = w->gone || w->lc->frozen ? 0 : status_write(w);

@@ -31,6 +31,7 @@ struct pod_worker {
         struct arena *base_arena;     /* the API's answer to our last write, until the watch brings it */
         struct json *base;
         bool status_writing, status_again, delete_wanted;
+        struct fiber *status_waiter;  /* it waits a moment for more to be said */
         bool is_static;
 };
 

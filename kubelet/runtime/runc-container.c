@@ -404,7 +404,10 @@ static int start_locked(struct runc_container *c, struct error *reterr)
 
         if (c->state != RUNTIME_CONTAINER_CREATED)
                 return error_set(reterr, -EINVAL, "container \"%s\" is not in created state", c->id);
+        /* In a burst of pods more of them at once would only take turns on the processors. */
+        turnstile_enter(&r->heavy);
         result = conmon_start(r->base.loop, &cs, &c->pid, &c->conmon_pid, err);
+        turnstile_leave(&r->heavy);
         if (!result) {
                 c->pid_start = runc_process_start_time(c->pid);
                 c->conmon_start = runc_process_start_time(c->conmon_pid);

@@ -156,8 +156,10 @@ static int add_network(struct runc_sandbox *s, struct error *reterr)
 
         s->networked = true; /* before it is: what a killed kubelet began is given back */
         r = runc_save_sandbox(s, reterr);
+        turnstile_enter(&s->r->heavy);
         if (!r)
                 r = network_add(s->r->network, &pod, s->arena, &result, reterr);
+        turnstile_leave(&s->r->heavy);
         if (r < 0) {
                 error_wrap(reterr, "failed to setup network for sandbox \"%s\"", s->id);
                 return r;
@@ -208,10 +210,11 @@ static int start_pause(struct runc_sandbox *s, const struct namespaces_request *
 
 static int build(struct runc_sandbox *s, const struct runtime_sandbox_config *c, struct error *reterr)
 {
+        bool pooled = s->networked;
         struct namespaces_request q = {
                 .run = s->r->o.run,
                 .id = s->id,
-                .net = !s->host_network,
+                .net = !s->host_network && !pooled,
                 .ipc = !s->host_ipc,
                 .uts = !s->host_network,
                 .hostname = s->hostname,
@@ -225,7 +228,9 @@ static int build(struct runc_sandbox *s, const struct runtime_sandbox_config *c,
                 r = make_files(s, c, reterr);
         if (!r)
                 r = namespaces_pin(s->r->base.loop, &q, reterr);
-        if (!r && !s->host_network)
+        if (!r && pooled)
+                r = runc_save_sandbox(s, reterr); /* from here on the network is known to be this one's */
+        if (!r && !s->host_network && !pooled)
                 r = add_network(s, reterr);
         if (!r)
                 r = write_hosts(s, c, reterr);
@@ -245,9 +250,13 @@ int runc_run_sandbox(struct runtime *rt, const struct runtime_sandbox_config *c,
         struct runc_sandbox *s = sandbox_new(r, c);
         int result;
 
+        runc_pool_take(s, c);
+        r->building++;
         map_put(&r->sandboxes, s->id, s);
         s->refs++;
         result = build(s, c, reterr);
+        r->building--;
+        runc_pool_refill(r);
         if (result < 0)
                 runc_remove_sandbox(rt, s->id, NULL);
         else

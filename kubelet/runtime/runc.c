@@ -357,6 +357,7 @@ static void runc_free(struct runtime *rt)
                 runc_sandbox_unref(e->value);
         map_deinit(&r->containers);
         map_deinit(&r->sandboxes);
+        runc_pool_free(r);
         network_free(r->network);
         image_store_free(r->images);
         arena_free(r->arena);
@@ -529,6 +530,15 @@ static int open_parts(struct runc *r, const struct runtime_options *o, struct er
         return e ? e : network_new(r->base.loop, &net, &r->network, reterr);
 }
 
+/* All pods together weigh what the machine's processors do, as upstream has it: with the weight of one process
+ * their starts would starve on a busy machine. */
+static int weigh_pods(struct runc *r, struct error *reterr)
+{
+        struct runtime_resources all = { .cpu_shares = 1024 * MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L) };
+
+        return cgroup_set(&r->cgroups, arena_printf(r->arena, "/%s", r->o.cgroup), &all, reterr);
+}
+
 int runtime_runc_new(struct loop *loop, const struct runtime_options *o, struct runtime **ret, struct error *reterr)
 {
         static const char *const dirs[] = { "sandboxes", "containers" };
@@ -539,6 +549,8 @@ int runtime_runc_new(struct loop *loop, const struct runtime_options *o, struct 
         r->base.loop = loop;
         r->arena = arena_new(0);
         r->exits_fd = -1;
+        r->heavy.max = 2 + (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+        list_init(&r->heavy.waiting);
         map_init(&r->sandboxes);
         map_init(&r->containers);
         copy_options(r, o);
@@ -553,6 +565,8 @@ int runtime_runc_new(struct loop *loop, const struct runtime_options *o, struct 
         if (!e)
                 e = cgroup_make(&r->cgroups, arena_printf(r->arena, "/%s", r->o.cgroup), reterr);
         if (!e)
+                e = weigh_pods(r, reterr);
+        if (!e)
                 e = open_parts(r, o, reterr);
         if (!e)
                 e = watch_exits(r, reterr);
@@ -564,6 +578,7 @@ int runtime_runc_new(struct loop *loop, const struct runtime_options *o, struct 
         }
         r->log_timer = loop_timer_new(loop, on_log_timer, r);
         loop_timer_arm_slack(r->log_timer, LOG_CHECK_NS, LOG_CHECK_NS / 2);
+        runc_pool_start(r);
         *ret = &r->base;
         return 0;
 }

@@ -18,6 +18,14 @@
 #include "cgroup.h"
 #include "runtime.h"
 
+/* Lets so many fibers through at a time, in their order. */
+struct turnstile {
+        unsigned max, inside;
+        struct list waiting;
+};
+void turnstile_enter(struct turnstile *t);
+void turnstile_leave(struct turnstile *t);
+
 struct runc {
         struct runtime base;
         struct arena *arena; /* of the options' strings */
@@ -35,6 +43,9 @@ struct runc {
         struct loop_fd *exits;
         struct loop_timer *log_timer;
         unsigned exec_count;
+        struct netns_pool *pool;
+        unsigned building; /* sandboxes being made just now */
+        struct turnstile heavy;
 };
 
 struct runc_sandbox {
@@ -97,6 +108,14 @@ int runc_save_container(const struct runc_container *c, struct error *reterr);
 int runc_adopt(struct runc *r, struct error *reterr);
 /* Field 22 of /proc/PID/stat; -1: no such process. */
 int64_t runc_process_start_time(pid_t pid);
+
+/* runc-pool.c: networks made before there is a pod for them. After runc_adopt(): what an earlier kubelet left of
+ * its own is taken away. */
+void runc_pool_start(struct runc *r);
+void runc_pool_free(struct runc *r);
+/* One of them: S gets its id and its addresses. False: there is none, or it would not do. */
+bool runc_pool_take(struct runc_sandbox *s, const struct runtime_sandbox_config *c);
+void runc_pool_refill(struct runc *r); /* soon, when no sandbox is being made */
 
 /* runc-sandbox.c */
 int runc_run_sandbox(struct runtime *rt, const struct runtime_sandbox_config *c, struct arena *a, const char **ret_id,

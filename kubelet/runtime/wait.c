@@ -48,3 +48,42 @@ int wait_fd(struct loop *loop, int fd, uint32_t events, int64_t timeout_ns)
         loop_timer_free(timer);
         return w.ready ? 0 : -ETIMEDOUT;
 }
+
+/* --- so many at a time --- */
+
+struct turnstile_waiter {
+        struct list link;
+        struct fiber *fiber;
+        bool let_in;
+};
+
+void turnstile_enter(struct turnstile *t)
+{
+        struct turnstile_waiter *w;
+
+        if (t->inside < t->max && list_empty(&t->waiting)) {
+                t->inside++;
+                return;
+        }
+        w = new0(struct turnstile_waiter);
+        w->fiber = fiber_self();
+        list_push_back(&t->waiting, &w->link);
+        while (!w->let_in)
+                fiber_park();
+        free(w);
+}
+
+/* Whoever leaves hands the place on: nobody who comes in between may take it. */
+void turnstile_leave(struct turnstile *t)
+{
+        struct turnstile_waiter *w;
+
+        if (list_empty(&t->waiting)) {
+                t->inside--;
+                return;
+        }
+        w = list_entry(t->waiting.next, struct turnstile_waiter, link);
+        list_remove(&w->link);
+        w->let_in = true;
+        fiber_wake(w->fiber);
+}
