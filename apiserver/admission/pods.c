@@ -1,6 +1,7 @@
 /* Small plugins: Priority, DefaultTolerationSeconds, DefaultStorageClass, StorageObjectInUseProtection; and the
  * refusal of writes that a webhook or policy would have to judge, which this server cannot ask yet. */
 #include "internal.h"
+#include "matching.h"
 
 static const struct status *priority(struct admission_attributes *at)
 {
@@ -155,92 +156,16 @@ const struct admission_plugin plugin_storage_protection = {
         .name = "StorageObjectInUseProtection", .ops = ADMISSION_CREATE, .mutate = protection
 };
 
-static bool listed(const struct json *list, const char *what)
-{
-        json_foreach_item(list, s) {
-                if (streq(json_string(s), "*") || streq(json_string(s), what))
-                        return true;
-        }
-        return false;
-}
-
-static bool rule_matches(const struct admission_attributes *at, const struct json *rule)
-{
-        const char *op = at->op == ADMISSION_CREATE ? "CREATE" : at->op == ADMISSION_UPDATE ? "UPDATE"
-                         : at->op == ADMISSION_DELETE ? "DELETE" : "CONNECT";
-        struct arena *a = at->request->arena;
-        const char *what = *at->subresource ? arena_printf(a, "%s/%s", at->res->name, at->subresource) : at->res->name;
-
-        return listed(json_get(rule, "operations"), op) && listed(json_get(rule, "apiGroups"), at->res->group) &&
-               (listed(json_get(rule, "resources"), what) || listed(json_get(rule, "resources"), "*/*"));
-}
-
-/* Whether a selector object takes LABELS in; an absent one takes everything. */
-static bool selects(struct arena *a, const struct json *selector, const struct json *labels)
-{
-        struct selector s;
-
-        if (!json_is_object(selector))
-                return true;
-        return selector_from_object(a, selector, &s, NULL) < 0 || selector_matches(&s, labels);
-}
-
-/* WHO (a webhook, or the matchConstraints of a policy or binding) means this namespace and object. */
-static bool means(struct admission_attributes *at, const struct json *who)
-{
-        struct arena *a = at->request->arena;
-        const struct json *object = at->object ? at->object : at->old, *ns = NULL;
-
-        if (*at->namespace)
-                ns = admission_get(at, "", "v1", "namespaces", "", at->namespace);
-        else if (about(at, "", "namespaces"))
-                ns = object;
-        return (!ns || selects(a, json_get(who, "namespaceSelector"), json_path(ns, "metadata.labels"))) &&
-               selects(a, json_get(who, "objectSelector"), json_path(object, "metadata.labels"));
-}
-
-static bool any_rule(struct admission_attributes *at, const struct json *rules)
-{
-        json_foreach_item(rules, rule) {
-                if (rule_matches(at, rule))
-                        return true;
-        }
-        return false;
-}
-
-#define REGISTRATION "admissionregistration.k8s.io"
 
 static const struct status *check_webhooks(struct admission_attributes *at, const char *kind)
 {
         json_foreach_item(admission_list(at, REGISTRATION, "v1", kind, ""), config) {
                 json_foreach_item(json_get(config, "webhooks"), w) {
-                        if (!streq(json_get_string(w, "failurePolicy"), "Ignore") && any_rule(at, json_get(w, "rules")) &&
-                            means(at, w))
+                        if (!streq(json_get_string(w, "failurePolicy"), "Ignore") && match_rules(at, json_get(w, "rules")) &&
+                            match_selectors(at, w))
                                 return status_internal(at->request->arena,
                                                        "failed calling webhook \"%s\": this server cannot call webhooks yet",
                                                        get_string(w, "name"));
-                }
-        }
-        return NULL;
-}
-
-/* A policy judges where a binding says so. */
-static const struct status *check_policies(struct admission_attributes *at, const char *kind, const char *policies,
-                                           const char *bindings)
-{
-        json_foreach_item(admission_list(at, REGISTRATION, "v1", policies, ""), p) {
-                const struct json *matched = json_path(p, "spec.matchConstraints");
-
-                if (streq(get_string(p, "spec.failurePolicy"), "Ignore") || !any_rule(at, json_get(matched, "resourceRules")) ||
-                    any_rule(at, json_get(matched, "excludeResourceRules")) || !means(at, matched))
-                        continue;
-                json_foreach_item(admission_list(at, REGISTRATION, "v1", bindings, ""), b) {
-                        const struct json *of = json_path(b, "spec.matchResources");
-
-                        if (streq(get_string(b, "spec.policyName"), get_string(p, "metadata.name")) && means(at, of) &&
-                            (!json_len(json_get(of, "resourceRules")) || any_rule(at, json_get(of, "resourceRules"))))
-                                return deny(at, "%s '%s' cannot be evaluated by this server yet", kind,
-                                            get_string(p, "metadata.name"));
                 }
         }
         return NULL;
@@ -253,12 +178,8 @@ static const struct status *unjudged(struct admission_attributes *at)
 
         if (streq(at->res->group, REGISTRATION))
                 return NULL;
-        if ((st = check_webhooks(at, "mutatingwebhookconfigurations")) ||
-            (st = check_webhooks(at, "validatingwebhookconfigurations")) ||
-            (st = check_policies(at, "MutatingAdmissionPolicy", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings")))
-                return st;
-        return check_policies(at, "ValidatingAdmissionPolicy", "validatingadmissionpolicies",
-                              "validatingadmissionpolicybindings");
+        st = check_webhooks(at, "mutatingwebhookconfigurations");
+        return st ? st : check_webhooks(at, "validatingwebhookconfigurations");
 }
 const struct admission_plugin plugin_unjudged = {
         .name = "ValidatingAdmissionWebhook", .ops = ADMISSION_CREATE | ADMISSION_UPDATE | ADMISSION_DELETE, .validate = unjudged

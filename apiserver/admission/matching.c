@@ -1,0 +1,91 @@
+/* Matching: see matching.h. */
+#include "matching.h"
+
+const char *operation_name(enum admission_op op)
+{
+        return op == ADMISSION_CREATE ? "CREATE" : op == ADMISSION_UPDATE ? "UPDATE" : op == ADMISSION_DELETE ? "DELETE" : "CONNECT";
+}
+
+static bool listed(const struct json *list, const char *what)
+{
+        json_foreach_item(list, s)
+                if (streq(json_string(s), "*") || streq(json_string(s), what))
+                        return true;
+        return false;
+}
+
+/* "pods", "pods/status"; a star stands for any resource or subresource, alone for all resources without theirs. */
+static bool resource_matches(const struct admission_attributes *at, const char *pattern)
+{
+        const char *slash = strchr(pattern, '/');
+        size_t len = slash ? (size_t)(slash - pattern) : strlen(pattern);
+
+        if (!(len == 1 && *pattern == '*') && (strlen(at->res->name) != len || memcmp(pattern, at->res->name, len) != 0))
+                return false;
+        if (!slash)
+                return !*at->subresource;
+        return streq(slash + 1, "*") || streq(slash + 1, at->subresource);
+}
+
+static bool rule_matches(const struct admission_attributes *at, const struct json *rule)
+{
+        const char *scope = json_get_string(rule, "scope");
+        const struct json *names = json_get(rule, "resourceNames");
+        bool resource = false, namespaced = at->res->namespaced;
+
+        json_foreach_item(json_get(rule, "resources"), r)
+                resource |= json_is_string(r) && resource_matches(at, json_string(r));
+        if (scope && !streq(scope, "*") && namespaced != streq(scope, "Namespaced"))
+                return false;
+        if (json_len(names) && (str_empty(at->name) || !listed(names, at->name)))
+                return false;
+        return resource && listed(json_get(rule, "operations"), operation_name(at->op)) &&
+               listed(json_get(rule, "apiGroups"), at->res->group);
+}
+
+bool match_rules(const struct admission_attributes *at, const struct json *rules)
+{
+        json_foreach_item(rules, rule)
+                if (rule_matches(at, rule))
+                        return true;
+        return false;
+}
+
+/* An absent selector takes everything in. */
+static bool selects(struct arena *a, const struct json *selector, const struct json *labels)
+{
+        struct selector s;
+
+        if (!json_is_object(selector))
+                return true;
+        return selector_from_object(a, selector, &s, NULL) < 0 || selector_matches(&s, labels);
+}
+
+struct json *match_namespace(struct admission_attributes *at)
+{
+        return *at->namespace ? admission_get(at, "", "v1", "namespaces", "", at->namespace) : NULL;
+}
+
+bool match_selectors(struct admission_attributes *at, const struct json *who)
+{
+        struct arena *a = at->request->arena;
+        const struct json *ns = json_get(who, "namespaceSelector"), *objects = json_get(who, "objectSelector"), *of = NULL;
+
+        if (json_len(ns) && *at->namespace)
+                of = match_namespace(at);
+        else if (json_len(ns) && about(at, "", "namespaces"))
+                of = at->object ? at->object : at->old;
+        if (of && !selects(a, ns, json_path(of, "metadata.labels")))
+                return false;
+        return !json_len(objects) || (at->object && selects(a, objects, json_path(at->object, "metadata.labels"))) ||
+               (at->old && selects(a, objects, json_path(at->old, "metadata.labels")));
+}
+
+bool match_resources(struct admission_attributes *at, const struct json *match, bool empty_is_all)
+{
+        const struct json *rules = json_get(match, "resourceRules");
+
+        if (json_len(rules) ? !match_rules(at, rules) : !empty_is_all)
+                return false;
+        return !match_rules(at, json_get(match, "excludeResourceRules")) && match_selectors(at, match);
+}

@@ -1,0 +1,16 @@
+/* What an admission policy's expressions see: object, oldObject, request, params, namespaceObject, variables and
+ * authorizer, each made when it is first asked for. */
+#pragma once
+
+#include "../../lib/cel/cel.h"
+#include "internal.h"
+
+struct policy_variables;
+
+/* In the request's arena. PARAMS may be NULL. */
+struct policy_variables *policy_variables_new(struct admission_attributes *at, const struct json *policy,
+                                              const struct json *params);
+/* Of TEXT; a CEL_ERROR also when it does not compile, or when the budget of all expressions is spent. */
+struct cel_value policy_eval(struct policy_variables *v, const char *text);
+/* The object was changed: variables that hang on it are made again. */
+void policy_object_changed(struct policy_variables *v);
