@@ -8,7 +8,7 @@ const struct admission_plugin *const admission_plugins[] = {
         &plugin_rbac_escalation, &plugin_namespace_lifecycle, &plugin_limit_ranger, &plugin_service_account,
         &plugin_node_restriction, &plugin_taint_nodes, &plugin_pod_security,
         &plugin_priority,        &plugin_default_toleration_seconds, &plugin_default_storage_class,
-        &plugin_storage_protection, &plugin_certificate_approval,
+        &plugin_storage_protection, &plugin_claim_resize, &plugin_runtime_class, &plugin_certificate_approval,
         &plugin_default_ingress_class, &plugin_mutating_policies, &plugin_validating_policies,
         &plugin_unjudged,        &plugin_resource_quota, NULL,
 };

@@ -1,5 +1,6 @@
 /* Small plugins: Priority, DefaultTolerationSeconds, DefaultStorageClass, StorageObjectInUseProtection; and the
  * refusal of writes that a webhook or policy would have to judge, which this server cannot ask yet. */
+#include "../../lib/meta/quantity.h"
 #include "internal.h"
 #include "matching.h"
 
@@ -156,6 +157,30 @@ const struct admission_plugin plugin_storage_protection = {
         .name = "StorageObjectInUseProtection", .ops = ADMISSION_CREATE, .mutate = protection
 };
 
+
+/* A claim asks for more than it was bound to: only where its class says that volumes grow. */
+static const struct status *claim_resize(struct admission_attributes *at)
+{
+        const struct json *is = json_path(at->object, "spec.resources.requests.storage"),
+                          *was = json_path(at->old, "spec.resources.requests.storage");
+        const char *name = json_path_string(at->old, "spec.storageClassName");
+        struct quantity new, old;
+        struct json *class;
+
+        if (!about(at, "", "persistentvolumeclaims") || *at->subresource || !json_is_string(is) || !json_is_string(was) ||
+            quantity_parse(is->str, &new) < 0 || quantity_parse(was->str, &old) < 0 || quantity_cmp(&new, &old) <= 0)
+                return NULL;
+        if (!streq(get_string(at->old, "status.phase"), "Bound"))
+                return deny(at, "Only bound persistent volume claims can be expanded");
+        class = str_empty(name) ? NULL : admission_get(at, "storage.k8s.io", "v1", "storageclasses", "", name);
+        return json_get_bool(class, "allowVolumeExpansion", false)
+                       ? NULL
+                       : deny(at, "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "
+                                  "support resize");
+}
+const struct admission_plugin plugin_claim_resize = {
+        .name = "PersistentVolumeClaimResize", .ops = ADMISSION_UPDATE, .validate = claim_resize
+};
 
 static const struct status *check_webhooks(struct admission_attributes *at, const char *kind)
 {
