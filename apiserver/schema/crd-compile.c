@@ -251,6 +251,7 @@ static struct resource *compile_version(struct arena *a, struct crd *c, const st
         if (!res->openapi)
                 res->openapi = json_new_object(a);
         res->schema = crd_compile_schema(a, res->openapi, true);
+        crd_attach_rules(a, res->schema);
         res->field_selectors = selectable(a, version);
         res->storage_prefix = arena_printf(a, "%s/%s", res->group, res->name);
         res->generation = true;

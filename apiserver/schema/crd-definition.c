@@ -155,8 +155,9 @@ static void check_list_type(struct judge *j, const struct json *s, const char *p
                 const char *map = json_get_string(items, "x-kubernetes-map-type");
                 const char *inner = json_get_string(items, "x-kubernetes-list-type");
                 if (streq(item_type, "object") && !streq(map, "atomic"))
-                        invalid(j, arena_printf(j->a, "%s.items.x-kubernetes-map-type", path), json_get(items, "x-kubernetes-map-type"),
-                                "must be atomic as item of a list with x-kubernetes-list-type=set");
+                        field_error_add_text(j->errs, FIELD_INVALID, arena_printf(j->a, "%s.items.x-kubernetes-map-type", path),
+                                             map ? arena_printf(j->a, "\"%s\"", map) : "null",
+                                             "must be atomic as item of a list with x-kubernetes-list-type=set");
                 if (streq(item_type, "array") && inner && !streq(inner, "atomic"))
                         invalid_text(j, arena_printf(j->a, "%s.items.x-kubernetes-list-type", path), inner,
                                      "must be atomic as item of a list with x-kubernetes-list-type=set");
@@ -168,7 +169,7 @@ static bool blank(const char *s)
         return s[strspn(s, " \t\r\n")] == '\0';
 }
 
-/* What can be said of rules without understanding them. */
+/* CEL rules: their form, and whether they compile. */
 static void check_rules(struct judge *j, const struct json *s, const char *path)
 {
         static const char *const reasons[] = {"FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid",
@@ -195,12 +196,7 @@ static void check_rules(struct judge *j, const struct json *s, const char *path)
                 }
                 if (*field && *field != '.' && *field != '[')
                         invalid_text(j, join(j, at, "fieldPath"), field, "must be a valid path");
-                if (json_get(rule, "optionalOldSelf") && !strstr(text(rule, "rule"), "oldSelf"))
-                        invalid(j, join(j, at, "optionalOldSelf"), json_get(rule, "optionalOldSelf"),
-                                "may not be set if oldSelf is not used in rule");
-                if (j->warn)
-                        j->warn(arena_printf(j->a, "%s: this server does not evaluate the rule yet: objects that break it are let in", at),
-                                j->userdata);
+                crd_check_rule(rule, at, j->errs);
         }
 }
 

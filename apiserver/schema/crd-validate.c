@@ -161,15 +161,15 @@ static struct json *keys_of(struct arena *a, const struct schema *s, const struc
         return out;
 }
 
-static const struct json *same_item(struct walk *w, const struct schema *s, const struct json *item, const struct json *old)
+const struct json *crd_same_item(struct arena *a, const struct schema *s, const struct json *item, const struct json *old)
 {
         struct json *keys;
 
-        if (!s || s->list_type != SCHEMA_LIST_MAP || !old)
+        if (!s || s->type != SCHEMA_ARRAY || s->list_type != SCHEMA_LIST_MAP || !old)
                 return NULL;
-        keys = keys_of(w->a, s, item);
+        keys = keys_of(a, s, item);
         json_foreach_item(old, o)
-                if (json_equal(keys, keys_of(w->a, s, o)))
+                if (json_equal(keys, keys_of(a, s, o)))
                         return o;
         return NULL;
 }
@@ -182,7 +182,7 @@ static void walk_array(struct walk *w, const struct json *raw, const struct sche
 
         if (json_is_object(items))
                 json_foreach_item(v, item)
-                        walk(w, items, s && s->type == SCHEMA_ARRAY ? s->elem : NULL, item, same_item(w, s, item, old),
+                        walk(w, items, s && s->type == SCHEMA_ARRAY ? s->elem : NULL, item, crd_same_item(w->a, s, item, old),
                              item_path(w, path, item_i));
         if (min >= 0 && v->len < min)
                 complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld items", path,
@@ -371,7 +371,7 @@ static void walk_lists(struct walk *w, const struct schema *s, const struct json
         if (s->type != SCHEMA_ARRAY || !json_is_array(v))
                 return;
         json_foreach_item(v, item)
-                walk_lists(w, s->elem, item, same_item(w, s, item, old), item_path(w, path, item_i));
+                walk_lists(w, s->elem, item, crd_same_item(w->a, s, item, old), item_path(w, path, item_i));
         check_duplicates(w, s, v, path);
 }
 

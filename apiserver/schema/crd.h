@@ -15,6 +15,9 @@ struct schema_crd {
         const struct json *raw;      /* the JSONSchemaProps */
         const struct json *fallback; /* its default; NULL: none */
         bool nullable;
+        const struct crd_rule *rules; /* x-kubernetes-validations, compiled */
+        unsigned n_rules;
+        bool has_rules;              /* here or below */
         bool root;                   /* of a resource: apiVersion, kind and metadata belong to it without saying */
 };
 
@@ -56,6 +59,15 @@ void crd_default(struct arena *a, const struct schema *s, struct json *obj);
  * about again (ratcheting). PATH: "" or where the value stands. */
 void crd_validate(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
                   struct field_errors *errs);
+/* The item of OLD, a list of schema S, that ITEM is a newer state of; NULL: it cannot be told. */
+const struct json *crd_same_item(struct arena *a, const struct schema *s, const struct json *item, const struct json *old);
+
+/* CEL rules (crd-rules.c). Compiles those of S and below; whether there are any. */
+bool crd_attach_rules(struct arena *a, const struct schema *s);
+/* Judges OBJ by them, after crd_validate(): adds to ERRS. */
+void crd_judge(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs);
+/* One rule of a definition. PATH: "....x-kubernetes-validations[0]". */
+void crd_check_rule(const struct json *raw, const char *path, struct field_errors *errs);
 /* A value against a raw schema alone (defaults, the parts of allOf and so on). */
 bool crd_value_valid(struct arena *a, const struct json *raw, const struct json *value);
 

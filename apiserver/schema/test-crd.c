@@ -154,6 +154,41 @@ static void test_validate(void **state)
         crd_unref(c);
 }
 
+static void test_rules(void **state)
+{
+        static const char schema[] =
+                DEFINITION("{\"type\":\"object\",\"properties\":{\"spec\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},"
+                           "\"b\":{\"type\":\"integer\"},\"fix\":{\"type\":\"string\",\"x-kubernetes-validations\":[{\"rule\":\"self == oldSelf\","
+                           "\"message\":\"fix is fixed\"}]}},\"x-kubernetes-validations\":[{\"rule\":\"!has(self.a) || self.a <= self.b\","
+                           "\"messageExpression\":\"'b is ' + string(self.b)\",\"fieldPath\":\".a\",\"reason\":\"FieldValueForbidden\"}]}}}");
+        static const struct {
+                const char *in, *old, *path, *detail;
+        } cases[] = {
+                {"{\"spec\":{\"a\":1,\"b\":2,\"fix\":\"x\"}}", NULL, NULL, NULL},
+                {"{\"spec\":{\"a\":3,\"b\":2}}", NULL, "spec.a", "b is 2"},
+                {"{\"spec\":{\"a\":3,\"b\":2}}", "{\"spec\":{\"a\":3,\"b\":2}}", NULL, NULL},
+                {"{\"spec\":{\"fix\":\"y\"}}", "{\"spec\":{\"fix\":\"x\"}}", "spec.fix", "fix is fixed"},
+                {"{\"spec\":{\"a\":3}}", NULL, "spec", "no such key: b evaluating rule: !has(self.a) || self.a <= self.b"},
+        };
+        struct crd *c = NULL;
+
+        assert_int_equal(crd_compile(schema, strlen(schema), 1, &c, NULL), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct field_errors errs = {.arena = a};
+
+                crd_judge(c->resources[0]->schema, parse(a, cases[i].in), cases[i].old ? parse(a, cases[i].old) : NULL, &errs);
+                if (!cases[i].path) {
+                        assert_int_equal(errs.n, 0);
+                        continue;
+                }
+                assert_int_equal(errs.n, 1);
+                assert_string_equal(errs.list[0].path, cases[i].path);
+                assert_string_equal(errs.list[0].detail, cases[i].detail);
+        }
+        crd_unref(c);
+}
+
 static void test_patterns(void **state)
 {
         static const struct {
@@ -214,7 +249,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_compile),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_bad_metadata),
-                cmocka_unit_test(test_validate), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition),
+                cmocka_unit_test(test_validate), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition), cmocka_unit_test(test_rules),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,7 @@ static void validate_custom(struct check *c)
         crd_validate(c->res->schema, c->obj, c->old, "", c->errs);
         if (c->res->crd->spec_replicas && !streq(c->sub, "status"))
                 check_scale_path(c, c->res->crd->spec_replicas);
+        crd_judge(c->res->schema, c->obj, c->old, c->errs);
 }
 
 void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
