@@ -37,6 +37,7 @@
         X(PDBS, "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true, NULL)                     \
         X(CSRS, "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", false, \
           NULL)                                                                                                \
+        X(CRDS, "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false, NULL) \
         X(HPAS, "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true, NULL)
 
 enum resource {
@@ -145,6 +146,9 @@ CONTROLLERS(X)
 /* Empties namespaces that are being deleted: talks to the server itself, because what kinds there are
  * only discovery knows. */
 void namespace_controller_start(struct controllers *c, unsigned workers); /* 0: 10 */
+/* Has the garbage collector watch all kinds that discovery names and nobody else watches. */
+void garbage_kinds_start(struct controllers *c);
+extern const struct controller_watch garbage_watch;
 /* Scales by what pods use: talks to the server itself, because metrics are no objects that can be watched. */
 void hpa_controller_start(struct controllers *c, int64_t period_ns);
 /* What is left in a namespace that is being emptied, and the conditions that say so. */

@@ -2,10 +2,10 @@
  * dependents (foreground) or let them go (orphan) are let go in turn.
  *
  * A key is "<resource number>/<namespace>/<name>". The graph is the owner index of every store that
- * the daemon keeps. Before a dependent is deleted the server itself is asked whether the owner is
- * gone: stores may lag behind each other, and a mistake here cannot be undone.
- *
- * Limit: owners and dependents of kinds outside the table (custom resources) are left alone.
+ * the daemon keeps; kinds that no other controller needs, custom ones too, are watched by their
+ * metadata alone (garbage-kinds.c), so what is written here are patches of metadata. Before a
+ * dependent is deleted the server itself is asked whether the owner is gone: stores may lag behind
+ * each other, and a mistake here cannot be undone.
  */
 #include "controllers.h"
 
@@ -14,16 +14,16 @@
 #define FOREGROUND "foregroundDeletion"
 #define ORPHAN "orphan"
 
-/* By kind and group; -1: not one of ours. */
-static int resource_of(const char *api_version, const char *kind)
+/* By kind and group; -1: nobody watches it. */
+static int resource_of(const struct snapshot *s, const char *api_version, const char *kind)
 {
         const char *slash = api_version ? strrchr(api_version, '/') : NULL;
         size_t len = slash ? (size_t)(slash - api_version) : 0;
 
-        for (int i = 0; i < R_COUNT; i++)
-                if (streq(controller_resources[i].kind, kind) && strlen(controller_resources[i].group) == len &&
-                    memcmp(controller_resources[i].group, api_version ? api_version : "", len) == 0)
-                        return i;
+        for (size_t i = 0; i < s->n_resources; i++)
+                if (s->stores[i] && streq(s->resources[i].kind, kind) && strlen(s->resources[i].group) == len &&
+                    memcmp(s->resources[i].group, api_version ? api_version : "", len) == 0)
+                        return (int)i;
         return -1;
 }
 
@@ -33,11 +33,11 @@ static enum owner_state owner_state(const struct snapshot *s, const struct objec
 {
         const struct object *owner;
 
-        *ret_resource = resource_of(json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"));
-        if (*ret_resource < 0 || !s->stores[*ret_resource])
+        *ret_resource = resource_of(s, json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"));
+        if (*ret_resource < 0)
                 return OWNER_THERE; /* not known here: never a reason to delete */
         owner = snapshot_get(s, (unsigned)*ret_resource,
-                             controller_resources[*ret_resource].namespaced ? o->namespace : NULL,
+                             s->resources[*ret_resource].namespaced ? o->namespace : NULL,
                              json_get_string(ref, "name"));
         if (!owner || !streq(owner->uid, json_get_string(ref, "uid")))
                 return OWNER_ABSENT;
@@ -82,7 +82,7 @@ static void check_owners(const struct snapshot *s, unsigned resource, const stru
 
                 if (owner_state(s, o, ref, &r) != OWNER_ABSENT)
                         continue;
-                x = writes_add(w, WRITE_EXPECT_ABSENT, (unsigned)r, controller_resources[r].namespaced ? o->namespace : NULL,
+                x = writes_add(w, WRITE_EXPECT_ABSENT, (unsigned)r, s->resources[r].namespaced ? o->namespace : NULL,
                                json_get_string(ref, "name"), NULL);
                 x->uid = arena_strdup(w->arena, json_get_string(ref, "uid"));
                 tell_misplaced(s, o, ref, (unsigned)r, w);
@@ -90,29 +90,37 @@ static void check_owners(const struct snapshot *s, unsigned resource, const stru
         writes_delete(w, resource, o, -1, waits ? "Foreground" : "Background");
 }
 
-static void drop_finalizer(unsigned resource, const struct object *o, struct writes *w, const char *finalizer)
+/* A patch of one list in the metadata, of the very object and revision that was looked at. */
+static void patch_list(unsigned resource, const struct object *o, struct writes *w, const char *name, struct json *list)
 {
-        struct json *copy = object_editable(w->arena, o->json), *list = json_path(copy, "metadata.finalizers");
+        struct json *patch = json_new_object(w->arena), *meta = json_ensure_object(w->arena, patch, "metadata");
 
-        for (size_t i = 0; i < json_len(list);)
-                if (streq(json_string(json_at(list, i)), finalizer))
-                        json_remove(list, i);
-                else
-                        i++;
-        writes_update(w, resource, NULL, copy)->ignore_not_found = true;
+        json_set_string(w->arena, meta, "uid", o->uid);
+        json_set_string(w->arena, meta, "resourceVersion", o->resource_version);
+        json_set(w->arena, meta, name, json_len(list) ? list : json_new_null(w->arena));
+        writes_patch(w, WRITE_PATCH_MERGE, resource, NULL, o, patch)->ignore_not_found = true;
 }
 
-/* A patch that takes the owner reference to UID away, by the whole list and the revision it was read at. */
+static void drop_finalizer(unsigned resource, const struct object *o, struct writes *w, const char *finalizer)
+{
+        struct json *left = json_new_array(w->arena);
+
+        json_foreach_item(json_path(o->json, "metadata.finalizers"), f) {
+                if (!streq(json_string(f), finalizer))
+                        json_append(w->arena, left, json_clone(w->arena, f));
+        }
+        patch_list(resource, o, w, "finalizers", left);
+}
+
 static void drop_reference(unsigned resource, const struct object *dependent, struct writes *w, const char *uid)
 {
-        struct json *copy = object_editable(w->arena, dependent->json), *refs = json_path(copy, "metadata.ownerReferences");
+        struct json *left = json_new_array(w->arena);
 
-        for (size_t i = 0; i < json_len(refs);)
-                if (streq(json_get_string(json_at(refs, i), "uid"), uid))
-                        json_remove(refs, i);
-                else
-                        i++;
-        writes_update(w, resource, NULL, copy)->ignore_not_found = true;
+        json_foreach_item(json_path(dependent->json, "metadata.ownerReferences"), ref) {
+                if (!streq(json_get_string(ref, "uid"), uid))
+                        json_append(w->arena, left, json_clone(w->arena, ref));
+        }
+        patch_list(resource, dependent, w, "ownerReferences", left);
 }
 
 /* An owner under deletion: orphans its dependents, or waits until those that block it are gone. */
@@ -123,7 +131,7 @@ static void end_owner(const struct snapshot *s, unsigned resource, const struct 
 
         if (!object_is_deleting(o->json) || (!orphan && !foreground))
                 return;
-        for (unsigned i = 0; i < R_COUNT; i++) {
+        for (unsigned i = 0; i < s->n_resources; i++) {
                 struct object *const *list;
                 size_t n;
 
@@ -149,7 +157,7 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
 {
         unsigned resource = (unsigned)strtoul(key, NULL, 10);
         const char *slash = strchr(key, '/');
-        const struct object *o = slash && resource < R_COUNT ? snapshot_key(s, resource, slash + 1) : NULL;
+        const struct object *o = slash && resource < s->n_resources ? snapshot_key(s, resource, slash + 1) : NULL;
 
         if (!o || s->failure)
                 return;
@@ -161,7 +169,7 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
 
 static void add_dependents(const struct snapshot *s, const char *uid, const struct keys *k)
 {
-        for (unsigned i = 0; i < R_COUNT; i++) {
+        for (unsigned i = 0; i < s->n_resources; i++) {
                 struct object *const *list;
                 size_t n;
 
@@ -171,56 +179,51 @@ static void add_dependents(const struct snapshot *s, const char *uid, const stru
         }
 }
 
-static void add_owners(const struct object *o, const struct keys *k)
+static void add_owners(const struct snapshot *s, const struct object *o, const struct keys *k)
 {
         json_foreach_item(json_path(o->json, "metadata.ownerReferences"), ref) {
-                int r = resource_of(json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"));
+                int r = resource_of(s, json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"));
                 const char *name = json_get_string(ref, "name");
 
                 if (r < 0 || !name)
                         continue;
-                if (controller_resources[r].namespaced)
+                if (s->resources[r].namespaced)
                         keys_addf(k, "%d/%s/%s", r, o->namespace, name);
                 else
                         keys_addf(k, "%d/%s", r, name);
         }
 }
 
-static void map_change(unsigned resource, const struct snapshot *s, const struct object *old, const struct object *new,
-                       const struct keys *k)
+static void map_change(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
 {
         if (!new) {
                 add_dependents(s, old->uid, k);
-                add_owners(old, k); /* one that waits for it */
+                add_owners(s, old, k); /* one that waits for it */
                 return;
         }
         if (json_path(new->json, "metadata.ownerReferences") || object_is_deleting(new->json))
-                keys_addf(k, "%u/%s", resource, new->key);
+                keys_addf(k, "%u/%s", k->resource, new->key);
         if (object_is_deleting(new->json))
                 add_dependents(s, new->uid, k);
 }
 
+const struct controller_watch garbage_watch = { .map = map_change };
+
 #define GARBAGE(X)                                                                                 \
         X(PODS) X(REPLICASETS) X(DEPLOYMENTS) X(JOBS) X(SERVICES) X(SLICES) X(CONFIGMAPS)          \
         X(RCS) X(STATEFULSETS) X(DAEMONSETS) X(REVISIONS) X(CRONJOBS) X(SECRETS) X(PVCS)           \
-        X(SERVICEACCOUNTS) X(ENDPOINTS) X(PDBS) X(HPAS) X(NODES) X(LEASES)
-
-#define X(id)                                                                                      \
-        static void map_##id(const struct snapshot *s, const struct object *old, const struct object *new, \
-                             const struct keys *k)                                                 \
-        {                                                                                          \
-                map_change(R_##id, s, old, new, k);                                                \
-        }
-GARBAGE(X)
-#undef X
+        X(SERVICEACCOUNTS) X(ENDPOINTS) X(PDBS) X(HPAS) X(NODES) X(LEASES) X(CLUSTERROLES)         \
+        X(CSRS) X(NAMESPACES) X(PVS) X(STORAGECLASSES) X(RESOURCEQUOTAS) X(CRDS)
 
 const struct controller garbage_collector = {
         .name = "garbage-collector-controller",
         .watches = {
-#define X(id) { .resource = R_##id, .map = map_##id },
+#define X(id) { .resource = R_##id, .map = map_change },
                 GARBAGE(X)
 #undef X
         },
-        .n_watches = 20,
+#define X(id) +1
+        .n_watches = GARBAGE(X),
+#undef X
         .reconcile = reconcile,
 };

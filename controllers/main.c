@@ -118,6 +118,8 @@ static void start(void *userdata)
                         controllers_add(d->controllers, all_controllers[i]);
         if (is_wanted(d->wanted, "namespace-controller"))
                 namespace_controller_start(d->controllers, workers_of(d, "namespace-controller"));
+        if (is_wanted(d->wanted, garbage_collector.name))
+                garbage_kinds_start(d->controllers);
         if (is_wanted(d->wanted, "horizontal-pod-autoscaler-controller"))
                 hpa_controller_start(d->controllers, d->hpa_period_ns);
         for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)

@@ -417,6 +417,7 @@ static bool step_kubelet(struct sim *s)
 static struct snapshot snapshot(struct sim *s, size_t controller)
 {
         return (struct snapshot){ .now = s->now, .stores = s->stores, .settings = &s->o.settings,
+                                  .resources = controller_resources, .n_resources = R_COUNT,
                                   .memory = &s->memories[controller] };
 }
 
@@ -443,7 +444,7 @@ static void on_changed(struct object_store *store, struct object *old, struct ob
         struct link *l = userdata;
         struct snapshot snap = snapshot(l->s, l->controller);
         struct enqueue e = { l->s, l->controller };
-        struct keys k = { .add = enqueue, .ctx = &e };
+        struct keys k = { .add = enqueue, .ctx = &e, .resource = l->watch->resource };
 
         controller_map(l->watch, &snap, old, new, &k);
 }

@@ -32,6 +32,7 @@ static inline int setup(void **state)
                         object_store_add_index(w->stores[i], controller_resources[i].index);
         }
         w->snapshot = (struct snapshot){ .now = 1000000 * NS_PER_SEC, .stores = w->stores, .settings = &w->settings,
+                                          .resources = controller_resources, .n_resources = R_COUNT,
                                           .memory = &w->memory };
         w->memory = (struct map)MAP_INIT;
         *state = w;

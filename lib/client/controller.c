@@ -32,10 +32,14 @@ struct running {
 struct link {
         struct running *r;
         const struct controller_watch *watch;
+        bool own_watch; /* the link's, to be freed with it */
+        bool dead;      /* its kind is forgotten; a list that was under way may still come this way */
 };
 
 struct controllers {
         struct controllers_options o;
+        struct controller_resource *resources; /* the daemon's, then those found at run time; room for the maximum */
+        size_t n_resources;
         struct informer **informers; /* by resource; NULL: nobody watches it */
         struct object_store **stores;
         struct running **running;
@@ -50,7 +54,8 @@ static void on_ready(struct workqueue *q, void *userdata);
 
 static struct snapshot make_snapshot(struct controllers *c)
 {
-        return (struct snapshot){ .now = time_real(), .since = c->since, .stores = c->stores, .settings = c->o.settings };
+        return (struct snapshot){ .now = time_real(), .since = c->since, .stores = c->stores, .settings = c->o.settings,
+                                  .resources = c->resources, .n_resources = c->n_resources };
 }
 
 /* --- informers --- */
@@ -85,10 +90,11 @@ static void on_failed(struct informer *inf, int code, const char *text, void *us
 
 struct informer *controllers_informer(struct controllers *c, unsigned resource)
 {
-        const struct controller_resource *res = &c->o.resources[resource];
+        const struct controller_resource *res = &c->resources[resource];
         struct informer_options o = {
                 .group = res->group, .version = res->version, .resource = res->resource,
                 .synced = on_synced, .failed = on_failed, .userdata = c,
+                .metadata_only = resource >= c->o.n_resources,
         };
 
         if (c->informers[resource])
@@ -111,8 +117,10 @@ static void on_changed(struct object_store *store, struct object *old, struct ob
 {
         struct link *l = userdata;
         struct snapshot s = make_snapshot(l->r->all);
-        struct keys k = { .add = enqueue, .ctx = l->r };
+        struct keys k = { .add = enqueue, .ctx = l->r, .resource = l->watch->resource };
 
+        if (l->dead)
+                return;
         s.memory = &l->r->memory;
         controller_map(l->watch, &s, old, new, &k);
 }
@@ -243,7 +251,7 @@ static int write_one(struct running *running, const struct write *x, struct erro
 {
         struct controllers *c = running->all;
         struct event_recorder *events = running->events;
-        const struct controller_resource *res = &c->o.resources[x->resource];
+        const struct controller_resource *res = &c->resources[x->resource];
         _cleanup_arena_ struct arena *a = arena_new(0);
         struct json *answer = NULL;
         const char *path, *name = x->name;
@@ -453,8 +461,11 @@ struct controllers *controllers_new(const struct controllers_options *o)
         struct controllers *c = new0(struct controllers);
 
         c->o = *o;
-        c->informers = xcalloc(o->n_resources, sizeof(*c->informers));
-        c->stores = xcalloc(o->n_resources, sizeof(*c->stores));
+        c->resources = xcalloc(CONTROLLER_RESOURCES_MAX, sizeof(*c->resources));
+        c->informers = xcalloc(CONTROLLER_RESOURCES_MAX, sizeof(*c->informers));
+        c->stores = xcalloc(CONTROLLER_RESOURCES_MAX, sizeof(*c->stores));
+        memcpy(c->resources, o->resources, o->n_resources * sizeof(*c->resources));
+        c->n_resources = o->n_resources;
         return c;
 }
 
@@ -479,7 +490,7 @@ void controllers_add(struct controllers *c, const struct controller *def)
         for (size_t i = 0; i < def->n_watches; i++) {
                 struct link *l = new0(struct link);
 
-                *l = (struct link){ r, &def->watches[i] };
+                *l = (struct link){ .r = r, .watch = &def->watches[i] };
                 controllers_informer(c, def->watches[i].resource);
                 if (!def->watches[i].passive)
                         object_store_add_handler(c->stores[def->watches[i].resource], on_changed, l);
@@ -504,11 +515,59 @@ bool controllers_tune(struct controllers *c, const char *name, unsigned workers,
         return false;
 }
 
+static unsigned free_number(struct controllers *c)
+{
+        for (size_t i = c->o.n_resources; i < c->n_resources; i++)
+                if (!c->informers[i])
+                        return (unsigned)i;
+        return c->n_resources < CONTROLLER_RESOURCES_MAX ? (unsigned)c->n_resources++ : 0;
+}
+
+unsigned controllers_watch_more(struct controllers *c, const struct controller *controller, const struct controller_watch *watch,
+                                const struct controller_resource *res)
+{
+        unsigned number = free_number(c);
+        struct controller_watch *own;
+        struct link *l;
+
+        for (size_t i = 0; number && i < c->n; i++) {
+                if (c->running[i]->def != controller)
+                        continue;
+                c->resources[number] = *res;
+                own = new0(struct controller_watch);
+                *own = *watch;
+                own->resource = number;
+                l = new0(struct link);
+                *l = (struct link){ .r = c->running[i], .watch = own, .own_watch = true };
+                controllers_informer(c, number);
+                object_store_add_handler(c->stores[number], on_changed, l);
+                array_reserve(c->links, c->cap_links, c->n_links + 1);
+                c->links[c->n_links++] = l;
+                informer_start(c->informers[number]);
+                return number;
+        }
+        return 0;
+}
+
+void controllers_forget(struct controllers *c, unsigned resource)
+{
+        struct informer *inf = c->informers[resource];
+
+        if (resource < c->o.n_resources || !inf)
+                return;
+        for (size_t i = 0; i < c->n_links; i++)
+                c->links[i]->dead |= c->links[i]->own_watch && c->links[i]->watch->resource == resource;
+        c->informers[resource] = NULL;
+        c->stores[resource] = NULL;
+        c->resources[resource] = (struct controller_resource){ .group = "", .version = "", .resource = "", .kind = "" };
+        informer_free(inf);
+}
+
 void controllers_start(struct controllers *c)
 {
         c->started = true;
         c->since = time_real();
-        for (size_t i = 0; i < c->o.n_resources; i++)
+        for (size_t i = 0; i < c->n_resources; i++)
                 if (c->informers[i])
                         informer_start(c->informers[i]);
         for (size_t i = 0; i < c->n; i++) {
@@ -527,7 +586,7 @@ void controllers_free(struct controllers *c)
 {
         if (!c)
                 return;
-        for (size_t i = 0; i < c->o.n_resources; i++)
+        for (size_t i = 0; i < c->n_resources; i++)
                 informer_free(c->informers[i]);
         for (size_t i = 0; i < c->n; i++) {
                 workqueue_free(c->running[i]->queue);
@@ -538,11 +597,15 @@ void controllers_free(struct controllers *c)
                 map_deinit(&c->running[i]->memory);
                 free(c->running[i]);
         }
-        for (size_t i = 0; i < c->n_links; i++)
+        for (size_t i = 0; i < c->n_links; i++) {
+                if (c->links[i]->own_watch)
+                        free((void *)c->links[i]->watch);
                 free(c->links[i]);
+        }
         free(c->links);
         free(c->running);
         free(c->informers);
+        free(c->resources);
         free(c->stores);
         free(c);
 }

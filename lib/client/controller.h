@@ -39,6 +39,8 @@ struct snapshot {
         const struct write_failure *failure; /* why the writes before this call stopped; NULL: none did */
         unsigned failures;           /* rounds of this key that failed in a row */
         const void *settings;        /* the daemon's */
+        const struct controller_resource *resources; /* by number: the daemon's, then those found at run time */
+        size_t n_resources;          /* as many stores; a store may be NULL */
 };
 
 /* NULL when there is none. NAMESPACE "" or NULL: cluster-scoped. Borrowed. */
@@ -132,6 +134,7 @@ void writes_requeue(struct writes *w, int64_t after_ns);
 struct keys {
         void (*add)(void *ctx, const char *key);
         void *ctx;
+        unsigned resource; /* of what changed */
 };
 void keys_add(const struct keys *k, const char *key);
 void keys_addf(const struct keys *k, const char *fmt, ...) printf_like(2, 3);
@@ -171,6 +174,13 @@ void controllers_add(struct controllers *c, const struct controller *controller)
  * of that name among those added. */
 bool controllers_tune(struct controllers *c, const char *name, unsigned workers, int64_t resync_ns);
 void controllers_start(struct controllers *c);
+/* Resources that only discovery knows, from then on watched (their metadata alone) for CONTROLLER by the map of WATCH;
+ * while running. The number under which snapshots have it; a full table gives 0 and watches nothing. */
+#define CONTROLLER_RESOURCES_MAX 512
+unsigned controllers_watch_more(struct controllers *c, const struct controller *controller, const struct controller_watch *watch,
+                                const struct controller_resource *res); /* all borrowed, for good */
+/* Its kind is served no more. Its number may serve another later. */
+void controllers_forget(struct controllers *c, unsigned resource);
 /* The informer of a resource, made when it is not there yet: for parts that are no pure controllers. */
 struct informer *controllers_informer(struct controllers *c, unsigned resource);
 struct client *controllers_client(struct controllers *c);
