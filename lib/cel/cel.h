@@ -128,7 +128,8 @@ struct cel_run {
 
 struct cel_program;
 
-/* VARIABLES: the names that may be used, NULL-ended. The program lives in A and keeps TEXT. -EINVAL: reterr says
+/* VARIABLES: the names that may be used, NULL-ended; "request.name" says that request has a field of that name, and none
+ * that is not said ("request." alone: it has none). The program lives in A and keeps TEXT. -EINVAL: reterr says
  * "compilation failed: ERROR: <input>:1:5: ..." with the line and a mark below it. */
 int cel_compile(struct arena *a, const char *text, const char *const *variables, struct cel_program **ret,
                 struct error *reterr);

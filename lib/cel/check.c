@@ -73,9 +73,26 @@ static bool declared(const struct checker *c, const struct scope *scope, const c
         if (lookup(scope, name))
                 return true;
         for (const char *const *v = c->variables; *v; v++)
-                if (streq(*v, name))
+                if (!strncmp(*v, name, strlen(name)) && strchr(".", (*v)[strlen(name)]))
                         return true;
         return false;
+}
+
+/* A variable whose fields are declared has no others. */
+static bool lacks_field(const struct checker *c, const struct scope *scope, const struct node *n)
+{
+        const struct node *of = n->args[0];
+        size_t len = of->kind == NODE_IDENT && !lookup(scope, of->name) ? strlen(of->name) : 0;
+        bool closed = false;
+
+        for (const char *const *v = c->variables; len && *v; v++) {
+                if (strncmp(*v, of->name, len) != 0 || (*v)[len] != '.')
+                        continue;
+                if (streq(*v + len + 1, n->name))
+                        return false;
+                closed = true;
+        }
+        return closed;
 }
 
 /* "a.b" of a chain whose first name is no variable: it may be a type or a name space. NULL: it is none. */
@@ -259,6 +276,8 @@ static void check(struct checker *c, const struct scope *scope, struct node *n, 
                 if (!n->test && !n->optional && become_type(n, qualified(c, scope, n)))
                         break;
                 check_args(c, scope, n, depth);
+                if (lacks_field(c, scope, n))
+                        complain(c, n, "undefined field '%s'", n->name);
                 if (n->args[0]->type != CEL_DYN && n->args[0]->type != CEL_MAP && n->args[0]->type != CEL_OPTIONAL)
                         complain(c, n, "type '%s' does not support field selection", cel_type_word(n->args[0]->type));
                 n->type = n->test ? CEL_BOOL : n->optional || n->args[0]->type == CEL_OPTIONAL ? CEL_OPTIONAL : CEL_DYN;

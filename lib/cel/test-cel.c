@@ -39,6 +39,8 @@ static const struct {
         { "1 + 'a'", "?found no matching overload for '_+_' applied to '(int, string)'" },
         { "'a' && true", "?found no matching overload for '_&&_' applied to '(string, bool)'" },
         { "size(1, 2)", "?found no matching overload for 'size'" },
+        { "closed.a == closed.b", "?ERROR: <input>:1:19: undefined field 'b'" },
+        { "none.a", "?undefined field 'a'" },
         { "[1].map(x, y)", "?undeclared reference to 'y'" },
         { "[1].all(x.y, true)", "?argument must be a simple name" },
         { "has(o)", "?invalid argument to has() macro" },
@@ -155,7 +157,7 @@ static struct cel_value resolve(struct cel_run *run, void *userdata, const char 
         return cel_from_json(userdata);
 }
 
-static const char *const names[] = { "o", NULL };
+static const char *const names[] = { "o", "closed.a", "none.", NULL };
 
 static struct json *read_object(struct arena *a)
 {
