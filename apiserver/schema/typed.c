@@ -540,8 +540,8 @@ static struct json *remove_members(const struct typed *t, const struct schema *s
                         continue;
                 if (node && ms && !field_set_empty(&node->below))
                         v = take_out(t, ms, v, &node->below);
-                if (v)
-                        json_setn(t->a, out, m->key, m->key_len, v);
+                /* Emptied, it is null, not gone: who owns it as such keeps it. Decoding drops nulls. */
+                json_setn(t->a, out, m->key, m->key_len, v ? v : json_new_null(t->a));
         }
         return out->len ? out : NULL;
 }

@@ -79,8 +79,13 @@ static void volume_prepare_create(struct api_request *r, struct json *pv)
 
 static void volume_prepare_update(struct api_request *r, struct json *pv, const struct json *old, const char *sub)
 {
-        if (!streq(sub, "status") || streq(json_path_string(pv, "status.phase"), json_path_string(old, "status.phase")))
+        if (!streq(sub, "status"))
                 return;
+        if (streq(json_path_string(pv, "status.phase"), json_path_string(old, "status.phase"))) {
+                if (!json_is_string(json_path(pv, "status.lastPhaseTransitionTime")))
+                        copy_path(r->arena, pv, old, "status.lastPhaseTransitionTime");
+                return;
+        }
         if (!json_is_string(json_path(pv, "status.lastPhaseTransitionTime")) ||
             json_equal(json_path(pv, "status.lastPhaseTransitionTime"), json_path(old, "status.lastPhaseTransitionTime")))
                 set_phase_time(r, pv);
