@@ -47,7 +47,10 @@ void relay_free(struct relay *r)
 {
         if (!r)
                 return;
-        wire_free(r->back);
+        if (r->state == TUNNEL) /* what was to be sent has had its LINGER */
+                wire_abort(r->back);
+        else
+                wire_free(r->back);
         wire_free(r->front);
         loop_timer_free(r->timer);
         strbuf_deinit(&r->in);

@@ -251,3 +251,11 @@ void wire_free(struct wire *w)
         if (!w->deferred)
                 loop_defer(w->loop, wire_release, w);
 }
+
+void wire_abort(struct wire *w)
+{
+        const struct linger now = {.l_onoff = 1};
+        if (w && !w->freed)
+                setsockopt(w->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        wire_free(w);
+}

@@ -36,3 +36,6 @@ void wire_pause(struct wire *w, bool paused);                  /* reading */
 /* Writes what is queued, then shuts the writing side; `closed` comes when the other side has, too. */
 void wire_finish(struct wire *w);
 void wire_free(struct wire *w); /* closes; from any callback; NULL allowed */
+/* The same, and what has not been sent yet is dropped: the other side learns at once that we are gone, even if it reads
+ * nothing. A plain close would wait behind those bytes for minutes. */
+void wire_abort(struct wire *w);
