@@ -148,7 +148,7 @@ CONTROLLERS(X)
 void namespace_controller_start(struct controllers *c, unsigned workers); /* 0: 10 */
 /* Has the garbage collector watch all kinds that discovery names and nobody else watches. */
 void garbage_kinds_start(struct controllers *c);
-extern const struct controller_watch garbage_watch;
+extern const struct controller_watch garbage_watch, quota_watch; /* what they want to hear of any kind */
 /* Scales by what pods use: talks to the server itself, because metrics are no objects that can be watched. */
 void hpa_controller_start(struct controllers *c, int64_t period_ns);
 /* What is left in a namespace that is being emptied, and the conditions that say so. */

@@ -5,6 +5,7 @@
 #include "controllers.h"
 
 #define SETTLE_NS NS_PER_SEC /* after a change: what was defined must be served first, and changes come in crowds */
+#define START_NS (100 * NS_PER_MS)
 #define FAILED_NS (30 * NS_PER_SEC)
 
 struct kinds {
@@ -12,6 +13,7 @@ struct kinds {
         struct loop_timer *timer;
         struct map known; /* "group/resource" to its number */
         bool working;
+        bool begun; /* the collector */
 };
 
 static bool has_verbs(const struct json *res)
@@ -43,8 +45,24 @@ static void watch_kind(struct kinds *k, const char *key, const char *group, cons
                                          .namespaced = json_get_bool(res, "namespaced", false) };
         uintptr_t number = controllers_watch_more(k->controllers, &garbage_collector, &garbage_watch, &r);
 
-        if (number)
-                map_put(&k->known, key, (void *)number);
+        if (!number)
+                return;
+        controllers_watch_with(k->controllers, &quota_controller, &quota_watch, (unsigned)number);
+        map_put(&k->known, key, (void *)number);
+}
+
+/* The collector begins when it sees all: an owner that is let go orphans or takes along what is known to be its. */
+static void begin(struct kinds *k)
+{
+        struct map_entry *e;
+
+        map_foreach(&k->known, e)
+                if (!controllers_synced(k->controllers, (unsigned)(uintptr_t)e->value)) {
+                        loop_timer_arm(k->timer, SETTLE_NS);
+                        return;
+                }
+        k->begun = true;
+        controllers_hold(k->controllers, &garbage_collector, false);
 }
 
 /* Takes in one group version; what it names goes to SEEN. False: it could not be asked. */
@@ -97,6 +115,8 @@ static void discover(void *userdata)
                 forget_unseen(k, a, &seen);
         else
                 loop_timer_arm(k->timer, FAILED_NS); /* a group that does not answer: nothing is forgotten meanwhile */
+        if (all && !k->begun)
+                begin(k);
         map_deinit(&seen);
         k->working = false;
 }
@@ -127,5 +147,6 @@ void garbage_kinds_start(struct controllers *c)
         k->known = (struct map)MAP_INIT;
         k->timer = loop_timer_new(client_loop(controllers_client(c)), on_timer, k);
         informer_add_handler(controllers_informer(c, R_CRDS), &h);
-        loop_timer_arm(k->timer, SETTLE_NS);
+        controllers_hold(c, &garbage_collector, true);
+        loop_timer_arm(k->timer, START_NS);
 }

@@ -1,5 +1,5 @@
 /* The status of ResourceQuotas: what the objects of the namespace use of what is limited. Counted
- * anew each time from the stores; kinds outside the table keep the count that admission last wrote.
+ * anew each time from the stores.
  */
 #include "controllers.h"
 
@@ -8,25 +8,34 @@
 #define QUIET_NS (500 * NS_PER_MS)
 #define QUIET_MAX_NS (5 * NS_PER_SEC)
 
-static const unsigned counted[] = { R_PODS, R_SERVICES, R_PVCS, R_SECRETS, R_CONFIGMAPS, R_RCS, R_RESOURCEQUOTAS,
-                                    R_DEPLOYMENTS, R_REPLICASETS, R_JOBS, R_STATEFULSETS, R_CRONJOBS };
-
-static bool is_counted(const char *limit)
+/* Kinds that nobody watches keep the count that admission last wrote. */
+static bool is_counted(const struct snapshot *s, const char *limit)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
-                if (quota_concerns(controller_resources[counted[i]].group, controller_resources[counted[i]].resource, limit))
+        for (size_t i = 0; i < s->n_resources; i++)
+                if (s->stores[i] && quota_concerns(s->resources[i].group, s->resources[i].resource, limit))
                         return true;
+        return false;
+}
+
+static bool is_limited(const struct json *hard, const struct controller_resource *res)
+{
+        json_foreach_member(hard, m) {
+                if (quota_concerns(res->group, res->resource, m->key))
+                        return true;
+        }
         return false;
 }
 
 static void sum_usage(const struct snapshot *s, struct arena *a, const struct object *quota, struct resource_list *ret)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(counted); i++) {
-                const struct controller_resource *res = &controller_resources[counted[i]];
+        for (size_t i = 0; i < s->n_resources; i++) {
+                const struct controller_resource *res = &s->resources[i];
                 struct object *const *list;
                 size_t n;
 
-                list = snapshot_in_namespace(s, counted[i], quota->namespace, &n);
+                if (!s->stores[i] || !res->namespaced || !is_limited(json_path(quota->json, "spec.hard"), res))
+                        continue;
+                list = snapshot_in_namespace(s, (unsigned)i, quota->namespace, &n);
                 for (size_t j = 0; j < n; j++)
                         if (quota_matches(quota->json, res->group, res->resource, list[j]->json))
                                 quota_usage(a, res->group, res->resource, list[j]->json, ret);
@@ -75,7 +84,7 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
 
                 if (q)
                         json_set_string(w->arena, out, m->key, quantity_format(q, buf));
-                else if (!is_counted(m->key) && json_get(before, m->key))
+                else if (!is_counted(s, m->key) && json_get(before, m->key))
                         json_set(w->arena, out, m->key, json_clone(w->arena, json_get(before, m->key)));
                 else
                         json_set_string(w->arena, out, m->key, "0");
@@ -114,6 +123,8 @@ static void map_usage(const struct snapshot *s, const struct object *old, const 
         for (size_t i = 0; i < n; i++)
                 keys_add(k, quotas[i]->key);
 }
+
+const struct controller_watch quota_watch = { .map = map_usage };
 
 const struct controller quota_controller = {
         .name = "resourcequota-controller",

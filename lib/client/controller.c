@@ -26,6 +26,7 @@ struct running {
         unsigned workers, workers_max;
         int64_t resync_ns;
         bool ready; /* all that it watches is synced */
+        bool held;
 };
 
 /* A handler's context: which controller by which watch. */
@@ -64,7 +65,7 @@ static void check_ready(struct controllers *c)
 {
         for (size_t i = 0; i < c->n; i++) {
                 struct running *r = c->running[i];
-                bool ready = true;
+                bool ready = !r->held;
 
                 for (size_t j = 0; ready && j < r->def->n_watches; j++)
                         ready = informer_synced(c->informers[r->def->watches[j].resource]);
@@ -77,7 +78,12 @@ static void check_ready(struct controllers *c)
 
 static void on_synced(struct informer *inf, void *userdata)
 {
-        check_ready(userdata);
+        struct controllers *c = userdata;
+
+        for (size_t i = c->o.n_resources; i < c->n_resources; i++)
+                if (c->informers[i] == inf)
+                        c->stores[i] = informer_store(inf);
+        check_ready(c);
 }
 
 static void on_failed(struct informer *inf, int code, const char *text, void *userdata)
@@ -97,14 +103,18 @@ struct informer *controllers_informer(struct controllers *c, unsigned resource)
                 .metadata_only = resource >= c->o.n_resources,
         };
 
+        struct object_store *store;
+
         if (c->informers[resource])
                 return c->informers[resource];
         c->informers[resource] = informer_new(c->o.client, &o);
-        c->stores[resource] = informer_store(c->informers[resource]);
-        object_store_add_index(c->stores[resource], object_store_index_namespace);
-        object_store_add_index(c->stores[resource], object_store_index_owner);
+        store = informer_store(c->informers[resource]);
+        object_store_add_index(store, object_store_index_namespace);
+        object_store_add_index(store, object_store_index_owner);
         if (res->index)
-                object_store_add_index(c->stores[resource], res->index);
+                object_store_add_index(store, res->index);
+        if (!o.metadata_only)
+                c->stores[resource] = store;
         return c->informers[resource];
 }
 
@@ -523,30 +533,52 @@ static unsigned free_number(struct controllers *c)
         return c->n_resources < CONTROLLER_RESOURCES_MAX ? (unsigned)c->n_resources++ : 0;
 }
 
+void controllers_watch_with(struct controllers *c, const struct controller *controller, const struct controller_watch *watch,
+                            unsigned resource)
+{
+        for (size_t i = 0; i < c->n; i++) {
+                struct controller_watch *own;
+                struct link *l;
+
+                if (c->running[i]->def != controller)
+                        continue;
+                own = new0(struct controller_watch);
+                *own = *watch;
+                own->resource = resource;
+                l = new0(struct link);
+                *l = (struct link){ .r = c->running[i], .watch = own, .own_watch = true };
+                object_store_add_handler(informer_store(c->informers[resource]), on_changed, l);
+                array_reserve(c->links, c->cap_links, c->n_links + 1);
+                c->links[c->n_links++] = l;
+        }
+}
+
 unsigned controllers_watch_more(struct controllers *c, const struct controller *controller, const struct controller_watch *watch,
                                 const struct controller_resource *res)
 {
         unsigned number = free_number(c);
-        struct controller_watch *own;
-        struct link *l;
 
-        for (size_t i = 0; number && i < c->n; i++) {
-                if (c->running[i]->def != controller)
-                        continue;
-                c->resources[number] = *res;
-                own = new0(struct controller_watch);
-                *own = *watch;
-                own->resource = number;
-                l = new0(struct link);
-                *l = (struct link){ .r = c->running[i], .watch = own, .own_watch = true };
-                controllers_informer(c, number);
-                object_store_add_handler(c->stores[number], on_changed, l);
-                array_reserve(c->links, c->cap_links, c->n_links + 1);
-                c->links[c->n_links++] = l;
-                informer_start(c->informers[number]);
-                return number;
-        }
-        return 0;
+        if (!number)
+                return 0;
+        c->resources[number] = *res;
+        controllers_informer(c, number);
+        controllers_watch_with(c, controller, watch, number);
+        informer_start(c->informers[number]);
+        return number;
+}
+
+bool controllers_synced(const struct controllers *c, unsigned resource)
+{
+        return c->informers[resource] && informer_synced(c->informers[resource]);
+}
+
+void controllers_hold(struct controllers *c, const struct controller *controller, bool hold)
+{
+        for (size_t i = 0; i < c->n; i++)
+                if (c->running[i]->def == controller)
+                        c->running[i]->held = hold;
+        if (!hold)
+                check_ready(c);
 }
 
 void controllers_forget(struct controllers *c, unsigned resource)

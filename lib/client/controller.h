@@ -179,6 +179,13 @@ void controllers_start(struct controllers *c);
 #define CONTROLLER_RESOURCES_MAX 512
 unsigned controllers_watch_more(struct controllers *c, const struct controller *controller, const struct controller_watch *watch,
                                 const struct controller_resource *res); /* all borrowed, for good */
+/* Has another controller hear of that number's changes too. */
+void controllers_watch_with(struct controllers *c, const struct controller *controller, const struct controller_watch *watch,
+                            unsigned resource);
+/* A resource found at run time that has not been listed yet is not in snapshots: its store is NULL. */
+bool controllers_synced(const struct controllers *c, unsigned resource);
+/* Holds CONTROLLER back (before start), and lets it begin. */
+void controllers_hold(struct controllers *c, const struct controller *controller, bool hold);
 /* Its kind is served no more. Its number may serve another later. */
 void controllers_forget(struct controllers *c, unsigned resource);
 /* The informer of a resource, made when it is not there yet: for parts that are no pure controllers. */
