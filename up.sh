@@ -7,13 +7,16 @@ cd "$(dirname "$0")"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 scripts/packages.sh build run
-SHOW_PROGRESS=1 scripts/build.sh build -DTESTS=OFF
-first=$([ -e /usr/local/bin/colibri ] || echo yes)
+[ -e build/build.ninja ] && without_tests= || without_tests=-DTESTS=OFF
+SHOW_PROGRESS=1 scripts/build.sh build $without_tests
 changed=$(cmake --install build --prefix /usr/local | sed -n 's/^-- \(colibri[a-z-]*\)$/\1/p')
 
-colibri up | sed '/^export /d'
+said=$(colibri up)
+echo "${said%%$'\n'*}"
 export KUBECONFIG=/etc/colibri/admin.kubeconfig
-[ -z "$changed" ] || [ -n "$first" ] || echo "programs are new (colibri down && colibri up starts them):" $changed
+case $said in
+*already*) [ -z "$changed" ] || echo "these programs are new, colibri down && colibri up starts them:" $changed ;;
+esac
 
 if ! kubectl get deployment hello >/dev/null 2>&1; then
         image=$(mktemp --suffix .tar)
@@ -25,7 +28,7 @@ if ! kubectl get deployment hello >/dev/null 2>&1; then
         kubectl apply -f manifests/hello/hello.yaml
 fi
 if ! kubectl rollout status deployment/hello --timeout=60s; then
-        kubectl describe pods -l app=hello | sed -n '/^Events:/,$p' >&2
+        kubectl get events --field-selector type=Warning >&2
         echo "up.sh: the cluster is up, its first workload is not: see /var/log/colibri/kubelet.log" >&2
         exit 1
 fi

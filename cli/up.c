@@ -144,6 +144,19 @@ struct waiting {
         int r;
 };
 
+/* " (it said: ...)": the last line of NAME's log that is an error; "" without one. The caller frees. */
+static char *last_words(struct cluster *c, const char *name)
+{
+        _cleanup_free_ char *path = xasprintf("%s/%s.log", c->log_dir, name), *text = NULL;
+        const char *last = NULL;
+
+        if (file_read(path, 0, &text, NULL, NULL) < 0)
+                return xstrdup("");
+        for (const char *at = text; (at = strstr(at, " ERROR ")); at++)
+                last = at;
+        return last ? xasprintf(" (%.*s)", (int)strcspn(last + 7, "\n"), last + 7) : xstrdup("");
+}
+
 /* A daemon that has been started again three times will not come up by itself. */
 static const char *crashing(struct cluster *c)
 {
@@ -176,12 +189,13 @@ static void wait_ready(void *userdata)
                         return;
                 }
                 bad = crashing(w->c);
-                if (bad) {
-                        w->r = error_set(w->reterr, -EIO, "%s does not stay up: see %s/%s.log", bad, w->c->log_dir, bad);
-                        return;
-                }
-                if (time_mono() > until) {
-                        w->r = error_set(w->reterr, -ETIMEDOUT, "the API server is not ready after 60 s: see %s", w->c->log_dir);
+                if (bad || time_mono() > until) {
+                        _cleanup_free_ char *words = last_words(w->c, bad ? bad : "apiserver");
+
+                        w->r = bad ? error_set(w->reterr, -EIO, "%s does not stay up%s: see %s/%s.log", bad, words,
+                                               w->c->log_dir, bad) :
+                                     error_set(w->reterr, -ETIMEDOUT, "the API server is not ready after 60 s%s: see %s",
+                                               words, w->c->log_dir);
                         return;
                 }
                 wait_a_little(until);
@@ -217,8 +231,10 @@ static void wait_node(void *userdata)
                 if (w->r == 0 && node_is_ready(node))
                         break;
                 if (bad || time_mono() > until) {
-                        w->r = error_set(w->reterr, -ETIMEDOUT, "node %s is not ready: see %s/%s.log", name, w->c->log_dir,
-                                         bad ? bad : "kubelet");
+                        _cleanup_free_ char *words = last_words(w->c, bad ? bad : "kubelet");
+
+                        w->r = error_set(w->reterr, -ETIMEDOUT, "node %s is not ready%s: see %s/%s.log", name, words,
+                                         w->c->log_dir, bad ? bad : "kubelet");
                         break;
                 }
                 wait_a_little(until);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Configures once and builds: scripts/build.sh FOLDER [cmake options...]
+# Configures where that is needed and builds: scripts/build.sh FOLDER [-DOPTION=VALUE...]
 # Says nothing but errors; with SHOW_PROGRESS=1 how far it is, every 30 s.
 set -eu
 cd "$(dirname "$0")/.."
@@ -7,7 +7,12 @@ dir=$1
 shift
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if [ ! -e "$dir/build.ninja" ] && ! cmake -S . -B "$dir" -G Ninja "$@" >"$log" 2>&1; then
+configured=$([ -e "$dir/build.ninja" ] && echo yes || true)
+for option in "$@"; do
+        name=${option#-D}
+        grep -qE "^${name%%=*}:[A-Z]+=${name#*=}\$|^${name%%=*}:[A-Z]+=.*/${name#*=}\$" "$dir/CMakeCache.txt" 2>/dev/null || configured=
+done
+if [ -z "$configured" ] && ! cmake -S . -B "$dir" -G Ninja "$@" >"$log" 2>&1; then
         tail -n 60 "$log" >&2
         exit 1
 fi
