@@ -144,17 +144,25 @@ struct waiting {
         int r;
 };
 
-/* " (it said: ...)": the last line of NAME's log that is an error; "" without one. The caller frees. */
+/* " (why)": the last error of NAME's log, in our form or in etcd's JSON; "" without one. The caller frees. */
 static char *last_words(struct cluster *c, const char *name)
 {
+        static const struct {
+                const char *before, *after;
+        } forms[] = { { " ERROR ", "\n" }, { "\"error\":\"", "\"\n" } };
         _cleanup_free_ char *path = xasprintf("%s/%s.log", c->log_dir, name), *text = NULL;
-        const char *last = NULL;
 
         if (file_read(path, 0, &text, NULL, NULL) < 0)
                 return xstrdup("");
-        for (const char *at = text; (at = strstr(at, " ERROR ")); at++)
-                last = at;
-        return last ? xasprintf(" (%.*s)", (int)strcspn(last + 7, "\n"), last + 7) : xstrdup("");
+        for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+                const char *last = NULL;
+
+                for (const char *at = text; (at = strstr(at, forms[i].before)); at++)
+                        last = at + strlen(forms[i].before);
+                if (last)
+                        return xasprintf(" (%.*s)", (int)strcspn(last, forms[i].after), last);
+        }
+        return xstrdup("");
 }
 
 /* A daemon that has been started again three times will not come up by itself. */
