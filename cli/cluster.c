@@ -15,20 +15,27 @@
 
 /* The address that packets to the world would leave from; without a default route the first that is
  * not loopback's. Nothing is sent. */
-static void own_address(char *buf, size_t size)
+static void own_address(const struct settings *s, char *buf, size_t size)
 {
+        _cleanup_free_ char *pods = settings_get(s, "network.podCIDR");
         struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
         socklen_t len = sizeof(to);
         _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         struct ifaddrs *list = NULL;
 
-        snprintf(buf, size, "127.0.0.1");
         inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
         if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
             getsockname(fd, (struct sockaddr *)&to, &len) == 0) {
                 inet_ntop(AF_INET, &to.sin_addr, buf, (socklen_t)size);
                 return;
         }
+        /* Without any network: the address that the bridge of the pods will have. The API server refuses a loopback's, which
+         * means another machine to each pod. */
+        to.sin_addr.s_addr = htonl(0x7f000001);
+        pods[strcspn(pods, "/")] = '\0';
+        if (inet_pton(AF_INET, pods, &to.sin_addr) == 1)
+                to.sin_addr.s_addr = htonl(ntohl(to.sin_addr.s_addr) + 1);
+        inet_ntop(AF_INET, &to.sin_addr, buf, (socklen_t)size);
         if (getifaddrs(&list) < 0)
                 return;
         for (struct ifaddrs *i = list; i; i = i->ifa_next) {
@@ -55,7 +62,7 @@ static void fill_from_machine(struct settings *s)
         gethostname(host, sizeof(host) - 1);
         for (char *p = host; *p; p++)
                 *p = (char)tolower((unsigned char)*p);
-        own_address(address, sizeof(address));
+        own_address(s, address, sizeof(address));
         set_if_empty(s, "kubelet.nodeName", host);
         set_if_empty(s, "kubelet.nodeIP", address);
         set_if_empty(s, "apiserver.advertiseAddress", address);
