@@ -118,6 +118,7 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
         X(root_ca_controller)                                                                                  \
         X(endpoints_controller)                                                                                \
         X(slices_controller)                                                                                   \
+        X(ephemeral_controller)                                                                                \
         X(claim_protection_controller)                                                                         \
         X(volume_protection_controller)                                                                        \
         X(token_controller)                                                                                    \

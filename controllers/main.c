@@ -49,6 +49,7 @@ static const struct {
         { "concurrent-endpoint-syncs", "endpoints-controller" },
         { "concurrent-service-endpoint-syncs", "endpointslice-controller" },
         { "mirroring-concurrent-service-endpoint-syncs", "endpointslice-mirroring-controller" },
+        { "concurrent-ephemeralvolume-syncs", "ephemeral-volume-controller" },
         { "concurrent-resource-quota-syncs", "resourcequota-controller" },
         { "concurrent-serviceaccount-token-syncs", "serviceaccount-token-controller" },
 };

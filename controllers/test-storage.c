@@ -172,11 +172,25 @@ static void test_protection(void **state)
         assert_string_equal(run(w, &volume_protection_controller, "v"), "update persistentvolumes v\n");
 }
 
+static void test_ephemeral(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PODS, "{'metadata':{'name':'p','uid':'p'},'spec':{'volumes':[{'name':'d','ephemeral':{'volumeClaimTemplate':{'metadata':"
+                       "{'labels':{'a':'b'}},'spec':{'storageClassName':'s'}}}},{'name':'e','emptyDir':{}}]}}");
+        assert_string_equal(run(w, &ephemeral_controller, "n/p"), "create persistentvolumeclaims p-d\n");
+        assert_string_equal(wrote(w, 0, "spec.storageClassName"), "s");
+        assert_true(object_is_controlled_by(w->writes.items[0].body, "p"));
+        put(w, R_PVCS, "{'metadata':{'name':'p-d','uid':'x'}}");
+        assert_string_equal(run(w, &ephemeral_controller, "n/p"), "");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_fit), TEST(test_smallest), TEST(test_steps),   TEST(test_waiting),
                 TEST(test_provisioner),     TEST(test_lost),     TEST(test_reclaim), TEST(test_protection),
+                TEST(test_ephemeral),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
