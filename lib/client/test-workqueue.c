@@ -42,6 +42,7 @@ static void test_order_and_once(void **state)
         workqueue_done(q, "b");
         assert_int_equal(workqueue_len(q), 0);
         workqueue_free(q);
+        loop_turn(loop, 0); /* it had something to tell: then it goes with the turn */
         loop_free(loop);
 }
 
