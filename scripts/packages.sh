@@ -4,32 +4,35 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+command -v dpkg-query >/dev/null 2>&1 || { echo "colibri installs on Debian 12: there is no dpkg here" >&2; exit 1; }
+
 wanted() {
         for section in "$@"; do
                 awk -v section="$section" '/^# /{ on = ($2 == section && NF == 2) } !/^#/ && NF && on' packages.txt
         done
 }
 
-missing=$(
-        dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null | awk '$2 == "installed" { print $1 }' | sort -u >/tmp/.colibri-have.$$
-        wanted "$@" | sort -u | comm -23 - /tmp/.colibri-have.$$
-        rm -f /tmp/.colibri-have.$$
-)
+have=$(mktemp)
+log=$(mktemp)
+policy=
+trap 'rm -f "$have" "$log" $policy' EXIT
+dpkg-query -W -f '${Package} ${db:Status-Status}\n' | awk '$2 == "installed" { print $1 }' | LC_ALL=C sort -u >"$have"
+missing=$(wanted "$@" | LC_ALL=C sort -u | LC_ALL=C comm -23 - "$have")
 command -v kubectl >/dev/null 2>&1 || missing="$missing kubernetes-client"
 
 [ -n "$(echo $missing)" ] || exit 0
 echo "installing: $(echo $missing)"
 export DEBIAN_FRONTEND=noninteractive
 # Services of these packages (etcd, docker-registry) must not start by themselves.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
         printf '#!/bin/sh\nexit 101\n' >$policy
         chmod +x $policy
-        trap 'rm -f $policy' EXIT
 fi
-log=$(mktemp)
-if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+# An index that cannot be had anew may do as it is; another apt may be at work.
+apt-get update -qq >"$log" 2>&1 || true
+if ! apt-get install -y -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --no-install-recommends $missing >>"$log" 2>&1; then
         tail -n 30 "$log" >&2
+        echo "packages could not be installed:" $missing >&2
         exit 1
 fi
-rm -f "$log"
