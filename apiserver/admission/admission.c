@@ -103,6 +103,18 @@ struct json *admission_get(struct admission_attributes *at, const char *group, c
         return e ? parse(at->request->arena, e) : NULL;
 }
 
+bool admission_has(struct admission_attributes *at, const char *group, const char *version, const char *resource,
+                   const char *namespace, const char *name, const char *text)
+{
+        const struct resource *res = builtin_resource(group, version, resource);
+        struct entry *e;
+
+        if (!res || !admission_store || str_empty(name))
+                return false;
+        e = store_get(admission_store, registry_key(at->request->arena, res, namespace, name));
+        return e && memmem(e->json->data, e->json->len, text, strlen(text));
+}
+
 struct listing {
         const char *having;
         struct arena *arena;
@@ -136,8 +148,7 @@ struct json *admission_list_having(struct admission_attributes *at, const char *
 
         if (!res || !admission_store)
                 return l.array;
-        prefix = *namespace ? arena_printf(l.arena, "/registry/%s/%s/", res->storage_prefix, namespace)
-                            : arena_printf(l.arena, "/registry/%s/", res->storage_prefix);
+        prefix = arena_join(l.arena, "/registry/", res->storage_prefix, "/", namespace, *namespace ? "/" : "", NULL);
         store_scan(admission_store, prefix, NULL, add_entry, &l);
         return l.array;
 }

@@ -27,7 +27,7 @@ static const struct status *terminating(struct admission_attributes *at)
 static const struct status *lifecycle(struct admission_attributes *at)
 {
         static const char *const immortal[] = { "default", "kube-system", "kube-public" };
-        struct json *ns;
+        const struct json *ns;
 
         if (at->op == ADMISSION_DELETE) {
                 for (size_t i = 0; about(at, "", "namespaces") && i < ARRAY_SIZE(immortal); i++) {
@@ -37,6 +37,9 @@ static const struct status *lifecycle(struct admission_attributes *at)
                 return NULL;
         }
         if (!*at->namespace || about(at, "", "namespaces"))
+                return NULL;
+        if (admission_has(at, "", "v1", "namespaces", "", at->namespace, "\"phase\":\"Active\"") &&
+            !admission_has(at, "", "v1", "namespaces", "", at->namespace, "deletionTimestamp"))
                 return NULL;
         ns = admission_get(at, "", "v1", "namespaces", "", at->namespace);
         if (!ns) {

@@ -139,7 +139,9 @@ static const struct status *validate(struct admission_attributes *at)
         if (!json_is_object(spec) || !*at->namespace ||
             (pod && at->old && !significant(spec, json_get(at->old, "spec"))))
                 return NULL;
-        labels = json_path(admission_get(at, "", "v1", "namespaces", "", at->namespace), "metadata.labels");
+        labels = admission_has(at, "", "v1", "namespaces", "", at->namespace, "pod-security.kubernetes.io/")
+                         ? json_path(admission_get(at, "", "v1", "namespaces", "", at->namespace), "metadata.labels")
+                         : NULL;
         policy = policy_of(a, labels, "enforce");
         if (pod && (text = pod_security_violations(a, json_get(subject, "metadata"), spec, &policy, true)))
                 return deny(at, "violates PodSecurity \"%s:%s\": %s", policy.level, policy.version, text);

@@ -216,7 +216,11 @@ static const struct status *validate(struct admission_attributes *at)
                 return NULL;
         if (is_mirror(at->object))
                 return check_mirror(at);
-        sa = admission_get(at, "", "v1", "serviceaccounts", at->namespace, get_string(at->object, "spec.serviceAccountName"));
+        sa = admission_has(at, "", "v1", "serviceaccounts", at->namespace, get_string(at->object, "spec.serviceAccountName"),
+                           "enforce-mountable-secrets")
+                     ? admission_get(at, "", "v1", "serviceaccounts", at->namespace,
+                                     get_string(at->object, "spec.serviceAccountName"))
+                     : NULL;
         if (streq(json_get_string(json_path(sa, "metadata.annotations"), "kubernetes.io/enforce-mountable-secrets"), "true"))
                 return check_secrets(at, sa);
         return NULL;

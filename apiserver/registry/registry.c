@@ -23,8 +23,8 @@ char *registry_key(struct arena *a, const struct resource *res, const char *name
 {
         bool ns = res->namespaced && !str_empty(namespace);
 
-        return arena_printf(a, "/registry/%s/%s%s%s", res->storage_prefix, ns ? namespace : "", ns ? "/" : "",
-                            name ? name : "");
+        return arena_join(a, "/registry/", res->storage_prefix, "/", ns ? namespace : "", ns ? "/" : "", name ? name : "",
+                          NULL);
 }
 
 struct json *registry_object(struct arena *a, const struct resource *res, const struct entry *e)
@@ -34,6 +34,12 @@ struct json *registry_object(struct arena *a, const struct resource *res, const 
         if (json_parse(a, e->json->data, e->json->len, NULL, &obj, NULL) < 0)
                 return NULL;
         return convert_object(a, registry_stored_as(res), res, obj);
+}
+
+struct json *registry_printed(struct arena *a, const struct resource *res, struct json *obj, const struct resource **ret_res)
+{
+        *ret_res = registry_stored_as(res);
+        return *ret_res == res ? obj : convert_object(a, res, *ret_res, obj);
 }
 
 const struct status *registry_store_status(struct arena *a, int code, const struct error *err)

@@ -328,7 +328,10 @@ void check_enum(struct check *c, const struct at *at, const char *const *words)
 
 void check_name(struct check *c, const struct at *at, enum name_rule rule)
 {
-        name_validate(c->errs, rule, at_path(c, at), at->j);
+        const char *messages[NAME_MESSAGES], *s = json_string(at->j);
+
+        if (s && name_check(c->a, rule, s, messages)) /* the path only where something is wrong */
+                name_validate(c->errs, rule, at_path(c, at), at->j);
 }
 
 void check_immutable(struct check *c, const struct at *at)

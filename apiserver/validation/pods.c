@@ -245,15 +245,17 @@ void check_init_names(struct check *c, const struct at *at)
 static void check_resource_name(struct check *c, const struct at *entry)
 {
         static const char *const standard[] = { "cpu", "memory", "ephemeral-storage", NULL };
-        const struct json *name = json_new_string(c->a, entry->name);
-        const char *path = at_path(c, entry);
+        const struct json *name;
+        const char *path;
 
-        name_validate(c->errs, NAME_QUALIFIED, path, name);
-        if (strchr(entry->name, '/') || str_has_prefix(entry->name, "hugepages-"))
-                return;
         for (size_t i = 0; standard[i]; i++)
                 if (streq(standard[i], entry->name))
                         return;
+        name = json_new_string(c->a, entry->name);
+        path = at_path(c, entry);
+        name_validate(c->errs, NAME_QUALIFIED, path, name);
+        if (strchr(entry->name, '/') || str_has_prefix(entry->name, "hugepages-"))
+                return;
         if (!streq(entry->name, "storage"))
                 field_error_add(c->errs, FIELD_INVALID, path, name, "must be a standard resource type or fully qualified");
         field_error_add(c->errs, FIELD_INVALID, path, name, "must be a standard resource for containers");

@@ -197,6 +197,25 @@ void *arena_memdup(struct arena *arena, const void *p, size_t n)
         return copy;
 }
 
+char *arena_join(struct arena *arena, const char *first, ...)
+{
+        size_t len = 0;
+        va_list ap, again;
+        char *joined, *at;
+
+        va_start(ap, first);
+        va_copy(again, ap);
+        for (const char *s = first; s; s = va_arg(ap, const char *))
+                len += strlen(s);
+        va_end(ap);
+        at = joined = arena_alloc(arena, len + 1);
+        for (const char *s = first; s; s = va_arg(again, const char *))
+                at = stpcpy(at, s);
+        va_end(again);
+        *at = '\0';
+        return joined;
+}
+
 char *arena_vprintf(struct arena *arena, const char *fmt, va_list ap)
 {
         va_list again;

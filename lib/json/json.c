@@ -202,7 +202,8 @@ static struct json_member *find(const struct json *obj, const char *key, size_t 
         for (uint32_t i = 0; i < obj->len; i++) {
                 struct json_member *m = &obj->members[i];
 
-                if (m->key_len == len && memcmp(m->key, key, len) == 0)
+                /* The last letter tells most of equal length apart. */
+                if (m->key_len == len && (!len || m->key[len - 1] == key[len - 1]) && memcmp(m->key, key, len) == 0)
                         return m;
         }
         return NULL;
