@@ -203,6 +203,8 @@ static void answer_table(struct api_request *r, unsigned code, const struct reso
         }
         if (rv)
                 json_set_string(r->arena, meta, "resourceVersion", rv);
+        if (inc != TABLE_OBJECT && res->storage_version)
+                obj = registry_printed(r->arena, res, json_clone(r->arena, obj), &res);
         table_begin(&b, res, r->media->version, meta, true);
         table_row(&b, res, obj, inc, r->media->version, time_real(), true);
         table_end(&b, res, 1);

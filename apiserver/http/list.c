@@ -286,7 +286,11 @@ static void write_row(struct api_request *r, struct json *obj, size_t i, void *u
 {
         struct rows *t = userdata;
 
-        table_row(t->out, r->res, obj, t->include, r->media->version, t->now, i == 0);
+        const struct resource *res = r->res;
+
+        if (t->include != TABLE_OBJECT)
+                obj = registry_printed(r->arena, r->res, obj, &res);
+        table_row(t->out, res, obj, t->include, r->media->version, t->now, i == 0);
 }
 
 static void answer_table(struct api_request *r, const struct page *p, const struct json *meta)

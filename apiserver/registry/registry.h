@@ -22,6 +22,8 @@ char *registry_key(struct arena *a, const struct resource *res, const char *name
 struct json *registry_object(struct arena *a, const struct resource *res, const struct entry *e);
 /* Whether entries of RES can be sent as they are: they are stored in its version. */
 bool registry_sends_bytes(const struct resource *res);
+/* OBJ of RES as Tables show it: in the version that is stored. *RET_RES is that version. */
+struct json *registry_printed(struct arena *a, const struct resource *res, struct json *obj, const struct resource **ret_res);
 /* What an error of the store is to a client. */
 const struct status *registry_store_status(struct arena *a, int code, const struct error *err);
 

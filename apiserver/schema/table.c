@@ -166,12 +166,31 @@ void partial_object_metadata(struct strbuf *out, const struct json *obj, const c
         strbuf_putc(out, '}');
 }
 
+/* A DaemonSet's template generation is an annotation only in what is stored: Tables are made from what upstream
+ * holds inside. *RET is freed by the caller; it may stay NULL. */
+static const struct json *without_shadow(const struct resource *res, const struct json *obj, struct arena **ret)
+{
+        static const char generation[] = "deprecated.daemonset.template.generation";
+        struct json *copy, *notes;
+
+        if (!streq(res->kind, "DaemonSet") || !json_get(json_path(obj, "metadata.annotations"), generation))
+                return obj;
+        *ret = arena_new(0);
+        copy = json_clone(*ret, obj);
+        notes = json_path(copy, "metadata.annotations");
+        json_del(notes, generation);
+        if (!json_len(notes))
+                json_path_del(copy, "metadata.annotations");
+        return copy;
+}
+
 void table_row(struct strbuf *out, const struct resource *res, const struct json *obj, enum table_include include,
                const char *version, int64_t now, bool first)
 {
         unsigned n;
         const struct table_column *columns = columns_of(res, &n);
         struct cell c = { .out = out, .obj = obj, .args = "", .now = now };
+        struct arena *shadow = NULL;
 
         strbuf_puts(out, first ? "[{\"cells\":" : ",{\"cells\":");
         for (unsigned i = 0; i < n; i++) {
@@ -187,7 +206,8 @@ void table_row(struct strbuf *out, const struct resource *res, const struct json
         else if (include == TABLE_OBJECT)
                 json_write(out, obj);
         else
-                partial_object_metadata(out, obj, version);
+                partial_object_metadata(out, without_shadow(res, obj, &shadow), version);
+        arena_free(shadow);
         strbuf_putc(out, '}');
 }
 

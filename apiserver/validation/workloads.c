@@ -369,3 +369,23 @@ void check_config_data(struct check *c, const struct at *at)
         if (total > 1 << 20)
                 field_error_add(c->errs, FIELD_TOO_LONG, "[]", NULL, "may not be more than %d bytes", 1 << 20);
 }
+
+/* --- selectors --- */
+
+void check_some_selector(struct check *c, const struct at *at)
+{
+        if (at_set(at) && !json_len(json_get(at->j, "matchLabels")) && !json_len(json_get(at->j, "matchExpressions")))
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), "{}", "empty selector is invalid for deployment");
+}
+
+/* A replication controller's selector is a plain map. */
+void check_map_selects_template(struct check *c, const struct at *at)
+{
+        const struct at *labels = at_field(c, at, "metadata.labels");
+
+        json_foreach_member(json_get(at->up->j, "selector"), m)
+                if (!json_equal(json_getn(labels->j, m->key, m->key_len), m->value)) {
+                        check_invalid(c, labels, "`selector` does not match template `labels`");
+                        return;
+                }
+}
