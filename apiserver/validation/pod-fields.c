@@ -372,8 +372,9 @@ void check_spread_once(struct check *c, const struct at *at)
                 const struct json *o = json_at(at->up->j, i);
 
                 if (streq(json_get_string(o, "topologyKey"), key) && streq(json_get_string(o, "whenUnsatisfiable"), when)) {
+                        /* The first of the two is named. */
                         field_error_add(c->errs, FIELD_DUPLICATE,
-                                        arena_printf(c->a, "%s.{topologyKey, whenUnsatisfiable}", at_path(c, at)),
+                                        arena_printf(c->a, "%s[%zu].{topologyKey, whenUnsatisfiable}", at_path(c, at->up), i),
                                         json_new_stringf(c->a, "{%s, %s}", key ? key : "", when ? when : ""), NULL);
                         return;
                 }
