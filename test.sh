@@ -23,7 +23,9 @@ say() {
 # Whatever ends this script, the last line is the count.
 finish() {
         local status=$?
-        kill $(jobs -p) 2>/dev/null
+        # a test is a process group, led by the timeout that watches it: it takes its cluster away itself
+        for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || kill "$job" 2>/dev/null; done
+        wait
         [ -n "$current" ] && { echo "ended early, at: $current"; failed=$((failed + 1)); }
         echo "$passed passed, $failed failed"
         [ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ] && exit 0
@@ -109,7 +111,7 @@ run_fuzz() {
 
 # Each check of an end-to-end test counts: lines "ok - ..." and "not ok - ...".
 run_e2e() {
-        local file log=build/e2e.log status pid
+        local file log=build/e2e.log status pid shown
         say "build"
         scripts/build.sh build -DTESTS=ON || { count build 1; return; }
         for file in e2e/[0-9]*-${E2E:-*}.sh e2e/${E2E:-none}.sh; do
@@ -118,9 +120,11 @@ run_e2e() {
                 timeout -k 60 "${E2E_TIMEOUT:-600}" "$file" >"$log" 2>&1 &
                 pid=$!
                 # what it checks is shown as it comes; the rest only when it failed
-                tail -n +1 -s 0.2 -f --pid=$pid "$log" | grep --line-buffered -E '^(ok|not ok|#) '
+                tail -n +1 -s 0.2 -f --pid=$pid "$log" | grep --line-buffered -E '^(ok|not ok|#) ' &
+                shown=$!
                 wait $pid
                 status=$?
+                wait $shown
                 passed=$((passed + $(grep -c '^ok ' "$log")))
                 failed=$((failed + $(grep -c '^not ok ' "$log")))
                 if [ "$status" != 0 ] || ! grep -qE '^(ok|not ok) ' "$log"; then
