@@ -17,7 +17,7 @@ struct flags {
         const char *sa_key_file, *sa_signing_key_file, *sa_issuer;
         const char *requestheader_ca, *requestheader_names;
         const char *authorization_mode, *allow_privileged, *admission, *bootstrap_tokens;
-        const char *proxy_cert, *proxy_key, *rh_extra, *rh_group, *rh_user;
+        const char *proxy_cert, *proxy_key, *rh_extra, *rh_group, *rh_user, *components;
 };
 
 struct daemon {
@@ -64,6 +64,7 @@ static int parse(int argc, char **argv, struct daemon *d)
                 {"authorization-mode", &f->authorization_mode, "Node,RBAC"},
                 {"allow-privileged", &f->allow_privileged, "true"},
                 {"enable-admission-plugins", &f->admission, "NodeRestriction"},
+                {"cluster-components", &f->components, NULL},
                 {"enable-bootstrap-token-auth", &f->bootstrap_tokens, "true"},
         };
 
@@ -250,6 +251,8 @@ static int start(struct daemon *d, struct error *reterr)
                 .loop = s->loop, .store = s->store, .key_files = split(d, 1, f->sa_key_file),
                 .signing_key_file = f->sa_signing_key_file, .issuer = f->sa_issuer,
                 .requestheader_ca_file = f->requestheader_ca,
+                .client_ca_file = s->o.client_ca_file,
+                .components = f->components,
                 .requestheader_allowed_names = split(d, 2, f->requestheader_names),
         };
 

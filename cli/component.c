@@ -56,6 +56,7 @@ static const char *const apiserver_args[] = {
         "--enable-admission-plugins=NodeRestriction",
         "--enable-bootstrap-token-auth=true",
         "--allow-privileged=true",
+        "--cluster-components={cluster.components}",
         "*apiserver.extraArgs",
         NULL,
 };

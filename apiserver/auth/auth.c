@@ -40,6 +40,9 @@ int auth_init(const struct auth_options *o, struct error *reterr)
         auth->audiences = copy_strings(o->audiences ? o->audiences : own);
         auth->jwks_uri = o->jwks_uri ? xstrdup(o->jwks_uri) : xasprintf("%s/openid/v1/jwks", DEFAULT_ISSUER);
         auth->no_anonymous = o->no_anonymous;
+        auth->client_ca_file = o->client_ca_file ? xstrdup(o->client_ca_file) : NULL;
+        auth->requestheader_ca_file = o->requestheader_ca_file ? xstrdup(o->requestheader_ca_file) : NULL;
+        auth->components = o->components ? xstrdup(o->components) : NULL;
         auth->rbac = rbac_new(o->store);
         auth->nodes = node_graph_new(o->store);
         auth->tokens = token_cache_new();
@@ -72,6 +75,9 @@ void auth_deinit(void)
         free(auth->jwks_uri);
         free_strings(auth->audiences);
         free_strings(auth->front_proxy_names);
+        free(auth->client_ca_file);
+        free(auth->requestheader_ca_file);
+        free(auth->components);
         map_foreach(&auth->certificates, e) {
                 arena_free(*(struct arena **)e->value); /* the first member of what authn.c keeps there */
         }
@@ -275,5 +281,9 @@ const struct status *authorize_request(struct api_request *r)
         if (authorize(r, &at, NULL) == AUTHZ_ALLOW)
                 return NULL;
         authorize(r, &at, &reason);
+        /* Upstream asks for another subresource where nobody logged in would talk to a kubelet, and says so. */
+        if (str_empty(reason) && streq(at.resource, "nodes") && streq(at.subresource, "proxy") && !*at.group &&
+            user_in_group(&r->user, "system:unauthenticated"))
+                reason = "proxy subresource changed to unsafeproxy";
         return forbidden(r->arena, &at, reason);
 }

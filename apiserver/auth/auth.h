@@ -34,6 +34,8 @@ struct auth_options {
         /* The front proxy: NULL ca: its headers are not trusted. */
         const char *requestheader_ca_file;
         const char *const *requestheader_allowed_names; /* NULL: any common name */
+        const char *client_ca_file;        /* published with the front proxy's, for servers behind this one; may be NULL */
+        const char *components;            /* what the cluster consists of: "proxy,kubelet"; NULL or "": this server alone */
         bool no_anonymous;
 };
 /* Call before the server listens; the store may still be loading: until store_ready() every request is

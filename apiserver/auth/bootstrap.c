@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "../../lib/base/file.h"
 #include "../../lib/json/yaml.h"
 #include "../../lib/loop/fiber.h"
 #include "internal.h"
@@ -185,6 +186,14 @@ static void collect_into(struct arena *a, const struct json *roles, const char *
         }
 }
 
+/* Some roles are for clusters with a certain component. Where a scheduler runs, machines with all of them may join. */
+static bool wanted_here(const struct json *role)
+{
+        const char *only = json_get_string(role, "only"), *have = the_auth->components ? the_auth->components : "";
+
+        return !only || strstr(have, only) || strstr(have, "scheduler");
+}
+
 static void add_cluster_roles(struct work *w, const struct json *doc)
 {
         const struct json *roles = json_get(doc, "clusterRoles");
@@ -194,6 +203,8 @@ static void add_cluster_roles(struct work *w, const struct json *doc)
                 struct json *role = rbac_object(a, "ClusterRole", NULL, m->key);
                 const char *into = json_get_string(m->value, "into");
 
+                if (!wanted_here(m->value))
+                        continue;
                 if (into)
                         json_set_string(a, json_path(role, "metadata.labels"),
                                         arena_printf(a, "rbac.authorization.k8s.io/aggregate-to-%s", into), "true");
@@ -229,7 +240,8 @@ static void add_rbac(struct work *w, const struct json *doc)
 {
         add_cluster_roles(w, doc);
         json_foreach_member(json_get(doc, "clusterRoleBindings"), m) {
-                add_binding(w, NULL, m->key, m->key, m->value);
+                if (wanted_here(json_get(json_get(doc, "clusterRoles"), m->key)))
+                        add_binding(w, NULL, m->key, m->key, m->value);
         }
         json_foreach_member(json_get(doc, "roles"), ns) {
                 json_foreach_member(ns->value, m) {
@@ -329,13 +341,58 @@ static void add_others(struct work *w, const struct json *doc)
         }
 }
 
+/* --- what servers behind this one trust --- */
+
+/* extension-apiserver-authentication in kube-system: aggregated servers read there whose certificates and headers say
+ * who a user is. */
+static void add_authentication(struct work *w)
+{
+        struct arena *a = w->a;
+        struct json *obj = object(a, "v1", "ConfigMap", "kube-system", "extension-apiserver-authentication");
+        struct json *data = json_ensure_object(a, obj, "data"), *names = json_new_array(a);
+        const struct {
+                const char *key, *file;
+        } files[] = {
+                { "client-ca-file", the_auth->client_ca_file },
+                { "requestheader-client-ca-file", the_auth->requestheader_ca_file },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                _cleanup_free_ char *text = NULL;
+
+                if (files[i].file && file_read(files[i].file, 1 << 20, &text, NULL, NULL) == 0)
+                        json_set_string(a, data, files[i].key, text);
+        }
+        if (json_get(data, "requestheader-client-ca-file")) {
+                for (char **n = the_auth->front_proxy_names; n && *n; n++)
+                        json_append(a, names, json_new_string(a, *n));
+                json_set_string(a, data, "requestheader-allowed-names", json_print(a, names));
+                json_set_string(a, data, "requestheader-extra-headers-prefix", "[\"X-Remote-Extra-\"]");
+                json_set_string(a, data, "requestheader-group-headers", "[\"X-Remote-Group\"]");
+                json_set_string(a, data, "requestheader-uid-headers", "[]");
+                json_set_string(a, data, "requestheader-username-headers", "[\"X-Remote-User\"]");
+        }
+        if (json_len(data))
+                add_job(w, "", "configmaps", "kube-system", obj);
+}
+
 /* --- writing --- */
 
-/* Roles that exist: what they lack of RULES; bindings: what they lack of SUBJECTS. NULL: nothing. */
+/* Roles that exist: what they lack of RULES; bindings: what they lack of SUBJECTS; ConfigMaps: data that changed.
+ * NULL: nothing. */
 static struct json *reconciled(struct arena *a, const struct json *old, const struct json *wanted)
 {
         struct json *out = NULL;
 
+        json_foreach_member(json_get(wanted, "data"), m) {
+                if (json_equal(json_get(json_get(old, "data"), m->key), m->value))
+                        continue;
+                if (!out)
+                        out = json_clone(a, old);
+                json_set(a, json_ensure_object(a, out, "data"), m->key, json_clone(a, m->value));
+        }
+        if (json_get(wanted, "data"))
+                return out;
         if (streq(json_get_string(json_path(old, "metadata.annotations"), "rbac.authorization.kubernetes.io/autoupdate"),
                   "false"))
                 return NULL;
@@ -395,7 +452,7 @@ static const struct status *run_job(struct api_request *r, const struct job *job
                 st = registry_create(r, job->res, ns, json_clone(r->arena, job->obj), &out);
                 return st && st->code == 409 ? NULL : st; /* another API server was faster */
         }
-        if (!streq(job->res->group, RBAC) || json_parse(r->arena, e->json->data, e->json->len, NULL, &old, NULL) < 0 ||
+        if ((!streq(job->res->group, RBAC) && !streq(job->res->kind, "ConfigMap")) || json_parse(r->arena, e->json->data, e->json->len, NULL, &old, NULL) < 0 ||
             !reconciled(r->arena, old, job->obj))
                 return NULL;
         return registry_update(r, job->res, ns, name, "", update_role, job->obj, &out, &created);
@@ -465,6 +522,7 @@ int auth_bootstrap(struct api_request *r, struct error *reterr)
         if (res >= 0) {
                 add_rbac(&w, rbac);
                 add_others(&w, others);
+                add_authentication(&w);
                 res = run_jobs(&w, reterr);
         }
         free(w.jobs);

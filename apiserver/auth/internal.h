@@ -24,6 +24,7 @@ struct auth {
         struct pki_trust *front_proxy;
         char **front_proxy_names; /* NULL: any */
         bool no_anonymous;
+        char *client_ca_file, *requestheader_ca_file, *components; /* may be NULL */
         /* Certificates seen, by a hash of their bytes: who they are need not be worked out a request. */
         struct map certificates;
         size_t n_certificates;

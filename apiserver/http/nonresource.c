@@ -278,7 +278,7 @@ static void serve_metrics(struct api_request *r)
         struct store_stats st;
 
         store_stats(r->server->store, &st);
-        answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8",
+        answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
                     arena_printf(r->arena,
                                  "# TYPE apiserver_request_total counter\napiserver_request_total %llu\n"
                                  "# TYPE apiserver_storage_objects gauge\napiserver_storage_objects %zu\n"

@@ -236,10 +236,10 @@ const struct status *pod_bind(struct api_request *r, const struct resource *res,
 
         if (st)
                 return st;
-        if (!streq(meta_string(body, "name"), name))
-                return status_bad_request(a, "name in URL does not match name in Binding object");
         at = admission_of(r, ADMISSION_CREATE, res, "binding", namespace, name, body, NULL);
         st = admission_mutate(&at);
+        if (!st && !streq(meta_string(body, "name"), name))
+                return status_bad_request(a, "name in URL does not match name in Binding object");
         if (!st)
                 st = admission_validate(&at);
         if (st)
