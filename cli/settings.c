@@ -216,7 +216,7 @@ int settings_load(struct settings *s, const char *path, struct error *reterr)
         if (r == 0)
                 r = load_object(s, a, "", j, reterr);
         if (r < 0)
-                error_wrap(reterr, "%s", path);
+                error_wrap(reterr, r, "%s", path);
         return r;
 }
 

@@ -211,7 +211,7 @@ static int read_mirrors(struct options *o, struct arena *a, struct error *reterr
         if (r >= 0)
                 r = yaml_parse(a, text, len, NULL, &doc, reterr);
         if (r < 0)
-                return error_wrap(reterr, "%s", o->mirrors_file);
+                return error_wrap(reterr, r, "%s", o->mirrors_file);
         const struct json *mirrors = json_get(doc, "mirrors"), *insecure = json_get(doc, "insecureRegistries");
         struct runtime_registry_mirror *list = arena_calloc(a, (json_len(mirrors) + 1) * sizeof(*list));
         json_foreach_item(mirrors, m)
@@ -279,11 +279,11 @@ static int node_run(struct start *s, struct error *reterr)
         k->recorder = event_recorder_new(k->client, "kubelet", k->config.node_name);
         r = start_runtime(k, s->options, reterr);
         if (r < 0)
-                return error_wrap(reterr, "runtime");
+                return error_wrap(reterr, r, "runtime");
         k->node = node_new(k);
         r = s->index == 0 ? start_server(k, s->options, reterr) : 0;
         if (r < 0)
-                return error_wrap(reterr, "server");
+                return error_wrap(reterr, r, "server");
         log_info("node %s: started with runtime %s", k->config.node_name, k->runtime->ops->name);
         node_start(k->node);
         pods_start(k);

@@ -97,7 +97,7 @@ int health_set(struct health *h, const char *key, const struct service *s, struc
                 r = http_server_new(h->loop, &o, &a->server, reterr);
                 if (r < 0) {
                         free(a);
-                        return error_wrap(reterr, "health check of %s on port %u", key, s->health_port);
+                        return error_wrap(reterr, r, "health check of %s on port %u", key, s->health_port);
                 }
                 a->namespace = xstrdup(s->namespace);
                 a->name = xstrdup(s->name);

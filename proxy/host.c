@@ -100,7 +100,7 @@ int host_prepare(struct loop *loop, const struct host_options *o, bool *ret_brid
         host_interface_name(o->table, name);
         r = add_interface(loop, name, reterr);
         if (r < 0)
-                return error_wrap(reterr, "interface %s", name);
+                return error_wrap(reterr, r, "interface %s", name);
         strbuf_printf(&commands, "link set dev %s up\n", name);
         if (o->dns_ip)
                 strbuf_printf(&commands, "address replace %s/32 dev %s\n", o->dns_ip, name);
@@ -109,7 +109,7 @@ int host_prepare(struct loop *loop, const struct host_options *o, bool *ret_brid
                       ROUTE_METRIC + hash_bytes(o->table, strlen(o->table)) % ROUTE_METRICS);
         r = ip(loop, batch, strbuf_str(&commands), reterr);
         if (r < 0)
-                return error_wrap(reterr, "interface %s", name);
+                return error_wrap(reterr, r, "interface %s", name);
         r = sysctl_set(IP_FORWARD, "1", reterr);
         if (r < 0)
                 return r;

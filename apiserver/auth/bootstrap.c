@@ -500,7 +500,7 @@ static int read_yaml(struct arena *a, const char *start, const char *end, struct
         int r = yaml_parse(a, start, end - start, NULL, ret, reterr);
 
         if (r < 0)
-                error_wrap(reterr, "embedded manifest");
+                error_wrap(reterr, r, "embedded manifest");
         return r;
 }
 

@@ -23,7 +23,7 @@ static int do_load(struct command *c, struct error *reterr)
                 size_t n;
                 int r = image_store_load(c->store, *path, NULL, false, c->arena, &names, &n, reterr);
                 if (r)
-                        return error_wrap(reterr, "%s", *path);
+                        return error_wrap(reterr, r, "%s", *path);
                 for (size_t i = 0; i < n; i++)
                         printf("%s\n", names[i]);
         }
@@ -55,7 +55,7 @@ static int do_rm(struct command *c, struct error *reterr)
                 if (r == RUNTIME_NOT_FOUND)
                         return error_set(reterr, -ENOENT, "%s: no such image", *name);
                 if (r)
-                        return error_wrap(reterr, "%s", *name);
+                        return error_wrap(reterr, r, "%s", *name);
                 printf("%s\n", *name);
         }
         return 0;
@@ -68,7 +68,7 @@ static int do_pull(struct command *c, struct error *reterr)
                 struct runtime_image image;
                 int r = image_store_pull(c->store, *name, no_secrets, c->arena, &image, reterr);
                 if (r)
-                        return error_wrap(reterr, "%s", *name);
+                        return error_wrap(reterr, r, "%s", *name);
                 printf("%s %s\n", *name, image.id);
         }
         return 0;

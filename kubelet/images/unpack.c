@@ -109,7 +109,7 @@ static int unpack_layer(struct image_store *s, struct arena *a, const char *dige
         if (!r && rename(tmp, final) < 0 && errno != EEXIST && errno != ENOTEMPTY)
                 r = error_set(reterr, -errno, "cannot rename %s: %s", tmp, strerror(errno));
         if (r)
-                error_wrap(reterr, "failed to extract layer %s", digest);
+                error_wrap(reterr, r, "failed to extract layer %s", digest);
         dir_remove(tmp, NULL);
         return r;
 }

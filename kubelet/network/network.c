@@ -107,7 +107,7 @@ static int load_conf(struct network *n, struct arena *a, struct json **ret, stru
                 r = json_parse(a, text, len, NULL, &j, reterr);
         free(text);
         if (r < 0)
-                return error_wrap(reterr, "%s", path);
+                return error_wrap(reterr, r, "%s", path);
         if (json_is_array(json_get(j, "plugins"))) {
                 *ret = j;
                 return 0;

@@ -205,7 +205,7 @@ static int load_localhost_seccomp(struct arena *a, const char *path, struct json
                 return error_set(reterr, r, "failed to generate security options: cannot load seccomp profile \"%s\": %s",
                                  path, strerror(-r));
         r = json_parse(a, text, len, NULL, ret, reterr);
-        return r < 0 ? (error_wrap(reterr, "cannot load seccomp profile \"%s\"", path), r) : 0;
+        return r < 0 ? (error_wrap(reterr, r, "cannot load seccomp profile \"%s\"", path), r) : 0;
 }
 
 static void add_device(struct arena *a, struct json *list, const char *path)

@@ -161,7 +161,7 @@ static int add_network(struct runc_sandbox *s, struct error *reterr)
                 r = network_add(s->r->network, &pod, s->arena, &result, reterr);
         turnstile_leave(&s->r->heavy);
         if (r < 0) {
-                error_wrap(reterr, "failed to setup network for sandbox \"%s\"", s->id);
+                error_wrap(reterr, r, "failed to setup network for sandbox \"%s\"", s->id);
                 return r;
         }
         s->ips = result.ips;

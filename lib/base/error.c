@@ -16,19 +16,19 @@ int error_set(struct error *reterr, int code, const char *fmt, ...)
         return code;
 }
 
-int error_wrap(struct error *reterr, const char *fmt, ...)
+int error_wrap(struct error *reterr, int code, const char *fmt, ...)
 {
         va_list ap;
 
         if (!reterr)
-                return -EIO;
+                return code;
         va_start(ap, fmt);
         _cleanup_free_ char *prefix = xvasprintf(fmt, ap);
         va_end(ap);
         char *message = xasprintf("%s: %s", prefix, error_text(reterr));
         free(reterr->message);
         reterr->message = message;
-        return reterr->code;
+        return code;
 }
 
 const char *error_text(const struct error *err)

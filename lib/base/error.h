@@ -27,8 +27,8 @@ struct error {
 
 /* Sets the text (replacing any) and returns CODE, so that `return error_set(...)` reads well. */
 int error_set(struct error *reterr, int code, const char *fmt, ...) printf_like(3, 4);
-/* Puts "text: " in front of what is there and returns the code that is there. */
-int error_wrap(struct error *reterr, const char *fmt, ...) printf_like(2, 3);
+/* Puts "text: " in front of what is there and returns CODE, what the failed function returned. */
+int error_wrap(struct error *reterr, int code, const char *fmt, ...) printf_like(3, 4);
 /* The text, never NULL: the message, or what strerror says of the code. */
 const char *error_text(const struct error *err);
 void error_deinit(struct error *err);

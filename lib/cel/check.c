@@ -323,7 +323,7 @@ int cel_compile(struct arena *a, const char *text, const char *const *variables,
         int r = cel_parse(a, text, &p->root, reterr);
 
         if (r < 0) {
-                error_wrap(reterr, "compilation failed");
+                error_wrap(reterr, r, "compilation failed");
                 return r;
         }
         check(&c, NULL, p->root, 0);

@@ -131,7 +131,7 @@ int client_new(struct loop *loop, const char *kubeconfig, const char *user_agent
                 return r;
         r = yaml_parse(a, text, len, NULL, &config, reterr);
         if (r < 0) {
-                error_wrap(reterr, "%s", kubeconfig);
+                error_wrap(reterr, r, "%s", kubeconfig);
                 return r;
         }
         c = new0(struct client);
@@ -139,7 +139,7 @@ int client_new(struct loop *loop, const char *kubeconfig, const char *user_agent
         c->user_agent = xasprintf("User-Agent: %s", user_agent);
         r = configure(c, a, kubeconfig, config, reterr);
         if (r < 0) {
-                error_wrap(reterr, "%s", kubeconfig);
+                error_wrap(reterr, r, "%s", kubeconfig);
                 client_free(c);
                 return r;
         }
@@ -248,7 +248,7 @@ static int take_reply(const struct http_reply *reply, struct arena *a, struct js
                            reply->status < 300 ? reterr : NULL);
 
         if (r < 0 && reply->status < 300) {
-                error_wrap(reterr, "answer of %zu bytes", reply->body.len);
+                error_wrap(reterr, r, "answer of %zu bytes", reply->body.len);
                 return -EPROTO;
         }
         if (ret)
@@ -281,7 +281,7 @@ int client_call_accept(struct client *c, const char *method, const char *path, c
         }
         r = http_call(c->http, &call, &reply, reterr);
         if (r < 0) {
-                error_wrap(reterr, "%s %s", method, path);
+                error_wrap(reterr, r, "%s %s", method, path);
                 http_reply_deinit(&reply);
                 return r;
         }

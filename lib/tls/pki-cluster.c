@@ -273,7 +273,7 @@ static int make_all(struct work *w)
                 return r;
         for (size_t i = 0; i < ARRAY_SIZE(leaves); i++) {
                 if ((r = make_leaf(w, &leaves[i])) < 0) {
-                        error_wrap(w->reterr, "%s", leaves[i].file);
+                        error_wrap(w->reterr, r, "%s", leaves[i].file);
                         return r;
                 }
         }

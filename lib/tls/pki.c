@@ -285,7 +285,7 @@ int pki_load(const char *cert_file, const char *key_file, struct pki_pair **ret,
                 return r;
         r = pki_load_pem(cert, cert_len, key, key_len, ret, reterr);
         if (r < 0)
-                error_wrap(reterr, "%s", cert_file);
+                error_wrap(reterr, r, "%s", cert_file);
         return r;
 }
 

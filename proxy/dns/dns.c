@@ -345,7 +345,7 @@ static int bind_both(struct dns *d, const struct dns_options *o, struct error *r
                 r = bind_socket(ai, SOCK_STREAM, &d->tcp, reterr);
         freeaddrinfo(ai);
         if (r < 0)
-                return error_wrap(reterr, "DNS on %s port %s", o->address, port);
+                return error_wrap(reterr, r, "DNS on %s port %s", o->address, port);
         return 0;
 }
 
