@@ -161,6 +161,27 @@ static const char *sandbox_resolv_conf(struct task *t, struct arena *a)
         return text;
 }
 
+/* What a pod may ask of its runtime, and this one does not have. */
+static int check_runtime(struct task *t, struct arena *a, struct error *reterr)
+{
+        const struct json *spec = json_get(t->object->json, "spec");
+        const char *class = json_get_string(spec, "runtimeClassName"), *handler;
+        struct json *found = NULL;
+        int r;
+
+        if (!json_get_bool(spec, "hostUsers", true))
+                return error_set(reterr, -EOPNOTSUPP, "can't set `spec.hostUsers: false`, runtime does not support user namespaces");
+        if (str_empty(class))
+                return 0;
+        r = client_get(t->w->k->client, arena_printf(a, "/apis/node.k8s.io/v1/runtimeclasses/%s", class), a, &found, reterr);
+        if (r != 0)
+                return r < 0 ? r : -ENOENT;
+        handler = json_get_string(found, "handler");
+        return str_empty(handler) || streq(handler, "runc")
+                       ? 0
+                       : error_set(reterr, -EOPNOTSUPP, "failed to get sandbox runtime: no runtime for \"%s\" is configured", handler);
+}
+
 static int make_sandbox(struct task *t, struct arena *a, struct runtime_sandbox *ret, struct error *reterr)
 {
         struct pod_worker *w = t->w;
@@ -172,6 +193,10 @@ static int make_sandbox(struct task *t, struct arena *a, struct runtime_sandbox 
                                                 ? json_path(t->object->json, "metadata.annotations")
                                                 : json_new_object(a));
         if (!rt->is_fake) {
+                int unfit = check_runtime(t, a, reterr);
+
+                if (unfit < 0)
+                        return unfit;
                 cfg.log_directory = worker_log_directory(w, a);
                 cfg.resolv_conf = sandbox_resolv_conf(t, a);
         }
