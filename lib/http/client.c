@@ -53,7 +53,8 @@ struct link {
         struct http_client *client;
         struct list list; /* in idle */
         enum link_state state;
-        char *key, *host; /* key: "https://host:port" */
+        char *key, *host; /* key: "https://host:port", and where that is if the caller said */
+        char *to_host;    /* the host that is connected to; the certificate is still for HOST */
         char port[8];
         bool secure;
         struct lookup *lookup;
@@ -92,6 +93,7 @@ struct http_exchange {
         const char *const *headers;
         const char *body;
         size_t body_len;
+        const char *connect_to;
         bool no_redirects, no_reuse, cross; /* cross: redirected to another host, which gets no credentials */
         unsigned redirects;
         char *scheme, *host, *port, *target; /* of the URL; scheme with "://" */
@@ -228,6 +230,7 @@ static void link_free(struct link *l)
         strbuf_deinit(&l->in);
         free(l->key);
         free(l->host);
+        free(l->to_host);
         free(l);
 }
 
@@ -317,7 +320,7 @@ static void link_next(struct link *l, int code)
                 l->source = loop_fd_new(l->client->loop, l->fd, EPOLLOUT, on_link, l);
                 return;
         }
-        link_failf(l, code, "connect %s port %s: %s", l->host, l->port, strerror(-code));
+        link_failf(l, code, "connect %s port %s: %s", l->to_host, l->port, strerror(-code));
 }
 
 static void look_up(void *userdata)
@@ -353,23 +356,36 @@ static void link_connect(struct link *l)
 {
         struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST};
 
-        if (getaddrinfo(l->host, l->port, &hints, &l->found) == 0) {
+        if (getaddrinfo(l->to_host, l->port, &hints, &l->found) == 0) {
                 l->next = l->found;
                 link_next(l, -EHOSTUNREACH);
                 return;
         }
         l->lookup = new0(struct lookup);
         l->lookup->link = l;
-        l->lookup->host = xstrdup(l->host);
+        l->lookup->host = xstrdup(l->to_host);
         l->lookup->port = xstrdup(l->port);
         loop_work(l->client->loop, look_up, looked_up, l->lookup);
+}
+
+/* Of "10.0.0.1:443" or "[fd00::1]:443". */
+static char *address_host(const char *address)
+{
+        const char *end = strrchr(address, ':');
+
+        if (*address == '[' && end > address + 1 && end[-1] == ']') {
+                address++;
+                end--;
+        }
+        return xstrndup(address, (size_t)(end - address));
 }
 
 /* Ready to carry: a connection that was kept, or a new one. */
 static struct link *link_get(struct http_exchange *x)
 {
         struct http_client *c = x->client;
-        _cleanup_free_ char *key = xasprintf("%s%s:%s", x->scheme, x->host, x->port);
+        const char *to = x->connect_to && !x->cross ? x->connect_to : "";
+        _cleanup_free_ char *key = xasprintf("%s%s:%s %s", x->scheme, x->host, x->port, to);
         struct link *l;
 
         for (struct list *it = c->idle.prev; it != &c->idle && !x->no_reuse; it = it->prev) {
@@ -388,7 +404,8 @@ static struct link *link_get(struct http_exchange *x)
         list_init(&l->list);
         l->key = steal_ptr(key);
         l->host = xstrdup(x->host);
-        snprintf(l->port, sizeof(l->port), "%s", x->port);
+        l->to_host = *to ? address_host(to) : xstrdup(x->host);
+        snprintf(l->port, sizeof(l->port), "%s", *to ? strrchr(to, ':') + 1 : x->port);
         l->secure = streq(x->scheme, "https://");
         l->fd = -1;
         return l;
@@ -981,6 +998,7 @@ static struct http_exchange *exchange_new(struct http_client *c, const struct ht
         x->body_len = call->body ? call->body_len : 0;
         x->no_redirects = call->no_redirects;
         x->no_reuse = call->no_reuse;
+        x->connect_to = call->connect_to && strrchr(call->connect_to, ':') ? call->connect_to : NULL;
         return x;
 }
 
@@ -1052,6 +1070,7 @@ struct http_exchange *http_open(struct http_client *c, const struct http_call *c
         x->headers = headers;
         x->method = arena_strdup(x->arena, call->method);
         x->url = arena_strdup(x->arena, call->url);
+        x->connect_to = x->connect_to ? arena_strdup(x->arena, x->connect_to) : NULL;
         x->body = call->body ? arena_memdup(x->arena, call->body, call->body_len) : NULL;
         x->ops = ops;
         x->userdata = userdata;

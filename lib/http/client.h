@@ -32,6 +32,7 @@ struct http_call {
         int64_t timeout_ns;                 /* 0: 60 s; -1: none */
         bool no_redirects;
         bool no_reuse;                      /* a connection of its own (probes) */
+        const char *connect_to;             /* "10.96.0.7:443", "[fd00::7]:443": where the URL's host is; NULL: looked up */
 };
 
 struct http_reply {

@@ -123,7 +123,8 @@ static void ask_on_fiber(void *userdata)
         struct asked *a = userdata;
         _cleanup_free_ char *url = xasprintf("http://127.0.0.1:%u%s", t.port, a->path);
 
-        a->call.url = url;
+        if (!a->call.url)
+                a->call.url = url;
         if (!a->call.method)
                 a->call.method = "GET";
         a->code = http_call(t.client, &a->call, &a->reply, &a->err);
@@ -173,6 +174,25 @@ static void test_framings(void **state)
         assert_non_null(strstr(t.conns[0].heard, "Content-Length: 1\r\n\r\nx"));
         expect(PLAIN, "/", "200 until the end");
         expect(PLAIN, "/", "500 no");
+}
+
+/* The caller knows where a name is: it is said to the server, and looked up nowhere. Connections to the same name
+ * elsewhere are others. */
+static void test_connect_to(void **state)
+{
+        static const struct script scripts[] = {
+                {{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo"}},
+        };
+        _cleanup_free_ char *here = xasprintf("127.0.0.1:%u", t.port);
+        struct http_call call = {.url = "http://nowhere.invalid:81/x", .connect_to = here};
+
+        t.scripts = scripts;
+        expect(call, "", "200 one");
+        expect(call, "", "200 two");
+        assert_int_equal(t.n_connections, 1);
+        assert_non_null(strstr(t.conns[0].heard, "GET /x HTTP/1.1\r\nHost: nowhere.invalid:81\r\n"));
+        call.connect_to = "127.0.0.1:1";
+        expect(call, "", "-ECONNREFUSED");
 }
 
 static void test_head(void **state)
@@ -314,6 +334,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_framings, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_connect_to, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_head, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_stale, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bad, setup, teardown),
