@@ -479,6 +479,9 @@ empty() { ! k get pods -l a=drained -o wide | grep -q "Running.*$NODE_NAME"; }
 tryf "drain leaves nobody" 0 until_true 10 empty
 k delete deployment drained --wait=false >/dev/null
 k uncordon "$NODE_NAME" >/dev/null
+real=$(k get nodes -o name | grep -v ghost | head -n 1 | cut -d/ -f2)
+try "get --raw (a node's stats)" -o '"podRef"' -- get --raw "/api/v1/nodes/$real/proxy/stats/summary"
+try "get --raw (a node's metrics)" -o 'container_memory_working_set_bytes{container="c",namespace="'"$NS" -- get --raw "/api/v1/nodes/$real/proxy/metrics/resource"
 try "top nodes (no metrics)" -x "etrics" -- top nodes
 try "top pods (no metrics)" -x "etrics" -- top pods
 

@@ -16,6 +16,11 @@ bool query_flag(const struct http_request *req, const char *name);
 /* logs: GET /containerLogs/NS/POD/CONTAINER */
 void serve_logs(struct kubelet_server *s, struct http_request *req, struct pod_worker *w, const char *container);
 
+/* What is used, metrics.c: GET /stats/summary, /metrics/resource, /metrics */
+void serve_stats(struct kubelet_server *s, struct http_request *req);
+void serve_resource_metrics(struct kubelet_server *s, struct http_request *req);
+void serve_metrics(struct kubelet_server *s, struct http_request *req);
+
 /* exec and attach, by SPDY or WebSocket. ARGV NULL: attach. */
 struct remote_request {
         const char *container_id;

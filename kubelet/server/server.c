@@ -134,68 +134,6 @@ static void serve_pods(struct kubelet_server *s, struct http_request *req)
         answer_json(req, list);
 }
 
-static struct json *stats_json(struct arena *a, const struct runtime_stats *st)
-{
-        struct json *x = json_new_object(a), *cpu = json_ensure_object(a, x, "cpu"), *mem = json_ensure_object(a, x, "memory");
-        char now[TIME_BUF];
-        time_format(time_real(), now);
-        json_set_string(a, cpu, "time", now);
-        json_set_int(a, cpu, "usageCoreNanoSeconds", st->cpu_ns);
-        json_set_string(a, mem, "time", now);
-        json_set_int(a, mem, "usageBytes", st->memory_usage);
-        json_set_int(a, mem, "workingSetBytes", st->memory_working_set);
-        json_set_int(a, mem, "rssBytes", st->memory_rss);
-        return x;
-}
-
-static void serve_stats(struct kubelet_server *s, struct http_request *req)
-{
-        struct arena *a = req->arena;
-        struct runtime *rt = s->k->runtime;
-        struct json *top = json_new_object(a), *pods = json_new_array(a);
-        struct map_entry *e;
-        json_path_set(a, top, "node.nodeName", json_new_string(a, s->k->config.node_name));
-        map_foreach(&s->k->workers, e) {
-                struct pod_worker *w = e->value;
-                struct runtime_stats st = {0};
-                if (!w->sandbox_id || rt->ops->sandbox_stats(rt, w->sandbox_id, &st, NULL) != 0)
-                        continue;
-                struct json *pod = stats_json(a, &st), *ref = json_ensure_object(a, pod, "podRef");
-                json_set_string(a, ref, "name", w->object->name);
-                json_set_string(a, ref, "namespace", w->object->namespace);
-                json_set_string(a, ref, "uid", w->uid);
-                struct json *containers = json_ensure_array(a, pod, "containers");
-                for (size_t i = 0; i < w->lc->n; i++) {
-                        struct lifecycle_container *c = w->lc->containers[i];
-                        if (c->state != CONTAINER_RUNNING || rt->ops->container_stats(rt, c->run.id, &st, NULL) != 0)
-                                continue;
-                        struct json *x = stats_json(a, &st);
-                        json_set_string(a, x, "name", c->name);
-                        json_append(a, containers, x);
-                }
-                json_append(a, pods, pod);
-        }
-        json_set(a, top, "pods", pods);
-        answer_json(req, top);
-}
-
-static void serve_metrics(struct kubelet_server *s, struct http_request *req)
-{
-        struct map_entry *e;
-        unsigned pods = 0, containers = 0;
-        map_foreach(&s->k->workers, e) {
-                struct pod_worker *w = e->value;
-                pods += w->lc->state == POD_RUNNING;
-                for (size_t i = 0; i < w->lc->n; i++)
-                        containers += container_has_process(w->lc->containers[i]);
-        }
-        answer_text(req, 200,
-                    "# TYPE kubelet_running_pods gauge\nkubelet_running_pods %u\n"
-                    "# TYPE kubelet_running_containers gauge\n"
-                    "kubelet_running_containers{container_state=\"running\"} %u\n",
-                    pods, containers);
-}
-
 /* --- containers --- */
 
 /* The id of a container that runs; NULL: answered. */
@@ -312,6 +250,8 @@ static void handle(struct http_request *req, void *userdata)
                 serve_pods(s, req);
         else if (n == 1 && streq(parts[0], "metrics"))
                 serve_metrics(s, req);
+        else if (n == 2 && streq(parts[0], "metrics") && streq(parts[1], "resource"))
+                serve_resource_metrics(s, req);
         else if (n == 2 && streq(parts[0], "stats") && streq(parts[1], "summary"))
                 serve_stats(s, req);
         else if (n >= 3)
