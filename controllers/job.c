@@ -114,6 +114,8 @@ static void take_success(struct job_round *r, const struct object *pod)
 {
         int64_t index = r->indexed ? job_index_of(r, pod) : -1;
 
+        if (list_has(json_path(r->status, "uncountedTerminatedPods.failed"), pod->uid))
+                return; /* it was on its way out when the Job failed, and has ended well since */
         if (!r->indexed) {
                 list_pod(r, pod, "succeeded");
         } else if (index >= 0 && !index_set_has(&r->stored_done, index)) {
@@ -308,6 +310,17 @@ static void delete_active(struct job_round *r)
 {
         for (size_t i = 0; i < r->active.n; i++)
                 write_delete_pod(r->w, r->job, r->active.items[i])->batch = true;
+}
+
+/* The Job has failed, and with it every pod that has not ended: however quickly it ends now. */
+static void fail_active(struct job_round *r)
+{
+        delete_active(r);
+        for (size_t i = 0; i < r->active.n; i++)
+                list_pod(r, r->active.items[i], "failed");
+        r->terminating += (int64_t)r->active.n;
+        r->active.n = 0;
+        r->ready = 0;
 }
 
 /* Pods that the Job no longer wants are no failures: their finalizer goes first, so nobody counts them. */
@@ -544,7 +557,7 @@ static void end_or_go_on(struct job_round *r)
         if (!r->s->failure && over && has_condition(json_get(r->stored->json, "status"), "SuccessCriteriaMet"))
                 delete_active(r);
         else if (!r->s->failure && over && has_condition(r->status, "FailureTarget"))
-                delete_active(r);
+                fail_active(r);
         else if (!r->s->failure && r->suspended)
                 delete_unwanted(r, &r->active);
         else if (!r->s->failure && !over && !object_is_deleting(r->job))

@@ -200,7 +200,7 @@ static void mark_pods(const struct snapshot *s, struct writes *w, const struct o
 static void register_node(const struct snapshot *s, struct writes *w, const struct object *node)
 {
         /* Seen in one look and still there in the next. */
-        int64_t age = s->now - object_time(node->json, "metadata.creationTimestamp");
+        int64_t age = s->now - MIN(snapshot_since(s, node->uid), object_time(node->json, "metadata.creationTimestamp") + NS_PER_SEC);
         int64_t after = settings_of(s)->node_monitor_period_ns * 3 / 2;
 
         if (age < after)

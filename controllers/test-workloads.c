@@ -61,7 +61,7 @@ static void test_job_failures(void **state)
                 { ",'backoffLimit':6,'backoffLimitPerIndex':0", POD("0", "", FAILED("1")), NULL, true },
                 { ",'backoffLimit':6,'backoffLimitPerIndex':0,'maxFailedIndexes':0", POD("0", "", FAILED("1")), "MaxFailedIndexesExceeded", true },
                 { ",'backoffLimit':6,'backoffLimitPerIndex':1", POD("0", "", FAILED("1")), NULL, false }, /* kept for its heir */
-                { ",'backoffLimit':6,'activeDeadlineSeconds':60", POD("0", "", "'phase':'Running'"), "DeadlineExceeded", false },
+                { ",'backoffLimit':6,'activeDeadlineSeconds':60", POD("0", "", "'phase':'Running'"), "DeadlineExceeded", true },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
