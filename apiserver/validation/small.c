@@ -470,15 +470,34 @@ void check_limit_range_item(struct check *c, const struct at *item)
 
 /* --- secrets --- */
 
+enum secret_value { VALUE_ANY, VALUE_NOT_EMPTY, VALUE_JSON };
+
+/* What a typed secret must hold under KEY. */
+static void check_secret_key(struct check *c, const struct at *data, const char *key, enum secret_value holds)
+{
+        const char *path = arena_printf(c->a, "data[%s]", key), *text = json_get_string(data->j, key);
+        _cleanup_strbuf_ struct strbuf value = STRBUF_INIT;
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct json *parsed;
+
+        if (!json_get(data->j, key) || (holds == VALUE_NOT_EMPTY && str_empty(text)))
+                field_error_add(c->errs, FIELD_REQUIRED, path, NULL, "%s", "");
+        else if (holds == VALUE_JSON && base64_decode(&value, text ? text : "", text ? strlen(text) : 0, NULL) == 0 &&
+                 json_parse(c->a, strbuf_str(&value), value.len, NULL, &parsed, &err) < 0)
+                field_error_add(c->errs, FIELD_INVALID, path, json_new_string(c->a, "<secret contents redacted>"), "%s",
+                                error_text(&err));
+}
+
 void check_secret_data(struct check *c, const struct at *at)
 {
         static const struct {
                 const char *type, *keys[2];
+                enum secret_value holds;
         } types[] = {
-                { "kubernetes.io/dockercfg", { ".dockercfg" } },
-                { "kubernetes.io/dockerconfigjson", { ".dockerconfigjson" } },
-                { "kubernetes.io/ssh-auth", { "ssh-privatekey" } },
-                { "kubernetes.io/tls", { "tls.crt", "tls.key" } },
+                { "kubernetes.io/dockercfg", { ".dockercfg" }, VALUE_JSON },
+                { "kubernetes.io/dockerconfigjson", { ".dockerconfigjson" }, VALUE_JSON },
+                { "kubernetes.io/ssh-auth", { "ssh-privatekey" }, VALUE_NOT_EMPTY },
+                { "kubernetes.io/tls", { "tls.crt", "tls.key" }, VALUE_ANY },
         };
         const struct at *data = at_field(c, at, "data"), *annotations = at_field(c, at, "metadata.annotations");
         const char *type = json_get_string(at->j, "type");
@@ -501,8 +520,7 @@ void check_secret_data(struct check *c, const struct at *at)
         }
         for (size_t i = 0; i < ARRAY_SIZE(types); i++)
                 for (size_t k = 0; streq(type, types[i].type) && k < 2 && types[i].keys[k]; k++)
-                        if (!json_get(data->j, types[i].keys[k]))
-                                field_error_add(c->errs, FIELD_REQUIRED, arena_printf(c->a, "data[%s]", types[i].keys[k]), NULL, "%s", "");
+                        check_secret_key(c, data, types[i].keys[k], types[i].holds);
 }
 
 /* --- certificate requests --- */

@@ -3,6 +3,7 @@
 #include "names.h"
 #include "rules.h"
 
+#include "../../lib/base/encode.h"
 #include "../../lib/meta/quantity.h"
 #include "functions.h"
 
@@ -100,8 +101,9 @@ static void warn_volumes(struct check *c, const struct at *volumes)
                 for (size_t k = 0; k < ARRAY_SIZE(old_volumes); k++)
                         if (json_get(v->j, old_volumes[k].source))
                                 check_warn(c, at_field(c, v, old_volumes[k].source), "%s", old_volumes[k].text);
-                if (projected && !json_len(json_get(projected, "sources")) && c->r)
-                        request_warn(c->r, "volume \"%s\" (Projected) has no sources provided", json_get_string(v->j, "name"));
+                json_foreach_item(json_get(projected, "sources"), source)
+                        if (json_is_object(source) && source->len == 0 && c->r)
+                                request_warn(c->r, "volume \"%s\" (Projected) has no sources provided", json_get_string(v->j, "name"));
         }
 }
 
@@ -253,4 +255,26 @@ void check_mountable_secrets_warning(struct check *c, const struct at *at)
         if (m.value)
                 check_warn(c, at_entry(c, at, &m), "deprecated in v1.32+; prefer separate namespaces to isolate access to "
                                                    "mounted secrets");
+}
+
+/* A pair that no TLS server could be started with, as far as that can be seen without reading keys. */
+void check_tls_warning(struct check *c, const struct at *at)
+{
+        static const struct {
+                const char *key, *what;
+        } parts[] = { { "tls.crt", "certificate" }, { "tls.key", "key" } };
+        const struct json *data = json_get(at->j, "data");
+
+        if (!streq(json_get_string(at->j, "type"), "kubernetes.io/tls"))
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+                _cleanup_strbuf_ struct strbuf pem = STRBUF_INIT;
+                const char *text = json_get_string(data, parts[i].key);
+
+                if (text && base64_decode(&pem, text, strlen(text), NULL) == 0 && strstr(strbuf_str(&pem), "-----BEGIN "))
+                        continue;
+                if (c->r)
+                        request_warn(c->r, "tls: failed to find any PEM data in %s input", parts[i].what);
+                return;
+        }
 }
