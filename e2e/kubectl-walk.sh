@@ -281,22 +281,23 @@ try "get events --sort-by" -o "Scheduled" -- get events --sort-by=.lastTimestamp
 try "events" -s 26 -o "Scheduled" -- events
 try "events --for" -s 26 -o "Pulled" -- events --for=pod/two --types=Normal
 watches() { # prints what is there, then what changes
-        timeout 6 "$K" get configmaps -w >watched &
+        timeout 30 "$K" get configmaps -w >watched &
         local pid=$!
-        until_true 4 grep -q cm watched
+        until_true 10 grep -q cm watched
         k create configmap watched-one >/dev/null
-        until_true 4 grep -q watched-one watched
+        until_true 10 grep -q watched-one watched
         local code=$?
         kill $pid
         return $code
 }
 tryf "get -w" 0 watches
 watches_only() {
-        timeout 6 "$K" get configmaps --watch-only --output-watch-events >events &
+        timeout 30 "$K" get configmaps --watch-only --output-watch-events >events &
         local pid=$!
-        sleep 1
+        # Nothing tells when the watch is there: something changes until it is seen.
+        until_true 15 eval 'k label configmap watched-one n=$RANDOM --overwrite >/dev/null; grep -q MODIFIED events'
         k delete configmap watched-one >/dev/null
-        until_true 4 grep -q 'DELETED.*watched-one' events
+        until_true 10 grep -q 'DELETED.*watched-one' events
         local code=$?
         kill $pid
         return $code
@@ -357,8 +358,12 @@ try "logs job/" -o "done" -- logs job/j
 try "logs (no such container)" -x "container zz is not valid for pod two" -- logs two -c zz
 try "logs (absent)" -x 'pods "nobody" not found' -- logs nobody
 follows() { # -f goes on by itself
-        timeout 3 "$K" logs -f two -c b --tail=1 >followed
-        [ "$(wc -l <followed)" -gt 5 ]
+        timeout 20 "$K" logs -f two -c b --tail=1 >followed &
+        local pid=$!
+        until_true 15 eval '[ "$(wc -l <followed)" -gt 3 ]'
+        local code=$?
+        kill $pid
+        return $code
 }
 tryf "logs -f" 0 follows
 until_true 20 field pod/crashes '{.status.containerStatuses[0].restartCount}' 1
@@ -387,8 +392,12 @@ try "exec (absent)" -x 'pods "nobody" not found' -- exec nobody -- true
 lots() { head -c 5000000 /dev/urandom >lots && k exec -i p -- cat <lots | cmp - lots; }
 tryf "exec -i (5 MB there and back)" 0 lots
 attaches() {
-        timeout 2 "$K" attach two -c b >attached 2>&1
-        grep -q "from b" attached
+        timeout 20 "$K" attach two -c b >attached 2>&1 &
+        local pid=$!
+        until_true 15 grep -q "from b" attached
+        local code=$?
+        kill $pid
+        return $code
 }
 tryf "attach" 0 attaches
 run_attached() {

@@ -24,7 +24,7 @@ enum channel { CH_IN, CH_OUT, CH_ERR, CH_STATUS, CH_RESIZE, CHANNELS };
 #define QUEUE_HIGH (256 << 10)
 #define INPUT_HIGH (256 << 10)
 #define OPEN_TIMEOUT (30 * NS_PER_SEC)
-#define SIZE_WAIT (500 * NS_PER_MS) /* a client that never tells it only starts that much later */
+#define SIZE_WAIT NS_PER_SEC /* a client that never tells it only starts that much later */
 #define LINGER (5 * NS_PER_SEC) /* after the end, for the client to close */
 
 struct output {
