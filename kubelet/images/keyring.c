@@ -1,7 +1,7 @@
 /* Which credentials of a pod's imagePullSecrets go to which registry.
  *
  * Keys are written in many ways: "https://index.docker.io/v1/", "docker.io", "reg.io:5000/team", "*.reg.io". The
- * longest that matches wins, as in upstream's keyring.
+ * longest that matches comes first; a registry that refuses it is asked again with the next, as with upstream's keyring.
  */
 #include "../../lib/base/encode.h"
 #include "store.h"
@@ -63,11 +63,35 @@ static char *auth_of(struct arena *a, const struct json *entry)
         return out;
 }
 
-char *keyring_authfile(struct arena *a, const char *const *secrets, const char *host, const char *repository)
+struct credential {
+        const char *auth;
+        size_t key_len, order;
+};
+
+static int by_precision(const void *x, const void *y)
 {
-        const char *best = NULL;
-        size_t best_len = 0;
-        struct json *out, *j;
+        const struct credential *a = x, *b = y;
+
+        if (a->key_len != b->key_len)
+                return a->key_len > b->key_len ? -1 : 1;
+        return a->order < b->order ? -1 : 1;
+}
+
+static char *print_authfile(struct arena *a, const char *host, const char *auth)
+{
+        struct json *out = json_new_object(a);
+
+        json_set_string(a, json_ensure_object(a, json_ensure_object(a, out, "auths"), host), "auth", auth);
+        return json_print(a, out);
+}
+
+char *keyring_authfile(struct arena *a, const char *const *secrets, const char *host, const char *repository,
+                       size_t nth)
+{
+        struct credential *list = NULL;
+        size_t n = 0, cap = 0;
+        struct json *j;
+        char *out = NULL;
 
         for (; secrets && *secrets; secrets++) {
                 const struct json *auths;
@@ -80,15 +104,17 @@ char *keyring_authfile(struct arena *a, const char *const *secrets, const char *
                         if (!host_matches(key_host, host) || !path_matches(key_path, repository))
                                 continue;
                         auth = auth_of(a, m->value);
-                        if (auth && (!best || m->key_len > best_len)) {
-                                best = auth;
-                                best_len = m->key_len;
-                        }
+                        if (!auth)
+                                continue;
+                        array_reserve(list, cap, n + 1);
+                        list[n] = (struct credential){ auth, m->key_len, n };
+                        n++;
                 }
         }
-        if (!best)
-                return NULL;
-        out = json_new_object(a);
-        json_set_string(a, json_ensure_object(a, json_ensure_object(a, out, "auths"), host), "auth", best);
-        return json_print(a, out);
+        if (n)
+                qsort(list, n, sizeof(*list), by_precision);
+        if (nth < n)
+                out = print_authfile(a, host, list[nth].auth);
+        free(list);
+        return out;
 }

@@ -183,6 +183,40 @@ static int pull_from(const struct fetch *f, const struct image_reference *ref, c
         return r;
 }
 
+static bool was_refused(const struct error *why)
+{
+        static const char *const texts[] = { "unauthorized", "denied", "authentication required",
+                                             "invalid username/password" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+                if (why->message && strstr(why->message, texts[i]))
+                        return true;
+        return false;
+}
+
+/* Each of a pod's secrets may be the right one: the next is tried while the registry refuses. */
+static int pull_with_credentials(struct fetch *f, const struct image_reference *ref, const char *name,
+                                 const char *const *secrets, const char **ret_id, struct error *reterr)
+{
+        int r = -EIO;
+
+        for (size_t nth = 0;; nth++) {
+                char *auth = keyring_authfile(f->a, secrets, f->from->host, f->from->repository, nth);
+                if (!auth && nth)
+                        return r;
+                f->authfile = auth ? store_tmp(f->s, f->a) : NULL;
+                r = auth ? file_write(f->authfile, auth, strlen(auth), 0600, reterr) : 0;
+                if (r < 0)
+                        return r;
+                error_deinit(reterr);
+                r = pull_from(f, ref, name, ret_id, reterr);
+                if (f->authfile)
+                        unlink(f->authfile);
+                if (!auth || !r || !was_refused(reterr))
+                        return r;
+        }
+}
+
 static int pull_locked(struct image_store *s, const struct image_reference *ref, const char *name,
                        const char *const *secrets, struct arena *a, const char **ret_id, struct error *reterr)
 {
@@ -192,17 +226,8 @@ static int pull_locked(struct image_store *s, const struct image_reference *ref,
 
         for (size_t i = 0; i < n; i++) {
                 struct fetch f = { .s = s, .a = a, .from = &sources[i] };
-                char *auth = keyring_authfile(a, secrets, sources[i].host, sources[i].repository);
                 f.tag_or_digest = ref->digest ? arena_printf(a, "@%s", ref->digest) : arena_printf(a, ":%s", ref->tag);
-                if (auth) {
-                        f.authfile = store_tmp(s, a);
-                        r = file_write(f.authfile, auth, strlen(auth), 0600, reterr);
-                        if (r < 0)
-                                return r;
-                }
-                r = pull_from(&f, ref, name, ret_id, reterr);
-                if (f.authfile)
-                        unlink(f.authfile);
+                r = pull_with_credentials(&f, ref, name, secrets, ret_id, reterr);
                 /* A mirror that answers has the last word; one that is away lets the next be asked. */
                 if (r != RUNTIME_REGISTRY_UNAVAILABLE)
                         break;

@@ -45,5 +45,7 @@ int store_import(struct image_store *s, const char *layout, const char *name, co
 int store_run(struct image_store *s, struct arena *a, const char *const *argv, char **ret_out, size_t *ret_len,
               struct error *reterr);
 
-/* keyring.c: pure. The authfile (containers-auth.json) for skopeo with what SECRETS have for HOST and REPOSITORY, or NULL. */
-char *keyring_authfile(struct arena *a, const char *const *secrets, const char *host, const char *repository);
+/* keyring.c: pure. The authfile (containers-auth.json) for skopeo with the NTH best (from 0) of what SECRETS have for
+ * HOST and REPOSITORY, or NULL: there are no more. */
+char *keyring_authfile(struct arena *a, const char *const *secrets, const char *host, const char *repository,
+                       size_t nth);

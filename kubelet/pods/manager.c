@@ -279,6 +279,8 @@ static void adopt_container(struct kubelet *k, const struct runtime_container *c
         x->image_id = arena_strdup(p->arena, c->image_id);
         x->reason = arena_strdup(p->arena, c->reason);
         x->message = arena_strdup(p->arena, c->message);
+        x->log_path = arena_strdup(p->arena, c->log_path);
+        x->sandbox_id = x->annotations = x->user = NULL; /* the caller's, and of no use later */
 }
 
 static int adopt_all(struct kubelet *k, struct error *reterr)

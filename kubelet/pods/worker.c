@@ -6,6 +6,7 @@
 
 #include "../../lib/base/log.h"
 #include "status.h"
+#include "termination.h"
 
 struct queued_event {
         struct list list;
@@ -395,8 +396,19 @@ static void run_of(struct container_run *run, const struct runtime_container *c)
         };
 }
 
+/* What ended while no kubelet was there left its last words all the same. */
+static void run_message(struct pod_worker *w, struct arena *a, const struct lifecycle_container *c,
+                        const struct runtime_container *now, struct container_run *run)
+{
+        if (now->state == RUNTIME_CONTAINER_EXITED && !run->message && w->k->volumes)
+                run->message = termination_message(w->k->volumes, a, w->uid, c->spec, now->attempt, now->exit_code,
+                                                   now->log_path);
+}
+
 void worker_adopt(struct pod_worker *w, const struct adopted_pod *p)
 {
+        _cleanup_arena_ struct arena *a = arena_new(1024);
+
         if (!str_empty(p->sandbox.id))
                 w->sandbox_id = xstrdup(p->sandbox.id);
         w->sandbox_attempt = p->sandbox.attempt;
@@ -417,8 +429,11 @@ void worker_adopt(struct pod_worker *w, const struct adopted_pod *p)
                         continue;
                 struct container_run run, last;
                 run_of(&run, now);
-                if (before)
+                run_message(w, a, c, now, &run);
+                if (before) {
                         run_of(&last, before);
+                        run_message(w, a, c, before, &last);
+                }
                 lifecycle_adopt(w->lc, c, &run, before ? &last : NULL, now->attempt);
         }
 }

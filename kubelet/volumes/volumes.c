@@ -19,6 +19,7 @@
 #include "../../lib/meta/quantity.h"
 #include "atomic.h"
 #include "downward.h"
+#include "ownership.h"
 
 struct token {
         char *text;
@@ -403,6 +404,34 @@ static int mount_nfs(struct context *c, const struct json *nfs, struct error *re
         return r;
 }
 
+struct owner_job {
+        const char *path;
+        int64_t group;
+        bool lazy;
+        int result;
+        struct error *reterr;
+};
+
+static void owner_job(void *userdata)
+{
+        struct owner_job *j = userdata;
+
+        j->result = volume_give_to_group(j->path, j->group, j->lazy, j->reterr);
+}
+
+/* Once a pod: what its containers write later is theirs. */
+static int give_to_group(struct context *c, const char *path, struct error *reterr)
+{
+        const char *policy = json_path_string(c->pod, "spec.securityContext.fsGroupChangePolicy");
+        struct owner_job j = { .path = path, .group = c->fs_group, .lazy = streq(policy, "OnRootMismatch"),
+                               .reterr = reterr };
+
+        if (c->fs_group < 0 || json_get_bool(c->source, "readOnly", false) || file_exists(pv_note(c)))
+                return 0;
+        fiber_work(c->v->loop, owner_job, &j);
+        return j.result;
+}
+
 /* What a claim leads to is noted in a file: the mounts of containers are made from it later. */
 static int setup_claim(struct context *c, struct error *reterr)
 {
@@ -422,6 +451,8 @@ static int setup_claim(struct context *c, struct error *reterr)
         } else if ((path = json_path_string(spec, "local.path"))) {
                 if (!file_exists(path))
                         r = error_set(reterr, -ENOENT, "path \"%s\" does not exist", path);
+                else
+                        r = give_to_group(c, path, reterr);
         } else if (json_get(spec, "nfs")) {
                 path = volume_dir(c, "nfs");
                 r = mount_nfs(c, json_get(spec, "nfs"), reterr);
