@@ -211,7 +211,7 @@ check "no Service, no health check" eventually 5 is 000
 
 # --- affinity ---
 D=$PREFIX.1.4
-service s $D '"sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":2}}' >/dev/null
+service s $D '"sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":30}}' >/dev/null
 endpoints s x pod1 pod2 pod3 >/dev/null
 one() { [ "$(names "$@" | wc -w)" = 1 ]; }
 eventually 5 one host tcp $D 80 2
@@ -221,8 +221,9 @@ sticky=$(names other tcp $D 80)
 endpoints s x pod1 pod2 pod3 pod1:notready >/dev/null
 endpoints s y $([ "$sticky" = pod1 ] && echo pod2 || echo pod1) >/dev/null
 check "it stays when others change" answers "$sticky" other tcp $D 80 10
+service s $D '"sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":2}}' >/dev/null
 several() { [ "$(for i in $(seq 3); do from host tcp $D 80; sleep 2.2; done | cut -d' ' -f1 | sort -u | wc -l)" -gt 1 ]; }
-check "after the timeout it may be another" eventually 40 several
+check "after the timeout it may be another" eventually 60 several
 endpoints s y >/dev/null
 endpoints s x pod2 >/dev/null
 soon "when the endpoint goes, another takes over" pod2 other tcp $D 80 5
