@@ -27,6 +27,17 @@ static int fail(const char *what, const char *why)
         return 1;
 }
 
+/* libarchive says "Write failed" and keeps the reason as a number: a full disk is to be called that. */
+static int write_failed(const char *what, struct archive *out)
+{
+        const char *text = archive_error_string(out), *cause = archive_errno(out) > 0 ? strerror(archive_errno(out)) : NULL;
+
+        if (!text || !cause || strstr(text, cause))
+                return fail(what, text ? text : cause ? cause : "cannot be written");
+        fprintf(stderr, "%s: %s: %s\n", what, text, cause);
+        return 1;
+}
+
 static struct archive *open_archive(const char *path)
 {
         struct archive *ar = archive_read_new();
@@ -115,7 +126,7 @@ static int copy_data(struct archive *in, struct archive *out, int64_t *bytes)
                 if (r < ARCHIVE_WARN)
                         return fail("layer", archive_error_string(in));
                 if (archive_write_data_block(out, block, size, offset) < ARCHIVE_OK)
-                        return fail("write", archive_error_string(out));
+                        return write_failed("write", out);
                 *bytes += (int64_t)size;
         }
 }
@@ -169,7 +180,7 @@ static int write_entry(struct archive *in, struct archive *out, struct archive_e
         drop_overlay_attributes(e);
         r = archive_write_header(out, e);
         if (r < ARCHIVE_WARN)
-                r = fail(path, archive_error_string(out));
+                r = write_failed(path, out);
         else
                 r = archive_entry_size(e) > 0 && !link ? copy_data(in, out, bytes) : 0;
         free(path);
@@ -208,7 +219,7 @@ static int unpack_layer(const char *path, const char *directory)
                         r = write_entry(in, out, e, &bytes);
         }
         if (archive_write_close(out) < ARCHIVE_WARN && !r)
-                r = fail("write", archive_error_string(out));
+                r = write_failed("write", out);
         archive_write_free(out);
         archive_read_free(in);
         /* The folder is renamed into place after this: a power failure must not leave half of it there. */
