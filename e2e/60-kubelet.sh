@@ -130,10 +130,10 @@ room=$(df --output=avail -B1 "$images" | tail -n 1)
 check "hardly any room" eval 'head -c $((room - 16000000)) /dev/zero >"$images/filler"'
 check "a pod of it" pod large large:1 '{}' '{}' 'ls -l /noise'
 check "it has to wait" eventually 30 waits large 'ErrImagePull|ImagePullBackOff'
-says "and its Event says why" "no space left on device" kubectl get events --field-selector involvedObject.name=large -o 'jsonpath={.items[*].message}'
+says "and its Event says why" "image store's disk is full" kubectl get events --field-selector involvedObject.name=large -o 'jsonpath={.items[*].message}'
 check "other images still run" pod meanwhile busybox '{}' '{}' 'echo fine'
 check "as if nothing was" eventually 15 ended meanwhile Succeeded
-refused "colibri image says so too" "no space left on device" image pull large:1
+refused "colibri image says so too" "image store's disk is full" image pull large:1
 rm "$images/filler"
 check "with room again it runs" eventually 60 ended large Succeeded
 says "all of it" 12000000 kubectl logs large
