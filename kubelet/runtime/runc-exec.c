@@ -24,7 +24,16 @@ struct exec_files {
         const char *argv[16];
 };
 
-static int prepare_exec(struct runc_container *c, struct arena *a, const char *const *argv, bool tty,
+/* runc passes its own terminal's size on only once the program runs, which may have asked for it by then. */
+static void set_console_size(struct arena *a, struct json *process, uint16_t rows, uint16_t cols)
+{
+        struct json *size = json_ensure_object(a, process, "consoleSize");
+
+        json_set_int(a, size, "height", rows);
+        json_set_int(a, size, "width", cols);
+}
+
+static int prepare_exec(struct runc_container *c, struct arena *a, const struct runtime_exec *x,
                         struct exec_files *ret, struct error *reterr)
 {
         struct runc *r = c->r;
@@ -40,7 +49,10 @@ static int prepare_exec(struct runc_container *c, struct arena *a, const char *c
         ret->process = arena_printf(a, "%s/exec-%u.json", c->bundle, n);
         ret->log = arena_printf(a, "%s/exec-%u.log", c->bundle, n);
         ret->pid = arena_printf(a, "%s/exec-%u.pid", c->bundle, n);
-        data = json_print(a, oci_exec_process(a, process, argv, tty));
+        process = oci_exec_process(a, process, x->argv, x->tty);
+        if (x->tty && x->rows && x->cols)
+                set_console_size(a, process, x->rows, x->cols);
+        data = json_print(a, process);
         e = runc_write_file(ret->process, data, strlen(data), 0600, reterr);
         if (e < 0)
                 return e;
@@ -128,7 +140,7 @@ int runc_exec_sync(struct runtime *rt, const char *id, const char *const *argv, 
 
         if (!c)
                 return r;
-        r = prepare_exec(c, a, argv, false, &f, reterr);
+        r = prepare_exec(c, a, &(struct runtime_exec){ .argv = argv }, &f, reterr);
         if (!r) {
                 struct process_options o = { .argv = f.argv, .max_output = SYNC_OUTPUT_MAX, .timeout_ns = timeout_ns };
                 r = process_run(rt->loop, &o, &result, reterr);
@@ -276,7 +288,7 @@ int runc_exec_start(struct runtime *rt, const char *id, const struct runtime_exe
         if (!c)
                 return r;
         st.priv = s = session_new(rt, c);
-        r = prepare_exec(c, s->arena, e->argv, e->tty, &s->files, reterr);
+        r = prepare_exec(c, s->arena, e, &s->files, reterr);
         if (!r && e->tty)
                 r = open_terminal(&st, &ends, reterr);
         if (!r && !e->tty)

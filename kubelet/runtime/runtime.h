@@ -180,6 +180,7 @@ struct runtime_stream {
 struct runtime_exec {
         const char *const *argv;
         bool tty, want_in, want_out, want_err;
+        uint16_t rows, cols; /* of the terminal from its first moment; 0: not known yet */
 };
 struct runtime_exec_result {
         int exit_code;

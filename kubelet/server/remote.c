@@ -372,7 +372,9 @@ static int open_io(struct remote *r, struct error *reterr)
                                  .tty = r->request.tty,
                                  .want_in = r->request.in,
                                  .want_out = r->request.out,
-                                 .want_err = r->request.err};
+                                 .want_err = r->request.err,
+                                 .rows = r->rows,
+                                 .cols = r->cols};
         if (r->request.argv)
                 return rt->ops->exec_start(rt, r->request.container_id, &e, &r->io, reterr);
         return rt->ops->attach(rt, r->request.container_id, r->request.in, &r->io, reterr);
