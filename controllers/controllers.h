@@ -110,6 +110,11 @@ void pods_rank_for_deletion(struct arena *a, struct object_list *pods, const str
 void index_pod_node(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
 void index_slice_service(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
 
+/* --- volumes that are emptied (recycler.c) --- */
+#define RECYCLER_PREFIX "recycler-for-" /* the volume's name follows: the pod in namespace default that empties it */
+/* The next step of emptying VOLUME, whose claim is gone. Returns why it cannot be done, or NULL. */
+const char *recycle_volume(const struct snapshot *s, const struct object *volume, struct writes *w);
+
 #define CONTROLLERS(X)                                                                                         \
         X(replicaset_controller)                                                                               \
         X(replication_controller)                                                                              \

@@ -133,8 +133,10 @@ static void test_reclaim(void **state)
                 { "'persistentVolumeReclaimPolicy':'Delete','hostPath':{'path':'/tmp/x'}",
                   "absent persistentvolumeclaims c\nwork persistentvolumes /tmp/x\ndelete persistentvolumes v\n" },
                 { "'persistentVolumeReclaimPolicy':'Delete','csi':{'driver':'x'}", "" },
-                { "'persistentVolumeReclaimPolicy':'Recycle','hostPath':{'path':'/tmp/x'}",
+                { "'persistentVolumeReclaimPolicy':'Recycle','csi':{'driver':'x'}",
                   "absent persistentvolumeclaims c\nupdate persistentvolumes/status v\nevent VolumeFailedRecycle\n" },
+                { "'persistentVolumeReclaimPolicy':'Recycle','hostPath':{'path':'/data'}",
+                  "absent persistentvolumeclaims c\ncreate pods recycler-for-v\n" },
         };
         struct world *w = *state;
 
@@ -148,6 +150,26 @@ static void test_reclaim(void **state)
                                            cases[i][0]));
                 assert_string_equal(run(w, &volume_phases, "v"), cases[i][1]);
         }
+}
+
+static void test_recycle(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PVS, "{'metadata':{'name':'v','uid':'v'},'spec':{'persistentVolumeReclaimPolicy':'Recycle','capacity':{'storage':'4Gi'},"
+                      "'hostPath':{'path':'/data'}" REF("c") "},'status':{'phase':'Released'}}");
+        run(w, &volume_phases, "v");
+        assert_int_equal(json_path_int(w->writes.items[1].body, "spec.activeDeadlineSeconds", 0), 120);
+        put(w, R_PODS, "{'metadata':{'namespace':'default','name':'recycler-for-v','uid':'p'},'spec':{},'status':{'phase':'Running'}}");
+        assert_string_equal(run(w, &volume_phases, "v"), "");
+        put(w, R_PODS, "{'metadata':{'namespace':'default','name':'recycler-for-v','uid':'p'},'spec':{},'status':{'phase':'Failed','message':'no'}}");
+        assert_string_equal(run(w, &volume_phases, "v"), "absent persistentvolumeclaims c\ndelete pods recycler-for-v\n"
+                                                         "update persistentvolumes/status v\nevent VolumeFailedRecycle\n");
+        assert_string_equal(wrote(w, 2, "status.message"), "Recycle failed: no");
+        put(w, R_PODS, "{'metadata':{'namespace':'default','name':'recycler-for-v','uid':'p'},'spec':{},'status':{'phase':'Succeeded'}}");
+        assert_string_equal(run(w, &volume_phases, "v"),
+                            "absent persistentvolumeclaims c\nupdate persistentvolumes v\ndelete pods recycler-for-v\n");
+        assert_null(json_path(w->writes.items[1].body, "spec.claimRef"));
 }
 
 static void test_protection(void **state)
@@ -190,7 +212,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_fit), TEST(test_smallest), TEST(test_steps),   TEST(test_waiting),
                 TEST(test_provisioner),     TEST(test_lost),     TEST(test_reclaim), TEST(test_protection),
-                TEST(test_ephemeral),
+                TEST(test_ephemeral),       TEST(test_recycle),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

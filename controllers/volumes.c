@@ -312,7 +312,7 @@ static void delete_volume(const struct snapshot *s, const struct object *volume,
 
 static void reclaim(const struct snapshot *s, const struct object *volume, struct writes *w)
 {
-        const char *policy = json_path_string(volume->json, "spec.persistentVolumeReclaimPolicy");
+        const char *policy = json_path_string(volume->json, "spec.persistentVolumeReclaimPolicy"), *why;
 
         if (streq(json_path_string(volume->json, "status.phase"), "Failed"))
                 return;
@@ -321,8 +321,8 @@ static void reclaim(const struct snapshot *s, const struct object *volume, struc
                 return; /* the next round goes on */
         if (streq(policy, "Delete"))
                 delete_volume(s, volume, w);
-        else if (streq(policy, "Recycle"))
-                fail_volume(w, volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", s->now);
+        else if (streq(policy, "Recycle") && (why = recycle_volume(s, volume, w)))
+                fail_volume(w, volume, "VolumeFailedRecycle", why, s->now);
 }
 
 static void reconcile_volume(const struct snapshot *s, const char *key, struct writes *w)
@@ -395,9 +395,18 @@ const struct controller claim_binder = {
         .reconcile = reconcile_claim,
 };
 
+static void map_recycler(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        const struct object *o = new ? new : old;
+
+        if (streq(o->namespace, "default") && str_has_prefix(o->name, RECYCLER_PREFIX))
+                keys_add(k, o->name + strlen(RECYCLER_PREFIX));
+}
+
 const struct controller volume_phases = {
         .name = "persistentvolume-phase-controller",
-        .watches = { { .resource = R_PVS }, { .resource = R_PVCS, .map = map_claim } },
-        .n_watches = 2,
+        .component = "persistentvolume-controller",
+        .watches = { { .resource = R_PVS }, { .resource = R_PVCS, .map = map_claim }, { .resource = R_PODS, .map = map_recycler } },
+        .n_watches = 3,
         .reconcile = reconcile_volume,
 };

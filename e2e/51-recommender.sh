@@ -11,7 +11,8 @@ check "registry" registry_up
 check "images" eval 'push_standin gaalves/playlists-recommender-model:0.7 recommender-model 0.7 &&
         push_standin gaalves/playlists-recommender-model:0.8 recommender-model 0.8 &&
         push_standin gaalves/playlists-recommender-server:0.4 recommender-server 0.4 &&
-        push_standin gaalves/playlists-recommender-server:0.5 recommender-server 0.5'
+        push_standin gaalves/playlists-recommender-server:0.5 recommender-server 0.5 &&
+        push build-image/debian-base:bookworm-v1.0.4 --busybox -- sh'
 whole_cluster
 
 check "the administrator's part" kubectl apply -f "$USER_YAML"
@@ -23,14 +24,10 @@ student_config() {
         local token
         token=$(kubectl -n "$STUDENT" get secret "$STUDENT" -o 'jsonpath={.data.token}' | base64 -d)
         kubectl -n "$STUDENT" get secret "$STUDENT" -o 'jsonpath={.data.ca\.crt}' | base64 -d >"$WORK/ca.crt"
-        # not by `kubectl config`: Debian's 1.20 crashes in it
-        cat >"$WORK/student.config" <<EOF
-{"apiVersion":"v1","kind":"Config","current-context":"x",
- "clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:$PORT","certificate-authority":"$WORK/ca.crt"}}],
- "users":[{"name":"u","user":{"token":"$token"}}],
- "contexts":[{"name":"x","context":{"cluster":"c","user":"u","namespace":"$STUDENT"}}]}
-EOF
-        [ -n "$token" ] && [ -s "$WORK/ca.crt" ]
+        KUBECONFIG=$WORK/student.config kubectl config set-cluster c --server="https://127.0.0.1:$PORT" --certificate-authority="$WORK/ca.crt" &&
+                KUBECONFIG=$WORK/student.config kubectl config set-credentials u --token="$token" &&
+                KUBECONFIG=$WORK/student.config kubectl config set-context x --cluster=c --user=u --namespace="$STUDENT" &&
+                KUBECONFIG=$WORK/student.config kubectl config use-context x
 }
 student() { kubectl --kubeconfig="$WORK/student.config" "$@"; }
 check "a kubeconfig of the token" student_config
@@ -77,4 +74,9 @@ check "the same server answers from the new model" eventually 5 answers "server 
 says "its log" "model 0.8 written" student logs job/model-job-v8
 
 check "the namespace goes with all that is in it" kubectl delete namespace "$STUDENT" --timeout=40s
-check "the model stays" grep -q "model 0.8" "/home/$STUDENT/project2-pv2/model"
+# The volume's reclaim policy is Recycle: it is emptied, and free for the next claim.
+check "the volume is emptied" eventually 15 [ ! -e "/home/$STUDENT/project2-pv2/model" ]
+check "and Available" eventually 10 field Available persistentvolume "project2-pv2-$STUDENT" '{.status.phase}'
+says "its Events say so" "Volume recycled" kubectl get events -A --field-selector="involvedObject.name=project2-pv2-$STUDENT" -o 'jsonpath={.items[*].message}'
+no_pod() { [ -z "$(kubectl get pods -A -o name)" ]; }
+check "no pod is left" eventually 5 no_pod
