@@ -10,7 +10,7 @@ check "images" eval 'push_standin library/mongo:4.2.6 store 27017 && standin &&
         push uspcodelab/spira-api:latest --file "$WORK/standin:bin/python3:755" -- sh'
 whole_cluster
 check "a namespace" kubectl create namespace spira
-kubectl config set-context --current --namespace=spira >/dev/null
+kubectl() { command kubectl --namespace=spira "$@"; }
 
 # First what needs the rest: the pods wait, and say for what.
 check "the Deployment" kubectl apply -f "$API/api-server.yml"
