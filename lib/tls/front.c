@@ -437,6 +437,10 @@ ssize_t tls_recv(struct tls_session *s, void *buf, size_t len)
                 r = gnutls_record_recv(s->session, (char *)buf + got, len - got);
                 if (r == GNUTLS_E_REHANDSHAKE || r == GNUTLS_E_INTERRUPTED)
                         continue; /* renegotiation is not answered, which refuses it */
+                /* So GnuTLS says after a record that holds no data (a session ticket), though data may lie behind it in
+                 * the inbox, where no event of the socket would tell of it. */
+                if (r == GNUTLS_E_AGAIN && inbox.at < inbox.len)
+                        continue;
                 if (r <= 0)
                         break;
                 got += r;
