@@ -1,5 +1,6 @@
 /* The chain of admission plugins, in upstream's order, and the small things they share. */
 #include "internal.h"
+#include "webhook-call.h"
 
 struct loop *admission_loop;
 struct store *admission_store;
@@ -9,8 +10,8 @@ const struct admission_plugin *const admission_plugins[] = {
         &plugin_node_restriction, &plugin_taint_nodes, &plugin_pod_security,
         &plugin_priority,        &plugin_default_toleration_seconds, &plugin_default_storage_class,
         &plugin_storage_protection, &plugin_claim_resize, &plugin_runtime_class, &plugin_certificate_approval,
-        &plugin_default_ingress_class, &plugin_mutating_policies, &plugin_validating_policies,
-        &plugin_unjudged,        &plugin_resource_quota, NULL,
+        &plugin_default_ingress_class, &plugin_mutating_policies, &plugin_mutating_webhooks,
+        &plugin_validating_policies, &plugin_validating_webhooks, &plugin_resource_quota, NULL,
 };
 
 void admission_init(struct loop *loop, struct store *store)
@@ -22,11 +23,12 @@ void admission_init(struct loop *loop, struct store *store)
 void admission_deinit(void)
 {
         quota_deinit();
+        webhook_call_deinit();
         admission_loop = NULL;
         admission_store = NULL;
 }
 
-const struct status *admission_mutate(struct admission_attributes *at)
+static const struct status *mutate_once(struct admission_attributes *at)
 {
         for (const struct admission_plugin *const *p = admission_plugins; *p; p++) {
                 const struct status *st;
@@ -35,6 +37,17 @@ const struct status *admission_mutate(struct admission_attributes *at)
                         return st;
         }
         return NULL;
+}
+
+/* When a webhook changed the object, all plugins look at it once more, and those webhooks that asked for it. */
+const struct status *admission_mutate(struct admission_attributes *at)
+{
+        const struct status *st = mutate_once(at);
+
+        if (st || !at->reinvoke)
+                return st;
+        at->reinvoking = true;
+        return mutate_once(at);
 }
 
 const struct status *admission_validate(struct admission_attributes *at)

@@ -17,6 +17,8 @@ struct admission_attributes {
         const struct json *old;         /* NULL on create */
         const struct json *options;     /* CreateOptions, UpdateOptions, DeleteOptions; may be NULL */
         bool dry_run;
+        bool reinvoke, reinvoking;      /* private: a webhook asks for a second round of mutation; it is running */
+        struct webhook_rounds *webhooks; /* private to webhooks.c */
         struct json *charged;           /* private: what quotas were charged, for admission_undo() */
 };
 

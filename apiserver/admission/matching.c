@@ -1,6 +1,8 @@
 /* Matching: see matching.h. */
 #include "matching.h"
 
+#include "../schema/crd.h"
+
 const char *operation_name(enum admission_op op)
 {
         return op == ADMISSION_CREATE ? "CREATE" : op == ADMISSION_UPDATE ? "UPDATE" : op == ADMISSION_DELETE ? "DELETE" : "CONNECT";
@@ -15,40 +17,62 @@ static bool listed(const struct json *list, const char *what)
 }
 
 /* "pods", "pods/status"; a star stands for any resource or subresource, alone for all resources without theirs. */
-static bool resource_matches(const struct admission_attributes *at, const char *pattern)
+static bool resource_matches(const struct admission_attributes *at, const struct resource *res, const char *pattern)
 {
         const char *slash = strchr(pattern, '/');
         size_t len = slash ? (size_t)(slash - pattern) : strlen(pattern);
 
-        if (!(len == 1 && *pattern == '*') && (strlen(at->res->name) != len || memcmp(pattern, at->res->name, len) != 0))
+        if (!(len == 1 && *pattern == '*') && (strlen(res->name) != len || memcmp(pattern, res->name, len) != 0))
                 return false;
         if (!slash)
                 return !*at->subresource;
         return streq(slash + 1, "*") || streq(slash + 1, at->subresource);
 }
 
-static bool rule_matches(const struct admission_attributes *at, const struct json *rule)
+static bool rule_matches(const struct admission_attributes *at, const struct resource *res, const struct json *rule)
 {
         const char *scope = json_get_string(rule, "scope");
         const struct json *names = json_get(rule, "resourceNames");
-        bool resource = false, namespaced = at->res->namespaced;
+        bool resource = false, namespaced = res->namespaced;
 
         json_foreach_item(json_get(rule, "resources"), r)
-                resource |= json_is_string(r) && resource_matches(at, json_string(r));
+                resource |= json_is_string(r) && resource_matches(at, res, json_string(r));
         if (scope && !streq(scope, "*") && namespaced != streq(scope, "Namespaced"))
                 return false;
         if (json_len(names) && (str_empty(at->name) || !listed(names, at->name)))
                 return false;
         return resource && listed(json_get(rule, "operations"), operation_name(at->op)) &&
-               listed(json_get(rule, "apiGroups"), at->res->group);
+               listed(json_get(rule, "apiGroups"), res->group) && listed(json_get(rule, "apiVersions"), res->version);
 }
 
-bool match_rules(const struct admission_attributes *at, const struct json *rules)
+static bool any_matches(const struct admission_attributes *at, const struct resource *res, const struct json *rules)
 {
         json_foreach_item(rules, rule)
-                if (rule_matches(at, rule))
+                if (rule_matches(at, res, rule))
                         return true;
         return false;
+}
+
+const struct resource *match_rules(const struct admission_attributes *at, const struct json *rules, bool exact)
+{
+        const struct resource *res = at->res;
+        const struct crd *crd = res->crd ? res->crd->crd : NULL;
+
+        if (any_matches(at, res, rules))
+                return res;
+        if (exact || !json_len(rules))
+                return NULL;
+        for (size_t i = 0; crd && i < crd->n_resources; i++)
+                if (crd->resources[i] != res && any_matches(at, crd->resources[i], rules))
+                        return crd->resources[i];
+        for (unsigned i = 0; !crd && i < n_builtin_resources; i++) {
+                const struct resource *other = builtin_resources[i];
+
+                if (other != res && streq(other->storage_prefix, res->storage_prefix) && streq(other->kind, res->kind) &&
+                    any_matches(at, other, rules))
+                        return other;
+        }
+        return NULL;
 }
 
 /* An absent selector takes everything in. */
@@ -84,8 +108,9 @@ bool match_selectors(struct admission_attributes *at, const struct json *who)
 bool match_resources(struct admission_attributes *at, const struct json *match, bool empty_is_all)
 {
         const struct json *rules = json_get(match, "resourceRules");
+        bool exact = streq(json_get_string(match, "matchPolicy"), "Exact");
 
-        if (json_len(rules) ? !match_rules(at, rules) : !empty_is_all)
+        if (json_len(rules) ? !match_rules(at, rules, exact) : !empty_is_all)
                 return false;
-        return !match_rules(at, json_get(match, "excludeResourceRules")) && match_selectors(at, match);
+        return !match_rules(at, json_get(match, "excludeResourceRules"), exact) && match_selectors(at, match);
 }

@@ -7,8 +7,10 @@
 
 /* "CREATE", "UPDATE", "DELETE", "CONNECT" */
 const char *operation_name(enum admission_op op);
-/* One of RULES (operations, apiGroups, apiVersions, resources, scope, resourceNames) is about this request. */
-bool match_rules(const struct admission_attributes *at, const struct json *rules);
+/* Whether one of RULES (operations, apiGroups, apiVersions, resources, scope, resourceNames) is about this request: the
+ * resource that it names, NULL if none. That is at->res itself where it can be, else, unless EXACT, the same objects in
+ * another version or group (matchPolicy Equivalent). */
+const struct resource *match_rules(const struct admission_attributes *at, const struct json *rules, bool exact);
 /* WHO's namespaceSelector and objectSelector take in the request's namespace, and its object, old or new. */
 bool match_selectors(struct admission_attributes *at, const struct json *who);
 /* A MatchResources: rules, rules that exclude, selectors. Without rules it is about everything, if EMPTY_IS_ALL. */

@@ -1,8 +1,7 @@
-/* Small plugins: Priority, DefaultTolerationSeconds, DefaultStorageClass, StorageObjectInUseProtection; and the
- * refusal of writes that a webhook or policy would have to judge, which this server cannot ask yet. */
+/* Small plugins: Priority, DefaultTolerationSeconds, DefaultStorageClass, StorageObjectInUseProtection,
+ * PersistentVolumeClaimResize. */
 #include "../../lib/meta/quantity.h"
 #include "internal.h"
-#include "matching.h"
 
 static const struct status *priority(struct admission_attributes *at)
 {
@@ -180,32 +179,4 @@ static const struct status *claim_resize(struct admission_attributes *at)
 }
 const struct admission_plugin plugin_claim_resize = {
         .name = "PersistentVolumeClaimResize", .ops = ADMISSION_UPDATE, .validate = claim_resize
-};
-
-static const struct status *check_webhooks(struct admission_attributes *at, const char *kind)
-{
-        json_foreach_item(admission_list(at, REGISTRATION, "v1", kind, ""), config) {
-                json_foreach_item(json_get(config, "webhooks"), w) {
-                        if (!streq(json_get_string(w, "failurePolicy"), "Ignore") && match_rules(at, json_get(w, "rules")) &&
-                            match_selectors(at, w))
-                                return status_internal(at->request->arena,
-                                                       "failed calling webhook \"%s\": this server cannot call webhooks yet",
-                                                       get_string(w, "name"));
-                }
-        }
-        return NULL;
-}
-
-/* Nothing is let past a judge that cannot be asked, unless its owner said that it may be ignored. */
-static const struct status *unjudged(struct admission_attributes *at)
-{
-        const struct status *st;
-
-        if (streq(at->res->group, REGISTRATION))
-                return NULL;
-        st = check_webhooks(at, "mutatingwebhookconfigurations");
-        return st ? st : check_webhooks(at, "validatingwebhookconfigurations");
-}
-const struct admission_plugin plugin_unjudged = {
-        .name = "ValidatingAdmissionWebhook", .ops = ADMISSION_CREATE | ADMISSION_UPDATE | ADMISSION_DELETE, .validate = unjudged
 };

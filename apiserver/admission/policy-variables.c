@@ -159,29 +159,44 @@ static const struct cel_class decision = { "kubernetes.authorization.Decision", 
 
 /* --- request --- */
 
-static void set_triple(struct arena *a, struct json *obj, const char *key, const struct resource *res, bool kind)
+static void set_resource(struct arena *a, struct json *obj, const char *key, const struct resource *res)
 {
         struct json *t = json_ensure_object(a, obj, key);
 
         json_set_string(a, t, "group", res->group);
         json_set_string(a, t, "version", res->version);
-        json_set_string(a, t, kind ? "kind" : "resource", kind ? res->kind : res->name);
+        json_set_string(a, t, "resource", res->name);
 }
 
-static struct json *make_request(struct admission_attributes *at)
+/* Some subresources have a kind of their own (Scale, Binding, Eviction). */
+static void set_kind(struct arena *a, struct json *obj, const char *key, const struct resource *res, const char *sub)
+{
+        struct json *t = json_ensure_object(a, obj, key);
+        const struct subresource *s = NULL;
+
+        for (unsigned i = 0; *sub && i < res->n_subresources; i++)
+                if (streq(res->subresources[i].name, sub) && !str_empty(res->subresources[i].kind))
+                        s = &res->subresources[i];
+        json_set_string(a, t, "group", s ? s->group : res->group);
+        json_set_string(a, t, "version", s ? s->version : res->version);
+        json_set_string(a, t, "kind", s ? s->kind : res->kind);
+}
+
+struct json *policy_request(struct admission_attributes *at, const struct resource *res)
 {
         struct arena *a = at->request->arena;
         struct json *r = json_new_object(a), *user = json_ensure_object(a, r, "userInfo");
         const struct user_info *who = &at->request->user;
+        const char *name = at->name ? at->name : "";
 
-        set_triple(a, r, "kind", at->res, true);
-        set_triple(a, r, "resource", at->res, false);
-        set_triple(a, r, "requestKind", at->res, true);
-        set_triple(a, r, "requestResource", at->res, false);
+        set_kind(a, r, "kind", res, at->subresource);
+        set_resource(a, r, "resource", res);
         json_set_string(a, r, "subResource", at->subresource);
+        set_kind(a, r, "requestKind", at->res, at->subresource);
+        set_resource(a, r, "requestResource", at->res);
         json_set_string(a, r, "requestSubResource", at->subresource);
-        json_set_string(a, r, "name", at->name ? at->name : "");
-        json_set_string(a, r, "namespace", at->namespace);
+        json_set_string(a, r, "name", name);
+        json_set_string(a, r, "namespace", about(at, "", "namespaces") ? name : at->namespace);
         json_set_string(a, r, "operation", operation_name(at->op));
         json_set_bool(a, r, "dryRun", at->dry_run);
         if (at->options)
@@ -248,7 +263,7 @@ static struct cel_value resolve(struct cel_run *run, void *userdata, const char 
                 return cel_object(&variables_class, v);
         if (streq(name, "request")) {
                 if (!v->request)
-                        v->request = make_request(v->at);
+                        v->request = policy_request(v->at, v->at->res);
                 return cel_from_json(v->request);
         }
         if (streq(name, "namespaceObject")) {

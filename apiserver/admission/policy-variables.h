@@ -12,5 +12,8 @@ struct policy_variables *policy_variables_new(struct admission_attributes *at, c
                                               const struct json *params);
 /* Of TEXT; a CEL_ERROR also when it does not compile, or when the budget of all expressions is spent. */
 struct cel_value policy_eval(struct policy_variables *v, const char *text);
+/* The variable `request`: what an AdmissionRequest says, but for its objects, with RES (at->res, or another version of
+ * it) as the resource. */
+struct json *policy_request(struct admission_attributes *at, const struct resource *res);
 /* The object was changed: variables that hang on it are made again. */
 void policy_object_changed(struct policy_variables *v);

@@ -1,0 +1,136 @@
+#!/bin/bash
+# Admission webhooks over real HTTPS: what they change, refuse and say, in which order; what happens when they do
+# not answer; and that nobody else waits for one that hangs.
+. "$(dirname "$0")/lib.sh"
+
+# kubectl takes what begins with a brace for JSON.
+yaml=$'# YAML\n'
+
+cleanup() { [ -n "${hook:-}" ] && kill "$hook"; }
+
+self_signed() { # NAME SUBJECT-ALTERNATIVES
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$1" \
+                -addext "subjectAltName=$2" -keyout "$WORK/$1.key" -out "$WORK/$1.crt"
+}
+check "a certificate" self_signed hook "DNS:hook.default.svc,DNS:localhost,IP:127.0.0.1"
+check "another one" self_signed other "DNS:localhost"
+python3 "$here/e2e/webhook.py" "$WORK/hook.crt" "$WORK/hook.key" "$WORK/port" "$WORK/log" &
+hook=$!
+check "the webhook listens" eventually 20 test -s "$WORK/port"
+port=$(cat "$WORK/port")
+CA=$(base64 -w0 "$WORK/hook.crt")
+
+check "up" cluster up --components=etcd,apiserver
+
+# config KIND NAME {PATH FIELDS}...: a webhook a pair, about ConfigMaps with the label hook=NAME. FIELDS may be "".
+config() {
+        local kind=$1 name=$2 i=0 to
+        shift 2
+        {
+                echo "$yaml{apiVersion: admissionregistration.k8s.io/v1, kind: ${kind}WebhookConfiguration, metadata: {name: $name}, webhooks: ["
+                while [ $# -gt 0 ]; do
+                        i=$((i + 1))
+                        to="clientConfig: {url: 'https://localhost:$port$1', caBundle: $CA}, "
+                        [[ $2 = *clientConfig* ]] && to=
+                        [[ $2 = *sideEffects* ]] || to+="sideEffects: None, "
+                        echo "{name: h$i.$name.example.com, admissionReviewVersions: [v1], timeoutSeconds: 2," \
+                                "objectSelector: {matchLabels: {hook: $name}}, ${to}$2${2:+, }" \
+                                "rules: [{operations: ['*'], apiGroups: [''], apiVersions: [v1], resources: [configmaps]}]},"
+                        shift 2
+                done
+                echo "]}"
+        } | kubectl apply -f -
+}
+make() { kubectl create -f - <<<"$yaml{apiVersion: v1, kind: ConfigMap, metadata: {name: $1, labels: {hook: $2}}}"; }
+label() { kubectl get configmap "$1" -o "jsonpath={.metadata.labels.$2}"; }
+asked() { grep -c "^$1" "$WORK/log"; }
+heard() { grep -F -- "$1" "$WORK/log"; }
+
+check "validating" config Validating ok /allow ""
+says "it lets in, with a warning" "Warning: looked at a" make a ok
+says "it was asked with its time" 1 asked "/allow?timeout=2s localhost:$port "
+check "about a version, by somebody" heard '"resource": {"group": "", "version": "v1", "resource": "configmaps"}'
+check "the object" heard '"object": {"kind": "ConfigMap", "apiVersion": "v1"'
+says "and is asked of deletion" deleted kubectl delete configmap a
+check "with the old object" heard '"object": null, "oldObject": {"kind": "ConfigMap"'
+
+check "one that refuses" config Validating never /deny ""
+refused "is heard" 'admission webhook "h1.never.example.com" denied the request: not today' make a never
+refused "nothing is there" "not found" kubectl get configmap a
+check "one without words" config Validating mute /silent ""
+refused "has its own text" 'admission webhook "h1.mute.example.com" denied the request without explanation' make a mute
+check "objects that it is not about" make elsewhere none
+check "two judges" config Validating pair /allow "" /deny ""
+refused "one is enough" 'admission webhook "h2.pair.example.com" denied' make a pair
+
+check "mutating" config Mutating change /label/x ""
+check "is asked" make changed change
+says "and changes" 1 label changed x
+check "the first again after the second" config Mutating again /label/x "reinvocationPolicy: IfNeeded" /once "" /label/y ""
+check "they are asked" make again again
+says "the first twice" 2 label again x
+says "the second changed" yes label again once
+says "the third once" 1 label again y
+check "a patch that fits nothing" config Mutating lost /lost ""
+refused "is an error" "Internal error occurred" make a lost
+
+scale_hook() {
+        kubectl apply -f - <<END
+# YAML
+{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, metadata: {name: scale}, webhooks: [
+{name: scale.example.com, admissionReviewVersions: [v1], sideEffects: None,
+ rules: [{operations: [UPDATE], apiGroups: [apps], apiVersions: [v1], resources: [deployments/scale]}],
+ clientConfig: {url: "https://localhost:$port/replicas", caBundle: $CA}}]}
+END
+}
+check "a webhook of scale" scale_hook
+check "a deployment" kubectl create deployment d --image=x
+check "scaled to five" kubectl scale deployment d --replicas=5
+says "two, as the webhook wants" 2 kubectl get deployment d -o "jsonpath={.spec.replicas}"
+check "it saw a Scale" heard '"kind": {"group": "autoscaling", "version": "v1", "kind": "Scale"}'
+
+check "conditions" config Validating some /deny "matchConditions: [{name: a, expression: \"object.metadata.name == 'bad'\"}]"
+check "one that does not hold" make good some
+refused "one that holds" 'denied the request: not today' make bad some
+check "a condition that fails" config Validating err /allow "matchConditions: [{name: a, expression: \"object.data.x == 'y'\"}]"
+refused "is a refusal" "resulted in error: no such key: data" make a err
+
+check "a refused connection" config Validating dead /x "clientConfig: {url: 'https://127.0.0.1:1/x', caBundle: $CA}"
+refused "is an error" \
+        'failed calling webhook "h1.dead.example.com": failed to call webhook: Post "https://127.0.0.1:1/x?timeout=2s": dial tcp 127.0.0.1:1: connect: connection refused' \
+        make a dead
+check "or ignored" config Validating dead /x "clientConfig: {url: 'https://127.0.0.1:1/x', caBundle: $CA}, failurePolicy: Ignore"
+check "if that is wanted" make ignored dead
+check "a certificate of somebody else" config Validating foreign /allow \
+        "clientConfig: {url: 'https://localhost:$port/allow', caBundle: $(base64 -w0 "$WORK/other.crt")}"
+refused "is not trusted" "tls: failed to verify certificate: x509: certificate signed by unknown authority" make a foreign
+check "an error of the server" config Validating broken /broken ""
+refused "is told" 'an error on the server ("no such luck") has prevented the request from succeeding' make a broken
+check "an answer to another question" config Validating other /other-uid ""
+refused "is invalid" 'received invalid webhook response: expected response.uid=' make a other
+
+check "a webhook that hangs" config Validating hang /hang ""
+hanging() {
+        refused "its request ends with its time" '/hang?timeout=2s": context deadline exceeded' make a hang
+        touch "$WORK/timed-out"
+}
+others() { make free none && [ ! -e "$WORK/timed-out" ]; }
+hanging > "$WORK/hanging" 2>&1 &
+waiter=$!
+check "it was asked" eventually 10 heard /hang
+check "nobody else waits for it" others
+wait $waiter
+cat "$WORK/hanging"
+check "and in time" grep -q "^ok" "$WORK/hanging"
+
+# Services are their cluster IP: here an address of this machine.
+address=${SERVICES%.0.0/16}.0.77
+ip addr add "$address/32" dev lo 2>/dev/null
+check "of a Service" config Validating svc /x \
+        "clientConfig: {service: {name: hook, namespace: default, path: /deny, port: $port}, caBundle: $CA}"
+refused "that is missing" "Post \"https://hook.default.svc:$port/deny?timeout=2s\": service \"hook\" not found" make a svc
+check "the Service" kubectl create -f - \
+        <<<"$yaml{apiVersion: v1, kind: Service, metadata: {name: hook}, spec: {clusterIP: $address, ports: [{port: $port}]}}"
+refused "is asked by its name" 'admission webhook "h1.svc.example.com" denied the request: not today' make a svc
+says "which the server sees" 1 asked "/deny?timeout=2s hook.default.svc:$port "
+[ "$IN_NAMESPACE" = inside ] || ip addr del "$address/32" dev lo 2>/dev/null
