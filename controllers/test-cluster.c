@@ -101,7 +101,7 @@ static void test_mirror(void **state)
 
 static void test_tokens(void **state)
 {
-        char file[] = "/tmp/colibri-test-key-XXXXXX";
+        char file[] = "/tmp/test-key-XXXXXX";
         struct world *w = *state;
         struct pki_pair *ca = NULL;
         struct jwt_keys *keys = NULL;
