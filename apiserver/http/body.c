@@ -113,6 +113,8 @@ static const struct status *unrecognized(struct api_request *r, const struct bod
 static const struct status *unhandled(struct api_request *r, const struct body_type *type, const char *kind,
                                       const char *version, const char *why)
 {
+        if (streq(type->kind, "DeleteOptions"))
+                return status_bad_request(r->arena, "%s", why);
         return status_bad_request(r->arena, "%s in version \"%s\" cannot be handled as a %s: %s", kind, version,
                                   type->kind, why);
 }

@@ -87,7 +87,7 @@ const struct status *query_int(struct api_request *r, const char *name, int64_t 
         long long n;
 
         *ret = otherwise;
-        if (str_empty(v))
+        if (!v)
                 return NULL;
         errno = 0;
         n = strtoll(v, &end, 10);

@@ -401,9 +401,20 @@ static void unknown_field(struct decoder *d, const struct step *at, bool report)
                 strict_errors_add(d->strict, "unknown field \"%s\"", strbuf_str(&path));
 }
 
+/* Whether V held HAD members and nothing is left now that those whose feature is off are gone. */
+static bool only_gated(const struct schema *s, const struct json *v, size_t had)
+{
+        if (s->type != SCHEMA_STRUCT || !json_is_object(v) || v->len || !had)
+                return false;
+        for (unsigned i = 0; i < s->n_fields; i++)
+                if (s->fields[i].gated == GATED_PARENT)
+                        return true;
+        return false;
+}
+
 static void decode_struct(struct decoder *d, const struct schema *s, struct json *obj, const struct step *at)
 {
-        size_t n = 0;
+        size_t n = 0, had;
 
         for (size_t i = 0; i < obj->len; i++) {
                 struct json_member *m = &obj->members[i];
@@ -420,7 +431,10 @@ static void decode_struct(struct decoder *d, const struct schema *s, struct json
                 }
                 if (json_is_null(m->value))
                         continue;
+                had = m->value->len;
                 decode_value(d, f->type, s, &m->value, &step);
+                if (f->gated || (f->presence && only_gated(f->type, m->value, had)))
+                        continue;
                 obj->members[n++] = *m;
         }
         if (n != obj->len) {

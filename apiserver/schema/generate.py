@@ -43,7 +43,7 @@ KIND_KEYS = set('''kind group version about package names scope verbs stored sto
     immutable createOnUpdate unconditionalUpdate deleteAnswers selectable selectByNamespace deprecated columns rules fields types
     map embeds union'''.split())
 TYPE_KEYS = set('about package body map embeds rules fields raw either alias union'.split())
-FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum values default show about'.split())
+FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum values default show about gated'.split())
 WIRES = {'list': 'OR_LIST', 'bool': 'OR_BOOL', 'strings': 'OR_STRINGS'}
 
 
@@ -320,6 +320,8 @@ def field_init(tables, t, f, v):
         p.append('.required = true')
     if v.get('pointer'):
         p.append('.presence = true')
+    if v.get('gated'):
+        p.append('.gated = ' + ('GATED_PARENT' if v['gated'] == 'parent' else 'GATED_FIELD'))
     by_value = is_empty_struct(tables, v, t, where) and not v.get('pointer')
     if v.get('emit') or (v.get('required') and not v.get('omit') and not by_value):
         p.append('.emit_empty = true')

@@ -75,6 +75,7 @@ struct schema {
         bool defaults_absent;         /* defaults are due even where the object itself was left out (a struct by value in Go) */
 };
 
+enum schema_gated { GATED_NOT, GATED_FIELD, GATED_PARENT /* and the object around it when nothing else is there */ };
 struct schema_field {
         const char *name;
         const char *description;   /* may be NULL */
@@ -84,6 +85,7 @@ struct schema_field {
         bool required;
         bool presence;             /* a pointer in Go: an explicit zero differs from absence */
         bool emit_empty;           /* written even when empty */
+        enum schema_gated gated;   /* its feature is off: published and known, but what clients send is dropped */
         const char *empty_as;      /* JSON text written for an absent one ("{}", "null", "0"); NULL: none */
         const char *fallback;      /* default value as JSON text; NULL: none */
         bool published;            /* OpenAPI shows that default */

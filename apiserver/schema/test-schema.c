@@ -75,6 +75,7 @@ static void test_round_trip(void **state)
         } cases[] = {
                 { "", "ConfigMap", "{\"data\":{},\"immutable\":null}", "{\"metadata\":{}}" },
                 { "", "Secret", "{\"stringData\":{\"a\":\"1\"}}", "{\"type\":\"Opaque\",\"data\":{\"a\":\"MQ==\"},\"metadata\":{}}" },
+                { "coordination.k8s.io", "Lease", "{\"spec\":{\"strategy\":\"Foo\",\"holderIdentity\":\"a\"}}", "{\"spec\":{\"holderIdentity\":\"a\"},\"metadata\":{}}" },
                 { "rbac.authorization.k8s.io", "Role", "{\"rules\":[]}", "{\"rules\":null,\"metadata\":{}}" },
                 { "apps", "ReplicaSet", "{\"spec\":{\"replicas\":0,\"selector\":{}}}",
                   "{\"spec\":{\"replicas\":0,\"selector\":{},\"template\":{\"spec\":{\"dnsPolicy\":\"ClusterFirst\","

@@ -51,6 +51,8 @@ void check_queuing(struct check *c, const struct at *at);
 void check_service_port_once(struct check *c, const struct at *at);
 void check_deployment_strategy(struct check *c, const struct at *at);
 void check_job_selector(struct check *c, const struct at *spec);
+void check_job_status(struct check *c, const struct at *at);
+void check_resize_policies(struct check *c, const struct at *at);
 void check_set_strategy(struct check *c, const struct at *at);
 void check_success_policy(struct check *c, const struct at *at);
 void check_target_version(struct check *c, const struct at *at);

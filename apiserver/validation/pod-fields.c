@@ -414,7 +414,7 @@ void check_ephemeral_update(struct check *c, const struct at *at)
                 const struct json *is = named(at->j, name);
 
                 if (!is)
-                        check_forbidden(c, at, "existing ephemeral containers \"%s\" may not be removed", name);
+                        check_forbidden(c, at, "existing ephemeral containers \"%s\" may not be removed\n", name);
                 else if (!json_equal(was, is))
                         check_forbidden(c, at, "existing ephemeral containers \"%s\" may not be changed", name);
         }

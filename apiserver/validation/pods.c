@@ -3,6 +3,8 @@
  */
 #include "metadata.h"
 
+#include <ctype.h>
+
 #include "../../lib/meta/quantity.h"
 #include "../../lib/meta/selector.h"
 
@@ -104,6 +106,24 @@ static void check_http_get(struct check *c, const struct at *http)
                 name_validate(c->errs, NAME_HTTP_HEADER, at_path(c, headers), json_get(h, "name"));
 }
 
+/* The pod spec around AT. */
+static const struct at *pod_spec(const struct at *at)
+{
+        while (at->up && !json_get(at->j, "containers"))
+                at = at->up;
+        return at;
+}
+
+static void check_sleep(struct check *c, const struct at *sleep)
+{
+        int64_t grace = json_get_int(pod_spec(sleep)->j, "terminationGracePeriodSeconds", -1);
+        int64_t seconds = json_get_int(sleep->j, "seconds", 0);
+
+        if (grace >= 0 && (seconds < 0 || seconds > grace))
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, sleep), json_new_int(c->a, seconds),
+                                "must be non-negative and less than terminationGracePeriodSeconds (%lld)", (long long)grace);
+}
+
 static void check_handler(struct check *c, const struct at *at, const char *const *fields)
 {
         unsigned n = 0;
@@ -119,6 +139,8 @@ static void check_handler(struct check *c, const struct at *at, const char *cons
                         check_required(c, command, NULL);
                 else if (streq(*fields, "httpGet"))
                         check_http_get(c, h);
+                else if (streq(*fields, "sleep"))
+                        check_sleep(c, h);
                 else if (streq(*fields, "tcpSocket") || streq(*fields, "grpc"))
                         check_port(c, at_field(c, h, "port"));
         }
@@ -186,12 +208,28 @@ void check_env_from(struct check *c, const struct at *at)
 
 /* --- references --- */
 
-/* The pod spec around AT. */
-static const struct at *pod_spec(const struct at *at)
+/* Errors name the list, not the element. */
+void check_resize_policies(struct check *c, const struct at *at)
 {
-        while (at->up && !json_get(at->j, "containers"))
-                at = at->up;
-        return at;
+        static const char *const resources[] = { "cpu", "memory", NULL };
+        static const char *const policies[] = { "NotRequired", "RestartContainer", NULL };
+
+        json_foreach_item(at->j, one) {
+                const struct at resource = { .up = at->up, .name = at->name, .j = json_get(one, "resourceName"), .s = at->s };
+                const struct at policy = { .up = at->up, .name = at->name, .j = json_get(one, "restartPolicy"), .s = at->s };
+
+                for (size_t i = 0; i < one_i; i++)
+                        if (json_equal(json_get(json_at(at->j, i), "resourceName"), resource.j))
+                                field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at), resource.j, NULL);
+                if (at_empty(&resource))
+                        check_required(c, at, NULL);
+                else
+                        check_enum(c, &resource, resources);
+                if (at_empty(&policy))
+                        check_required(c, at, NULL);
+                else
+                        check_enum(c, &policy, policies);
+        }
 }
 
 void check_mount_volume(struct check *c, const struct at *at)
@@ -428,6 +466,94 @@ void check_selects_template(struct check *c, const struct at *at)
                 check_invalid(c, labels, "`selector` does not match template `labels`");
 }
 
+/* --- Go's view of a struct --- */
+
+static void print_go(struct strbuf *b, const struct schema *s, const struct json *j);
+
+/* "apiGroup" is APIGroup in Go. */
+static void print_go_name(struct strbuf *b, const char *name, const char *comma)
+{
+        static const char *const initials[] = { "api", "uid", "seLinux" };
+
+        strbuf_printf(b, "%s\"", comma);
+        for (size_t i = 0; i < ARRAY_SIZE(initials); i++)
+                if (str_has_prefix(name, initials[i]))
+                        for (const char *p = initials[i]; *p && islower((unsigned char)*name); p++)
+                                strbuf_putc(b, *name++ & ~0x20);
+        if (islower((unsigned char)*name) && b->len && b->data[b->len - 1] == '"')
+                strbuf_putc(b, *name++ & ~0x20);
+        strbuf_printf(b, "%s\":", name);
+}
+
+static void print_fields(struct strbuf *b, const struct schema *s, const struct json *j)
+{
+        unsigned n = 0;
+
+        strbuf_putc(b, '{');
+        for (unsigned proto = 1; proto < 256 && n < s->n_fields; proto++)
+                for (unsigned i = 0; i < s->n_fields; i++) {
+                        const struct schema_field *f = &s->fields[i];
+
+                        if (f->proto != proto)
+                                continue;
+                        print_go_name(b, f->name, n++ ? "," : "");
+                        if (f->presence && !json_get(j, f->name))
+                                strbuf_puts(b, "null");
+                        else
+                                print_go(b, f->type, json_get(j, f->name));
+                }
+        strbuf_putc(b, '}');
+}
+
+static void print_list(struct strbuf *b, const struct schema *s, const struct json *list)
+{
+        strbuf_putc(b, '[');
+        json_foreach_item(list, item) {
+                strbuf_puts(b, item_i ? "," : "");
+                print_go(b, s->elem, item);
+        }
+        strbuf_putc(b, ']');
+}
+
+static void print_go(struct strbuf *b, const struct schema *s, const struct json *j)
+{
+        if (json_is_object(j) && s->type == SCHEMA_STRUCT && !(s->name && strstr(s->name, "LabelSelector")))
+                print_fields(b, s, j);
+        else if (json_is_array(j) && s->type == SCHEMA_ARRAY && s->elem->type == SCHEMA_STRUCT)
+                print_list(b, s, j);
+        else if (j)
+                json_write(b, j);
+        else
+                strbuf_puts(b, s->type == SCHEMA_STRING ? "\"\"" : "null");
+}
+
+const char *go_struct(struct check *c, const struct at *at)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        print_go(&b, at->s, at->j);
+        return arena_strndup(c->a, strbuf_str(&b), b.len);
+}
+
+/* For people: the fields of two specs that differ, before and after. */
+static const char *changed_fields(struct check *c, const struct at *spec, const struct json *old)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const struct json *sides[] = { old, spec->j };
+
+        strbuf_puts(&b, "@@ -1 +1 @@\n");
+        for (unsigned i = 0; i < spec->s->n_fields; i++) {
+                const char *field = spec->s->fields[i].name;
+
+                for (size_t k = 0; k < 2 && !json_equal(json_get(old, field), json_get(spec->j, field)); k++) {
+                        strbuf_printf(&b, "%c%s: ", k ? '+' : '-', field);
+                        print_go(&b, spec->s->fields[i].type, json_get(sides[k], field));
+                        strbuf_puts(&b, "\n");
+                }
+        }
+        return arena_strndup(c->a, strbuf_str(&b), b.len);
+}
+
 /* A copy of SPEC in which all that an update may change is as in LIKE. */
 static struct json *munge(struct arena *a, const struct json *spec, const struct json *like)
 {
@@ -467,12 +593,12 @@ static void check_pod_update(struct check *c, const struct at *spec)
                 check_forbidden(c, containers, "pod updates may not add or remove containers");
                 return;
         }
-        if (!json_equal(munge(c->a, spec->j, old), old))
+        if (!json_equal(munge(c->a, spec->j, old), old)) /* a client reads below what differs */
                 check_forbidden(c, spec, "pod updates may not change fields other than "
                                          "`spec.containers[*].image`,`spec.initContainers[*].image`,"
                                          "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
                                          "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 "
-                                         "if it was previously negative)");
+                                         "if it was previously negative)\n%s", changed_fields(c, spec, old));
 }
 
 void check_pod(struct check *c, const struct at *at)
@@ -555,44 +681,3 @@ void check_rolling_update(struct check *c, const struct at *at)
                 check_invalid(c, unavailable, "must not be greater than 100%%");
 }
 
-/* --- Go's view of a struct --- */
-
-static void print_go(struct strbuf *b, const struct schema *s, const struct json *j);
-
-static void print_fields(struct strbuf *b, const struct schema *s, const struct json *j)
-{
-        unsigned n = 0;
-
-        strbuf_putc(b, '{');
-        for (unsigned proto = 1; proto < 256 && n < s->n_fields; proto++)
-                for (unsigned i = 0; i < s->n_fields; i++) {
-                        const struct schema_field *f = &s->fields[i];
-
-                        if (f->proto != proto)
-                                continue;
-                        if (streq(f->name, "apiGroup"))
-                                strbuf_printf(b, "%s\"APIGroup\":", n++ ? "," : "");
-                        else
-                                strbuf_printf(b, "%s\"%c%s\":", n++ ? "," : "", f->name[0] & ~0x20, f->name + 1);
-                        print_go(b, f->type, json_get(j, f->name));
-                }
-        strbuf_putc(b, '}');
-}
-
-static void print_go(struct strbuf *b, const struct schema *s, const struct json *j)
-{
-        if (json_is_object(j) && s->type == SCHEMA_STRUCT && !(s->name && strstr(s->name, "LabelSelector")))
-                print_fields(b, s, j);
-        else if (j)
-                json_write(b, j);
-        else
-                strbuf_puts(b, s->type == SCHEMA_STRING ? "\"\"" : "null");
-}
-
-const char *go_struct(struct check *c, const struct at *at)
-{
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        print_go(&b, at->s, at->j);
-        return arena_strndup(c->a, strbuf_str(&b), b.len);
-}

@@ -101,6 +101,15 @@ static void test_pods(void **state)
                  "spec.ephemeralContainers[0].name", ""},
                 {"", "pods", POD(",\"resources\":{\"limits\":{\"cpu\":\"1\"}}", ""), POD("", ""), "resize", "spec",
                  "Pod QOS Class may not change as a result of resizing"},
+                {"", "pods", POD(",\"lifecycle\":{\"preStop\":{\"sleep\":{\"seconds\":500}}}", ",\"terminationGracePeriodSeconds\":30"), NULL, NULL,
+                 "spec.containers[0].lifecycle.preStop.sleep",
+                 "must be non-negative and less than terminationGracePeriodSeconds (30)"},
+                {"", "pods", POD(",\"restartPolicy\":\"Never\",\"restartPolicyRules\":[{\"action\":\"Restart\"}]", ""), NULL, NULL,
+                 "spec.containers[0].restartPolicyRules[0].exitCodes", "must be specified"},
+                {"", "pods", POD(",\"resizePolicy\":[{\"resourceName\":\"x\",\"restartPolicy\":\"NotRequired\"}]", ""), NULL, NULL,
+                 "spec.containers[0].resizePolicy", NULL},
+                {"", "pods", POD(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"a\",\"key\":\"K\"}}}]", ""),
+                 NULL, NULL, "spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName", NULL},
         };
 
         run(cases, ARRAY_SIZE(cases));
@@ -152,6 +161,9 @@ static void test_workloads(void **state)
                 {"batch", "cronjobs", CRON("@daily", ",\"timeZone\":\"Local\""), NULL, NULL, "spec.timeZone", NULL},
                 {"autoscaling", "horizontalpodautoscalers", "{\"spec\":{\"minReplicas\":5,\"maxReplicas\":3,\"scaleTargetRef\":{\"kind\":\"D\",\"name\":\"x\"}}}",
                  NULL, NULL, "spec.maxReplicas", "must be greater than or equal to `minReplicas`"},
+                {"apps", "deployments", "{\"spec\":{" TEMPLATE ",\"strategy\":{\"type\":\"Foo\"}}}", NULL, NULL, "spec.strategy", NULL},
+                {"batch", "jobs", "{\"status\":{\"startTime\":\"2024-01-02T03:04:05Z\",\"conditions\":[{\"type\":\"Failed\",\"status\":\"True\"}]}}", "{}",
+                 "status", "status.conditions", "cannot set Failed=True condition without the FailureTarget=true condition"},
                 {"policy", "poddisruptionbudgets", "{\"spec\":{\"minAvailable\":\"200x\"}}", NULL, NULL, "spec.minAvailable", NULL},
         };
 

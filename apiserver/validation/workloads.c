@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "../../lib/meta/quantity.h"
+#include "../../lib/meta/selector.h"
 #include "functions.h"
 
 static const char *text_at(const struct at *at)
@@ -73,7 +74,51 @@ void check_daemon_strategy(struct check *c, const struct at *at)
                 check_invalid(c, max, "must not be greater than 100%%");
 }
 
+void check_deployment_strategy(struct check *c, const struct at *at)
+{
+        static const char *const types[] = { "Recreate", "RollingUpdate", NULL };
+        const char *type = text_at(at_field(c, at, "type"));
+
+        if (!*type || streq(type, types[0]) || streq(type, types[1]))
+                return;
+        field_error_not_supported(c->errs, at_path(c, at), at->j, types);
+        c->errs->list[c->errs->n - 1].value = go_struct(c, at);
+}
+
 /* --- jobs --- */
+
+/* What a job's pods are selected by: the selector and labels that its creation generated. */
+void check_job_selector(struct check *c, const struct at *spec)
+{
+        static const char *const keys[] = { "controller-uid", "job-name", "batch.kubernetes.io/controller-uid",
+                                            "batch.kubernetes.io/job-name" };
+        const struct at *selector = at_field(c, spec, "selector"), *template = at_field(c, spec, "template");
+        const struct at *labels = at_field(c, template, "metadata.labels");
+        const char *uid = json_path_string(c->old, "metadata.uid"), *name = json_path_string(c->old, "metadata.name");
+        struct selector s = { 0 };
+
+        if (!at_set(selector)) {
+                check_required(c, selector, NULL);
+        } else if (!json_get_bool(spec->j, "manualSelector", false)) {
+                for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                        const char *want = i % 2 ? name : uid, *is = json_get_string(labels->j, keys[i]);
+                        const char *path = arena_printf(c->a, "%s[%s]", at_path(c, labels), keys[i]);
+
+                        if (!is)
+                                field_error_add(c->errs, FIELD_REQUIRED, path, NULL, "must be '%s'", want);
+                        else if (!streq(is, want))
+                                field_error_add(c->errs, FIELD_INVALID, path, labels->j, "must be '%s'", want);
+                }
+                if (!json_path(selector->j, "matchLabels") ||
+                    (!streq(json_get_string(json_get(selector->j, "matchLabels"), keys[0]), uid) &&
+                     !streq(json_get_string(json_get(selector->j, "matchLabels"), keys[2]), uid)))
+                        check_invalid(c, selector, "`selector` not auto-generated");
+        }
+        if (at_set(selector) && selector_from_object(c->a, selector->j, &s, NULL) != 0)
+                return;
+        if (!at_set(selector) || !selector_matches(&s, json_is_object(labels->j) ? labels->j : NULL))
+                check_invalid(c, labels, "`selector` does not match template `labels`");
+}
 
 static void check_exit_codes(struct check *c, const struct at *at)
 {
@@ -119,6 +164,54 @@ void check_failure_rule(struct check *c, const struct at *at)
         else if (!json_len(conditions->j))
                 field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), NULL,
                                      "specifying one of OnExitCodes and OnPodConditions is required");
+}
+
+static bool condition_true(const struct json *status, const char *type)
+{
+        json_foreach_item(json_get(status, "conditions"), k)
+                if (streq(json_get_string(k, "type"), type))
+                        return streq(json_get_string(k, "status"), "True");
+        return false;
+}
+
+/* A finished job says how it ended, has no pods left, and was decided to end that way before. */
+void check_job_status(struct check *c, const struct at *at)
+{
+        const struct at *conditions = at_field(c, at, "conditions"), *start = at_field(c, at, "startTime");
+        const struct at *end = at_field(c, at, "completionTime"), *active = at_field(c, at, "active");
+        const struct at *ready = at_field(c, at, "ready"), *terminating = at_field(c, at, "terminating");
+        bool complete = condition_true(at->j, "Complete"), failed = condition_true(at->j, "Failed");
+        bool target = condition_true(at->j, "FailureTarget"), met = condition_true(at->j, "SuccessCriteriaMet");
+        const struct {
+                bool wrong;
+                const char *detail;
+        } pairs[] = {
+                { complete && failed, "cannot set Complete=True and Failed=true conditions" },
+                { complete && target, "cannot set Complete=True and FailureTarget=true conditions" },
+                { failed && !target, "cannot set Failed=True condition without the FailureTarget=true condition" },
+                { complete && !met, "cannot set Complete=True condition without the SuccessCriteriaMet=true condition" },
+                { met && failed, "cannot set Failed=True and SuccessCriteriaMet=true conditions" },
+                { met && target, "cannot set SuccessCriteriaMet=true and FailureTarget=true conditions" },
+        };
+        int64_t running = json_get_int(at->j, "active", 0);
+
+        if (at_set(ready) && json_get_int(at->j, "ready", 0) > running)
+                check_invalid(c, ready, "cannot set more ready pods than active");
+        if (complete && !at_set(end))
+                check_required(c, end, "completionTime is required for Complete jobs");
+        for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+                if (pairs[i].wrong)
+                        field_error_add_text(c->errs, FIELD_INVALID, at_path(c, conditions), NULL, "%s", pairs[i].detail);
+        if (at_set(end) && !complete)
+                check_invalid(c, end, "cannot set completionTime when there is no Complete=True condition");
+        if (!complete && !failed)
+                return;
+        if (running > 0)
+                check_invalid(c, active, "active>0 is invalid for finished job");
+        if (json_get_int(at->j, "terminating", 0) > 0)
+                check_invalid(c, terminating, "terminating>0 is invalid for finished job");
+        if (!at_set(start))
+                check_required(c, start, "startTime is required for finished job");
 }
 
 void check_success_policy(struct check *c, const struct at *at)

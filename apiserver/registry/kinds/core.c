@@ -98,8 +98,34 @@ const struct strategy volume_strategy = {
         .prepare_update = volume_prepare_update,
 };
 
+/* A claim is filled from another claim or from a snapshot, and dataSource and dataSourceRef say the same. What
+ * else dataSource names is dropped. */
+static void claim_source(struct arena *a, struct json *claim)
+{
+        struct json *spec = json_get(claim, "spec"), *source = json_get(spec, "dataSource"), *ref = json_get(spec, "dataSourceRef");
+        const char *group = json_get_string(source, "apiGroup"), *kind = json_get_string(source, "kind");
+
+        if (json_is_object(source) && !(str_empty(group) && streq(kind, "PersistentVolumeClaim")) &&
+            !(streq(group, "snapshot.storage.k8s.io") && streq(kind, "VolumeSnapshot"))) {
+                json_del(spec, "dataSource");
+                source = NULL;
+        }
+        if (json_is_object(source) && !json_is_object(ref))
+                json_set(a, spec, "dataSourceRef", json_clone(a, source));
+        else if (json_is_object(ref) && !json_is_object(source) && str_empty(json_get_string(ref, "namespace")))
+                json_set(a, spec, "dataSource", json_clone(a, ref));
+}
+
+static void claim_prepare_update(struct api_request *r, struct json *claim, const struct json *old, const char *sub)
+{
+        unused(old);
+        if (!*sub)
+                claim_source(r->arena, claim);
+}
+
 static void claim_prepare_create(struct api_request *r, struct json *claim)
 {
+        claim_source(r->arena, claim);
         json_path_set(r->arena, claim, "status.phase", json_new_string(r->arena, "Pending"));
 }
 
@@ -107,6 +133,7 @@ const struct strategy claim_strategy = {
         .group = "",
         .kind = "PersistentVolumeClaim",
         .prepare_create = claim_prepare_create,
+        .prepare_update = claim_prepare_update,
 };
 
 /* --- service accounts: of their secrets only names are kept --- */

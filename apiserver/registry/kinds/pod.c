@@ -9,6 +9,7 @@ static void gated_condition(struct api_request *r, struct json *pod)
 {
         struct arena *a = r->arena;
         struct json *c, *conditions;
+        char when[TIME_BUF];
 
         if (json_len(json_path(pod, "spec.schedulingGates")) == 0)
                 return;
@@ -17,7 +18,7 @@ static void gated_condition(struct api_request *r, struct json *pod)
         json_set_string(a, c, "type", "PodScheduled");
         json_set_string(a, c, "status", "False");
         json_set(a, c, "lastProbeTime", json_new_null(a));
-        json_set(a, c, "lastTransitionTime", json_new_null(a));
+        json_set_string(a, c, "lastTransitionTime", time_format(request_now(r), when));
         json_set_string(a, c, "reason", "SchedulingGated");
         json_set_string(a, c, "message", "Scheduling is blocked due to non-empty scheduling gates");
         json_append(a, conditions, c);
@@ -31,6 +32,8 @@ static void pod_prepare_create(struct api_request *r, struct json *pod)
         json_set_string(r->arena, status, "qosClass", pod_qos_class(pod));
         json_set(r->arena, pod, "status", status);
         gated_condition(r, pod);
+        if (json_path_int(pod, "spec.terminationGracePeriodSeconds", 0) < 0) /* at once, but for the last signal */
+                json_path_set(r->arena, pod, "spec.terminationGracePeriodSeconds", json_new_int(r->arena, 1));
 }
 
 /* Everything from the stored pod but what PATH names. */

@@ -288,6 +288,27 @@ static const struct status *invalid(struct api_request *r, const struct json *sv
 
 /* --- families: which addresses a service has (upstream's initIPFamilyFields) --- */
 
+/* clusterIP and clusterIPs by themselves, before anything is allocated. */
+static const struct status *check_ips(struct api_request *r, const struct json *svc)
+{
+        const struct json *spec = json_get(svc, "spec"), *ips = json_get(spec, "clusterIPs");
+        const char *primary = json_get_string(spec, "clusterIP");
+        struct field_errors errs = { .arena = r->arena };
+        char buf[16];
+
+        if (str_empty(primary) && json_len(ips))
+                field_error_add(&errs, FIELD_INVALID, "spec.clusterIPs", ips, "must be empty when `clusterIP` is not specified");
+        else if (json_len(ips) && !streq(json_string(json_at(ips, 0)), primary))
+                field_error_add(&errs, FIELD_INVALID, "spec.clusterIPs", ips, "first value must match `clusterIP`");
+        if (!str_empty(primary))
+                json_foreach_item(ips, ip)
+                        if (!(ip_i == 0 && streq(json_string(ip), "None")) && json_is_string(ip) &&
+                            inet_pton(AF_INET, ip->str, buf) != 1 && inet_pton(AF_INET6, ip->str, buf) != 1)
+                                field_error_add(&errs, FIELD_INVALID, field_path(r->arena, "spec.clusterIPs[%zu]", (size_t)ip_i), ip,
+                                                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        return errs.n ? status_invalid(r->arena, services(), meta_string(svc, "name"), &errs) : NULL;
+}
+
 static const struct status *init_families(struct api_request *r, struct json *svc, const struct json *old)
 {
         struct arena *a = r->arena;
@@ -296,9 +317,13 @@ static const struct status *init_families(struct api_request *r, struct json *sv
         struct json *spec = json_ensure_object(a, svc, "spec"), *families, *ips = json_get(spec, "clusterIPs");
         const char *policy = json_get_string(spec, "ipFamilyPolicy");
         bool headless = is_headless(svc);
+        const struct status *st;
 
         if (!needs_ip(svc) || n == 0)
                 return NULL;
+        st = check_ips(r, svc);
+        if (st)
+                return st;
         families = json_ensure_array(a, spec, "ipFamilies");
         if (old && streq(policy, "SingleStack") && json_len(ips) == 2 && json_len(families) == 2 &&
             json_len(json_path(old, "spec.clusterIPs")) == 2) {
@@ -371,7 +396,7 @@ static void normalize_ips(struct arena *a, struct json *svc, const struct json *
                 ip = "";
         if (none && json_len(json_path(old, "spec.clusterIPs")) && streq(ip, old_ip))
                 copy_path(a, svc, old, "spec.clusterIPs");
-        if (streq(ip, old_ip) || !same(svc, old, "spec.clusterIPs"))
+        if (streq(ip, old_ip) || (!(none && *ip) && !same(svc, old, "spec.clusterIPs")))
                 return;
         if (!*ip) {
                 json_del(spec, "clusterIPs");
@@ -691,9 +716,31 @@ static void service_after_delete(struct api_request *r, const struct json *svc)
                         meta_string(svc, "name"), NULL, &endpoints, &gone);
 }
 
+/* The addresses of a service are for its life; a second one may be taken and given back. */
+static void service_validate(struct api_request *r, const struct json *svc, const struct json *old, const char *sub,
+                             struct field_errors *errs)
+{
+        const struct json *was = json_path(old, "spec.clusterIPs"), *is = json_path(svc, "spec.clusterIPs");
+        size_t n = json_len(was) < json_len(is) ? json_len(was) : json_len(is);
+
+        unused(sub);
+        if (!old || !needs_ip(old) || !needs_ip(svc))
+                return;
+        if (json_len(was) && !json_len(is))
+                field_error_add(errs, FIELD_INVALID, "spec.clusterIPs[0]", is, "primary clusterIP can not be unset");
+        for (size_t i = 0; i < n; i++)
+                if (!json_equal(json_at(was, i), json_at(is, i)))
+                        field_error_add(errs, FIELD_INVALID, field_path(r->arena, "spec.clusterIPs[%zu]", i), is,
+                                        "may not change once set");
+        if (json_len(was) == 2 && json_len(is) == 1 && !streq(json_path_string(svc, "spec.ipFamilyPolicy"), "SingleStack"))
+                field_error_add(errs, FIELD_INVALID, "spec.ipFamilyPolicy", json_path(svc, "spec.ipFamilyPolicy"),
+                                "must be set to 'SingleStack' when releasing the secondary clusterIP");
+}
+
 const struct strategy service_strategy = {
         .group = "",
         .kind = "Service",
+        .validate = service_validate,
         .allocate = service_allocate,
         .finish = service_finish,
         .after_delete = service_after_delete,
