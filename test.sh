@@ -87,7 +87,7 @@ fuzz_one() {
 run_fuzz() {
         local seconds=${FUZZ_SECONDS:-8} program name programs status
         say "build the fuzzers"
-        scripts/build.sh build-fuzz -DFUZZ=ON -DSANITIZE=ON -DTESTS=OFF -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo ||
+        TARGET=fuzzers scripts/build.sh build-fuzz -DFUZZ=ON -DSANITIZE=ON -DTESTS=OFF -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo ||
                 { count build-fuzz 1; return; }
         programs=(build-fuzz/bin/fuzz-*)
         say "${#programs[@]} fuzzers, $seconds s each, two at a time"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Configures where that is needed and builds: scripts/build.sh FOLDER [-DOPTION=VALUE...]
+# Configures where that is needed and builds: scripts/build.sh FOLDER [-DOPTION=VALUE...]; only $TARGET if it is set.
 # Says nothing but errors; with SHOW_PROGRESS=1 how far it is, every 30 s.
 set -eu
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ if [ -z "$configured" ] && ! cmake -S . -B "$dir" -G Ninja "$@" >"$log" 2>&1; th
         tail -n 60 "$log" >&2
         exit 1
 fi
-ninja -C "$dir" >"$log" 2>&1 &
+ninja -C "$dir" ${TARGET:-} >"$log" 2>&1 &
 ninja=$!
 while [ "${SHOW_PROGRESS:-0}" = 1 ] && ! timeout 30 tail --pid=$ninja -s 0.1 -f /dev/null; do
         tail -n 1 "$log" | cut -c 1-60
