@@ -1,11 +1,15 @@
-/* GET /containerLogs/NS/POD/CONTAINER: across rotated files, and on as the container writes. */
+/* GET /containerLogs/NS/POD/CONTAINER: across rotated files, and on as the container writes.
+ *
+ * All files are opened at once, so that a rotation meanwhile takes none away, and read one after the other as fast as
+ * the client takes them: no log is ever in memory as a whole.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "../../lib/base/file.h"
 #include "internal.h"
 #include "logs.h"
 
@@ -20,7 +24,10 @@ struct follow {
         struct log_filter filter;
         char *path, *container_id;
         int fd, inotify;
-        ino_t inode;
+        int newer[FILES_MAX]; /* to be read after fd, the newest in front */
+        size_t n_newer;
+        bool following, at_end;
+        ino_t inode;          /* of the newest */
         struct loop_fd *source;
         struct loop_timer *timer;
         bool ended, checking, gone;
@@ -48,20 +55,28 @@ static void follow_closed(struct http_stream *stream, void *userdata)
         f->timer = NULL;
         if (f->fd >= 0)
                 close(f->fd);
+        while (f->n_newer)
+                close(f->newer[--f->n_newer]);
         if (f->inotify >= 0)
                 close(f->inotify);
         follow_unref(f);
 }
 
-/* Sends what the file has more. */
+/* Sends what the files have more, as far as the client takes it. */
 static void pump(struct follow *f)
 {
         static char buf[CHUNK];
         _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
         while (f->fd >= 0 && !log_filter_done(&f->filter) && http_stream_queued(f->stream) < QUEUE_HIGH) {
                 ssize_t n = read(f->fd, buf, sizeof(buf));
-                if (n <= 0)
+                f->at_end = n <= 0 && !f->n_newer;
+                if (f->at_end)
                         break;
+                if (n <= 0) {
+                        close(f->fd);
+                        f->fd = f->newer[--f->n_newer];
+                        continue;
+                }
                 strbuf_reset(&out);
                 log_filter_feed(&f->filter, buf, (size_t)n, &out);
                 if (out.len)
@@ -69,12 +84,17 @@ static void pump(struct follow *f)
         }
 }
 
+/* The newest file may be another than it was. */
 static void reopen(struct follow *f)
 {
         struct stat st;
+        if (!f->following || f->n_newer)
+                return;
         if (stat(f->path, &st) < 0 || (f->fd >= 0 && st.st_ino == f->inode))
                 return;
         pump(f);
+        if (f->fd >= 0 && !f->at_end)
+                return; /* the client is slower: the rest of the old one first */
         if (f->fd >= 0)
                 close(f->fd);
         f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -85,7 +105,7 @@ static void follow_more(struct follow *f)
 {
         reopen(f);
         pump(f);
-        if (log_filter_done(&f->filter) && !f->ended) {
+        if (!f->ended && (log_filter_done(&f->filter) || (!f->following && (f->at_end || f->fd < 0)))) {
                 f->ended = true;
                 http_stream_end(f->stream);
         }
@@ -119,7 +139,7 @@ static void check_fiber(void *userdata)
         if (!f->gone && !f->ended) {
                 follow_more(f);
                 if (!f->ended && (r != 0 || c.state == RUNTIME_CONTAINER_EXITED || c.state == RUNTIME_CONTAINER_UNKNOWN) &&
-                    http_stream_queued(f->stream) < QUEUE_HIGH) {
+                    (f->at_end || f->fd < 0)) {
                         f->ended = true;
                         http_stream_end(f->stream);
                 } else {
@@ -139,40 +159,42 @@ static void follow_timer(struct loop_timer *timer, void *userdata)
         fiber_start(f->s->k->loop, check_fiber, f);
 }
 
-/* path, path.1, path.2, ...: the text of all of them from the oldest that is needed. */
-static void send_backlog(struct follow *f, int64_t tail)
+/* Where the last *TAIL lines of FD begin; those are taken off *TAIL. */
+static off_t tail_offset(int fd, int64_t *tail)
 {
-        char *texts[FILES_MAX];
-        size_t lens[FILES_MAX], n = 0, skip = 0;
-        for (; n < FILES_MAX; n++) {
-                _cleanup_free_ char *path = n ? xasprintf("%s.%zu", f->path, n) : xstrdup(f->path);
-                size_t lines = 0;
-                if (file_read(path, 0, &texts[n], &lens[n], NULL) < 0)
-                        break;
-                if (tail < 0)
-                        continue;
-                skip = log_tail_offset(texts[n], lens[n], (size_t)tail, &lines);
-                tail -= (int64_t)lines;
-                if (tail <= 0) {
-                        n++;
-                        break;
-                }
-        }
-        for (size_t i = n; i-- > 0;) {
-                _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
-                log_filter_feed(&f->filter, texts[i] + skip, lens[i] - skip, &out);
-                skip = 0;
-                if (out.len)
-                        http_stream_write(f->stream, out.data, out.len);
-        }
-        f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         struct stat st;
-        if (f->fd >= 0 && fstat(f->fd, &st) == 0) {
-                f->inode = st.st_ino;
-                lseek(f->fd, n ? (off_t)lens[0] : 0, SEEK_SET);
+        size_t lines = 0, at;
+        char *text;
+        if (fstat(fd, &st) < 0 || st.st_size == 0)
+                return 0;
+        text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (text == MAP_FAILED)
+                return 0;
+        at = log_tail_offset(text, (size_t)st.st_size, (size_t)*tail, &lines); /* touches only what it looks at */
+        munmap(text, (size_t)st.st_size);
+        *tail -= (int64_t)lines;
+        return (off_t)at;
+}
+
+/* path, path.1, path.2, ...: back to the first that is needed. */
+static void open_files(struct follow *f, int64_t tail)
+{
+        struct stat st;
+        for (size_t i = 0; i < FILES_MAX; i++) {
+                _cleanup_free_ char *path = i ? xasprintf("%s.%zu", f->path, i) : xstrdup(f->path);
+                int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+                if (fd < 0)
+                        break;
+                if (i == 0 && fstat(fd, &st) == 0)
+                        f->inode = st.st_ino;
+                if (tail >= 0)
+                        lseek(fd, tail_offset(fd, &tail), SEEK_SET);
+                f->newer[f->n_newer++] = fd;
+                if (tail == 0)
+                        break;
         }
-        while (n--)
-                free(texts[n]);
+        if (f->n_newer)
+                f->fd = f->newer[--f->n_newer];
 }
 
 static void log_options(struct http_request *req, struct log_options *o)
@@ -249,9 +271,10 @@ void serve_logs(struct kubelet_server *s, struct http_request *req, struct pod_w
         f->container_id = xstrdup(id);
         log_filter_init(&f->filter, &o);
         f->stream = http_stream_start(req, 200, "text/plain", NULL, &ops, f);
-        send_backlog(f, o.tail);
+        open_files(f, o.tail);
         bool running = info.state == RUNTIME_CONTAINER_RUNNING || info.state == RUNTIME_CONTAINER_CREATED;
-        if (!f->gone && query_flag(req, "follow") && running && !log_filter_done(&f->filter)) {
+        f->following = query_flag(req, "follow") && running;
+        if (!f->gone && f->following) {
                 _cleanup_free_ char *dir = xstrdup(f->path);
                 *strrchr(dir, '/') = '\0';
                 f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -259,10 +282,8 @@ void serve_logs(struct kubelet_server *s, struct http_request *req, struct pod_w
                 f->source = loop_fd_new(s->k->loop, f->inotify, EPOLLIN, follow_changed, f);
                 f->timer = loop_timer_new(s->k->loop, follow_timer, f);
                 loop_timer_arm_slack(f->timer, CHECK_EVERY, CHECK_EVERY / 4);
-                follow_more(f);
-        } else if (!f->gone) {
-                f->ended = true;
-                http_stream_end(f->stream);
         }
+        if (!f->gone)
+                follow_more(f);
         follow_unref(f);
 }
