@@ -211,6 +211,8 @@ static const struct status *bind_to(struct api_request *r, const struct json *ol
                 json_set(a, c, "lastProbeTime", json_new_null(a));
         json_del(c, "reason");
         json_del(c, "message");
+        json_del(c, "observedGeneration"); /* of the scheduler's failed attempt */
+        json_del(status, "nominatedNodeName"); /* it has its node */
         *ret = pod;
         return NULL;
 }
