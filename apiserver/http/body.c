@@ -219,6 +219,25 @@ static const char *any_case(const struct json *obj, const char *name)
         return found;
 }
 
+static int by_key(const void *x, const void *y)
+{
+        return strcmp(((const struct json_member *)x)->key, ((const struct json_member *)y)->key);
+}
+
+/* YAML becomes JSON by way of Go's maps: the decoder sees keys in order, and of several errors it names the first. */
+static void sort_keys(struct json *j)
+{
+        json_foreach_item(json_is_array(j) ? j : NULL, item)
+                sort_keys(item);
+        if (!json_is_object(j))
+                return;
+        if (j->len)
+                qsort(j->members, j->len, sizeof(*j->members), by_key);
+        j->index = NULL;
+        json_foreach_member(j, m)
+                sort_keys(m->value);
+}
+
 static const struct status *decode_text(struct api_request *r, const struct body_type *type, bool yaml,
                                         struct strict_errors *strict, struct json **ret)
 {
@@ -231,6 +250,8 @@ static const struct status *decode_text(struct api_request *r, const struct body
 
         if (e < 0 && yaml)
                 return unrecognized(r, type, error_text(&err));
+        if (yaml)
+                sort_keys(obj);
         if (e < 0)
                 return unrecognized(r, type, arena_printf(r->arena, "couldn't get version/kind; json parse error: %s",
                                                           error_text(&err)));

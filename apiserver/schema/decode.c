@@ -464,7 +464,7 @@ static int decode_map(struct decoder *d, const struct schema *s, const struct sc
                 struct step step = { .up = at, .key = m->key, .in_map = true };
 
                 if (json_is_null(m->value))
-                        m->value = zero_value(d->arena, s->elem);
+                        m->value = s->elem->type == SCHEMA_BYTES ? json_new_string(d->arena, "") : zero_value(d->arena, s->elem);
                 else
                         decode_value(d, s->elem, owner, &m->value, &step);
         }

@@ -340,12 +340,12 @@ void default_deployment_strategy(struct arena *a, struct json *obj)
 
 void default_daemon_set_strategy(struct arena *a, struct json *obj)
 {
-        struct json *rolling;
+        bool used = streq(json_get_string(obj, "type"), "RollingUpdate");
+        struct json *rolling = used ? json_ensure_object(a, obj, "rollingUpdate") : json_get(obj, "rollingUpdate");
 
-        if (!streq(json_get_string(obj, "type"), "RollingUpdate"))
+        if (!json_is_object(rolling))
                 return;
-        rolling = json_ensure_object(a, obj, "rollingUpdate");
-        set_int_if_absent(a, rolling, "maxUnavailable", 1);
+        set_int_if_absent(a, rolling, "maxUnavailable", used); /* unused, both are Go's zero */
         set_int_if_absent(a, rolling, "maxSurge", 0);
 }
 
@@ -464,6 +464,18 @@ void default_node_status(struct arena *a, struct json *obj)
 
         if (capacity && !has(obj, "allocatable"))
                 json_set(a, obj, "allocatable", json_clone(a, capacity));
+}
+
+/* The first of podCIDRs is podCIDR. */
+void default_node_spec(struct arena *a, struct json *obj)
+{
+        struct json *cidr = json_get(obj, "podCIDR"), *list = json_get(obj, "podCIDRs");
+
+        if (str_empty(json_string(cidr)) || json_equal(json_at(list, 0), cidr))
+                return;
+        list = json_new_array(a);
+        json_append(a, list, cidr);
+        json_set(a, obj, "podCIDRs", list);
 }
 
 static void copy_missing(struct arena *a, struct json *obj, const char *to, const char *from)
