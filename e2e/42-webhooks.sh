@@ -32,8 +32,8 @@ config() {
                         i=$((i + 1))
                         to="clientConfig: {url: 'https://localhost:$port$1', caBundle: $CA}, "
                         [[ $2 = *clientConfig* ]] && to=
-                        [[ $2 = *sideEffects* ]] || to+="sideEffects: None, "
-                        echo "{name: h$i.$name.example.com, admissionReviewVersions: [v1], timeoutSeconds: 2," \
+                        [[ $2 = *timeoutSeconds* ]] || to+="timeoutSeconds: 10, "
+                        echo "{name: h$i.$name.example.com, admissionReviewVersions: [v1], sideEffects: None," \
                                 "objectSelector: {matchLabels: {hook: $name}}, ${to}$2${2:+, }" \
                                 "rules: [{operations: ['*'], apiGroups: [''], apiVersions: [v1], resources: [configmaps]}]},"
                         shift 2
@@ -48,7 +48,7 @@ heard() { grep -F -- "$1" "$WORK/log"; }
 
 check "validating" config Validating ok /allow ""
 says "it lets in, with a warning" "Warning: looked at a" make a ok
-says "it was asked with its time" 1 asked "/allow?timeout=2s localhost:$port "
+says "it was asked with its time" 1 asked "/allow?timeout=10s localhost:$port "
 check "about a version, by somebody" heard '"resource": {"group": "", "version": "v1", "resource": "configmaps"}'
 check "the object" heard '"object": {"kind": "ConfigMap", "apiVersion": "v1"'
 says "and is asked of deletion" deleted kubectl delete configmap a
@@ -89,6 +89,23 @@ check "scaled to five" kubectl scale deployment d --replicas=5
 says "two, as the webhook wants" 2 kubectl get deployment d -o "jsonpath={.spec.replicas}"
 check "it saw a Scale" heard '"kind": {"group": "autoscaling", "version": "v1", "kind": "Scale"}'
 
+connect_hook() {
+        kubectl apply -f - <<END
+# YAML
+{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: connect}, webhooks: [
+{name: connect.example.com, admissionReviewVersions: [v1], sideEffects: None,
+ rules: [{operations: [CONNECT], apiGroups: [""], apiVersions: [v1], resources: [pods/exec, services/proxy]}],
+ clientConfig: {url: "https://localhost:$port/deny", caBundle: $CA}}]}
+END
+}
+check "a webhook of exec" connect_hook
+refused "is asked" 'admission webhook "connect.example.com" denied the request: not today' \
+        kubectl create --raw "/api/v1/namespaces/default/pods/p/exec?command=ls&command=-l&tty=1" -f /dev/null
+check "and knows what is to be run" heard '{"kind": "PodExecOptions", "apiVersion": "v1", "tty": true, "command": ["ls", "-l"]}'
+refused "of a proxy too" 'denied the request: not today' kubectl get --raw /api/v1/namespaces/default/services/s/proxy/x
+check "and where to" heard '"path": "/x"'
+refused "attach is another matter" 'pods "p" not found' kubectl create --raw "/api/v1/namespaces/default/pods/p/attach" -f /dev/null
+
 check "conditions" config Validating some /deny "matchConditions: [{name: a, expression: \"object.metadata.name == 'bad'\"}]"
 check "one that does not hold" make good some
 refused "one that holds" 'denied the request: not today' make bad some
@@ -97,7 +114,7 @@ refused "is a refusal" "resulted in error: no such key: data" make a err
 
 check "a refused connection" config Validating dead /x "clientConfig: {url: 'https://127.0.0.1:1/x', caBundle: $CA}"
 refused "is an error" \
-        'failed calling webhook "h1.dead.example.com": failed to call webhook: Post "https://127.0.0.1:1/x?timeout=2s": dial tcp 127.0.0.1:1: connect: connection refused' \
+        'failed calling webhook "h1.dead.example.com": failed to call webhook: Post "https://127.0.0.1:1/x?timeout=10s": dial tcp 127.0.0.1:1: connect: connection refused' \
         make a dead
 check "or ignored" config Validating dead /x "clientConfig: {url: 'https://127.0.0.1:1/x', caBundle: $CA}, failurePolicy: Ignore"
 check "if that is wanted" make ignored dead
@@ -109,9 +126,9 @@ refused "is told" 'an error on the server ("no such luck") has prevented the req
 check "an answer to another question" config Validating other /other-uid ""
 refused "is invalid" 'received invalid webhook response: expected response.uid=' make a other
 
-check "a webhook that hangs" config Validating hang /hang ""
+check "a webhook that hangs" config Validating hang /hang "timeoutSeconds: 8"
 hanging() {
-        refused "its request ends with its time" '/hang?timeout=2s": context deadline exceeded' make a hang
+        refused "its request ends with its time" '/hang?timeout=8s": context deadline exceeded' make a hang
         touch "$WORK/timed-out"
 }
 others() { make free none && [ ! -e "$WORK/timed-out" ]; }
@@ -128,9 +145,9 @@ address=${SERVICES%.0.0/16}.0.77
 ip addr add "$address/32" dev lo 2>/dev/null
 check "of a Service" config Validating svc /x \
         "clientConfig: {service: {name: hook, namespace: default, path: /deny, port: $port}, caBundle: $CA}"
-refused "that is missing" "Post \"https://hook.default.svc:$port/deny?timeout=2s\": service \"hook\" not found" make a svc
+refused "that is missing" "Post \"https://hook.default.svc:$port/deny?timeout=10s\": service \"hook\" not found" make a svc
 check "the Service" kubectl create -f - \
         <<<"$yaml{apiVersion: v1, kind: Service, metadata: {name: hook}, spec: {clusterIP: $address, ports: [{port: $port}]}}"
 refused "is asked by its name" 'admission webhook "h1.svc.example.com" denied the request: not today' make a svc
-says "which the server sees" 1 asked "/deny?timeout=2s hook.default.svc:$port "
+says "which the server sees" 1 asked "/deny?timeout=10s hook.default.svc:$port "
 [ "$IN_NAMESPACE" = inside ] || ip addr del "$address/32" dev lo 2>/dev/null

@@ -35,7 +35,7 @@ def verdict(path, request):
     if path == "/replicas":
         return patched([{"op": "replace", "path": "/spec/replicas", "value": 2}])
     if path == "/hang":
-        time.sleep(6)
+        time.sleep(10)
         return {"allowed": True}
     if path == "/broken":
         return 500
@@ -77,6 +77,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 server = http.server.ThreadingHTTPServer(("", 0), Handler)
+server.handle_error = lambda *args: None  # clients that did not wait
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[1], sys.argv[2])
 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

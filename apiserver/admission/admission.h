@@ -33,6 +33,8 @@ extern const struct admission_plugin *const admission_plugins[];
 
 const struct status *admission_mutate(struct admission_attributes *at);
 const struct status *admission_validate(struct admission_attributes *at);
+/* For a request that opens a connection (exec, attach, portforward, proxy). NULL: it may. */
+const struct status *admission_connect(struct api_request *r);
 /* The write that admission let in did not happen after all (quota gives back). */
 void admission_undo(struct admission_attributes *at);
 

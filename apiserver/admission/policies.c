@@ -303,7 +303,9 @@ static const struct status *mutate(struct admission_attributes *at)
 }
 
 const struct admission_plugin plugin_validating_policies = {
-        .name = "ValidatingAdmissionPolicy", .ops = ADMISSION_CREATE | ADMISSION_UPDATE | ADMISSION_DELETE, .validate = validate
+        .name = "ValidatingAdmissionPolicy",
+        .ops = ADMISSION_CREATE | ADMISSION_UPDATE | ADMISSION_DELETE | ADMISSION_CONNECT,
+        .validate = validate,
 };
 const struct admission_plugin plugin_mutating_policies = {
         .name = "MutatingAdmissionPolicy", .ops = ADMISSION_CREATE | ADMISSION_UPDATE, .mutate = mutate

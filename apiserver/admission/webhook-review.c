@@ -22,6 +22,8 @@ static struct json *options_of(struct admission_attributes *at)
 
         if (json_get_string(o, "kind"))
                 return o;
+        if (at->op == ADMISSION_CONNECT)
+                return json_new_null(a);
         json_set_string(a, o, "kind", at->op == ADMISSION_CREATE   ? "CreateOptions"
                                       : at->op == ADMISSION_UPDATE ? "UpdateOptions"
                                                                    : "DeleteOptions");

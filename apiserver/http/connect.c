@@ -11,6 +11,7 @@
 
 #include "../../lib/base/time.h"
 #include "../../lib/stream/websocket.h"
+#include "../admission/admission.h"
 #include "../auth/auth.h"
 #include "../schema/field-error.h"
 #include "../schema/go-time.h"
@@ -370,6 +371,8 @@ static void serve_stream(struct api_request *r)
         _cleanup_strbuf_ struct strbuf target = STRBUF_INIT;
         struct json *pod;
 
+        if (!st)
+                st = admission_connect(r);
         if (!st)
                 st = registry_get(r, r->res, r->namespace, r->name, &pod);
         if (!st && !forward)

@@ -8,6 +8,7 @@
 
 #include "../../lib/base/encode.h"
 #include "../../lib/base/time.h"
+#include "../admission/admission.h"
 #include "connect.h"
 
 /* Somebody else's program may think for a while before it answers. */
@@ -247,12 +248,14 @@ static const char *const *with_forwarding(struct api_request *r, const char *con
 void connect_proxy(struct api_request *r)
 {
         struct target t;
-        const struct status *st = find_target(r, &t);
+        const struct status *st = admission_connect(r);
         const char *mark = strchr(r->http->target, '?') ? "?" : "";
         size_t len = strlen(r->http->path);
         _cleanup_error_ struct error err = ERROR_INIT;
         struct relay *l;
 
+        if (!st)
+                st = find_target(r, &t);
         if (st) {
                 answer_status(r, st);
                 return;
