@@ -21,13 +21,18 @@ check "the Secret gets a token" eventually 5 has_token || exit
 
 # What the student has is a file with the server, its certificate authority and the token.
 student_config() {
-        local token
+        local token ca
         token=$(kubectl -n "$STUDENT" get secret "$STUDENT" -o 'jsonpath={.data.token}' | base64 -d)
-        kubectl -n "$STUDENT" get secret "$STUDENT" -o 'jsonpath={.data.ca\.crt}' | base64 -d >"$WORK/ca.crt"
-        KUBECONFIG=$WORK/student.config kubectl config set-cluster c --server="https://127.0.0.1:$PORT" --certificate-authority="$WORK/ca.crt" &&
-                KUBECONFIG=$WORK/student.config kubectl config set-credentials u --token="$token" &&
-                KUBECONFIG=$WORK/student.config kubectl config set-context x --cluster=c --user=u --namespace="$STUDENT" &&
-                KUBECONFIG=$WORK/student.config kubectl config use-context x
+        ca=$(kubectl -n "$STUDENT" get secret "$STUDENT" -o 'jsonpath={.data.ca\.crt}')
+        cat >"$WORK/student.config" <<YAML
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:$PORT", certificate-authority-data: $ca}}]
+users: [{name: u, user: {token: $token}}]
+contexts: [{name: x, context: {cluster: c, user: u, namespace: $STUDENT}}]
+current-context: x
+YAML
+        [ -n "$token" ] && [ -n "$ca" ]
 }
 student() { kubectl --kubeconfig="$WORK/student.config" "$@"; }
 check "a kubeconfig of the token" student_config
@@ -54,6 +59,7 @@ check "the Service answers from the model" eventually 5 answers "server 0.4, mod
 "$here/e2e/load.py" --timeout 3 "$URL" >"$WORK/load.json" &
 load=$!
 sleep 1
+began=$(date +%s.%N)
 check "a new image" student set image deployment/server-deployment server=quay.io/gaalves/playlists-recommender-server:0.5
 check "is rolled out" student rollout status deployment/server-deployment --timeout=30s
 one_pod() { [ "$(student get pods -l "app=$STUDENT-playlist-recommender" -o name | wc -l)" = 1 ]; }
@@ -62,7 +68,7 @@ check "the new server answers" answers "server 0.5, model 0.7"
 sleep 1
 kill -TERM $load
 wait $load
-echo "# under load: $(jq -c '{ok, failed}' "$WORK/load.json")"
+echo "# under load: $(jq -c --argjson began "$began" '{ok, failed, seconds: [.when[] - $began]}' "$WORK/load.json")"
 check "many requests were answered" [ "$(jq .ok "$WORK/load.json")" -gt 200 ]
 check "not one failed" [ "$(jq '.failed | length' "$WORK/load.json")" = 0 ]
 

@@ -53,7 +53,6 @@ answer "a list where an object belongs" 400 BadRequest 'ConfigMap in version "v1
 answer "unknown fields, strictly" 400 BadRequest 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "metadata.bogus", unknown field "bogus"' POST "$CM?fieldValidation=Strict" '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"y","bogus":1},"bogus":2}'
 warned() { curl_ -D - -o /dev/null "$SERVER$CM?fieldValidation=Warn&dryRun=All" -H 'Content-Type: application/json' -d '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"y"},"bogus":2}' | tr -d '\r'; }
 says "unknown fields, with a warning" 'arning: 299 - "unknown field \"bogus\""' warned
-# kubectl 1.20 judges that itself, in words of its own
 refused "kubectl: an unknown field" 'unknown field "' kubectl apply -f - <<<'{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"},"spec":{"replica":1,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}}}'
 refused "kubectl: a kind that is not there" 'no matches for kind "Deploymant" in version "apps/v1"' kubectl apply -f - <<<'{"apiVersion":"apps/v1","kind":"Deploymant","metadata":{"name":"x"}}'
 

@@ -32,6 +32,11 @@ event() { check "$1: Event $2" eventually 15 has_event "$1" "$2"; }
 WAITING='{.status.phase} {.status.containerStatuses[0].state.waiting.reason} {.status.containerStatuses[0].state.waiting.message}'
 ENDED='{.status.phase} {.status.containerStatuses[0].state.terminated.reason} {.status.containerStatuses[0].state.terminated.exitCode}'
 
+# Mounting is tried again after ever longer waits: what is missing comes soon, and what comes of it is looked at last.
+event no-volume 'Warning FailedMount MountVolume.SetUp failed for volume "v" : configmap "not-there" not found'
+soon no-volume 'Pending ContainerCreating' '{.status.phase} {.status.containerStatuses[0].state.waiting.reason}'
+check "no-volume: what it misses" kubectl create configmap not-there --from-literal=a=b
+
 event no-image 'Normal Pulling Pulling image "nobody/nothing:1"'
 event no-image 'Warning Failed Failed to pull image "nobody/nothing:1": *'
 event no-image 'Warning Failed Error: ErrImagePull'
@@ -75,11 +80,7 @@ event not-started 'Normal Killing Container c failed startup probe, will be rest
 soon bad-init 'Failed Error 7 PodInitializing' '{.status.phase} {.status.initContainerStatuses[0].state.terminated.reason} {.status.initContainerStatuses[0].state.terminated.exitCode} {.status.containerStatuses[0].state.waiting.reason}'
 says "bad-init: in kubectl's table" "Init:Error" kubectl get pod bad-init
 
-event no-volume 'Warning FailedMount MountVolume.SetUp failed for volume "v" : configmap "not-there" not found'
-soon no-volume 'Pending ContainerCreating' '{.status.phase} {.status.containerStatuses[0].state.waiting.reason}'
-check "no-volume: what it misses" kubectl create configmap not-there --from-literal=a=b
-SOON=20 soon no-volume Running '{.status.phase}'
-
+SOON=40 soon no-volume Running '{.status.phase}'
 soon too-long 'Failed DeadlineExceeded Pod was active on the node longer than the specified deadline' '{.status.phase} {.status.reason} {.status.message}'
 
 check "all go" kubectl delete pods --all --timeout=40s --grace-period=1
