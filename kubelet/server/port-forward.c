@@ -69,6 +69,16 @@ static void conn_unref(struct conn *c)
         forward_unref(f);
 }
 
+/* A pod that does not take what was sent to it holds up the client: all connections of it, for they share a stream. */
+static void forward_watch(struct forward *f)
+{
+        bool slow = false;
+        for (size_t i = 0; i < f->n; i++)
+                slow |= f->conns[i]->out.len > QUEUE_HIGH;
+        if (!f->gone && f->wire)
+                wire_pause(f->wire, slow);
+}
+
 static void conn_remove(struct conn *c)
 {
         struct forward *f = c->f;
@@ -82,6 +92,7 @@ static void conn_remove(struct conn *c)
         if (c->fd >= 0)
                 close(c->fd);
         c->fd = -1;
+        forward_watch(f);
         conn_unref(c);
 }
 
@@ -162,6 +173,7 @@ static void conn_flush(struct conn *c)
         if (c->fd >= 0 && c->client_done && !c->out.len)
                 shutdown(c->fd, SHUT_WR);
         conn_watch(c);
+        forward_watch(c->f);
 }
 
 static void conn_ready(struct loop_fd *source, uint32_t events, void *userdata)
@@ -219,6 +231,8 @@ static void conn_take(struct conn *c, const void *data, size_t len, bool end)
         c->client_done |= end;
         if (c->fd >= 0)
                 conn_flush(c);
+        else
+                forward_watch(c->f);
 }
 
 static struct conn *conn_new(struct forward *f, const char *request_id, int port, int channel)
