@@ -411,10 +411,11 @@ forwards() {
         local port=$((20000 + MINOR)) pid code
         "$K" port-forward "$1" "$port:$2" >forward 2>&1 &
         pid=$!
-        until_true 8 grep -q Forwarding forward
-        [ "$(curl -s -m 5 "127.0.0.1:$port/")$(curl -s -m 5 "127.0.0.1:$port/")" = pagepage ]
+        until_true 20 grep -q Forwarding forward
+        [ "$(curl -s -m 15 "127.0.0.1:$port/")$(curl -s -m 15 "127.0.0.1:$port/")" = pagepage ]
         code=$?
         kill $pid
+        [ $code = 0 ] || cat forward
         return $code
 }
 tryf "port-forward pod/" 0 forwards pod/two 8080
@@ -427,7 +428,7 @@ proxies() {
         local port=$((20100 + MINOR)) pid code base
         "$K" proxy --port="$port" >proxy 2>&1 &
         pid=$!
-        until_true 8 grep -q Starting proxy
+        until_true 20 grep -q Starting proxy
         base=http://127.0.0.1:$port/api/v1/namespaces/$NS
         curl -s "$base/pods/two" | grep -q '"Pod"' && [ "$(curl -sL "$base/pods/two:8080/proxy")" = page ] &&
                 [ "$(curl -s "$base/services/two/proxy/index.html")" = page ]
