@@ -146,6 +146,49 @@ void check_downward_item(struct check *c, const struct at *item)
         }
 }
 
+/* Whether AT's source or one before it puts another file at PATH; only what comes before (HERE, INDEX) counts. */
+static bool path_taken(const struct json *sources, const char *path, size_t here, const char *field, size_t index)
+{
+        static const char *const fields[] = { "secret", "configMap", "downwardAPI" };
+
+        for (size_t s = 0; s <= here; s++) {
+                const struct json *source = json_at(sources, s);
+
+                for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
+                        json_foreach_item(json_get(json_get(source, fields[f]), "items"), item) {
+                                if (s == here && streq(fields[f], field) && item_i >= index)
+                                        return false;
+                                if (streq(json_get_string(item, "path"), path))
+                                        return true;
+                        }
+                if (s < here && streq(json_path_string(source, "serviceAccountToken.path"), path))
+                        return true;
+        }
+        return false;
+}
+
+/* Two sources of a volume must not write the same file. The error names the source, or the path where it has no name. */
+static void check_projected_paths(struct check *c, const struct at *at)
+{
+        static const char *const fields[] = { "secret", "configMap", "downwardAPI" };
+        const char *token = json_path_string(at->j, "serviceAccountToken.path");
+        const char *where = at_path(c, at->up->up);
+
+        for (size_t f = 0; f < ARRAY_SIZE(fields); f++) {
+                const struct json *source = json_get(at->j, fields[f]);
+
+                json_foreach_item(json_get(source, "items"), item) {
+                        const char *path = json_get_string(item, "path"), *name = json_get_string(source, "name");
+
+                        if (!str_empty(path) && path_taken(at->up->j, path, at->index, fields[f], item_i))
+                                field_error_add(c->errs, FIELD_INVALID, where,
+                                                json_new_string(c->a, f == 2 ? path : name ? name : ""), "conflicting duplicate paths");
+                }
+        }
+        if (!str_empty(token) && path_taken(at->up->j, token, at->index, "", 0))
+                field_error_add(c->errs, FIELD_INVALID, where, json_new_string(c->a, token), "conflicting duplicate paths");
+}
+
 void check_projected_source(struct check *c, const struct at *at)
 {
         static const char *const fields[] = { "secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle",
@@ -162,6 +205,7 @@ void check_projected_source(struct check *c, const struct at *at)
                 check_required(c, at_field(c, secret, "name"), "");
         if (at_set(map) && !*text_at(at_field(c, map, "name")))
                 check_required(c, at_field(c, map, "name"), "");
+        check_projected_paths(c, at);
         if (!at_set(token))
                 return;
         if (json_to_int(expires->j, &seconds) == 0 && seconds < 600)

@@ -589,6 +589,12 @@ static void check_pod_update(struct check *c, const struct at *spec)
         const struct json *old = json_get(c->old, "spec");
         const struct at *containers = at_field(c, spec, "containers");
 
+        for (size_t i = 0; i < json_len(containers->j); i++) {
+                const struct at *image = at_field(c, at_item(c, containers, i), "image");
+
+                if (at_empty(image)) /* once more than on creation */
+                        check_required(c, image, NULL);
+        }
         if (json_len(containers->j) != json_len(json_get(old, "containers"))) {
                 check_forbidden(c, containers, "pod updates may not add or remove containers");
                 return;

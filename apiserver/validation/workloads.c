@@ -87,19 +87,16 @@ void check_deployment_strategy(struct check *c, const struct at *at)
 
 /* --- jobs --- */
 
-/* What a job's pods are selected by: the selector and labels that its creation generated. */
-void check_job_selector(struct check *c, const struct at *spec)
+/* The selector and labels that a job's creation generated are still there. */
+void check_job_generated(struct check *c, const struct at *spec)
 {
         static const char *const keys[] = { "controller-uid", "job-name", "batch.kubernetes.io/controller-uid",
                                             "batch.kubernetes.io/job-name" };
         const struct at *selector = at_field(c, spec, "selector"), *template = at_field(c, spec, "template");
         const struct at *labels = at_field(c, template, "metadata.labels");
         const char *uid = json_path_string(c->old, "metadata.uid"), *name = json_path_string(c->old, "metadata.name");
-        struct selector s = { 0 };
 
-        if (!at_set(selector)) {
-                check_required(c, selector, NULL);
-        } else if (!json_get_bool(spec->j, "manualSelector", false)) {
+        if (at_set(selector) && !json_get_bool(spec->j, "manualSelector", false)) {
                 for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
                         const char *want = i % 2 ? name : uid, *is = json_get_string(labels->j, keys[i]);
                         const char *path = arena_printf(c->a, "%s[%s]", at_path(c, labels), keys[i]);
@@ -114,7 +111,17 @@ void check_job_selector(struct check *c, const struct at *spec)
                      !streq(json_get_string(json_get(selector->j, "matchLabels"), keys[2]), uid)))
                         check_invalid(c, selector, "`selector` not auto-generated");
         }
-        if (at_set(selector) && selector_from_object(c->a, selector->j, &s, NULL) != 0)
+}
+
+void check_job_selects(struct check *c, const struct at *spec)
+{
+        const struct at *selector = at_field(c, spec, "selector");
+        const struct at *labels = at_field(c, at_field(c, spec, "template"), "metadata.labels");
+        struct selector s = { 0 };
+
+        if (!at_set(selector))
+                check_required(c, selector, NULL);
+        else if ( selector_from_object(c->a, selector->j, &s, NULL) != 0)
                 return;
         if (!at_set(selector) || !selector_matches(&s, json_is_object(labels->j) ? labels->j : NULL))
                 check_invalid(c, labels, "`selector` does not match template `labels`");
