@@ -72,8 +72,8 @@ static int spawn_conmon(struct loop *loop, struct arena *a, const struct conmon_
         const char *path = getenv("PATH");
         const char *env[] = { arena_printf(a, "PATH=%s", path ? path : "/usr/sbin:/usr/bin:/sbin:/bin"),
                               "_OCI_SYNCPIPE=3",
-                              /* For runc, which lives for a moment: more threads and a garbage collector cost it a
-                               * third of its time. */
+                              /* For runc, which lives for a moment: threads and a garbage collector are not worth
+                               * their start. */
                               "GOMAXPROCS=1", "GOGC=off", NULL };
         _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
