@@ -104,14 +104,19 @@ says "the groups" "1235 2345" kubectl logs grouped
 
 # --- the kubelet dies ---
 check "a pod that stays" pod stays busybox '{"restartPolicy": "Always"}' '{}' 'trap "exit 0" TERM; while :; do date +%s; sleep 1; done'
-check "a pod that ends meanwhile" pod ends busybox '{}' '{}' 'sleep 4; printf "last words" > /dev/termination-log; exit 3'
-check "a pod that ends and is started again" pod again busybox '{"restartPolicy": "Always"}' '{}' 'echo run; sleep 4; exit 1'
+mkdir -p "$WORK/signal"
+signal='{"volumes": [{"name": "w", "hostPath": {"path": "'$WORK/signal'"}}]}'
+own='{"volumeMounts": [{"name": "w", "mountPath": "/w"}]}'
+check "a pod that ends meanwhile" pod ends busybox "$signal" "$own" 'until [ -e /w/go ]; do sleep 0.2; done; printf "last words" > /dev/termination-log; exit 3'
+check "a pod that ends and is started again" pod again busybox "$(jq '. + {restartPolicy: "Always"}' <<<"$signal")" "$own" \
+        'until [ -e /w/go ]; do sleep 0.2; done; [ -e /w/again ] && exec sleep 1000; touch /w/again; exit 1'
 for name in stays ends again; do check "$name runs" eventually 20 field Running pod $name '{.status.phase}'; done
 before=$(kubectl get pod stays -o 'jsonpath={.status.containerStatuses[0].containerID}')
 supervisor=$(daemon supervisor 2>/dev/null || pgrep -f "colibri supervise --root=$ROOT")
 kill -STOP $supervisor
 kill -KILL "$(daemon kubelet)"
-sleep 6
+touch "$WORK/signal/go"
+sleep 4
 kill -CONT $supervisor
 check "what ended has its code" eventually 15 field "Error 3" pod ends "$state"
 check "and its last words" field "last words" pod ends '{.status.containerStatuses[0].state.terminated.message}'
