@@ -308,6 +308,15 @@ static int print_names(const char *path)
         return 0;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* Behind its own walls LeakSanitizer finds no /proc and gives up; what is held here goes with the process. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+        return 1;
+}
+#endif
+
 int main(int argc, char **argv)
 {
         if (argc == 4 && streq(argv[1], "layer"))
