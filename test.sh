@@ -70,7 +70,7 @@ run_sanitize() {
         scripts/build.sh build-sanitize -DSANITIZE=ON -DTESTS=ON -DCMAKE_BUILD_TYPE=Debug || { count build-sanitize 1; return; }
         say "unit tests with ASan and UBSan"
         ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$PWD/scripts/leaks.txt:print_suppressions=0 \
-                UBSAN_OPTIONS=print_stacktrace=1 ctests build-sanitize sanitize
+                UBSAN_OPTIONS=print_stacktrace=1 SIMULATION_RUNS=100 ctests build-sanitize sanitize
 }
 
 # fuzz_one PROGRAM SECONDS: for a bounded while; a finding leaves its input beside the log.

@@ -299,11 +299,13 @@ void sim_delete_some_pod(struct sim *s, const char *prefix)
         struct map_entry *e;
 
         map_foreach(&s->server[R_PODS], e) {
-                const struct object *pod = e->value;
+                struct object *pod = e->value;
 
                 if (!str_has_prefix(pod->name, prefix) || object_is_deleting(pod->json))
                         continue;
+                object_ref(pod); /* its key is used until it is gone */
                 sim_delete(s, R_PODS, pod->key, NULL);
+                object_unref(pod);
                 return;
         }
 }
