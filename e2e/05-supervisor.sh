@@ -36,7 +36,8 @@ check "down" cluster down
 check "two ups at a time" two_ups
 one_supervisor() { [ "$(pgrep -fc "supervise --root=$ROOT")" = 1 ]; } # one that forks looks like two
 check "there is one supervisor" eventually 5 one_supervisor
-says "status" "running" colibri_ status
+check "status" eventually 5 colibri_ status
+says "tells what runs" "running" colibri_ status
 
 check "down" cluster down
 # Whose parent died may stay a zombie where process 1 reaps nobody: it no longer runs all the same.
