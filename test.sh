@@ -117,7 +117,7 @@ run_e2e() {
         for file in e2e/[0-9]*-${E2E:-*}.sh e2e/${E2E:-none}.sh; do
                 [ -x "$file" ] || continue
                 say "$file"
-                timeout -k 60 "${E2E_TIMEOUT:-600}" "$file" >"$log" 2>&1 &
+                timeout -k 60 "${E2E_TIMEOUT:-1500}" "$file" >"$log" 2>&1 &
                 pid=$!
                 # what it checks is shown as it comes; the rest only when it failed
                 tail -n +1 -s 0.2 -f --pid=$pid "$log" | grep --line-buffered -E '^(ok|not ok|#) ' &
