@@ -447,7 +447,7 @@ debugs_node() {
         local name
         name=$(k debug "node/$(k get nodes -o name | grep -v ghost | head -n 1 | cut -d/ -f2)" --image=busybox:1 -- ls /host/etc 2>&1 |
                 sed -n 's/^Creating debugging pod \([^ ]*\) .*/\1/p')
-        until_true 15 eval "k logs $name | grep -q hostname"
+        until_true 40 eval "k logs $name | grep -q hostname"
 }
 tryf "debug node/" 23 debugs_node
 
