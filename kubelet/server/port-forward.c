@@ -278,20 +278,25 @@ static void spdy_opened(struct spdy_stream *st, const struct spdy_header *header
                 conn_dial(c);
 }
 
+/* A stream may outlive its connection, which the pod's end closed: only the list says whether it is there. */
+static struct conn *conn_of(struct forward *f, const struct spdy_stream *st)
+{
+        for (size_t i = 0; i < f->n; i++)
+                if (f->conns[i] == st->userdata)
+                        return f->conns[i];
+        return NULL;
+}
+
 static void spdy_data(struct spdy_stream *st, const uint8_t *data, size_t len, bool fin, void *userdata)
 {
-        struct conn *c = st->userdata;
+        struct conn *c = conn_of(userdata, st);
         if (c && c->data == st)
                 conn_take(c, data, len, fin);
 }
 
 static void spdy_closed(struct spdy_stream *st, void *userdata)
 {
-        struct forward *f = userdata;
-        struct conn *c = NULL;
-        for (size_t i = 0; i < f->n; i++)
-                if (f->conns[i] == st->userdata)
-                        c = f->conns[i];
+        struct conn *c = conn_of(userdata, st);
         if (!c)
                 return;
         bool data = c->data == st;
