@@ -136,6 +136,7 @@ static void sweep_fiber(void *userdata)
                 if (!ahead && !map_has(&r->sandboxes, ids[i]))
                         give_back(r, ids[i]);
         }
+        r->pool->filling = false;
         runc_pool_refill(r);
 }
 
@@ -144,6 +145,7 @@ void runc_pool_start(struct runc *r)
         r->pool = new0(struct netns_pool);
         r->pool->r = r;
         r->pool->timer = loop_timer_new(r->base.loop, on_timer, r->pool);
+        r->pool->filling = true; /* until what is left over is swept */
         fiber_start(r->base.loop, sweep_fiber, r);
 }
 
@@ -151,6 +153,8 @@ void runc_pool_free(struct runc *r)
 {
         if (!r->pool)
                 return;
+        while (r->pool->filling && fiber_self()) /* a fiber of the pool is under way */
+                fiber_sleep(5 * NS_PER_MS);
         loop_timer_free(r->pool->timer);
         for (size_t i = 0; i < r->pool->n; i++)
                 arena_free(r->pool->entries[i].arena);
