@@ -212,8 +212,6 @@ struct json *policy_request(struct admission_attributes *at, const struct resour
 
 /* --- variables --- */
 
-static struct cel_value evaluate(struct policy_variables *v, const char *text);
-
 static struct cel_value variable_field(struct cel_run *run, void *data, const char *name)
 {
         struct policy_variables *v = data;
@@ -234,7 +232,7 @@ static struct cel_value variable_field(struct cel_run *run, void *data, const ch
                         return cel_error(run->arena, "variable %s refers to itself", name);
                 if (!known->known) {
                         known->running = true;
-                        known->value = evaluate(v, get_string(entry, "expression"));
+                        known->value = policy_eval(v, get_string(entry, "expression"));
                         known->running = false;
                         known->known = true;
                 }
@@ -278,7 +276,7 @@ static struct cel_value resolve(struct cel_run *run, void *userdata, const char 
         return cel_object(&authorizer, q);
 }
 
-static struct cel_value evaluate(struct policy_variables *v, const char *text)
+struct cel_value policy_eval(struct policy_variables *v, const char *text)
 {
         struct arena *a = v->at->request->arena;
         _cleanup_error_ struct error err = ERROR_INIT;
@@ -293,11 +291,6 @@ static struct cel_value evaluate(struct policy_variables *v, const char *text)
         return v->spent > BUDGET ? cel_error(a, "validation failed due to running out of cost budget, no further validation rules "
                                                 "will be run")
                                  : value;
-}
-
-struct cel_value policy_eval(struct policy_variables *v, const char *text)
-{
-        return evaluate(v, text);
 }
 
 void policy_object_changed(struct policy_variables *v)

@@ -141,7 +141,6 @@ static void body(void *userdata)
         t0 = time_mono();
         must(r->ops->remove_sandbox(r, sandbox, &err));
         printf("remove %.1f ms\n", (double)(time_mono() - t0) / 1e6);
-        fiber_sleep(3 * NS_PER_SEC); /* the fibers that keep networks ahead must be done: they hold the runtime */
         runtime_free(r);
         error_deinit(&err);
         arena_free(a);

@@ -322,11 +322,11 @@ static struct cel_value too_hard(struct eval *e)
         return cel_error(e->run->arena, "regular expression takes too long");
 }
 
-static struct cel_value f_matches(struct eval *e, size_t n, const struct cel_value *v)
+/* The first match of pattern V[1] in V[0], between *FROM and *TO. What is returned is an error, or whether there is one. */
+static struct cel_value first_match(struct eval *e, const struct cel_value *v, size_t *from, size_t *to)
 {
         struct cel_value error;
         struct regex re;
-        size_t from, to;
         int r;
 
         if (!strings(2, v))
@@ -335,27 +335,26 @@ static struct cel_value f_matches(struct eval *e, size_t n, const struct cel_val
                 return eval_over_limit();
         if (!regex_init(e, &re, v[1].str, &error))
                 return error;
-        r = regex_next(&re, v->str, 0, &from, &to);
+        r = regex_next(&re, v->str, 0, from, to);
         regex_deinit(&re);
         return r < 0 ? too_hard(e) : cel_bool(r);
 }
 
+static struct cel_value f_matches(struct eval *e, size_t n, const struct cel_value *v)
+{
+        size_t from, to;
+
+        return first_match(e, v, &from, &to);
+}
+
 static struct cel_value f_find(struct eval *e, size_t n, const struct cel_value *v)
 {
-        struct cel_value error;
-        struct regex re;
         size_t from, to;
-        int r;
+        struct cel_value found = first_match(e, v, &from, &to);
 
-        if (!strings(2, v))
-                return cel_no_overload();
-        if (!eval_spend(e, (v->str.len / 10 + 1) * (v[1].str.len / 4 + 1)))
-                return eval_over_limit();
-        if (!regex_init(e, &re, v[1].str, &error))
-                return error;
-        r = regex_next(&re, v->str, 0, &from, &to);
-        regex_deinit(&re);
-        return r < 0 ? too_hard(e) : r ? cel_stringn(v->str.s + from, to - from) : cel_string("");
+        if (cel_is_error(found))
+                return found;
+        return found.b ? cel_stringn(v->str.s + from, to - from) : cel_string("");
 }
 
 static struct cel_value f_find_all(struct eval *e, size_t n, const struct cel_value *v)
