@@ -53,11 +53,15 @@ static struct at *at_new(struct check *c, const struct at *up, const struct json
 
 static const struct at *field(struct check *c, const struct at *at, const char *name, size_t len)
 {
-        const struct json *j = json_getn(at->j, name, len);
-        struct at *f = at_new(c, at, j, json_getn(at->old, name, len));
         const struct schema_field *sf = NULL;
+        unsigned bare = 0;
+        struct at *f;
 
+        for (; *name == '-' && len; name++, len--)
+                bare++;
+        f = at_new(c, at, json_getn(at->j, name, len), json_getn(at->old, name, len));
         f->kind = AT_FIELD;
+        f->bare = bare;
         f->name = name[len] ? arena_strndup(c->a, name, len) : name;
         if (at->s && at->s->type == SCHEMA_STRUCT)
                 sf = schema_field(at->s, f->name);
@@ -114,9 +118,13 @@ static const struct at *around(const struct at *at)
 
 static void print_path(struct strbuf *b, const struct at *at)
 {
-        if (!at->up)
+        const struct at *up = at->up;
+
+        if (!up)
                 return;
-        print_path(b, at->up);
+        for (unsigned i = 0; i < at->bare && up->up; i++)
+                up = up->up;
+        print_path(b, up);
         switch (at->kind) {
         case AT_ITEM:
                 strbuf_printf(b, "[%zu]", at->index);
@@ -129,7 +137,7 @@ static void print_path(struct strbuf *b, const struct at *at)
         default:
                 if (b->len && b->data[b->len - 1] != '.')
                         strbuf_putc(b, '.');
-                strbuf_puts(b, at->name);
+                strbuf_puts(b, at->shown ? at->shown : at->name);
         }
 }
 
@@ -224,6 +232,43 @@ static bool contains_word(const char *const *words, const char *s)
         return false;
 }
 
+static bool same(const struct json *x, const struct json *y)
+{
+        return streq(text_of(x), text_of(y));
+}
+
+/* Whether X is one of the values that PATH names from AT. */
+static bool among(struct check *c, const struct at *at, const struct step *path, const struct json *x)
+{
+        for (; path->kind != STEP_END; path++) {
+                if (path->kind == STEP_ITEMS) {
+                        for (size_t i = 0; i < json_len(json_is_array(at->j) ? at->j : NULL); i++)
+                                if (among(c, at_item(c, at, i), path + 1, x))
+                                        return true;
+                        return false;
+                }
+                at = path->kind == STEP_ROOT ? c->root :
+                     path->kind == STEP_UP   ? around(at) :
+                                               field(c, at, path->name, strlen(path->name));
+        }
+        return same(at->j, x);
+}
+
+/* As compare(), with what another place holds. */
+static bool compare_with(const struct cond *k, const struct json *x, const struct json *y)
+{
+        int64_t value = 0;
+        struct cond k2 = *k;
+
+        if (!json_is_number(x) && !json_is_number(y))
+                return k->op == COND_EQ ? same(x, y) : k->op == COND_NE && !same(x, y);
+        if (!json_is_number(y) || json_to_int(y, &value) != 0)
+                return false;
+        k2.number = true;
+        k2.value = value;
+        return compare(&k2, x);
+}
+
 static bool changed(const struct at *at)
 {
         const struct json *old = at->old;
@@ -273,8 +318,12 @@ static bool holds(struct check *c, const struct cond *k, const struct at *at)
                         return false;
                 }
                 return json_is_object(it->j) ? json_get(it->j, k->text) != NULL : strstr(text_of(it->j), k->text) != NULL;
+        case COND_LONGER:
+                return (long long)json_len(it->j) > k->value;
+        case COND_AMONG:
+                return among(c, at, k->other, it->j);
         default:
-                return compare(k, it->j);
+                return k->other ? compare_with(k, it->j, follow(c, at, k->other)->j) : compare(k, it->j);
         }
 }
 
@@ -365,7 +414,7 @@ static void check_quantity(struct check *c, const struct at *at)
 }
 
 /* AT stands in an item, directly or below: is it the same in an earlier item of that list? */
-static void check_unique(struct check *c, const struct at *at)
+static void check_unique(struct check *c, const struct at *at, const char *detail)
 {
         const struct at *item = at;
         const char *names[8];
@@ -384,6 +433,23 @@ static void check_unique(struct check *c, const struct at *at)
                 if (other ? json_equal(other, at->j) : at_empty(at)) {
                         field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at), at->j, NULL);
                         return;
+                }
+        }
+}
+
+/* AT is a list: items that repeat an earlier one, or its field KEY. */
+static void check_once(struct check *c, const struct at *at, const char *key)
+{
+        for (size_t i = 1; json_is_array(at->j) && i < at->j->len; i++) {
+                const struct json *it = key ? json_get(json_at(at->j, i), key) : json_at(at->j, i);
+
+                for (size_t k = 0; k < i; k++) {
+                        const struct json *other = key ? json_get(json_at(at->j, k), key) : json_at(at->j, k);
+
+                        if (it && other ? !json_equal(it, other) : it != other)
+                                continue;
+                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at_item(c, at, i)), it ? it : &empty_string, NULL);
+                        break;
                 }
         }
 }
@@ -437,6 +503,12 @@ static bool run_check(struct check *c, const struct rule *r, const struct at *at
         case RULE_DUPLICATE:
                 add_error(c, FIELD_DUPLICATE, r, at);
                 break;
+        case RULE_NOT_FOUND:
+                add_error(c, FIELD_NOT_FOUND, r, at);
+                break;
+        case RULE_INVALID_AS:
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), r->text, "%s", r->detail ? r->detail : "");
+                break;
         case RULE_TOO_LONG:
                 add_error(c, FIELD_TOO_LONG, r, at);
                 break;
@@ -454,7 +526,10 @@ static bool run_check(struct check *c, const struct rule *r, const struct at *at
                 check_immutable(c, at);
                 break;
         case RULE_UNIQUE:
-                check_unique(c, at);
+                check_unique(c, at, r->detail);
+                break;
+        case RULE_ONCE:
+                check_once(c, at, r->detail);
                 break;
         case RULE_QUANTITY:
                 check_quantity(c, at);
@@ -469,6 +544,18 @@ static bool run_check(struct check *c, const struct rule *r, const struct at *at
                 break;
         }
         return c->errs->n == before;
+}
+
+static const struct at *shown_field(struct check *c, const struct at *at, const struct step *step)
+{
+        const struct at *f = field(c, at, step->name, strlen(step->name));
+        struct at *named;
+
+        if (!step->shown)
+                return f;
+        named = arena_memdup(c->a, f, sizeof(*f));
+        named->shown = step->shown;
+        return named;
 }
 
 /* Runs BODY at every place that PATH names from AT. */
@@ -486,7 +573,7 @@ static void descend(struct check *c, const struct step *path, const struct rule 
                 return;
         case STEP_FIELD:
                 if (!json_is_null(at->j))
-                        descend(c, path + 1, body, field(c, at, path->name, strlen(path->name)));
+                        descend(c, path + 1, body, shown_field(c, at, path));
                 return;
         case STEP_ITEMS:
                 for (size_t i = 0; i < json_len(json_is_array(at->j) ? at->j : NULL); i++)

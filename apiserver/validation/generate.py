@@ -9,7 +9,8 @@
 
 A line is `path: check; check ...`, with more lines below it, indented, that hold for that path. A path
 is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` the object around it and
-`/` the root. Checks:
+`/` the root. Upstream's errors call some places otherwise: `a=b` is field a, named b; `-a` is named without
+the index of the item that a is in, `--a` without that list, too. Checks:
 
     required ["detail"]        empty is an error, and the rest of the line is skipped
     invalid|forbidden|duplicate|too-long "detail"     an error, always
@@ -21,12 +22,17 @@ is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` 
     min(n), max(n), range(a, b), port, >=0 [, "detail"]
     quantity                   not negative
     max-items(n), max-bytes(n)
-    immutable, unique
+    immutable
+    unique ["detail"]          no earlier item has the same here: Duplicate, with a detail Invalid
+    invalid-as "text" "detail" Invalid, with this text as the value
+    once(field)                of a list: no item's field (`once`: no item) is there twice; named after all items were looked at
     call(f)                    a C function: void f(struct check *, const struct at *)
     use(T)                     the rules of a type
 
+A check written with `!` ends the line and what stands below it when it fails (required always does).
 Any check may end in ` if cond`; `if cond` and `else` head indented lines. Conditions: `a set`, `a empty`,
-`a changed`, `create`, `a == b`, `a in (b, c)`, `a starts b`, `a has b`, `?f` (a C function),
+`a changed`, `create`, `a == b`, `a < @c` (c is a path), `a in (b, c)`, `a among c[].d`, `a longer n` (bytes, items),
+`a starts b`, `a has b`, `?f` (a C function),
 `not`, `and`, `or`, parentheses.
 """
 import argparse
@@ -45,7 +51,7 @@ RANGES = {
     '>=0': (0, None, 'must be greater than or equal to 0'),
     'port': (1, 65535, 'must be between 1 and 65535, inclusive'),
 }
-ERRORS = {'warn': 'WARN', 'warn-plain': 'WARN_PLAIN', 'invalid': 'INVALID', 'invalid-go': 'INVALID_GO', 'required-here': 'REQUIRED_HERE', 'forbidden': 'FORBIDDEN', 'duplicate': 'DUPLICATE', 'too-long': 'TOO_LONG'}
+ERRORS = {'warn': 'WARN', 'warn-plain': 'WARN_PLAIN', 'invalid': 'INVALID', 'invalid-go': 'INVALID_GO', 'required-here': 'REQUIRED_HERE', 'forbidden': 'FORBIDDEN', 'duplicate': 'DUPLICATE', 'not-found': 'NOT_FOUND', 'too-long': 'TOO_LONG'}
 TOKEN = re.compile(r'\s*(>=0(?![0-9])|"(?:[^"\\]|\\.)*"|==|!=|<=|>=|<|>|\(|\)|,|;|\?[\w-]+|[^\s(),;"]+)')
 
 
@@ -87,12 +93,12 @@ class Compiler:
                 steps.append('{ STEP_UP }')
                 rest = rest[1:].lstrip('.')
                 continue
-            m = re.match(r'\.?([A-Za-z0-9_-]*)((?:\[\]|\{\})*)', rest)
+            m = re.match(r'\.?([A-Za-z0-9_-]*)(?:=([A-Za-z0-9_./-]+))?((?:\[\]|\{\})*)', rest)
             if not m or not m.group(0):
                 self.fail(f'bad path {text!r}')
             if m.group(1):
-                steps.append(f'{{ STEP_FIELD, {c_string(m.group(1))} }}')
-            for suffix in re.findall(r'\[\]|\{\}', m.group(2)):
+                steps.append(f'{{ STEP_FIELD, {c_string(m.group(1))}, {c_string(m.group(2))} }}')
+            for suffix in re.findall(r'\[\]|\{\}', m.group(3)):
                 steps.append('{ STEP_ITEMS }' if suffix == '[]' else '{ STEP_ENTRIES }')
             rest = rest[m.end():]
         return self.intern('struct step path', ', '.join(steps + ['{ STEP_END }']))
@@ -160,11 +166,17 @@ class Compiler:
                     words.append(t)
             self.take(')')
             return self.cond(['.op = COND_IN', path, f'.words = {self.words(words)}'])
+        if op == 'among':
+            return self.cond(['.op = COND_AMONG', path, f'.other = {self.path(self.take())}'])
         value = self.take()
+        if op == 'longer':
+            return self.cond(['.op = COND_LONGER', path, f'.value = {int(value)}LL'])
         names = {'==': 'EQ', '!=': 'NE', '<': 'LT', '<=': 'LE', '>': 'GT', '>=': 'GE', 'starts': 'PREFIX',
                  'has': 'CONTAINS'}
         if op not in names:
             self.fail(f'unknown comparison {op!r}')
+        if value.startswith('@'):
+            return self.cond([f'.op = COND_{names[op]}', path, f'.other = {self.path(value[1:])}'])
         number = re.fullmatch(r'-?\d+', value)
         return self.cond([f'.op = COND_{names[op]}', path, f'.text = {c_string(unquote(value))}'] +
                          ([f'.number = true, .value = {value}LL'] if number else []))
@@ -178,9 +190,9 @@ class Compiler:
             at = tokens.index('if')
             tokens, cond = tokens[:at], self.parse_cond(tokens[at + 1:])
         word, args = tokens[0], [unquote(t) for t in tokens[1:] if t not in ('(', ')', ',')]
-        optional = word.endswith('?')
-        word = word.rstrip('?')
-        fields = ['.optional = true'] if optional else []
+        optional, stop = word.endswith('?'), word.endswith('!')
+        word = word.rstrip('?!')
+        fields = (['.optional = true'] if optional else []) + (['.stop = true'] if stop else [])
         if word == 'required':
             fields += ['.op = RULE_REQUIRED', '.stop = true', f'.detail = {c_string(args[0] if args else None)}']
         elif word in ERRORS:
@@ -204,8 +216,12 @@ class Compiler:
             fields += [f'.op = RULE_{word.upper().replace("-", "_")}', f'.hi = {int(args[0])}LL']
         elif word == 'enum':
             fields += ['.op = RULE_ENUM', f'.words = {self.words(args)}']
+        elif word == 'once':
+            fields += ['.op = RULE_ONCE', f'.detail = {c_string(args[0] if args else None)}']
+        elif word == 'invalid-as':
+            fields += ['.op = RULE_INVALID_AS', f'.text = {c_string(args[0])}', f'.detail = {c_string(args[1])}']
         elif word in ('immutable', 'unique', 'quantity'):
-            fields += [f'.op = RULE_{word.upper()}']
+            fields += [f'.op = RULE_{word.upper()}'] + ([f'.detail = {c_string(args[0])}'] if args else [])
         elif word == 'call':
             fn = 'check_' + args[0].replace('-', '_')
             self.functions.add(fn)

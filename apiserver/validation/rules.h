@@ -13,6 +13,7 @@ enum step_kind { STEP_END, STEP_FIELD, STEP_ITEMS, STEP_ENTRIES, STEP_UP, STEP_R
 struct step {
         enum step_kind kind;
         const char *name;
+        const char *shown; /* FIELD: what errors call it; NULL: its name */
 };
 
 struct at;
@@ -28,11 +29,14 @@ enum cond_op {
         COND_IN,
         COND_PREFIX,
         COND_CONTAINS,
+        COND_LONGER,  /* more bytes, items or entries than VALUE */
+        COND_AMONG,   /* equal to one of the places that OTHER names */
         COND_FN,
 };
 struct cond {
         enum cond_op op;
         const struct step *path;
+        const struct step *other;  /* a place to compare with, instead of TEXT */
         const char *text;          /* what to compare with */
         bool number;               /* TEXT is one: compare sizes */
         long long value;
@@ -47,15 +51,17 @@ enum rule_op {
         RULE_IF,         /* cond: body, else: other */
         RULE_USE,        /* body of a type here */
         RULE_CALL,       /* fn */
-        RULE_REQUIRED, RULE_REQUIRED_HERE, RULE_INVALID_GO, RULE_INVALID, RULE_FORBIDDEN, RULE_NOT_SUPPORTED, RULE_DUPLICATE, RULE_TOO_LONG, RULE_TOO_MANY,
+        RULE_REQUIRED, RULE_REQUIRED_HERE, RULE_INVALID_GO, RULE_INVALID, RULE_FORBIDDEN, RULE_NOT_SUPPORTED, RULE_DUPLICATE, RULE_NOT_FOUND, RULE_TOO_LONG, RULE_TOO_MANY,
+        RULE_INVALID_AS, /* NAME's text is shown as the value */
         RULE_NAME,       /* name rule */
         RULE_RANGE,      /* lo to hi, detail */
         RULE_ENUM,       /* words */
         RULE_IMMUTABLE,
-        RULE_UNIQUE,     /* no earlier sibling has the same value here */
+        RULE_UNIQUE,     /* no earlier sibling has the same value here; with a detail that is Invalid, else Duplicate */
         RULE_QUANTITY,   /* not negative */
         RULE_WARN, RULE_WARN_PLAIN,
         RULE_MAX_ITEMS, RULE_MAX_BYTES,
+        RULE_ONCE,       /* of a list: no item, or no field DETAIL of it, is there twice */
 };
 struct rule {
         enum rule_op op;
@@ -63,6 +69,7 @@ struct rule {
         bool optional;             /* an empty value passes */
         bool stop;                 /* once this one failed, the rest of its block is skipped */
         const char *detail;
+        const char *text;          /* INVALID_AS */
         enum name_rule name;
         long long lo, hi;
         const char *const *words;
@@ -98,6 +105,8 @@ struct at {
         bool pointer;              /* Go has a pointer here: absent is nil, not a zero value */
         enum { AT_ROOT, AT_FIELD, AT_ITEM, AT_ENTRY } kind;
         const char *name;          /* of a field or an entry */
+        const char *shown;         /* what errors call a field; NULL: its name */
+        unsigned bare;             /* FIELD of an item: errors leave out the index (1), and the list too (2) */
         size_t index;              /* of an item */
 };
 
@@ -110,10 +119,12 @@ struct check {
         const char *sub;
         const struct at *root;
         const char *prefix;        /* of all paths ("" or "spec.template.") */
+        const bool *bad_volumes;   /* by index, those that were refused: mounts of them find nothing; NULL: not known */
 };
 
 /* --- engine.c: for the C functions --- */
-/* The place of field NAME ("a.b" too) of AT, in the arena. Absent pointers are null. */
+/* The place of field NAME ("a.b" too) of AT, in the arena. Absent pointers are null. Upstream names some
+ * fields of items without the item's index ("-a"), or without the list as well ("--a"). */
 const struct at *at_field(struct check *c, const struct at *at, const char *path);
 const struct at *at_item(struct check *c, const struct at *list, size_t i);
 const struct at *at_entry(struct check *c, const struct at *map, const struct json_member *m);
