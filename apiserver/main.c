@@ -9,106 +9,70 @@
 #include "registry/definitions.h"
 #include "registry/registry.h"
 
+#include "../lib/base/flags.h"
 #include "../lib/base/log.h"
 #include "../lib/base/time.h"
 
-struct flags {
-        const char *etcd_servers, *etcd_cafile, *etcd_certfile, *etcd_keyfile, *port;
-        const char *sa_key_file, *sa_signing_key_file, *sa_issuer;
-        const char *requestheader_ca, *requestheader_names;
-        const char *authorization_mode, *allow_privileged, *admission, *bootstrap_tokens;
-        const char *proxy_cert, *proxy_key, *rh_extra, *rh_group, *rh_user, *components;
+struct options {
+        const char *etcd_cafile, *etcd_certfile, *etcd_keyfile;
+        const char *sa_signing_key_file, *sa_issuer, *requestheader_ca;
+        const char *proxy_cert, *proxy_key, *components;
+        const char *const *etcd_servers, *const *sa_key_files, *const *requestheader_names;
+        enum log_level level;
 };
 
 struct daemon {
         struct apiserver server;
-        struct flags flags;
-        const char *words[4][32]; /* lists split at their commas */
+        struct options options;
 };
 
 static int parse(int argc, char **argv, struct daemon *d)
 {
-        struct flags *f = &d->flags;
+        struct options *f = &d->options;
         struct apiserver_options *o = &d->server.o;
-        const struct {
-                const char *name;
-                const char **value;
-                const char *only; /* the one value that is understood; NULL: any */
-        } flags[] = {
-                {"bind-address", &o->bind_address, NULL},
-                {"secure-port", &f->port, NULL},
-                {"advertise-address", &o->advertise_address, NULL},
-                {"tls-cert-file", &o->tls_cert_file, NULL},
-                {"tls-private-key-file", &o->tls_private_key_file, NULL},
-                {"client-ca-file", &o->client_ca_file, NULL},
-                {"service-cluster-ip-range", &o->service_cluster_ip_range, NULL},
-                {"service-node-port-range", &o->service_node_port_range, NULL},
-                {"kubelet-client-certificate", &o->kubelet_client_certificate, NULL},
-                {"kubelet-client-key", &o->kubelet_client_key, NULL},
-                {"kubelet-certificate-authority", &o->kubelet_certificate_authority, NULL},
-                {"kubelet-preferred-address-types", &o->kubelet_preferred_address_types, NULL},
-                {"etcd-servers", &f->etcd_servers, NULL},
-                {"etcd-cafile", &f->etcd_cafile, NULL},
-                {"etcd-certfile", &f->etcd_certfile, NULL},
-                {"etcd-keyfile", &f->etcd_keyfile, NULL},
-                {"service-account-key-file", &f->sa_key_file, NULL},
-                {"service-account-signing-key-file", &f->sa_signing_key_file, NULL},
-                {"service-account-issuer", &f->sa_issuer, NULL},
-                {"requestheader-client-ca-file", &f->requestheader_ca, NULL},
-                {"requestheader-allowed-names", &f->requestheader_names, NULL},
-                {"requestheader-extra-headers-prefix", &f->rh_extra, "X-Remote-Extra-"},
-                {"requestheader-group-headers", &f->rh_group, "X-Remote-Group"},
-                {"requestheader-username-headers", &f->rh_user, "X-Remote-User"},
-                {"proxy-client-cert-file", &f->proxy_cert, NULL},
-                {"proxy-client-key-file", &f->proxy_key, NULL},
-                {"authorization-mode", &f->authorization_mode, "Node,RBAC"},
-                {"allow-privileged", &f->allow_privileged, "true"},
-                {"enable-admission-plugins", &f->admission, "NodeRestriction"},
-                {"cluster-components", &f->components, NULL},
-                {"enable-bootstrap-token-auth", &f->bootstrap_tokens, "true"},
+        const char *ignored; /* what only has one value */
+        const struct flag flags[] = {
+                { "bind-address", FLAG_STRING, &o->bind_address, .help = "where it listens" },
+                { "secure-port", FLAG_PORT, &o->secure_port, .help = "where it listens" },
+                { "advertise-address", FLAG_STRING, &o->advertise_address, .help = "where others reach it" },
+                { "tls-cert-file", FLAG_STRING, &o->tls_cert_file, .help = "needed" },
+                { "tls-private-key-file", FLAG_STRING, &o->tls_private_key_file, .help = "needed" },
+                { "client-ca-file", FLAG_STRING, &o->client_ca_file, .help = "whose certificates name users; needed" },
+                { "service-cluster-ip-range", FLAG_STRING, &o->service_cluster_ip_range, .help = "addresses of Services" },
+                { "service-node-port-range", FLAG_STRING, &o->service_node_port_range, .help = "ports of Services" },
+                { "kubelet-client-certificate", FLAG_STRING, &o->kubelet_client_certificate, .help = "shown to kubelets" },
+                { "kubelet-client-key", FLAG_STRING, &o->kubelet_client_key, .help = "its key" },
+                { "kubelet-certificate-authority", FLAG_STRING, &o->kubelet_certificate_authority, .help = "who signs kubelets'" },
+                { "kubelet-preferred-address-types", FLAG_STRING, &o->kubelet_preferred_address_types,
+                  .help = "which address of a Node to use" },
+                { "etcd-servers", FLAG_LIST, &f->etcd_servers, .help = "URLs; needed" },
+                { "etcd-cafile", FLAG_STRING, &f->etcd_cafile, .help = "who signs etcd's certificates" },
+                { "etcd-certfile", FLAG_STRING, &f->etcd_certfile, .help = "shown to etcd" },
+                { "etcd-keyfile", FLAG_STRING, &f->etcd_keyfile, .help = "its key" },
+                { "service-account-key-file", FLAG_LIST, &f->sa_key_files, .help = "check tokens" },
+                { "service-account-signing-key-file", FLAG_STRING, &f->sa_signing_key_file, .help = "signs tokens; needed" },
+                { "service-account-issuer", FLAG_STRING, &f->sa_issuer, .help = "named in tokens" },
+                { "requestheader-client-ca-file", FLAG_STRING, &f->requestheader_ca, .help = "proxies that may name users" },
+                { "requestheader-allowed-names", FLAG_LIST, &f->requestheader_names, .help = "their common names" },
+                { "requestheader-extra-headers-prefix", FLAG_STRING, &ignored, .only = "X-Remote-Extra-" },
+                { "requestheader-group-headers", FLAG_STRING, &ignored, .only = "X-Remote-Group" },
+                { "requestheader-username-headers", FLAG_STRING, &ignored, .only = "X-Remote-User" },
+                { "proxy-client-cert-file", FLAG_STRING, &f->proxy_cert, .help = "shown to extension API servers" },
+                { "proxy-client-key-file", FLAG_STRING, &f->proxy_key, .help = "its key" },
+                { "authorization-mode", FLAG_STRING, &ignored, .only = "Node,RBAC" },
+                { "allow-privileged", FLAG_STRING, &ignored, .only = "true" },
+                { "enable-admission-plugins", FLAG_STRING, &ignored, .only = "NodeRestriction" },
+                { "enable-bootstrap-token-auth", FLAG_STRING, &ignored, .only = "true" },
+                { "cluster-components", FLAG_STRING, &f->components, .help = "daemons that run as users of their own" },
+                { "v", FLAG_VERBOSITY, &f->level, .help = "from 4 on: debugging" },
         };
 
-        for (int i = 1; i < argc; i++) {
-                const char *eq = strchr(argv[i], '=');
-                bool known = false;
-
-                for (size_t k = 0; eq && str_has_prefix(argv[i], "--") && k < ARRAY_SIZE(flags); k++) {
-                        if (strncmp(argv[i] + 2, flags[k].name, (size_t)(eq - argv[i]) - 2) != 0 ||
-                            flags[k].name[eq - argv[i] - 2])
-                                continue;
-                        if (flags[k].only && !streq(eq + 1, flags[k].only)) {
-                                fprintf(stderr, "colibri-apiserver: --%s: only %s is supported\n", flags[k].name, flags[k].only);
-                                return -EINVAL;
-                        }
-                        *flags[k].value = eq + 1;
-                        known = true;
-                }
-                if (!known) {
-                        fprintf(stderr, "colibri-apiserver: unknown flag: %s\n", argv[i]);
-                        return -EINVAL;
-                }
-        }
-        o->secure_port = (uint16_t)strtoul(f->port ? f->port : "6443", NULL, 10);
-        if (!f->etcd_servers || !o->tls_cert_file || !o->client_ca_file || !f->sa_signing_key_file) {
-                fprintf(stderr, "colibri-apiserver: --etcd-servers, --tls-cert-file, --tls-private-key-file, "
-                                "--client-ca-file and --service-account-signing-key-file are needed\n");
-                return -EINVAL;
-        }
-        return 0;
-}
-
-static const char *const *split(struct daemon *d, size_t list, const char *text)
-{
-        const char **words = d->words[list];
-        size_t n = 0;
-
-        while (text && *text && n + 1 < ARRAY_SIZE(d->words[0])) {
-                size_t len = strcspn(text, ",");
-
-                words[n++] = xstrndup(text, len);
-                text += len + (text[len] == ',');
-        }
-        return n ? words : NULL;
+        flags_parse_or_exit("colibri-apiserver", flags, ARRAY_SIZE(flags), argc, argv, NULL);
+        if (f->etcd_servers && o->tls_cert_file && o->client_ca_file && f->sa_signing_key_file)
+                return 0;
+        fprintf(stderr, "colibri-apiserver: --etcd-servers, --tls-cert-file, --tls-private-key-file, "
+                        "--client-ca-file and --service-account-signing-key-file are needed\n");
+        return -EINVAL;
 }
 
 /* --- the first objects --- */
@@ -233,9 +197,9 @@ static void on_term(int signo, void *userdata)
 static int start(struct daemon *d, struct error *reterr)
 {
         struct apiserver *s = &d->server;
-        const struct flags *f = &d->flags;
+        const struct options *f = &d->options;
         struct store_options store = {
-                .endpoints = split(d, 0, f->etcd_servers), .ca_file = f->etcd_cafile,
+                .endpoints = f->etcd_servers, .ca_file = f->etcd_cafile,
                 .cert_file = f->etcd_certfile, .key_file = f->etcd_keyfile, .prefix = "/registry",
         };
         struct http_server_options http = {
@@ -248,12 +212,12 @@ static int start(struct daemon *d, struct error *reterr)
         if (r < 0)
                 return r;
         struct auth_options auth = {
-                .loop = s->loop, .store = s->store, .key_files = split(d, 1, f->sa_key_file),
+                .loop = s->loop, .store = s->store, .key_files = f->sa_key_files,
                 .signing_key_file = f->sa_signing_key_file, .issuer = f->sa_issuer,
                 .requestheader_ca_file = f->requestheader_ca,
                 .client_ca_file = s->o.client_ca_file,
                 .components = f->components,
-                .requestheader_allowed_names = split(d, 2, f->requestheader_names),
+                .requestheader_allowed_names = f->requestheader_names,
         };
 
         r = auth_init(&auth, reterr);
@@ -265,14 +229,15 @@ static int start(struct daemon *d, struct error *reterr)
 int main(int argc, char **argv)
 {
         static struct daemon d = {
-                .server.o = {.bind_address = "0.0.0.0", .advertise_address = "127.0.0.1",
+                .server.o = {.bind_address = "0.0.0.0", .secure_port = 6443, .advertise_address = "127.0.0.1",
                              .service_cluster_ip_range = "10.96.0.0/12", .service_node_port_range = "30000-32767"},
+                .options.level = LOG_LEVEL_INFO,
         };
         _cleanup_error_ struct error err = ERROR_INIT;
 
-        log_init("apiserver", LOG_LEVEL_INFO);
         if (parse(argc, argv, &d) < 0)
                 return 2;
+        log_init("apiserver", d.options.level);
         signal(SIGPIPE, SIG_IGN);
         d.server.loop = loop_new();
         d.server.started = time_real();

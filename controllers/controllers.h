@@ -55,7 +55,7 @@ struct settings {
         const char *root_ca;            /* PEM text; NULL: no kube-root-ca.crt, no ca.crt in token Secrets */
         const struct jwt_keys *sa_keys; /* sign token Secrets; NULL: none are filled */
         const struct pki_pair *signer;  /* of CSRs; NULL: none are signed */
-        int64_t signing_duration_s;
+        int64_t signing_duration_ns;
 };
 static inline const struct settings *settings_of(const struct snapshot *s)
 {

@@ -199,7 +199,8 @@ static bool is_ours(const char *signer)
 static void sign(const struct snapshot *s, const struct object *csr, const struct request *q, struct writes *w)
 {
         const struct settings *set = settings_of(s);
-        int64_t life = json_path_int(csr->json, "spec.expirationSeconds", set->signing_duration_s);
+        int64_t longest = MAX(set->signing_duration_ns / NS_PER_SEC, INT64_C(1));
+        int64_t life = json_path_int(csr->json, "spec.expirationSeconds", longest);
         struct json *copy = object_editable(w->arena, csr->json);
         const char *problem = judge(w->arena, q, json_path_string(csr->json, "spec.signerName"));
         _cleanup_error_ struct error err = ERROR_INIT;
@@ -207,7 +208,7 @@ static void sign(const struct snapshot *s, const struct object *csr, const struc
 
         if (problem) {
                 add_condition(w->arena, copy, "Failed", "SignerValidationFailure", problem, s->now);
-        } else if (pki_request_sign(set->signer, strbuf_str(&q->pem), q->pem.len, usage_bits(csr->json), MIN(life, set->signing_duration_s), &pem,
+        } else if (pki_request_sign(set->signer, strbuf_str(&q->pem), q->pem.len, usage_bits(csr->json), MIN(life, longest), &pem,
                                     &err) < 0) {
                 w->failed = true; /* it may work later */
                 return;

@@ -2,36 +2,14 @@
 #include "controllers.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "../lib/base/encode.h"
 #include "../lib/base/file.h"
+#include "../lib/base/flags.h"
 #include "../lib/base/log.h"
 #include "../lib/client/election.h"
-
-#define CONCURRENCIES_MAX 24
-
-struct daemon {
-        struct loop *loop;
-        struct client *client;
-        struct controllers *controllers;
-        struct election *election;
-        struct settings settings;
-        const char *wanted; /* --controllers */
-        unsigned workers[CONCURRENCIES_MAX]; /* by number in the table below; 0: the controller's own */
-        int64_t hpa_period_ns;
-        char *root_ca;
-        struct jwt_keys *sa_keys;
-        struct pki_pair *signer;
-};
-
-static const struct controller *const all_controllers[] = {
-#define X(name) &name,
-        CONTROLLERS(X)
-#undef X
-};
 
 /* Options that say how many keys a controller works on at once. */
 static const struct {
@@ -54,25 +32,25 @@ static const struct {
         { "concurrent-serviceaccount-token-syncs", "serviceaccount-token-controller" },
 };
 
-static void usage(FILE *out)
-{
-        fputs("colibri-controllers --kubeconfig=FILE [option...]\n"
-              "  --leader-elect=true|false             default true\n"
-              "  --controllers=LIST                    names, '*' for all, '-name' for not (default *)\n"
-              "  --node-monitor-grace-period=DURATION  default 50s\n"
-              "  --node-monitor-period=DURATION        default 5s\n"
-              "  --pvclaimbinder-sync-period=DURATION  default 15s\n"
-              "  --horizontal-pod-autoscaler-sync-period=DURATION  default 15s\n"
-              "  --terminated-pod-gc-threshold=N       default 12500\n"
-              "  --root-ca-file=FILE                   published as kube-root-ca.crt\n"
-              "  --service-account-private-key-file=FILE\n"
-              "  --cluster-signing-cert-file=FILE --cluster-signing-key-file=FILE\n"
-              "  --cluster-signing-duration=DURATION   the longest life of what it signs, default 8760h\n"
-              "How many objects a controller works on at once:\n",
-              out);
-        for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
-                fprintf(out, "  --%s=N\n", concurrencies[i].option);
-}
+struct daemon {
+        struct loop *loop;
+        struct client *client;
+        struct controllers *controllers;
+        struct election *election;
+        struct settings settings;
+        const char *wanted; /* --controllers */
+        int workers[ARRAY_SIZE(concurrencies)]; /* by number in the table above; 0: the controller's own */
+        int64_t hpa_period_ns;
+        char *root_ca;
+        struct jwt_keys *sa_keys;
+        struct pki_pair *signer;
+};
+
+static const struct controller *const all_controllers[] = {
+#define X(name) &name,
+        CONTROLLERS(X)
+#undef X
+};
 
 /* "*,-gc": the last that names it decides. */
 static bool is_wanted(const char *list, const char *name)
@@ -103,7 +81,7 @@ static unsigned workers_of(const struct daemon *d, const char *controller)
 {
         for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
                 if (streq(concurrencies[i].controller, controller))
-                        return d->workers[i];
+                        return (unsigned)d->workers[i];
         return 0;
 }
 
@@ -125,7 +103,7 @@ static void start(void *userdata)
                 hpa_controller_start(d->controllers, d->hpa_period_ns);
         for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
                 if (d->workers[i])
-                        controllers_tune(d->controllers, concurrencies[i].controller, d->workers[i], 0);
+                        controllers_tune(d->controllers, concurrencies[i].controller, (unsigned)d->workers[i], 0);
         controllers_start(d->controllers);
         log_info("leading");
 }
@@ -154,129 +132,42 @@ static void on_signal(int signo, void *userdata)
         fiber_start(d->loop, release_fiber, d);
 }
 
-static int take_duration(const char *name, const char *value, int64_t *ret)
-{
-        if (duration_parse(value, ret) == 0 && *ret > 0)
-                return 0;
-        fprintf(stderr, "colibri-controllers: --%s: \"%s\" is no duration\n", name, value);
-        return -EINVAL;
-}
-
-static int take_number(const char *name, const char *value, int64_t least, int64_t most, int64_t *ret)
-{
-        char *end;
-        long long n = strtoll(value, &end, 10);
-
-        if (end != value && !*end && n >= least && n <= most) {
-                *ret = n;
-                return 0;
-        }
-        fprintf(stderr, "colibri-controllers: --%s: \"%s\" is no number from %lld to %lld\n", name, value, (long long)least,
-                (long long)most);
-        return -EINVAL;
-}
-
-enum { OPT_KUBECONFIG = 1, OPT_ELECT, OPT_CONTROLLERS, OPT_GRACE, OPT_PERIOD, OPT_PV, OPT_GC, OPT_CA, OPT_SA_KEY,
-       OPT_SIGN_CERT, OPT_SIGN_KEY, OPT_SIGN_DURATION, OPT_HPA, OPT_HELP, OPT_CONCURRENCY = 100 };
-
-static const struct option fixed_options[] = {
-        { "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
-        { "leader-elect", optional_argument, NULL, OPT_ELECT },
-        { "controllers", required_argument, NULL, OPT_CONTROLLERS },
-        { "node-monitor-grace-period", required_argument, NULL, OPT_GRACE },
-        { "node-monitor-period", required_argument, NULL, OPT_PERIOD },
-        { "pvclaimbinder-sync-period", required_argument, NULL, OPT_PV },
-        { "terminated-pod-gc-threshold", required_argument, NULL, OPT_GC },
-        { "root-ca-file", required_argument, NULL, OPT_CA },
-        { "service-account-private-key-file", required_argument, NULL, OPT_SA_KEY },
-        { "cluster-signing-cert-file", required_argument, NULL, OPT_SIGN_CERT },
-        { "cluster-signing-key-file", required_argument, NULL, OPT_SIGN_KEY },
-        { "cluster-signing-duration", required_argument, NULL, OPT_SIGN_DURATION },
-        { "horizontal-pod-autoscaler-sync-period", required_argument, NULL, OPT_HPA },
-        { "help", no_argument, NULL, OPT_HELP },
-};
-
-/* The fixed ones and one for each row of the table. */
-static const struct option *all_options(void)
-{
-        static struct option all[ARRAY_SIZE(fixed_options) + ARRAY_SIZE(concurrencies) + 1];
-
-        memcpy(all, fixed_options, sizeof(fixed_options));
-        for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
-                all[ARRAY_SIZE(fixed_options) + i] =
-                        (struct option){ concurrencies[i].option, required_argument, NULL, OPT_CONCURRENCY + (int)i };
-        return all;
-}
-
 struct arguments {
         const char *kubeconfig, *root_ca_file, *sa_key_file, *signing_cert_file, *signing_key_file;
         bool elect;
+        enum log_level level;
 };
 
-static int parse_arguments(struct daemon *d, int argc, char **argv, struct arguments *ret)
+/* The fixed ones and one for each row of the table of concurrencies. */
+static void parse_arguments(struct daemon *d, int argc, char **argv, struct arguments *a)
 {
         struct settings *s = &d->settings;
-        const struct option *options = all_options();
-        int64_t number = 0;
-        int c;
+        const struct flag fixed[] = {
+                { "kubeconfig", FLAG_STRING, &a->kubeconfig, .help = "how to reach the API server; needed" },
+                { "leader-elect", FLAG_BOOL, &a->elect, .help = "wait for a lease before working" },
+                { "controllers", FLAG_STRING, &d->wanted, .help = "names, '*' for all, '-name' for not" },
+                { "node-monitor-grace-period", FLAG_DURATION, &s->node_monitor_grace_ns,
+                  .help = "a node that is silent for so long is not ready" },
+                { "node-monitor-period", FLAG_DURATION, &s->node_monitor_period_ns, .help = "how often that is looked at" },
+                { "pvclaimbinder-sync-period", FLAG_DURATION, &s->pv_sync_ns, .help = "how often claims are looked at again" },
+                { "horizontal-pod-autoscaler-sync-period", FLAG_DURATION, &d->hpa_period_ns,
+                  .help = "how often numbers of replicas are worked out" },
+                { "terminated-pod-gc-threshold", FLAG_INT64, &s->terminated_pod_gc_threshold, .max = INT32_MAX,
+                  .help = "ended pods that are kept; 0: all" },
+                { "root-ca-file", FLAG_STRING, &a->root_ca_file, .help = "published as kube-root-ca.crt" },
+                { "service-account-private-key-file", FLAG_STRING, &a->sa_key_file, .help = "signs token Secrets" },
+                { "cluster-signing-cert-file", FLAG_STRING, &a->signing_cert_file, .help = "signs certificate requests" },
+                { "cluster-signing-key-file", FLAG_STRING, &a->signing_key_file, .help = "its key" },
+                { "cluster-signing-duration", FLAG_DURATION, &s->signing_duration_ns, .help = "the longest life of what it signs" },
+                { "v", FLAG_VERBOSITY, &a->level, .help = "from 4 on: debugging" },
+        };
+        struct flag all[ARRAY_SIZE(fixed) + ARRAY_SIZE(concurrencies)];
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                int r = 0;
-
-                switch (c) {
-                case OPT_KUBECONFIG:
-                        ret->kubeconfig = optarg;
-                        break;
-                case OPT_ELECT:
-                        ret->elect = !optarg || streq(optarg, "true");
-                        break;
-                case OPT_CONTROLLERS:
-                        d->wanted = optarg;
-                        break;
-                case OPT_GRACE:
-                        r = take_duration("node-monitor-grace-period", optarg, &s->node_monitor_grace_ns);
-                        break;
-                case OPT_PERIOD:
-                        r = take_duration("node-monitor-period", optarg, &s->node_monitor_period_ns);
-                        break;
-                case OPT_PV:
-                        r = take_duration("pvclaimbinder-sync-period", optarg, &s->pv_sync_ns);
-                        break;
-                case OPT_GC:
-                        r = take_number("terminated-pod-gc-threshold", optarg, 0, INT32_MAX, &s->terminated_pod_gc_threshold);
-                        break;
-                case OPT_CA:
-                        ret->root_ca_file = optarg;
-                        break;
-                case OPT_SA_KEY:
-                        ret->sa_key_file = optarg;
-                        break;
-                case OPT_SIGN_CERT:
-                        ret->signing_cert_file = optarg;
-                        break;
-                case OPT_SIGN_KEY:
-                        ret->signing_key_file = optarg;
-                        break;
-                case OPT_HPA:
-                        r = take_duration("horizontal-pod-autoscaler-sync-period", optarg, &d->hpa_period_ns);
-                        break;
-                case OPT_SIGN_DURATION:
-                        r = take_duration("cluster-signing-duration", optarg, &number);
-                        s->signing_duration_s = MAX(number / NS_PER_SEC, INT64_C(1));
-                        break;
-                case OPT_HELP:
-                        usage(stdout);
-                        exit(0);
-                default:
-                        if (c < OPT_CONCURRENCY)
-                                return -EINVAL;
-                        r = take_number(concurrencies[c - OPT_CONCURRENCY].option, optarg, 1, 1000, &number);
-                        d->workers[c - OPT_CONCURRENCY] = (unsigned)number;
-                }
-                if (r < 0)
-                        return r;
-        }
-        return ret->kubeconfig && optind == argc ? 0 : -EINVAL;
+        memcpy(all, fixed, sizeof(fixed));
+        for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
+                all[ARRAY_SIZE(fixed) + i] = (struct flag){ concurrencies[i].option, FLAG_INT, &d->workers[i], .min = 1,
+                                                            .max = 1000, .help = "objects it works on at once" };
+        flags_parse_or_exit("colibri-controllers", all, ARRAY_SIZE(all), argc, argv, NULL);
 }
 
 static int prepare(struct daemon *d, const struct arguments *args, struct error *reterr)
@@ -326,15 +217,15 @@ int main(int argc, char **argv)
                 .hpa_period_ns = 15 * NS_PER_SEC,
                 .settings = { .node_monitor_grace_ns = 50 * NS_PER_SEC, .node_monitor_period_ns = 5 * NS_PER_SEC,
                               .pv_sync_ns = 15 * NS_PER_SEC, .terminated_pod_gc_threshold = 12500,
-                              .signing_duration_s = 365 * 86400 },
+                              .signing_duration_ns = 365 * 86400 * NS_PER_SEC },
         };
-        struct arguments args = { .elect = true };
+        struct arguments args = { .elect = true, .level = LOG_LEVEL_INFO };
         _cleanup_error_ struct error err = ERROR_INIT;
 
-        _Static_assert(ARRAY_SIZE(concurrencies) <= CONCURRENCIES_MAX, "room for each");
-        log_init("controllers", LOG_LEVEL_INFO);
-        if (parse_arguments(&d, argc, argv, &args) < 0) {
-                usage(stderr);
+        parse_arguments(&d, argc, argv, &args);
+        log_init("controllers", args.level);
+        if (!args.kubeconfig) {
+                log_error("--kubeconfig is needed");
                 return 2;
         }
         d.loop = loop_new();

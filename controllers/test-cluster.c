@@ -178,7 +178,7 @@ static void test_requests(void **state)
 
         assert_int_equal(pki_ca_new("test", 0, &ca, NULL), 0);
         w->settings.signer = ca;
-        w->settings.signing_duration_s = 3600;
+        w->settings.signing_duration_ns = 3600 * NS_PER_SEC;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 const struct json *c;
 

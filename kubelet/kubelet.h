@@ -19,7 +19,7 @@ struct kubelet_config {
         const char *log_dir;           /* of pods; NULL: root/logs */
         const char *manifest_path;     /* folder of static pods; NULL: none */
         const char *kubeconfig;
-        const char *cluster_dns[4];    /* NULL-ended */
+        const char *const *cluster_dns; /* NULL-ended; may be NULL */
         const char *cluster_domain;
         const char *resolv_conf;       /* the node's file */
         const char *labels;            /* "a=b,c=d"; may be NULL */

@@ -1,13 +1,13 @@
 /* colibri-kubelet: a node of the cluster, or with --fake-nodes many that only pretend. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "../lib/base/file.h"
+#include "../lib/base/flags.h"
 #include "../lib/base/log.h"
 #include "../lib/json/yaml.h"
 #include "../lib/meta/quantity.h"
@@ -26,142 +26,110 @@ struct options {
         bool cleanup; /* remove all that is left of this node, and end */
         bool keep_data; /* with cleanup: what must survive a reboot stays */
         char **words; /* what is no option: "image list" and kin; NULL-ended */
-        unsigned fake_nodes;
+        int fake_nodes;
+        const char *const *node_ips;
         enum log_level log_level;
 };
 
-/*      long option             argument   what it sets */
-#define OPTIONS(X)                                                                                 \
-        X("kubeconfig", true, o->kubelet.kubeconfig = arg)                                         \
-        X("hostname-override", true, o->kubelet.node_name = arg)                                   \
-        X("node-ip", true, set_node_ips(o, arg))                                                   \
-        X("root-dir", true, o->kubelet.root = o->runtime.root = arg)                               \
-        X("run-dir", true, o->runtime.run = arg)                                                   \
-        X("cgroup-root", true, o->runtime.cgroup = arg)                                            \
-        X("cni-conf-dir", true, o->runtime.cni_conf_dir = arg)                                     \
-        X("cni-bin-dir", true, o->runtime.cni_bin_dirs = arg)                                      \
-        X("bridge", true, o->runtime.bridge = arg)                                                 \
-        X("pod-cidr", true, o->runtime.pod_cidr = arg)                                             \
-        X("cluster-cidr", true, o->runtime.cluster_cidr = arg)                                     \
-        X("helpers", true, o->runtime.helpers = arg)                                               \
-        X("container-log-max-size", true, o->runtime.log_max_size = parse_bytes(arg))              \
-        X("container-log-max-files", true, o->runtime.log_max_files = atoi(arg))                   \
-        X("log-dir", true, o->kubelet.log_dir = arg)                                               \
-        X("image-mirrors", true, set_mirrors(o, arg))                                              \
-        X("insecure-registries", true, set_insecure(o, arg))                                       \
-        X("cleanup", false, o->cleanup = true)                                                     \
-        X("keep-data", false, o->keep_data = true)                                                 \
-        X("registry-mirrors", true, o->mirrors_file = arg)                                         \
-        X("pod-manifest-path", true, o->kubelet.manifest_path = arg)                               \
-        X("address", true, o->address = arg)                                                       \
-        X("port", true, o->kubelet.port = (uint16_t)atoi(arg))                                     \
-        X("tls-cert-file", true, o->cert_file = arg)                                               \
-        X("tls-private-key-file", true, o->key_file = arg)                                         \
-        X("client-ca-file", true, o->client_ca_file = arg)                                         \
-        X("cluster-dns", true, set_cluster_dns(o, arg))                                            \
-        X("cluster-domain", true, o->kubelet.cluster_domain = arg)                                 \
-        X("resolv-conf", true, o->kubelet.resolv_conf = arg)                                       \
-        X("max-pods", true, o->kubelet.max_pods = atoi(arg))                                       \
-        X("runtime", true, o->kubelet.fake = streq(arg, "fake"))                                   \
-        X("fake-nodes", true, (o->fake_nodes = (unsigned)atoi(arg), o->kubelet.fake = true))       \
-        X("fake-capacity", true, o->kubelet.fake_capacity = arg)                                   \
-        X("register-node", true, o->kubelet.register_node = !streq(arg, "false"))                  \
-        X("node-labels", true, o->kubelet.labels = arg)                                            \
-        X("register-with-taints", true, o->kubelet.taints = arg)                                   \
-        X("seccomp-root", true, o->kubelet.seccomp_root = o->runtime.seccomp_root = arg)           \
-        X("eviction-memory-available", true, o->kubelet.eviction_memory = parse_bytes(arg))        \
-        X("eviction-disk-available-percent", true, o->kubelet.eviction_disk_percent = atoi(arg))   \
-        X("image-gc-high-threshold", true, o->kubelet.image_gc_high = atoi(arg))                   \
-        X("image-gc-low-threshold", true, o->kubelet.image_gc_low = atoi(arg))                     \
-        X("v", true, o->log_level = atoi(arg) >= 4 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO)
-
-static int64_t parse_bytes(const char *s)
+static int take_bytes(const char *text, void *userdata, struct error *reterr)
 {
         struct quantity q;
-        return quantity_parse(s, &q) == 0 ? quantity_value(&q) : 0;
+
+        if (quantity_parse(text, &q) != 0)
+                return error_set(reterr, -EINVAL, "no quantity");
+        *(int64_t *)userdata = quantity_value(&q);
+        return 0;
 }
 
-static void set_node_ips(struct options *o, char *arg)
+static int take_runtime(const char *text, void *userdata, struct error *reterr)
 {
-        char *save = NULL;
-        o->kubelet.node_ips[0] = strtok_r(arg, ",", &save);
-        o->kubelet.node_ips[1] = strtok_r(NULL, ",", &save);
+        if (!streq(text, "runc") && !streq(text, "fake"))
+                return error_set(reterr, -EINVAL, "must be runc or fake");
+        *(bool *)userdata = streq(text, "fake");
+        return 0;
 }
 
 /* "docker.io=http://127.0.0.1:5000,*=https://mirror" */
-static void set_mirrors(struct options *o, char *arg)
+static int take_mirrors(const char *text, void *userdata, struct error *reterr)
 {
-        static struct runtime_registry_mirror list[32];
-        char *save = NULL;
+        struct runtime_options *o = userdata;
+        struct runtime_registry_mirror *list = xcalloc(strlen(text) + 1, sizeof(*list));
         size_t n = 0;
-        for (char *p = strtok_r(arg, ",", &save); p && n < ARRAY_SIZE(list); p = strtok_r(NULL, ",", &save)) {
-                char *eq = strchr(p, '=');
+
+        for (const char *p = text; *p;) {
+                size_t len = strcspn(p, ",");
+                const char *eq = memchr(p, '=', len);
+
                 if (!eq)
-                        continue;
-                *eq = '\0';
-                list[n++] = (struct runtime_registry_mirror){p, eq + 1};
+                        return error_set(reterr, -EINVAL, "must be REGISTRY=URL, with commas between them");
+                list[n++] = (struct runtime_registry_mirror){ xstrndup(p, (size_t)(eq - p)),
+                                                              xstrndup(eq + 1, len - (size_t)(eq + 1 - p)) };
+                p += len + (p[len] == ',');
         }
-        o->runtime.mirrors = list;
-        o->runtime.n_mirrors = n;
+        o->mirrors = list;
+        o->n_mirrors = n;
+        return 0;
 }
 
-static void set_insecure(struct options *o, char *arg)
+static void parse_options(int argc, char **argv, struct options *o)
 {
-        static const char *list[32];
-        char *save = NULL;
-        size_t n = 0;
-        for (char *p = strtok_r(arg, ",", &save); p && n + 1 < ARRAY_SIZE(list); p = strtok_r(NULL, ",", &save))
-                list[n++] = p;
-        o->runtime.insecure_registries = list;
-}
+        struct kubelet_config *k = &o->kubelet;
+        struct runtime_options *r = &o->runtime;
+        const struct flag flags[] = {
+                { "kubeconfig", FLAG_STRING, &k->kubeconfig, .help = "how to reach the API server; needed" },
+                { "hostname-override", FLAG_STRING, &k->node_name, .help = "the node's name" },
+                { "node-ip", FLAG_LIST, &o->node_ips, .help = "one address, or one of each family" },
+                { "root-dir", FLAG_STRING, &k->root, .help = "images, containers and volumes" },
+                { "run-dir", FLAG_STRING, &r->run, .help = "what need not survive a reboot" },
+                { "cgroup-root", FLAG_STRING, &r->cgroup, .help = "the cgroup of all pods" },
+                { "cni-conf-dir", FLAG_STRING, &r->cni_conf_dir, .help = "networks; empty: the bridge below" },
+                { "cni-bin-dir", FLAG_STRING, &r->cni_bin_dirs, .help = "their plugins" },
+                { "bridge", FLAG_STRING, &r->bridge, .help = "the bridge of the pods" },
+                { "pod-cidr", FLAG_STRING, &r->pod_cidr, .help = "addresses of this node's pods" },
+                { "cluster-cidr", FLAG_STRING, &r->cluster_cidr, .help = "addresses of all pods" },
+                { "helpers", FLAG_STRING, &r->helpers, .help = "the folder of pause and unpack" },
+                { "container-log-max-size", FLAG_CALL, &r->log_max_size, .take = take_bytes, .help = "rotated from there on" },
+                { "container-log-max-files", FLAG_INT, &r->log_max_files, .min = 2, .max = 1000, .help = "files kept of a log" },
+                { "log-dir", FLAG_STRING, &k->log_dir, .help = "logs of containers" },
+                { "image-mirrors", FLAG_CALL, r, .take = take_mirrors, .help = "REGISTRY=URL,..." },
+                { "insecure-registries", FLAG_LIST, &r->insecure_registries, .help = "those without a known certificate" },
+                { "cleanup", FLAG_BOOL, &o->cleanup, .help = "remove all that is left of this node, and end" },
+                { "keep-data", FLAG_BOOL, &o->keep_data, .help = "with it: what must survive a reboot stays" },
+                { "registry-mirrors", FLAG_STRING, &o->mirrors_file, .help = "a file of mirrors" },
+                { "pod-manifest-path", FLAG_STRING, &k->manifest_path, .help = "the folder of static pods" },
+                { "address", FLAG_STRING, &o->address, .help = "of the kubelet's server" },
+                { "port", FLAG_PORT, &k->port, .help = "of the kubelet's server" },
+                { "tls-cert-file", FLAG_STRING, &o->cert_file, .help = "of the kubelet's server" },
+                { "tls-private-key-file", FLAG_STRING, &o->key_file, .help = "of the kubelet's server" },
+                { "client-ca-file", FLAG_STRING, &o->client_ca_file, .help = "whose clients the server knows" },
+                { "cluster-dns", FLAG_LIST, &k->cluster_dns, .help = "the pods' resolvers" },
+                { "cluster-domain", FLAG_STRING, &k->cluster_domain, .help = "the zone of the cluster's names" },
+                { "resolv-conf", FLAG_STRING, &k->resolv_conf, .help = "the node's own resolvers" },
+                { "max-pods", FLAG_INT, &k->max_pods, .min = 1, .max = 100000, .help = "how many run here" },
+                { "runtime", FLAG_CALL, &k->fake, .take = take_runtime, .help = "runc (default) or fake" },
+                { "fake-nodes", FLAG_INT, &o->fake_nodes, .max = 10000, .help = "nodes that pretend: HOST-0 to HOST-(N-1)" },
+                { "fake-capacity", FLAG_STRING, &k->fake_capacity, .help = "of each: cpu=4,memory=8Gi" },
+                { "register-node", FLAG_BOOL, &k->register_node, .help = "create the Node" },
+                { "node-labels", FLAG_STRING, &k->labels, .help = "of that Node: a=b,c=d" },
+                { "register-with-taints", FLAG_STRING, &k->taints, .help = "of that Node: key=value:Effect,..." },
+                { "seccomp-root", FLAG_STRING, &r->seccomp_root, .help = "profiles of type Localhost" },
+                { "eviction-memory-available", FLAG_CALL, &k->eviction_memory, .take = take_bytes,
+                  .help = "pods go when less is free" },
+                { "eviction-disk-available-percent", FLAG_INT, &k->eviction_disk_percent, .max = 100,
+                  .help = "pods go when less is free" },
+                { "image-gc-high-threshold", FLAG_INT, &k->image_gc_high, .max = 100, .help = "percent of the disk: images go" },
+                { "image-gc-low-threshold", FLAG_INT, &k->image_gc_low, .max = 100, .help = "... until so much is used" },
+                { "v", FLAG_VERBOSITY, &o->log_level, .help = "from 4 on: debugging" },
+        };
 
-static void set_cluster_dns(struct options *o, char *arg)
-{
-        char *save = NULL, *p = strtok_r(arg, ",", &save);
-        for (size_t i = 0; p && i < 3; i++, p = strtok_r(NULL, ",", &save))
-                o->kubelet.cluster_dns[i] = p;
-}
-
-static void usage(void)
-{
-        printf("Usage: colibri-kubelet --kubeconfig=FILE [options]\n\nOptions, named as the Kubernetes kubelet's:\n");
-#define X_USAGE(opt, has_arg, set) printf("  --%s%s\n", opt, has_arg ? "=..." : "");
-        OPTIONS(X_USAGE)
-#undef X_USAGE
-        printf("\n--runtime=runc (default) or fake; --fake-nodes=N runs N nodes named HOST-0 to HOST-(N-1).\n");
-}
-
-static int parse_options(int argc, char **argv, struct options *o)
-{
-        static const struct option table[] = {
-#define X_LONG(opt, has_arg, set) {opt, has_arg ? required_argument : no_argument, NULL, 0},
-                OPTIONS(X_LONG)
-#undef X_LONG
-                        {"help", no_argument, NULL, 'h'},
-                {NULL, 0, NULL, 0}};
-        for (;;) {
-                int index = 0, c = getopt_long(argc, argv, "h", table, &index);
-                if (c == -1) {
-                        o->words = argv + optind;
-                        return optind == argc || streq(argv[optind], "image") ? 0 : -EINVAL;
-                }
-                if (c == 'h') {
-                        usage();
-                        exit(0);
-                }
-                if (c != 0)
-                        return -EINVAL;
-                char *arg = optarg;
-                if (arg && !*arg)
-                        continue; /* a setting that is left empty */
-#define X_SET(opt, has_arg, set)                                                                  \
-        if (streq(table[index].name, opt)) {                                                       \
-                set;                                                                               \
-                continue;                                                                          \
-        }
-                OPTIONS(X_SET)
-#undef X_SET
-        }
+        flags_parse_or_exit("colibri-kubelet", flags, ARRAY_SIZE(flags), argc, argv, &o->words);
+        k->seccomp_root = r->seccomp_root;
+        if (k->root)
+                r->root = k->root;
+        if (o->fake_nodes)
+                k->fake = true;
+        for (size_t i = 0; o->node_ips && o->node_ips[i] && i < ARRAY_SIZE(k->node_ips); i++)
+                k->node_ips[i] = o->node_ips[i];
 }
 
 /* --- what was not given --- */
@@ -197,8 +165,6 @@ static void set_defaults(struct options *o)
         }
         if (!k->node_ips[0])
                 k->node_ips[0] = guess_address();
-        if (!o->runtime.log_max_size)
-                o->runtime.log_max_size = 10 << 20;
 }
 
 /* mirrors: [{registry: docker.io, url: http://...}]; insecureRegistries: [...] */
@@ -231,7 +197,7 @@ struct start {
         struct loop *loop;
         struct options *options;
         const char *name;
-        unsigned index;
+        int index;
 };
 
 static int start_runtime(struct kubelet *k, const struct options *o, struct error *reterr)
@@ -320,15 +286,21 @@ int main(int argc, char **argv)
                             .eviction_disk_percent = 10,
                             .image_gc_high = 85,
                             .image_gc_low = 80},
-                .runtime = {.root = "/var/lib/colibri", .run = "/run/colibri", .cgroup = "colibri", .bridge = "colibri0"},
+                .runtime = {.root = "/var/lib/colibri", .run = "/run/colibri", .cgroup = "colibri", .bridge = "colibri0",
+                            .log_max_size = 10 << 20},
                 .address = "0.0.0.0",
                 .log_level = LOG_LEVEL_INFO,
         };
-        if (parse_options(argc, argv, &o) < 0 || (!o.kubelet.kubeconfig && !o.cleanup && !*o.words)) {
-                fprintf(stderr, "colibri-kubelet: see --help; --kubeconfig is needed\n");
+        parse_options(argc, argv, &o);
+        log_init("kubelet", o.log_level);
+        if (*o.words && !streq(*o.words, "image")) {
+                log_error("unknown command \"%s\"", *o.words);
                 return 2;
         }
-        log_init("kubelet", o.log_level);
+        if (!o.kubelet.kubeconfig && !o.cleanup && !*o.words) {
+                log_error("--kubeconfig is needed");
+                return 2;
+        }
         set_defaults(&o);
         if (*o.words)
                 return image_command(&o.runtime, (const char *const *)o.words + 1);
@@ -350,11 +322,11 @@ int main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         loop_signal(loop, SIGTERM, on_signal, loop);
         loop_signal(loop, SIGINT, on_signal, loop);
-        for (unsigned i = 0; i < MAX(o.fake_nodes, 1u); i++) {
+        for (int i = 0; i < MAX(o.fake_nodes, 1); i++) {
                 struct start *s = new0(struct start);
                 *s = (struct start){loop, &o, o.kubelet.node_name, i};
                 if (o.fake_nodes)
-                        s->name = arena_printf(a, "%s-%u", o.kubelet.node_name, i);
+                        s->name = arena_printf(a, "%s-%d", o.kubelet.node_name, i);
                 fiber_start(loop, node_fiber, s);
         }
         int code = loop_run(loop);

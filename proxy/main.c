@@ -7,11 +7,13 @@
 #include "dns/dns.h"
 #include "proxy.h"
 
+#include "../lib/base/flags.h"
 #include "../lib/base/log.h"
 
 struct options {
         const char *kubeconfig, *node, *cluster_cidr, *service_cidr, *table, *dns_address, *domain, *resolv_conf;
-        bool cleanup, debug;
+        bool cleanup;
+        enum log_level level;
 };
 
 struct daemon {
@@ -44,41 +46,22 @@ static bool check_options(const struct options *o)
 
 static int parse(int argc, char **argv, struct options *o)
 {
-        const struct {
-                const char *name;
-                const char **value;
-        } strings[] = {
-                { "--kubeconfig=", &o->kubeconfig },
-                { "--hostname-override=", &o->node },
-                { "--cluster-cidr=", &o->cluster_cidr },
-                { "--service-cluster-ip-range=", &o->service_cidr },
-                { "--nft-table=", &o->table },
-                { "--dns-address=", &o->dns_address },
-                { "--resolv-conf=", &o->resolv_conf },
-                { "--cluster-domain=", &o->domain },
+        const struct flag flags[] = {
+                { "kubeconfig", FLAG_STRING, &o->kubeconfig, .help = "how to reach the API server; needed" },
+                { "hostname-override", FLAG_STRING, &o->node, .help = "the node's name" },
+                { "cluster-cidr", FLAG_STRING, &o->cluster_cidr, .help = "addresses of pods" },
+                { "service-cluster-ip-range", FLAG_STRING, &o->service_cidr, .help = "addresses of Services" },
+                { "nft-table", FLAG_STRING, &o->table, .help = "the table of rules that is ours" },
+                { "dns-address", FLAG_STRING, &o->dns_address, .help = "where names are resolved; empty: nowhere" },
+                { "resolv-conf", FLAG_STRING, &o->resolv_conf, .help = "who resolves names outside the cluster" },
+                { "cluster-domain", FLAG_STRING, &o->domain, .help = "the zone of the cluster's names" },
+                { "cleanup", FLAG_BOOL, &o->cleanup, .help = "take rules and interface away, and end" },
+                { "v", FLAG_VERBOSITY, &o->level, .help = "from 4 on: debugging" },
         };
 
-        for (int i = 1; i < argc; i++) {
-                bool known = false;
-
-                for (size_t k = 0; k < ARRAY_SIZE(strings); k++)
-                        if (str_has_prefix(argv[i], strings[k].name)) {
-                                *strings[k].value = argv[i] + strlen(strings[k].name);
-                                known = true;
-                        }
-                if (streq(argv[i], "--cleanup"))
-                        known = o->cleanup = true;
-                if (str_has_prefix(argv[i], "--v=")) {
-                        known = true;
-                        o->debug = atoi(argv[i] + strlen("--v=")) >= 4;
-                }
-                if (!known) {
-                        fprintf(stderr, "colibri-proxy: unknown flag: %s\n", argv[i]);
-                        return -EINVAL;
-                }
-        }
+        flags_parse_or_exit("colibri-proxy", flags, ARRAY_SIZE(flags), argc, argv, NULL);
         if (!o->kubeconfig && !o->cleanup) {
-                fprintf(stderr, "colibri-proxy: --kubeconfig=FILE is needed\n");
+                fprintf(stderr, "colibri-proxy: --kubeconfig is needed\n");
                 return -EINVAL;
         }
         return check_options(o) ? 0 : -EINVAL;
@@ -181,7 +164,7 @@ int main(int argc, char **argv)
         char host[256] = "";
         struct options o = {
                 .node = host, .cluster_cidr = "10.244.0.0/16", .service_cidr = "10.96.0.0/12", .table = "colibri",
-                .dns_address = "", .domain = "cluster.local",
+                .dns_address = "", .domain = "cluster.local", .level = LOG_LEVEL_INFO,
         };
         _cleanup_error_ struct error err = ERROR_INIT;
         struct daemon d = { .loop = loop_new(), .o = &o };
@@ -190,16 +173,12 @@ int main(int argc, char **argv)
         /* What a transaction needs in its worker thread comes from the one heap, and goes back with it. */
         mallopt(M_ARENA_MAX, 1);
         mallopt(M_TRIM_THRESHOLD, 256 << 10);
-        log_init("proxy", LOG_LEVEL_INFO);
         gethostname(host, sizeof(host) - 1);
         for (char *c = host; *c; c++)
                 *c = tolower((unsigned char)*c);
         if (parse(argc, argv, &o) < 0)
                 return 2;
-        if (!*o.node)
-                o.node = host;
-        if (o.debug)
-                log_init("proxy", LOG_LEVEL_DEBUG);
+        log_init("proxy", o.level);
         if (o.cleanup) {
                 fiber_run(d.loop, cleanup, &d);
                 return d.code;

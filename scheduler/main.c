@@ -5,6 +5,7 @@
 #include "driver.h"
 
 #include "../lib/base/encode.h"
+#include "../lib/base/flags.h"
 #include "../lib/base/log.h"
 #include "../lib/client/election.h"
 
@@ -12,47 +13,6 @@ struct daemon {
         struct loop *loop;
         struct scheduler *scheduler;
 };
-
-struct options {
-        const char *kubeconfig, *name, *lease_namespace, *lease_name;
-        bool leader_elect;
-};
-
-static int parse(int argc, char **argv, struct options *o)
-{
-        const struct {
-                const char *name;
-                const char **value;
-        } strings[] = {
-                { "--kubeconfig=", &o->kubeconfig },
-                { "--scheduler-name=", &o->name },
-                { "--leader-elect-resource-namespace=", &o->lease_namespace },
-                { "--leader-elect-resource-name=", &o->lease_name },
-        };
-
-        for (int i = 1; i < argc; i++) {
-                bool known = false;
-
-                for (size_t k = 0; k < ARRAY_SIZE(strings); k++)
-                        if (str_has_prefix(argv[i], strings[k].name)) {
-                                *strings[k].value = argv[i] + strlen(strings[k].name);
-                                known = true;
-                        }
-                if (streq(argv[i], "--leader-elect") || streq(argv[i], "--leader-elect=true"))
-                        known = o->leader_elect = true;
-                else if (streq(argv[i], "--leader-elect=false"))
-                        known = !(o->leader_elect = false);
-                if (!known) {
-                        fprintf(stderr, "colibri-scheduler: unknown flag: %s\n", argv[i]);
-                        return -EINVAL;
-                }
-        }
-        if (!o->kubeconfig) {
-                fprintf(stderr, "colibri-scheduler: --kubeconfig=FILE is needed\n");
-                return -EINVAL;
-        }
-        return 0;
-}
 
 static void on_term(int signo, void *userdata)
 {
@@ -76,9 +36,17 @@ static void on_lost(void *userdata)
 
 int main(int argc, char **argv)
 {
-        struct options o = {
-                .name = "default-scheduler", .lease_namespace = "kube-system", .lease_name = "kube-scheduler",
-                .leader_elect = true,
+        const char *kubeconfig = NULL, *name = "default-scheduler";
+        const char *lease_namespace = "kube-system", *lease_name = "kube-scheduler";
+        bool leader_elect = true;
+        enum log_level level = LOG_LEVEL_INFO;
+        const struct flag flags[] = {
+                { "kubeconfig", FLAG_STRING, &kubeconfig, .help = "how to reach the API server; needed" },
+                { "scheduler-name", FLAG_STRING, &name, .help = "the pods it is responsible for" },
+                { "leader-elect", FLAG_BOOL, &leader_elect, .help = "wait for a lease before working" },
+                { "leader-elect-resource-namespace", FLAG_STRING, &lease_namespace, .help = "where the lease is" },
+                { "leader-elect-resource-name", FLAG_STRING, &lease_name, .help = "the lease's name" },
+                { "v", FLAG_VERBOSITY, &level, .help = "from 4 on: debugging" },
         };
         _cleanup_error_ struct error err = ERROR_INIT;
         struct daemon d = { .loop = loop_new() };
@@ -87,24 +55,27 @@ int main(int argc, char **argv)
         char uuid[UUID_BUF], host[256] = "";
         int code;
 
-        log_init("scheduler", LOG_LEVEL_INFO);
-        if (parse(argc, argv, &o) < 0)
+        flags_parse_or_exit("colibri-scheduler", flags, ARRAY_SIZE(flags), argc, argv, NULL);
+        log_init("scheduler", level);
+        if (!kubeconfig) {
+                log_error("--kubeconfig is needed");
                 return 2;
+        }
         signal(SIGPIPE, SIG_IGN);
         loop_signal(d.loop, SIGTERM, on_term, d.loop);
         loop_signal(d.loop, SIGINT, on_term, d.loop);
-        if (client_new(d.loop, o.kubeconfig, "colibri-scheduler", &client, &err) < 0) {
+        if (client_new(d.loop, kubeconfig, "colibri-scheduler", &client, &err) < 0) {
                 log_error("%s", error_text(&err));
                 return 1;
         }
-        d.scheduler = scheduler_new(client, o.name);
+        d.scheduler = scheduler_new(client, name);
         gethostname(host, sizeof(host) - 1);
         _cleanup_free_ char *identity = xasprintf("%s_%s", host, uuid_new(uuid));
         struct election_options eo = {
-                .namespace = o.lease_namespace, .name = o.lease_name, .identity = identity,
+                .namespace = lease_namespace, .name = lease_name, .identity = identity,
                 .started = on_leading, .stopped = on_lost, .userdata = &d,
         };
-        if (o.leader_elect)
+        if (leader_elect)
                 election = election_new(client, &eo);
         else
                 scheduler_start(d.scheduler);

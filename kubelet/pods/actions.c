@@ -151,7 +151,7 @@ static void do_mount(struct task *t)
 static const char *sandbox_resolv_conf(struct task *t, struct arena *a)
 {
         const struct kubelet_config *cfg = &t->w->k->config;
-        struct dns_settings s = {.cluster_dns = cfg->cluster_dns[0] ? cfg->cluster_dns : NULL,
+        struct dns_settings s = {.cluster_dns = cfg->cluster_dns,
                                  .cluster_domain = cfg->cluster_domain,
                                  .host_resolv_conf = t->w->k->host_resolv_conf};
         const char *reason = NULL, *warning = NULL;
