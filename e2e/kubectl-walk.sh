@@ -380,7 +380,7 @@ tryf "exec -i" 0 stdin
 streams() { k exec p -- sh -c 'echo out; echo err >&2' >o 2>e && grep -qx out o && grep -qx err e; }
 tryf "exec (two streams)" 0 streams
 terminal() {
-        script -qec "stty rows 33 cols 77; timeout 20 $K exec -it p -- sh -c 'stty size; tty; exit 4'" /dev/null </dev/null >terminal
+        script -qec "stty rows 33 cols 77; timeout --foreground 20 $K exec -it p -- sh -c 'stty size; tty; exit 4'" /dev/null </dev/null >terminal
         [ $? = 4 ] && grep -q '33 77' terminal && grep -q /dev/pts terminal
 }
 tryf "exec -it (size, exit code)" 0 terminal
