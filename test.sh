@@ -90,6 +90,7 @@ run_fuzz() {
         TARGET=fuzzers scripts/build.sh build-fuzz -DFUZZ=ON -DSANITIZE=ON -DTESTS=OFF -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo ||
                 { count build-fuzz 1; return; }
         programs=(build-fuzz/bin/fuzz-*)
+        scripts/fuzz-seeds.py build-fuzz/corpus
         say "${#programs[@]} fuzzers, $seconds s each, two at a time"
         rm -f build-fuzz/*.status
         for program in "${programs[@]}"; do
