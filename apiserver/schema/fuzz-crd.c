@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 "\"metadata\":{\"name\":\"foos.example.com\",\"uid\":\"u\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Namespaced\","
                 "\"names\":{\"plural\":\"foos\",\"singular\":\"foo\",\"kind\":\"Foo\",\"listKind\":\"FooList\"},"
                 "\"conversion\":{\"strategy\":\"None\"},\"versions\":[{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{}}]},"
-                "\"status\":{\"acceptedNames\":{\"plural\":\"foos\",\"singular\":\"foo\",\"kind\":\"Foo\",\"listKind\":\"FooList\"}}}";
+                "\"status\":{\"storedVersions\":[\"v1\"],\"acceptedNames\":{\"plural\":\"foos\",\"singular\":\"foo\",\"kind\":\"Foo\",\"listKind\":\"FooList\"}}}";
         const struct schema *types =
                 builtin_schema("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition");
         const uint8_t *line = size ? memchr(data, '\n', size) : NULL;
