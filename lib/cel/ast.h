@@ -1,6 +1,7 @@
 /* Inside of the interpreter: the tree that parsing makes and evaluation walks. Not for others; see cel.h. */
 #pragma once
 
+#include "shape.h"
 #include "value.h"
 
 enum node_kind {
@@ -16,7 +17,14 @@ enum node_kind {
         NODE_OR,
         NODE_TERNARY,
         NODE_MACRO, /* args[0].macro(variables, args[1], args[2]) */
+        NODE_LOOP,  /* only in what a macro is short for: args by enum loop */
 };
+
+enum loop { LOOP_RANGE, LOOP_FIRST, LOOP_GOING, LOOP_STEP, LOOP_RESULT };
+#define SO_FAR "@result" /* the variable of a loop that its result is gathered in */
+#define SORTED "@sorted"  /* of sortBy(): the list */
+
+enum { SLOT_NONE = -1 };
 
 enum macro {
         MACRO_ALL,
@@ -27,15 +35,17 @@ enum macro {
         MACRO_TRANSFORM_LIST,  /* from here on two variables */
         MACRO_TRANSFORM_MAP,
         MACRO_TRANSFORM_ENTRY,
+        MACRO_SORT_BY,
         MACRO_OPT_MAP,
         MACRO_OPT_FLAT_MAP,
 };
 
 struct function;
+struct known;
 
 struct node {
         enum node_kind kind;
-        enum cel_type type; /* CEL_DYN until the checker knows more */
+        struct known *known; /* while it is compiled */
         uint32_t pos;       /* byte in the text that an error points to */
         const char *name;   /* of identifiers, fields, functions, messages */
         struct node **args;
@@ -49,9 +59,20 @@ struct node {
         int slot;            /* of identifiers: the variable's; of macros: that of vars[0] */
 };
 
+/* What the compiler finds out. It lives in an arena of the compiler's own. */
+struct known {
+        const struct cel_shape *shape;
+        struct node *meaning; /* of macros: cel_expand() */
+        const char **called;  /* of calls: the arguments of the signatures that fit */
+        size_t n_called;
+};
+
 struct cel_program {
         struct node *root;
         size_t n_slots;
+        const struct cel_shape *shape;
+        uint64_t cost;
+        const char **uses; /* variables, NULL-ended */
 };
 
 struct eval {
@@ -87,5 +108,9 @@ const char *cel_address_text(struct arena *a, const struct cel_address *x);
 
 /* A parser of TEXT: no names are known to it. */
 int cel_parse(struct arena *a, const char *text, struct node **ret, struct error *reterr);
+/* The loop that a macro is short for (not of optMap and optFlatMap). */
+struct node *cel_expand(struct arena *a, const struct node *macro);
+/* The most that a checked tree may cost; SIZES: the shape that paths of fields start at. */
+uint64_t cel_estimate(struct arena *a, struct node *root, const struct cel_shape *sizes);
 /* "ERROR: <input>:1:5: MESSAGE" and the line with a mark. */
 const char *cel_describe_error(struct arena *a, const char *text, size_t pos, const char *message);

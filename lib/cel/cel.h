@@ -39,6 +39,42 @@ enum cel_type {
         CEL_FORMAT, /* str: its name */
         CEL_OBJECT, /* the caller's own */
         CEL_DYN,    /* of expressions, never of values: not known before they are evaluated */
+        CEL_PARAM,  /* of expressions: a type that is still looked for */
+};
+
+/* What is known of an expression before it is evaluated: its type, the types within, and how large it may become.
+ * Shapes of CEL_OBJECT are the same if they are the same struct. */
+struct cel_shape {
+        enum cel_type type;
+        const struct cel_shape *of[2];    /* items; keys and values; the type of a CEL_TYPE, or NULL */
+        const char *name;                 /* of a CEL_OBJECT: shown in errors */
+        const struct cel_member *members; /* of a CEL_OBJECT, by name; NULL: nothing is known of them */
+        size_t n_members;
+        bool open;       /* a CEL_OBJECT that may have any member, of any type */
+        uint64_t max;    /* how many items, entries, bytes there can be: what an estimate rests on */
+        uint32_t weight; /* shapes within it, for a limit */
+        uint32_t param;
+};
+
+struct cel_member {
+        const char *name;  /* as expressions write it: "a__dash__b" */
+        const char *field; /* as JSON has it: "a-b" */
+        const struct cel_shape *shape;
+};
+
+extern const struct cel_shape cel_shapes[CEL_PARAM]; /* the simple ones, by type */
+
+struct cel_variable {
+        const char *name;
+        const struct cel_shape *shape;
+};
+
+struct cel_env {
+        const struct cel_variable *variables;
+        size_t n;
+        bool patches; /* Object{} and JSONPatch{} are there, and jsonpatch.escapeKey() */
+        /* Estimates what it may cost; sizes are looked up below this shape (of whatever variable). NULL: it does not. */
+        const struct cel_shape *estimate;
 };
 
 struct cel_value;
@@ -128,13 +164,23 @@ struct cel_run {
 
 struct cel_program;
 
-/* VARIABLES: the names that may be used, NULL-ended; "request.name" says that request has a field of that name, and none
- * that is not said ("request." alone: it has none). The program lives in A and keeps TEXT. -EINVAL: reterr says
- * "compilation failed: ERROR: <input>:1:5: ..." with the line and a mark below it. */
+/* TEXT by the variables of ENV, whose shapes are kept. -EINVAL: reterr says "compilation failed: ERROR: <input>:1:5: ..."
+ * with the line and a mark below it. */
+int cel_compile_in(struct arena *a, const char *text, const struct cel_env *env, struct cel_program **ret, struct error *reterr);
+/* The same where types are not known. VARIABLES: the names that may be used, NULL-ended; "request.name" says that request has a field of that name, and none
+ * that is not said ("request." alone: it has none). The program lives in A and keeps TEXT. */
 int cel_compile(struct arena *a, const char *text, const char *const *variables, struct cel_program **ret,
                 struct error *reterr);
 /* What it will return: CEL_DYN if that is not known. */
 enum cel_type cel_program_type(const struct cel_program *p);
+const struct cel_shape *cel_program_shape(const struct cel_program *p);
+/* "list(string)"; what errors call it, which differs for a few: "duration", "google.protobuf.Duration" if FULL. */
+const char *cel_shape_text(struct arena *a, const struct cel_shape *s, bool full);
+/* The most it may cost, if the environment asked for it; UINT64_MAX: no limit is known. */
+uint64_t cel_program_cost(const struct cel_program *p);
+struct cel_shape *cel_shape_list(struct arena *a, const struct cel_shape *item, uint64_t max);
+struct cel_shape *cel_shape_map(struct arena *a, const struct cel_shape *key, const struct cel_shape *value, uint64_t max);
+struct cel_shape *cel_shape_optional(struct arena *a, const struct cel_shape *of);
 /* Whether a variable is used. */
 bool cel_program_uses(const struct cel_program *p, const char *variable);
 

@@ -1,22 +1,37 @@
-/* The checker: names get their meaning (variables, types, functions, name spaces), and types are followed as far as
- * literals and functions tell them. What comes from JSON stays dynamic. */
+/* The checker: names get their meaning, and every expression its type (cel-spec's doc/langdef.md, "Gradual type checking").
+ * What comes from JSON without a schema is dyn, and fits everywhere. */
+#include <stdlib.h>
+#include <string.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
 #include "ast.h"
 
 /* Trees deeper than this would ask too much of a fiber's stack. */
-enum { TREE_DEPTH_MAX = 400 };
+enum { TREE_DEPTH_MAX = 400, ERRORS_MAX = 100, ARGS_MAX = 8, FIT_MAX = 16 };
 
 struct scope {
         const struct scope *outer;
         const char *name;
+        const struct cel_shape *shape;
         int slot;
 };
 
+struct complaint {
+        size_t pos;
+        const char *message;
+};
+
 struct checker {
-        struct arena *arena;
+        struct arena *arena; /* until the end of compiling */
+        struct arena *kept;  /* the program's */
         const char *text;
-        const char *const *variables;
+        const struct cel_env *env;
+        struct bindings types;
         size_t n_slots;
-        struct strbuf errors;
+        struct complaint errors[ERRORS_MAX];
+        size_t n_errors;
 };
 
 static const struct {
@@ -49,17 +64,83 @@ const struct function *function_find(const char *name, bool member, size_t n, bo
         return NULL;
 }
 
-static void complain(struct checker *c, const struct node *n, const char *fmt, ...) printf_like(3, 4);
-static void complain(struct checker *c, const struct node *n, const char *fmt, ...)
+/* --- errors --- */
+
+static void complain_at(struct checker *c, size_t pos, const char *fmt, ...) printf_like(3, 4);
+static void complain_at(struct checker *c, size_t pos, const char *fmt, ...)
 {
-        const char *message;
         va_list ap;
 
+        if (c->n_errors == ERRORS_MAX)
+                return;
         va_start(ap, fmt);
-        message = arena_vprintf(c->arena, fmt, ap);
+        c->errors[c->n_errors++] = (struct complaint){ pos, arena_vprintf(c->arena, fmt, ap) };
         va_end(ap);
-        strbuf_printf(&c->errors, "%s%s", c->errors.len ? "\n" : "", cel_describe_error(c->arena, c->text, n->pos, message));
 }
+
+#define complain(c, n, ...) complain_at(c, (n)->pos, __VA_ARGS__)
+
+/* All of them, in the order of the text. */
+static int report(struct checker *c, struct error *reterr)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        for (size_t i = 1; i < c->n_errors; i++)
+                for (size_t k = i; k > 0 && c->errors[k - 1].pos > c->errors[k].pos; k--) {
+                        struct complaint x = c->errors[k];
+
+                        c->errors[k] = c->errors[k - 1];
+                        c->errors[k - 1] = x;
+                }
+        for (size_t i = 0; i < c->n_errors; i++)
+                strbuf_printf(&b, "%s%s", i ? "\n" : "",
+                              cel_describe_error(c->arena, c->text, c->errors[i].pos, c->errors[i].message));
+        return error_set(reterr, -EINVAL, "compilation failed: %s", strbuf_str(&b));
+}
+
+static const char *show(struct checker *c, const struct cel_shape *s)
+{
+        return cel_shape_text(c->arena, s, false);
+}
+
+/* --- types of nodes --- */
+
+static const struct cel_shape *simple(enum cel_type t)
+{
+        return &cel_shapes[t];
+}
+
+static struct known *known(struct checker *c, struct node *n)
+{
+        if (!n->known)
+                n->known = arena_calloc(c->arena, sizeof(*n->known));
+        return n->known;
+}
+
+static const struct cel_shape *shape_of(const struct node *n)
+{
+        return n->known->shape;
+}
+
+static void set(struct checker *c, struct node *n, const struct cel_shape *s)
+{
+        known(c, n)->shape = s;
+}
+
+static void mismatch(struct checker *c, const struct node *at, const struct cel_shape *wanted, const struct cel_shape *got)
+{
+        complain(c, at, "expected type '%s' but found '%s'", show(c, wanted), show(c, got));
+}
+
+static bool want(struct checker *c, const struct node *n, const struct cel_shape *wanted)
+{
+        if (shape_fits(&c->types, shape_of(n), wanted))
+                return true;
+        mismatch(c, n, wanted, shape_of(n));
+        return false;
+}
+
+/* --- names --- */
 
 static const struct scope *lookup(const struct scope *s, const char *name)
 {
@@ -68,53 +149,47 @@ static const struct scope *lookup(const struct scope *s, const char *name)
         return s;
 }
 
-static bool declared(const struct checker *c, const struct scope *scope, const char *name)
+static const struct cel_variable *variable(const struct checker *c, const char *name)
 {
-        if (lookup(scope, name))
-                return true;
-        for (const char *const *v = c->variables; *v; v++)
-                if (!strncmp(*v, name, strlen(name)) && strchr(".", (*v)[strlen(name)]))
-                        return true;
-        return false;
+        for (size_t i = 0; i < c->env->n; i++)
+                if (streq(c->env->variables[i].name, name))
+                        return &c->env->variables[i];
+        return NULL;
 }
 
-/* A variable whose fields are declared has no others. */
-static bool lacks_field(const struct checker *c, const struct scope *scope, const struct node *n)
-{
-        const struct node *of = n->args[0];
-        size_t len = of->kind == NODE_IDENT && !lookup(scope, of->name) ? strlen(of->name) : 0;
-        bool closed = false;
-
-        for (const char *const *v = c->variables; len && *v; v++) {
-                if (strncmp(*v, of->name, len) != 0 || (*v)[len] != '.')
-                        continue;
-                if (streq(*v + len + 1, n->name))
-                        return false;
-                closed = true;
-        }
-        return closed;
-}
-
-/* "a.b" of a chain whose first name is no variable: it may be a type or a name space. NULL: it is none. */
+/* "a.b" of a chain of names; NULL: it is none, or its first name is a local variable. */
 static const char *qualified(struct checker *c, const struct scope *scope, const struct node *n)
 {
         const char *left;
 
         if (n->kind == NODE_IDENT)
-                return declared(c, scope, n->name) ? NULL : n->name;
+                return lookup(scope, n->name) ? NULL : n->name;
         if (n->kind != NODE_SELECT || n->test || n->optional || !(left = qualified(c, scope, n->args[0])))
                 return NULL;
         return arena_printf(c->arena, "%s.%s", left, n->name);
 }
 
-static bool become_type(struct node *n, const char *name)
+/* N may be the name of a variable or of a type as a whole. */
+static bool resolve_name(struct checker *c, struct node *n, const char *name)
 {
+        const struct cel_variable *v = name ? variable(c, name) : NULL;
+
+        if (v) {
+                n->kind = NODE_IDENT;
+                n->name = v->name;
+                set(c, n, v->shape);
+                return true;
+        }
         for (size_t i = 0; name && i < ARRAY_SIZE(type_names); i++) {
+                const struct cel_shape *params[2] = { &(const struct cel_shape){ CEL_PARAM, .param = 0 } };
+                const struct cel_shape *s = simple(type_names[i].type);
+
                 if (!streq(name, type_names[i].name))
                         continue;
+                params[0] = s;
                 n->kind = NODE_LITERAL;
-                n->type = CEL_TYPE;
                 n->value = cel_typed(cel_type_word(type_names[i].type));
+                set(c, n, shape_type_of(c->arena, params[0]));
                 return true;
         }
         return false;
@@ -132,213 +207,481 @@ static void check_ident(struct checker *c, const struct scope *scope, struct nod
 {
         const struct scope *s = lookup(scope, n->name);
 
-        if (s)
+        if (s) {
                 n->slot = s->slot;
-        else if (!declared(c, scope, n->name) && !become_type(n, n->name))
+                set(c, n, s->shape);
+        } else if (!resolve_name(c, n, n->name)) {
                 complain(c, n, "undeclared reference to '%s' (in container '')", n->name);
+                set(c, n, simple(CEL_ERROR));
+        }
 }
 
-/* "(int, string)" */
-static const char *signature(struct checker *c, const struct node *n)
+/* --- fields --- */
+
+/* CEL's own words may be written as they are. */
+static const struct cel_member *member_of(const struct cel_shape *s, const char *name)
+{
+        size_t len = strlen(name);
+
+        for (size_t i = 0; i < s->n_members; i++) {
+                const struct cel_member *m = &s->members[i];
+
+                if (streq(m->name, name) || (streq(m->field, name) && !strncmp(m->name, "__", 2) && strlen(m->name) == len + 4))
+                        return m;
+        }
+        return NULL;
+}
+
+static const struct cel_shape *field_shape(struct checker *c, struct node *n, const struct cel_shape *of)
+{
+        const struct cel_member *m;
+
+        switch (of->type) {
+        case CEL_MAP:
+                return of->of[1];
+        case CEL_PARAM:
+                shape_fits(&c->types, simple(CEL_DYN), of);
+                return simple(CEL_DYN);
+        case CEL_DYN:
+        case CEL_ERROR:
+                return simple(CEL_DYN);
+        case CEL_QUANTITY:
+        case CEL_URL:
+        case CEL_SEMVER:
+        case CEL_FORMAT:
+                complain(c, n, "unexpected failed resolution of '%s'", cel_type_word(of->type));
+                return simple(CEL_ERROR);
+        case CEL_OBJECT:
+                if (of->open)
+                        return simple(CEL_DYN);
+                m = member_of(of, n->name);
+                if (m) {
+                        n->name = m->field;
+                        return m->shape;
+                }
+                complain(c, n, of->members || !str_has_prefix(of->name, "kubernetes.authorization") ? "undefined field '%s'"
+                                                                                                : "unexpected failed resolution of '%s'",
+                         of->members || !str_has_prefix(of->name, "kubernetes.authorization") ? n->name : of->name);
+                return simple(CEL_ERROR);
+        default:
+                complain(c, n, "type '%s' does not support field selection", show(c, of));
+                return simple(CEL_DYN);
+        }
+}
+
+static void check_select(struct checker *c, const struct scope *scope, struct node *n, int depth)
+{
+        const struct cel_shape *of, *s;
+        bool optional = n->optional;
+
+        if (!n->test && !n->optional && resolve_name(c, n, qualified(c, scope, n)))
+                return;
+        check_args(c, scope, n, depth);
+        of = shape_resolve(&c->types, shape_of(n->args[0]), false);
+        if (of->type == CEL_OPTIONAL) {
+                of = of->of[0];
+                optional = true;
+        }
+        s = field_shape(c, n, of);
+        if (n->test)
+                s = simple(CEL_BOOL);
+        else if (optional)
+                s = cel_shape_optional(c->arena, s);
+        set(c, n, shape_resolve(&c->types, s, false));
+}
+
+/* --- calls --- */
+
+/* "(int, string)"; of members "string.(int)". */
+static const char *arguments_text(struct checker *c, const struct node *n)
 {
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
-        for (size_t i = 0; i < n->n; i++)
-                strbuf_printf(&b, "%s%s", i ? ", " : "", cel_type_word(n->args[i]->type));
+        for (size_t i = 0; i < n->n; i++) {
+                const char *s = show(c, shape_resolve(&c->types, shape_of(n->args[i]), true));
+
+                if (i == 0 && n->member)
+                        strbuf_printf(&b, "%s.(", s);
+                else
+                        strbuf_printf(&b, "%s%s", i > (size_t)n->member ? ", " : n->member ? "" : "(", s);
+        }
+        strbuf_puts(&b, n->n ? ")" : "()");
         return arena_strdup(c->arena, strbuf_str(&b));
 }
 
-static bool is_number(enum cel_type t)
+/* One list of arguments ("ss") of a signature: whether N's fit; then *ret is what the call comes to. */
+static bool try_signature(struct checker *c, const struct node *n, const struct signature *sig, const char *args,
+                          const struct cel_shape **ret)
 {
-        return t == CEL_INT || t == CEL_UINT || t == CEL_DOUBLE;
+        const struct cel_shape *params[2], *wanted[ARGS_MAX], *given[ARGS_MAX];
+        const char *at = args, *result = sig->result;
+        size_t i = 0;
+
+        if (n->n > ARGS_MAX)
+                return false;
+        for (i = 0; i < 2; i++)
+                params[i] = memchr(args, 'A' + (int)i, strcspn(args, " ")) || strchr(result, 'A' + (int)i) ? bindings_new(&c->types) : NULL;
+        i = 0;
+        for (; *at && *at != ' '; i++) {
+                if (i == n->n)
+                        return false;
+                wanted[i] = shape_read(c->arena, &at, params);
+                given[i] = shape_of(n->args[i]);
+        }
+        if (i != n->n || !shape_fits_all(&c->types, i, given, wanted))
+                return false;
+        *ret = shape_resolve(&c->types, shape_read(c->arena, &result, params), false);
+        return true;
 }
 
-/* What an operator makes of types that are known; CEL_ERROR: nothing. */
-static enum cel_type operator_type(const char *op, enum cel_type x, enum cel_type y)
+/* FUNCTION by the shapes of N's arguments: what it comes to, or an error. */
+static void resolve_call(struct checker *c, struct node *n, const char *function)
 {
-        if (x == CEL_DYN || y == CEL_DYN)
-                return strchr("+-*/%", op[1]) ? CEL_DYN : CEL_BOOL;
-        if (streq(op, "_==_") || streq(op, "_!=_"))
-                return x == y || (is_number(x) && is_number(y)) || x == CEL_NULL || y == CEL_NULL ? CEL_BOOL : CEL_ERROR;
-        if (op[1] == '<' || op[1] == '>')
-                return (x == y && (is_number(x) || x == CEL_BOOL || x == CEL_STRING || x == CEL_BYTES || x == CEL_TIMESTAMP ||
-                                   x == CEL_DURATION)) || (is_number(x) && is_number(y)) ? CEL_BOOL : CEL_ERROR;
-        if (op[1] == '%')
-                return x == y && (x == CEL_INT || x == CEL_UINT) ? x : CEL_ERROR;
-        if (op[1] == '+' && ((x == CEL_TIMESTAMP && y == CEL_DURATION) || (x == CEL_DURATION && y == CEL_TIMESTAMP)))
-                return CEL_TIMESTAMP;
-        if (op[1] == '-' && x == CEL_TIMESTAMP)
-                return y == CEL_DURATION ? CEL_TIMESTAMP : y == CEL_TIMESTAMP ? CEL_DURATION : CEL_ERROR;
-        if (x == y && (is_number(x) || ((op[1] == '+' || op[1] == '-') && x == CEL_DURATION) ||
-                       (op[1] == '+' && (x == CEL_STRING || x == CEL_BYTES || x == CEL_LIST))))
-                return x;
-        return CEL_ERROR;
+        const struct cel_shape *result = NULL, *one = NULL;
+        bool declared = false;
+        struct known *k = known(c, n);
+
+        k->n_called = 0;
+        for (const struct signature *sig = signatures; sig->name; sig++) {
+                const char *args = sig->args;
+
+                if (!streq(sig->name, function))
+                        continue;
+                if (streq(function, "jsonpatch.escapeKey") && !c->env->patches)
+                        continue;
+                declared = true;
+                if (sig->member != n->member)
+                        continue;
+                for (;; args = strchr(args, ' ') + 1) {
+                        if (try_signature(c, n, sig, args, &one)) {
+                                if (!k->called)
+                                        k->called = arena_calloc(c->arena, FIT_MAX * sizeof(*k->called));
+                                if (k->n_called < FIT_MAX)
+                                        k->called[k->n_called++] = args;
+                                if (!result)
+                                        result = one;
+                                else if (result->type != CEL_DYN && !shape_same(one, result))
+                                        result = simple(CEL_DYN);
+                        }
+                        if (!strchr(args, ' '))
+                                break;
+                }
+        }
+        if (!declared)
+                complain(c, n, "undeclared reference to '%s' (in container '')", function);
+        else if (!result)
+                complain(c, n, "found no matching overload for '%s' applied to '%s'", function, arguments_text(c, n));
+        set(c, n, result ? result : simple(CEL_ERROR));
 }
 
-static enum cel_type call_type(const struct node *n)
+static bool declared(const struct checker *c, const char *function)
 {
-        enum cel_type x = n->args[0]->type, y = n->n > 1 ? n->args[1]->type : CEL_DYN;
-
-        if (*n->name == '_')
-                return operator_type(n->name, x, y);
-        if (streq(n->name, "!_"))
-                return x == CEL_DYN || x == CEL_BOOL ? CEL_BOOL : CEL_ERROR;
-        if (streq(n->name, "-_"))
-                return x == CEL_DYN || x == CEL_INT || x == CEL_DOUBLE ? x : CEL_ERROR;
-        if (streq(n->name, "@in"))
-                return y == CEL_DYN || y == CEL_LIST || y == CEL_MAP ? CEL_BOOL : CEL_ERROR;
-        return n->function->type;
+        for (const struct signature *s = signatures; s->name; s++)
+                if (streq(s->name, function))
+                        return c->env->patches || !streq(function, "jsonpatch.escapeKey");
+        return false;
 }
 
 static void check_call(struct checker *c, const struct scope *scope, struct node *n, int depth)
 {
         const char *space = n->member ? qualified(c, scope, n->args[0]) : NULL, *name;
-        bool known, spaced;
+        bool exists;
 
         /* "sets.contains(a, b)" reads as a member of "sets": it is a function of that name. */
-        if (space) {
-                name = arena_printf(c->arena, "%s.%s", space, n->name);
-                n->function = function_find(name, false, n->n - 1, &spaced);
-                if (spaced) {
-                        n->name = name;
-                        n->member = false;
-                        n->args++;
-                        n->n--;
-                }
+        name = space ? arena_printf(c->kept, "%s.%s", space, n->name) : NULL;
+        if (name && declared(c, name)) {
+                n->name = name;
+                n->member = false;
+                n->args++;
+                n->n--;
         }
         check_args(c, scope, n, depth);
-        if (!n->function)
-                n->function = function_find(n->name, n->member, n->n, &known);
-        else
-                known = true;
-        if (!n->function && !known) {
-                complain(c, n, "undeclared reference to '%s' (in container '')", n->name);
-        } else if (!n->function || (n->n && (n->type = call_type(n)) == CEL_ERROR)) {
-                if (n->member)
-                        complain(c, n, "found no matching overload for '%s' applied to '%s.(%s)'", n->name,
-                                 cel_type_word(n->args[0]->type), "");
-                else
-                        complain(c, n, "found no matching overload for '%s' applied to '(%s)'", n->name, signature(c, n));
-                n->type = CEL_DYN;
-        } else if (!n->n) {
-                n->type = n->function->type;
+        resolve_call(c, n, n->name);
+        n->function = function_find(n->name, n->member, n->n, &exists);
+}
+
+/* --- literals --- */
+
+/* Of items, keys or values: what all of them are. SO_FAR NULL: there was none yet. */
+static const struct cel_shape *join(struct checker *c, const struct node *at, const struct cel_shape *so_far,
+                                    const struct cel_shape *next)
+{
+        if (!so_far)
+                return next;
+        if (shape_fits(&c->types, so_far, next))
+                return shape_wider(so_far, next);
+        mismatch(c, at, so_far, next);
+        return simple(CEL_ERROR);
+}
+
+static const struct cel_shape *unwrapped(struct checker *c, const struct node *n, bool optional)
+{
+        const struct cel_shape *s = shape_of(n);
+
+        if (!optional)
+                return s;
+        if (s->type == CEL_OPTIONAL)
+                return s->of[0];
+        if (s->type != CEL_DYN)
+                mismatch(c, n, cel_shape_optional(c->arena, s), s);
+        return s;
+}
+
+static void check_list(struct checker *c, const struct scope *scope, struct node *n, int depth)
+{
+        const struct cel_shape *items = NULL;
+
+        for (size_t i = 0; i < n->n; i++) {
+                check(c, scope, n->args[i], depth);
+                items = join(c, n->args[i], items, unwrapped(c, n->args[i], n->flags[i]));
         }
+        set(c, n, cel_shape_list(c->arena, items ? items : bindings_new(&c->types), 0));
+}
+
+static void check_map(struct checker *c, const struct scope *scope, struct node *n, int depth)
+{
+        const struct cel_shape *keys = NULL, *values = NULL;
+
+        for (size_t i = 0; i + 1 < n->n; i += 2) {
+                check(c, scope, n->args[i], depth);
+                keys = join(c, n->args[i], keys, shape_of(n->args[i]));
+                check(c, scope, n->args[i + 1], depth);
+                values = join(c, n->args[i + 1], values, unwrapped(c, n->args[i + 1], n->flags[i / 2]));
+        }
+        set(c, n, cel_shape_map(c->arena, keys ? keys : bindings_new(&c->types), values ? values : bindings_new(&c->types), 0));
+}
+
+/* Object{}, Object.spec{} and JSONPatch{}, where mutations are written; there are no other messages. */
+static void check_message(struct checker *c, const struct scope *scope, struct node *n, int depth)
+{
+        static const char *const patch_fields[] = { "op", "path", "from", "value" };
+        bool patch = streq(n->name, "JSONPatch"), object = streq(n->name, "Object") || str_has_prefix(n->name, "Object.");
+        struct cel_shape *s = arena_calloc(c->arena, sizeof(*s));
+
+        if (!c->env->patches || (!patch && !object)) {
+                complain(c, n, "undeclared reference to '%s' (in container '')", n->name);
+                set(c, n, simple(CEL_ERROR));
+                return;
+        }
+        for (size_t i = 0; i + 1 < n->n; i += 2) {
+                const char *field = cel_text(c->arena, &n->args[i]->value);
+                const struct cel_shape *given;
+                bool found = object;
+
+                set(c, n->args[i], simple(CEL_STRING));
+                check(c, scope, n->args[i + 1], depth);
+                given = unwrapped(c, n->args[i + 1], n->flags[i / 2]);
+                for (size_t k = 0; patch && k < ARRAY_SIZE(patch_fields); k++)
+                        found |= streq(field, patch_fields[k]);
+                if (!found)
+                        complain(c, n->args[i], "undefined field '%s'", field);
+                else if (patch && !streq(field, "value") && !shape_fits(&c->types, simple(CEL_STRING), given))
+                        complain(c, n->args[i], "expected type of field '%s' is 'string' but provided type is '%s'", field,
+                                 show(c, given));
+        }
+        *s = (struct cel_shape){ CEL_OBJECT, .name = n->name, .weight = 1, .open = true };
+        set(c, n, s);
+}
+
+/* --- macros --- */
+
+static void check_loop(struct checker *c, const struct scope *scope, struct node *n, int slot, int depth)
+{
+        const struct cel_shape *range, *one, *two = NULL, *first;
+        struct scope gathered, x, y;
+        const struct scope *inner;
+
+        check(c, scope, n->args[LOOP_RANGE], depth);
+        check(c, scope, n->args[LOOP_FIRST], depth);
+        first = shape_of(n->args[LOOP_FIRST]);
+        range = shape_resolve(&c->types, shape_of(n->args[LOOP_RANGE]), false);
+        switch (range->type) {
+        case CEL_LIST:
+                one = n->vars[1] ? simple(CEL_INT) : range->of[0];
+                two = range->of[0];
+                break;
+        case CEL_MAP:
+                one = range->of[0];
+                two = range->of[1];
+                break;
+        case CEL_DYN:
+        case CEL_ERROR:
+        case CEL_PARAM:
+                shape_fits(&c->types, simple(CEL_DYN), range);
+                one = two = simple(CEL_DYN);
+                break;
+        default:
+                complain(c, n->args[LOOP_RANGE], "expression of type '%s' cannot be range of a comprehension (must be list, map, or dynamic)",
+                         show(c, range));
+                one = two = simple(CEL_ERROR);
+        }
+        gathered = (struct scope){ scope, SO_FAR, first, SLOT_NONE };
+        x = (struct scope){ &gathered, n->vars[0], one, slot };
+        y = (struct scope){ &x, n->vars[1] ? n->vars[1] : "", two, slot + 1 };
+        inner = n->vars[1] ? &y : &x;
+        check(c, inner, n->args[LOOP_GOING], depth);
+        want(c, n->args[LOOP_GOING], simple(CEL_BOOL));
+        check(c, inner, n->args[LOOP_STEP], depth);
+        if (!shape_fits(&c->types, first, shape_of(n->args[LOOP_STEP])))
+                mismatch(c, n->args[LOOP_STEP], first, shape_of(n->args[LOOP_STEP]));
+        check(c, &gathered, n->args[LOOP_RESULT], depth);
+        set(c, n, shape_resolve(&c->types, shape_of(n->args[LOOP_RESULT]), false));
+}
+
+/* A call to FUNCTION with nodes that are checked. */
+static const struct cel_shape *made_call(struct checker *c, struct node *at, const char *function, bool member, struct node *x,
+                                         struct node *y, struct node *z)
+{
+        struct node *args[3] = { x, y, z }, call = { .kind = NODE_CALL, .pos = at->pos, .name = function, .member = member,
+                                                     .args = args, .n = z ? 3 : y ? 2 : x ? 1 : 0 };
+
+        resolve_call(c, &call, function);
+        return call.known->shape;
+}
+
+/* a.optMap(x, f) is a.hasValue() ? optional.of(f with x = a.value()) : optional.none() */
+static void check_opt_map(struct checker *c, const struct scope *scope, struct node *n, int slot, int depth)
+{
+        struct node *of = n->args[0], yes = { .pos = n->pos }, no = { .pos = n->pos }, has = { .pos = n->pos };
+        struct scope x = { scope, n->vars[0], NULL, slot };
+
+        check(c, scope, of, depth);
+        set(c, &has, made_call(c, n, "hasValue", true, of, NULL, NULL));
+        x.shape = made_call(c, n, "value", true, of, NULL, NULL);
+        check(c, &x, n->args[1], depth);
+        set(c, &yes, n->macro == MACRO_OPT_MAP ? made_call(c, n, "optional.of", false, n->args[1], NULL, NULL) : shape_of(n->args[1]));
+        set(c, &no, made_call(c, n, "optional.none", false, NULL, NULL, NULL));
+        set(c, n, made_call(c, n, "_?_:_", false, &has, &yes, &no));
+}
+
+static void check_sort_by(struct checker *c, const struct scope *scope, struct node *n, int slot, int depth)
+{
+        struct scope sorted = { scope, SORTED, NULL, SLOT_NONE };
+        struct node *meaning = n->known->meaning;
+
+        check(c, scope, n->args[0], depth);
+        sorted.shape = shape_of(n->args[0]);
+        check_loop(c, &sorted, meaning, slot, depth);
+        set(c, n, made_call(c, n, "@sortByAssociatedKeys", true, n->args[0], meaning, NULL));
 }
 
 static void check_macro(struct checker *c, const struct scope *scope, struct node *n, int depth)
 {
-        struct scope one = { scope, n->vars[0], (int)c->n_slots }, two = { &one, n->vars[1], (int)c->n_slots + 1 };
-        const struct scope *inner = n->vars[1] ? &two : &one;
-        enum cel_type range;
+        int slot = (int)c->n_slots;
 
-        check(c, scope, n->args[0], depth);
-        range = n->args[0]->type;
-        n->slot = (int)c->n_slots;
+        n->slot = slot;
         c->n_slots += 2;
-        if (n->macro < MACRO_OPT_MAP && range != CEL_DYN && range != CEL_LIST && range != CEL_MAP)
-                complain(c, n->args[0], "expression of type '%s' cannot be range of a comprehension (must be list, map, or dynamic)",
-                         cel_type_word(range));
-        for (size_t i = 1; i < n->n; i++)
-                check(c, inner, n->args[i], depth);
-        n->type = n->macro <= MACRO_EXISTS_ONE ? CEL_BOOL
-                  : n->macro <= MACRO_TRANSFORM_LIST ? CEL_LIST
-                  : n->macro <= MACRO_TRANSFORM_ENTRY ? CEL_MAP : CEL_OPTIONAL;
-        if (n->macro <= MACRO_FILTER && n->args[1]->type != CEL_DYN && n->args[1]->type != CEL_BOOL)
-                complain(c, n->args[1], "expected type 'bool' but found '%s'", cel_type_word(n->args[1]->type));
+        if (n->macro >= MACRO_OPT_MAP) {
+                known(c, n);
+                check_opt_map(c, scope, n, slot, depth);
+                return;
+        }
+        known(c, n)->meaning = cel_expand(c->arena, n);
+        if (n->macro == MACRO_SORT_BY) {
+                check_sort_by(c, scope, n, slot, depth);
+                return;
+        }
+        check_loop(c, scope, n->known->meaning, slot, depth + 4);
+        set(c, n, shape_of(n->known->meaning));
 }
 
-static void check_bools(struct checker *c, struct node *n, size_t from, size_t to)
+/* --- all together --- */
+
+static void check_logic(struct checker *c, const struct scope *scope, struct node *n, int depth)
 {
-        for (size_t i = from; i < to; i++)
-                if (n->args[i]->type != CEL_DYN && n->args[i]->type != CEL_BOOL) {
-                        complain(c, n, "found no matching overload for '%s' applied to '(%s)'",
-                                 n->kind == NODE_AND ? "_&&_" : n->kind == NODE_OR ? "_||_" : "_?_:_", signature(c, n));
-                        return;
-                }
+        bool ok = true;
+
+        check_args(c, scope, n, depth);
+        for (size_t i = 0; i < n->n; i++)
+                ok &= want(c, n->args[i], simple(CEL_BOOL));
+        set(c, n, simple(ok ? CEL_BOOL : CEL_ERROR));
 }
 
 static void check(struct checker *c, const struct scope *scope, struct node *n, int depth)
 {
+        set(c, n, simple(CEL_ERROR));
         if (depth > TREE_DEPTH_MAX) {
-                if (!c->errors.len)
+                if (!c->n_errors)
                         complain(c, n, "expression recursion limit exceeded: %d", TREE_DEPTH_MAX);
                 return;
         }
         depth++;
         switch (n->kind) {
         case NODE_LITERAL:
-                n->type = n->value.type;
+                set(c, n, simple(n->value.type));
                 break;
         case NODE_IDENT:
                 check_ident(c, scope, n);
                 break;
         case NODE_SELECT:
-                if (!n->test && !n->optional && become_type(n, qualified(c, scope, n)))
-                        break;
-                check_args(c, scope, n, depth);
-                if (lacks_field(c, scope, n))
-                        complain(c, n, "undefined field '%s'", n->name);
-                if (n->args[0]->type != CEL_DYN && n->args[0]->type != CEL_MAP && n->args[0]->type != CEL_OPTIONAL)
-                        complain(c, n, "type '%s' does not support field selection", cel_type_word(n->args[0]->type));
-                n->type = n->test ? CEL_BOOL : n->optional || n->args[0]->type == CEL_OPTIONAL ? CEL_OPTIONAL : CEL_DYN;
+                check_select(c, scope, n, depth);
                 break;
         case NODE_INDEX:
                 check_args(c, scope, n, depth);
-                n->type = n->optional || n->args[0]->type == CEL_OPTIONAL ? CEL_OPTIONAL : CEL_DYN;
+                resolve_call(c, n, n->optional ? "_[?_]" : "_[_]");
                 break;
         case NODE_CALL:
                 check_call(c, scope, n, depth);
                 break;
         case NODE_LIST:
-                check_args(c, scope, n, depth);
-                n->type = CEL_LIST;
+                check_list(c, scope, n, depth);
                 break;
         case NODE_MAP:
+                check_map(c, scope, n, depth);
+                break;
         case NODE_MESSAGE:
-                check_args(c, scope, n, depth);
-                n->type = CEL_MAP;
+                check_message(c, scope, n, depth);
                 break;
         case NODE_AND:
         case NODE_OR:
-                check_args(c, scope, n, depth);
-                check_bools(c, n, 0, n->n);
-                n->type = CEL_BOOL;
+                check_logic(c, scope, n, depth);
                 break;
         case NODE_TERNARY:
                 check_args(c, scope, n, depth);
-                check_bools(c, n, 0, 1);
-                n->type = n->args[1]->type == n->args[2]->type ? n->args[1]->type : CEL_DYN;
+                resolve_call(c, n, "_?_:_");
                 break;
         case NODE_MACRO:
                 check_macro(c, scope, n, depth);
                 break;
+        case NODE_LOOP:
+                check_loop(c, scope, n, SLOT_NONE, depth);
+                break;
         }
 }
 
-int cel_compile(struct arena *a, const char *text, const char *const *variables, struct cel_program **ret,
-                struct error *reterr)
-{
-        struct checker c = { .arena = a, .text = text, .variables = variables };
-        struct cel_program *p = arena_calloc(a, sizeof(*p));
-        int r = cel_parse(a, text, &p->root, reterr);
+/* --- literals that functions cannot read --- */
 
-        if (r < 0) {
-                error_wrap(reterr, r, "compilation failed");
-                return r;
+static bool regex_compiles(struct cel_string s)
+{
+        int code;
+        PCRE2_SIZE at;
+        pcre2_code *re = pcre2_compile((PCRE2_SPTR)s.s, s.len, PCRE2_UTF, &code, &at, NULL);
+
+        pcre2_code_free(re);
+        return re != NULL;
+}
+
+static void validate(struct checker *c, const struct node *n)
+{
+        size_t first = n->member ? 1 : 0;
+
+        for (size_t i = 0; i < n->n; i++)
+                validate(c, n->args[i]);
+        if (n->kind != NODE_CALL || n->n <= first || n->args[first]->kind != NODE_LITERAL)
+                return;
+        if (streq(n->name, "duration") || streq(n->name, "timestamp")) {
+                struct cel_run run = { .arena = c->arena };
+                struct eval e = { &run, NULL };
+
+                if (n->function && n->function->call(&e, 1, &n->args[first]->value).type == CEL_ERROR)
+                        complain(c, n->args[first], "invalid %s argument", n->name);
+        } else if (streq(n->name, "matches") && n->args[first]->value.type == CEL_STRING &&
+                   !regex_compiles(n->args[first]->value.str)) {
+                complain(c, n->args[first], "invalid matches argument");
         }
-        check(&c, NULL, p->root, 0);
-        p->n_slots = c.n_slots;
-        r = c.errors.len ? error_set(reterr, -EINVAL, "compilation failed: %s", c.errors.data) : 0;
-        strbuf_deinit(&c.errors);
-        if (!r)
-                *ret = p;
-        return r;
 }
 
-enum cel_type cel_program_type(const struct cel_program *p)
-{
-        return p->root->type;
-}
+/* --- compiling --- */
 
 static bool uses(const struct node *n, const char *variable)
 {
@@ -353,4 +696,108 @@ static bool uses(const struct node *n, const char *variable)
 bool cel_program_uses(const struct cel_program *p, const char *variable)
 {
         return uses(p->root, variable);
+}
+
+/* Shapes of objects are the caller's and are shared; the rest is copied. */
+static const struct cel_shape *kept_shape(struct arena *a, const struct cel_shape *s)
+{
+        struct cel_shape *out;
+
+        if (s->type == CEL_OBJECT && !s->open)
+                return s;
+        if (!s->of[0] && s->type != CEL_OBJECT)
+                return &cel_shapes[s->type];
+        out = arena_memdup(a, s, sizeof(*s));
+        for (size_t i = 0; i < 2; i++)
+                if (s->of[i])
+                        out->of[i] = kept_shape(a, s->of[i]);
+        return out;
+}
+
+/* What the checker knows lives no longer than it. */
+static void forget(struct node *n)
+{
+        n->known = NULL;
+        for (size_t i = 0; i < n->n; i++)
+                forget(n->args[i]);
+}
+
+int cel_compile_in(struct arena *a, const char *text, const struct cel_env *env, struct cel_program **ret, struct error *reterr)
+{
+        _cleanup_arena_ struct arena *scratch = NULL;
+        struct cel_program *p = arena_calloc(a, sizeof(*p));
+        struct checker *c;
+        int r = cel_parse(a, text, &p->root, reterr);
+
+        if (r < 0) {
+                error_wrap(reterr, r, "compilation failed");
+                return r;
+        }
+        scratch = arena_new(0);
+        c = arena_calloc(scratch, sizeof(*c));
+        c->arena = scratch;
+        c->kept = a;
+        c->text = text;
+        c->env = env;
+        bindings_init(&c->types, scratch);
+        check(c, NULL, p->root, 0);
+        if (!c->n_errors)
+                validate(c, p->root);
+        if (c->n_errors)
+                return report(c, reterr);
+        p->n_slots = c->n_slots;
+        p->shape = kept_shape(a, shape_resolve(&c->types, shape_of(p->root), true));
+        p->cost = env->estimate ? cel_estimate(scratch, p->root, env->estimate) : UINT64_MAX;
+        forget(p->root);
+        *ret = p;
+        return 0;
+}
+
+int cel_compile(struct arena *a, const char *text, const char *const *variables, struct cel_program **ret,
+                struct error *reterr)
+{
+        struct cel_variable *list;
+        struct cel_env env = { .patches = true };
+        size_t n = 0;
+
+        while (variables[n])
+                n++;
+        env.variables = list = arena_calloc(a, (n + 1) * sizeof(*list));
+        for (size_t i = 0; i < n; i++) {
+                const char *dot = strchr(variables[i], '.'), *name = dot ? arena_strndup(a, variables[i], (size_t)(dot - variables[i]))
+                                                                        : variables[i];
+                struct cel_shape *s = NULL;
+                struct cel_member *m;
+
+                for (size_t k = 0; k < env.n; k++)
+                        if (streq(list[k].name, name))
+                                s = (struct cel_shape *)list[k].shape;
+                if (!s) {
+                        s = arena_memdup(a, &cel_shapes[CEL_DYN], sizeof(*s));
+                        if (dot)
+                                *s = (struct cel_shape){ CEL_OBJECT, .name = name, .weight = 1,
+                                                         .members = arena_calloc(a, (n + 1) * sizeof(*s->members)) };
+                        list[env.n++] = (struct cel_variable){ name, s };
+                }
+                if (!dot || !dot[1])
+                        continue;
+                m = (struct cel_member *)s->members + s->n_members++;
+                *m = (struct cel_member){ dot + 1, dot + 1, &cel_shapes[CEL_DYN] };
+        }
+        return cel_compile_in(a, text, &env, ret, reterr);
+}
+
+enum cel_type cel_program_type(const struct cel_program *p)
+{
+        return p->shape->type;
+}
+
+const struct cel_shape *cel_program_shape(const struct cel_program *p)
+{
+        return p->shape;
+}
+
+uint64_t cel_program_cost(const struct cel_program *p)
+{
+        return p->cost;
 }

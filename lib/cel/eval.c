@@ -224,7 +224,7 @@ static struct cel_value eval_call(struct eval *e, const struct node *n)
 
                 return class->call ? class->call(e->run, args[0].object.data, n->name, n->n - 1, args + 1) : cel_no_overload();
         }
-        return n->function->call(e, n->n, args);
+        return n->function ? n->function->call(e, n->n, args) : cel_no_overload();
 }
 
 /* --- macros --- */
@@ -425,6 +425,8 @@ static struct cel_value eval(struct eval *e, const struct node *n)
                 return eval_ternary(e, n);
         case NODE_MACRO:
                 return eval_macro(e, n);
+        case NODE_LOOP:
+                break;
         }
         return cel_no_overload();
 }

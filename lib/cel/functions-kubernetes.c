@@ -746,7 +746,7 @@ const struct function functions_kubernetes[] = {
         { "sets.equivalent", false, true, 2, 2, CEL_BOOL, f_sets_equivalent },
         { "quantity", false, true, 1, 1, CEL_QUANTITY, f_quantity },
         { "isQuantity", false, true, 1, 1, CEL_BOOL, f_is_quantity },
-        { "sign", true, false, 1, 1, CEL_INT, f_sign },
+        { "sign", true, true, 1, 1, CEL_INT, f_sign },
         { "isInteger", true, false, 1, 1, CEL_BOOL, f_is_integer },
         { "asInteger", true, false, 1, 1, CEL_INT, f_as_integer },
         { "asApproximateFloat", true, false, 1, 1, CEL_DOUBLE, f_as_float },

@@ -310,9 +310,8 @@ static struct node *new_node(struct parser *p, enum node_kind kind, size_t pos)
         struct node *n = arena_calloc(p->arena, sizeof(*n));
 
         n->kind = kind;
-        n->type = CEL_DYN;
         n->pos = (uint32_t)pos;
-        n->slot = -1;
+        n->slot = SLOT_NONE;
         return n;
 }
 
@@ -368,13 +367,14 @@ static const struct {
         { "exists", 2, 2, 1, MACRO_EXISTS },
         { "exists", 3, 3, 2, MACRO_EXISTS },
         { "exists_one", 2, 2, 1, MACRO_EXISTS_ONE },
-        { "existsOne", 2, 2, 1, MACRO_EXISTS_ONE },
+        { "exists_one", 3, 3, 2, MACRO_EXISTS_ONE },
         { "existsOne", 3, 3, 2, MACRO_EXISTS_ONE },
         { "filter", 2, 2, 1, MACRO_FILTER },
         { "map", 2, 3, 1, MACRO_MAP },
         { "transformList", 3, 4, 2, MACRO_TRANSFORM_LIST },
         { "transformMap", 3, 4, 2, MACRO_TRANSFORM_MAP },
         { "transformMapEntry", 3, 4, 2, MACRO_TRANSFORM_ENTRY },
+        { "sortBy", 2, 2, 1, MACRO_SORT_BY },
         { "optMap", 2, 2, 1, MACRO_OPT_MAP },
         { "optFlatMap", 2, 2, 1, MACRO_OPT_FLAT_MAP },
 };
