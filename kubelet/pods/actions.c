@@ -200,18 +200,14 @@ static int make_sandbox(struct task *t, struct arena *a, struct runtime_sandbox 
                 cfg.log_directory = worker_log_directory(w, a);
                 cfg.resolv_conf = sandbox_resolv_conf(t, a);
         }
-        if (w->sandbox_id) {
-                int r = rt->ops->remove_sandbox(rt, w->sandbox_id, reterr);
-                if (r < 0)
-                        return r;
-                free(steal_ptr(w->sandbox_id));
-                w->sandbox_attempt++;
-        }
-        cfg.attempt = w->sandbox_attempt;
+        cfg.replaces = w->sandbox_id;
+        cfg.attempt = w->sandbox_attempt + (w->sandbox_id != NULL);
         int r = rt->ops->run_sandbox(rt, &cfg, a, &id, reterr);
         if (r != 0)
                 return r < 0 ? r : -EIO;
+        free(w->sandbox_id);
         w->sandbox_id = xstrdup(id);
+        w->sandbox_attempt = cfg.attempt;
         return rt->ops->sandbox_status(rt, id, a, ret, reterr);
 }
 
@@ -600,7 +596,7 @@ static void do_check_exit(struct task *t)
         if (r < 0 || (r == 0 && (info.state == RUNTIME_CONTAINER_RUNNING || info.state == RUNTIME_CONTAINER_CREATED)))
                 return;
         struct pod_event ev = {.type = POD_EVENT_EXITED, .container = t->c, .id = t->id};
-        if (r == RUNTIME_NOT_FOUND || info.state == RUNTIME_CONTAINER_UNKNOWN) {
+        if (r == RUNTIME_NOT_FOUND) {
                 ev.code = 137;
                 ev.reason = "ContainerStatusUnknown";
                 ev.message = "The container could not be located when the pod was terminated";

@@ -382,17 +382,16 @@ static void status_fiber(void *userdata)
 
 static void run_of(struct container_run *run, const struct runtime_container *c)
 {
-        bool exited = c->state == RUNTIME_CONTAINER_EXITED, unknown = c->state == RUNTIME_CONTAINER_UNKNOWN;
+        bool exited = c->state == RUNTIME_CONTAINER_EXITED;
         *run = (struct container_run){
                 .id = (char *)c->id,
                 .image = (char *)c->image,
                 .image_id = (char *)c->image_id,
                 .started = c->started,
-                .finished = exited || unknown ? (c->finished ? c->finished : time_real()) : 0,
-                .exit_code = unknown ? 137 : c->exit_code,
-                .reason = (char *)(unknown ? "ContainerStatusUnknown" : c->reason ? c->reason : "Error"),
-                .message = (char *)(unknown ? "The container could not be located when the pod was terminated"
-                                            : c->message),
+                .finished = exited ? (c->finished ? c->finished : time_real()) : 0,
+                .exit_code = c->exit_code,
+                .reason = (char *)(c->reason ? c->reason : "Error"),
+                .message = (char *)c->message,
         };
 }
 

@@ -95,36 +95,6 @@ static void read_annotations(struct fake_sandbox *s, const char *text)
         s->exit_code = v ? atoi(v) : 0;
 }
 
-static int run_sandbox(struct runtime *r, const struct runtime_sandbox_config *c, struct arena *a, const char **ret_id,
-                       struct error *reterr)
-{
-        struct fake *f = fake_of(r);
-        struct fake_sandbox *s = new0(struct fake_sandbox);
-        struct in_addr in = { .s_addr = htonl(f->network + f->next) };
-        char ip[INET_ADDRSTRLEN];
-
-        s->arena = arena_new(512);
-        s->seq = f->seq++;
-        s->s = (struct runtime_sandbox){
-                .id = new_id(s->arena),
-                .pod_name = arena_strdup(s->arena, c->pod_name),
-                .pod_namespace = arena_strdup(s->arena, c->pod_namespace),
-                .pod_uid = arena_strdup(s->arena, c->pod_uid),
-                .annotations = arena_strdup(s->arena, c->annotations),
-                .attempt = c->attempt, .ready = true, .created = time_real(), .host_network = c->host_network,
-        };
-        s->s.ips = arena_calloc(s->arena, 2 * sizeof(*s->s.ips));
-        if (!c->host_network && f->network) {
-                inet_ntop(AF_INET, &in, ip, sizeof(ip));
-                s->s.ips[s->s.n_ips++] = arena_strdup(s->arena, ip);
-                f->next = f->next + 2 >= f->size ? 2 : f->next + 1;
-        }
-        read_annotations(s, c->annotations);
-        map_put(&f->sandboxes, s->s.id, s);
-        *ret_id = arena_strdup(a, s->s.id);
-        return 0;
-}
-
 static void end_container(struct fake_container *c, int code)
 {
         struct runtime_event e = { .type = RUNTIME_EVENT_EXITED, .sandbox_id = c->c.sandbox_id, .container_id = c->c.id,
@@ -199,6 +169,54 @@ static int remove_sandbox(struct runtime *r, const char *id, struct error *reter
         map_del(&fake_of(r)->sandboxes, s->s.id);
         arena_free(s->arena);
         free(s);
+        return 0;
+}
+
+static void replace(struct runtime *r, const char *old, struct fake_sandbox *s)
+{
+        struct map_entry *e;
+
+        stop_sandbox(r, old, NULL);
+        map_foreach(&fake_of(r)->containers, e) {
+                struct fake_container *c = e->value;
+
+                if (!streq(c->c.sandbox_id, old))
+                        continue;
+                c->sandbox = s;
+                c->c.sandbox_id = arena_strdup(c->arena, s->s.id);
+        }
+        remove_sandbox(r, old, NULL);
+}
+
+static int run_sandbox(struct runtime *r, const struct runtime_sandbox_config *c, struct arena *a, const char **ret_id,
+                       struct error *reterr)
+{
+        struct fake *f = fake_of(r);
+        struct fake_sandbox *s = new0(struct fake_sandbox);
+        struct in_addr in = { .s_addr = htonl(f->network + f->next) };
+        char ip[INET_ADDRSTRLEN];
+
+        s->arena = arena_new(512);
+        s->seq = f->seq++;
+        s->s = (struct runtime_sandbox){
+                .id = new_id(s->arena),
+                .pod_name = arena_strdup(s->arena, c->pod_name),
+                .pod_namespace = arena_strdup(s->arena, c->pod_namespace),
+                .pod_uid = arena_strdup(s->arena, c->pod_uid),
+                .annotations = arena_strdup(s->arena, c->annotations),
+                .attempt = c->attempt, .ready = true, .created = time_real(), .host_network = c->host_network,
+        };
+        s->s.ips = arena_calloc(s->arena, 2 * sizeof(*s->s.ips));
+        if (!c->host_network && f->network) {
+                inet_ntop(AF_INET, &in, ip, sizeof(ip));
+                s->s.ips[s->s.n_ips++] = arena_strdup(s->arena, ip);
+                f->next = f->next + 2 >= f->size ? 2 : f->next + 1;
+        }
+        read_annotations(s, c->annotations);
+        map_put(&f->sandboxes, s->s.id, s);
+        if (c->replaces)
+                replace(r, c->replaces, s);
+        *ret_id = arena_strdup(a, s->s.id);
         return 0;
 }
 

@@ -518,7 +518,7 @@ void runc_container_ended(struct runc_container *c, int exit_code, int64_t finis
 {
         bool oom = cgroup_oom_kills(&c->r->cgroups, c->cgroup) > 0;
 
-        if (c->state == RUNTIME_CONTAINER_EXITED || c->state == RUNTIME_CONTAINER_UNKNOWN)
+        if (c->state == RUNTIME_CONTAINER_EXITED)
                 return;
         if (!reason)
                 reason = oom ? "OOMKilled" : exit_code ? "Error" : "Completed";

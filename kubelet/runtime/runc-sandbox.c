@@ -243,13 +243,32 @@ static int build(struct runc_sandbox *s, const struct runtime_sandbox_config *c,
         return runc_save_sandbox(s, reterr);
 }
 
+/* What ended in a sandbox that died is still read: its last state, its log. */
+static void inherit(struct runc_sandbox *s, const char *from)
+{
+        struct map_entry *e;
+
+        map_foreach(&s->r->containers, e) {
+                struct runc_container *c = e->value;
+
+                if (!streq(c->sandbox_id, from))
+                        continue;
+                c->sandbox_id = arena_strdup(c->arena, s->id);
+                runc_save_container(c, NULL);
+        }
+        runc_remove_sandbox(&s->r->base, from, NULL);
+}
+
 int runc_run_sandbox(struct runtime *rt, const struct runtime_sandbox_config *c, struct arena *a, const char **ret_id,
                      struct error *reterr)
 {
         struct runc *r = runc_of(rt);
-        struct runc_sandbox *s = sandbox_new(r, c);
-        int result;
+        struct runc_sandbox *s;
+        int result = c->replaces ? runc_stop_sandbox(rt, c->replaces, reterr) : 0;
 
+        if (result < 0)
+                return result;
+        s = sandbox_new(r, c);
         runc_pool_take(s, c);
         r->building++;
         map_put(&r->sandboxes, s->id, s);
@@ -257,10 +276,13 @@ int runc_run_sandbox(struct runtime *rt, const struct runtime_sandbox_config *c,
         result = build(s, c, reterr);
         r->building--;
         runc_pool_refill(r);
-        if (result < 0)
+        if (result < 0) {
                 runc_remove_sandbox(rt, s->id, NULL);
-        else
+        } else {
+                if (c->replaces)
+                        inherit(s, c->replaces);
                 *ret_id = arena_strdup(a, s->id);
+        }
         runc_sandbox_unref(s);
         return result;
 }
@@ -336,6 +358,20 @@ static void rm_job(void *userdata)
         job->result = dir_remove(job->dir, job->reterr);
 }
 
+/* A pod may have several sandboxes, one after the other, in the same group. */
+static bool group_is_shared(const struct runc_sandbox *s)
+{
+        struct map_entry *e;
+
+        map_foreach(&s->r->sandboxes, e) {
+                const struct runc_sandbox *other = e->value;
+
+                if (other != s && streq(other->cgroup, s->cgroup))
+                        return true;
+        }
+        return false;
+}
+
 static int remove_locked(struct runc_sandbox *s, struct error *reterr)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -354,8 +390,8 @@ static int remove_locked(struct runc_sandbox *s, struct error *reterr)
                 return job.result;
         map_del(&s->r->sandboxes, s->id);
         s->refs--;
-        /* A pod may have had several sandboxes, one after the other, in the same group. */
-        cgroup_remove(&s->r->cgroups, s->cgroup, NULL);
+        if (!group_is_shared(s))
+                cgroup_remove(&s->r->cgroups, s->cgroup, NULL);
         weigh_classes(s->r);
         return 0;
 }

@@ -214,7 +214,7 @@ static struct runc_container *container_from(struct runc *r, struct arena *a, co
         c->reason = json_get_string(j, "reason");
         c->message = json_get_string(j, "message");
         c->attempt = (uint32_t)json_get_int(j, "attempt", 0);
-        c->state = (enum runtime_container_state)json_get_int(j, "state", RUNTIME_CONTAINER_UNKNOWN);
+        c->state = (enum runtime_container_state)json_get_int(j, "state", RUNTIME_CONTAINER_EXITED);
         c->created = json_get_int(j, "created", 0);
         c->started = json_get_int(j, "started", 0);
         c->finished = json_get_int(j, "finished", 0);
@@ -306,10 +306,8 @@ static void adopt_container(struct runc_container *c, bool same_boot)
                 }
                 if (same_boot)
                         cgroup_kill(&c->r->cgroups, c->cgroup);
-                runc_container_ended(c, 137, time_real(), "ContainerStatusUnknown",
-                                     "The container could not be located when the pod was terminated");
-                c->state = RUNTIME_CONTAINER_UNKNOWN;
-                runc_save_container(c, NULL);
+                /* nobody saw how: in containerd's words */
+                runc_container_ended(c, 255, time_real(), "Unknown", NULL);
         }
 }
 

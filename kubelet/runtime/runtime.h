@@ -62,6 +62,7 @@ struct runtime_security {
 struct runtime_sandbox_config {
         const char *pod_name, *pod_namespace, *pod_uid;
         uint32_t attempt;
+        const char *replaces;      /* the pod's sandbox before, which died with the machine or otherwise; or NULL */
         const char *qos_class;     /* "Guaranteed", "Burstable", "BestEffort" */
         const char *hostname;      /* ignored with host_network */
         const char *log_directory; /* of the pod; made */
@@ -100,7 +101,6 @@ enum runtime_container_state {
         RUNTIME_CONTAINER_CREATED,
         RUNTIME_CONTAINER_RUNNING,
         RUNTIME_CONTAINER_EXITED,
-        RUNTIME_CONTAINER_UNKNOWN, /* it is gone and nobody saw how */
 };
 
 struct runtime_container {
@@ -109,7 +109,7 @@ struct runtime_container {
         enum runtime_container_state state;
         int64_t created, started, finished;
         int exit_code;       /* once EXITED */
-        const char *reason;  /* once EXITED: "Completed", "Error", "OOMKilled", "StartError" */
+        const char *reason;  /* once EXITED: "Completed", "Error", "OOMKilled", "StartError", "Unknown" */
         const char *message; /* of a StartError; else NULL */
         pid_t pid;           /* while RUNNING */
         const char *user;    /* uid it started as, as text; for status.containerStatuses[].user */
@@ -191,7 +191,8 @@ struct runtime_exec_result {
 struct runtime_ops {
         const char *name; /* "runc", "fake" */
 
-        /* Namespaces, address, cgroup, log folder, /etc files. Undone when it fails. */
+        /* Namespaces, address, cgroup, log folder, /etc files. Undone when it fails. What it replaces is
+         * stopped first; once it stands, the ended containers with their records and logs are its own. */
         int (*run_sandbox)(struct runtime *r, const struct runtime_sandbox_config *c, struct arena *a,
                            const char **ret_id, struct error *reterr);
         /* Kills what runs in it, gives the address back, unpins. Again is fine. */

@@ -138,7 +138,7 @@ static void check_fiber(void *userdata)
         f->checking = false;
         if (!f->gone && !f->ended) {
                 follow_more(f);
-                if (!f->ended && (r != 0 || c.state == RUNTIME_CONTAINER_EXITED || c.state == RUNTIME_CONTAINER_UNKNOWN) &&
+                if (!f->ended && (r != 0 || c.state == RUNTIME_CONTAINER_EXITED) &&
                     (f->at_end || f->fd < 0)) {
                         f->ended = true;
                         http_stream_end(f->stream);
