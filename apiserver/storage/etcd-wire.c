@@ -13,8 +13,8 @@ enum field {
         RANGE_KEYS_ONLY = 8, RANGE_COUNT_ONLY = 9,
         /* PutRequest; DeleteRangeRequest */
         PUT_KEY = 1, PUT_VALUE = 2, PUT_LEASE = 3, DELETE_KEY = 1,
-        /* Compare: result EQUAL (0) and target MOD (2) */
-        COMPARE_RESULT = 1, COMPARE_TARGET = 2, COMPARE_KEY = 3, COMPARE_MOD_REVISION = 6, TARGET_MOD = 2,
+        /* Compare: result EQUAL (0); targets are enum wire_target */
+        COMPARE_RESULT = 1, COMPARE_TARGET = 2, COMPARE_KEY = 3, COMPARE_CREATE_REVISION = 5, COMPARE_MOD_REVISION = 6,
         /* TxnRequest, RequestOp */
         TXN_COMPARE = 1, TXN_SUCCESS = 2, TXN_FAILURE = 3, OP_RANGE = 1, OP_PUT = 2, OP_DELETE = 3,
         /* WatchRequest, WatchCreateRequest */
@@ -106,29 +106,38 @@ void wire_write_put(struct strbuf *out, struct bytes key, struct bytes value, in
         put_int(out, PUT_LEASE, lease);
 }
 
-void wire_write_compare_and_swap(struct strbuf *out, struct bytes key, int64_t expected, struct bytes value,
-                                 int64_t lease)
+static void write_compare(struct strbuf *out, const struct wire_compare *c)
 {
-        size_t key_size = bytes_size(key), op, put;
+        put_length(out, TXN_COMPARE, int_size(c->target) + bytes_size(c->key) + 1 + varint_size((uint64_t)c->expected));
+        put_int(out, COMPARE_TARGET, c->target);
+        put_bytes(out, COMPARE_KEY, c->key);
+        /* One of several: written even when it is 0. */
+        put_varint(out, (c->target == WIRE_CREATED ? COMPARE_CREATE_REVISION : COMPARE_MOD_REVISION) << 3);
+        put_varint(out, (uint64_t)c->expected);
+}
 
-        put_length(out, TXN_COMPARE, int_size(TARGET_MOD) + key_size + 1 + varint_size((uint64_t)expected));
-        put_int(out, COMPARE_TARGET, TARGET_MOD);
-        put_bytes(out, COMPARE_KEY, key);
-        put_varint(out, COMPARE_MOD_REVISION << 3); /* one of several: written even when it is 0 */
-        put_varint(out, (uint64_t)expected);
+void wire_write_txn(struct strbuf *out, const struct wire_txn *txn)
+{
+        size_t key_size = bytes_size(txn->key), put;
 
-        put = value.p ? key_size + bytes_size(value) + int_size(lease) : key_size;
+        for (size_t i = 0; i < txn->n; i++)
+                write_compare(out, &txn->compares[i]);
+
+        put = txn->value.p ? key_size + bytes_size(txn->value) + int_size(txn->lease) : key_size;
         put_length(out, TXN_SUCCESS, 1 + varint_size(put) + put);
-        put_length(out, value.p ? OP_PUT : OP_DELETE, put);
-        if (value.p)
-                wire_write_put(out, key, value, lease);
+        put_length(out, txn->value.p ? OP_PUT : OP_DELETE, put);
+        if (txn->value.p)
+                wire_write_put(out, txn->key, txn->value, txn->lease);
         else
-                put_bytes(out, DELETE_KEY, key);
+                put_bytes(out, DELETE_KEY, txn->key);
 
-        op = key_size;
-        put_length(out, TXN_FAILURE, 1 + varint_size(op) + op);
-        put_length(out, OP_RANGE, op);
-        put_bytes(out, RANGE_KEY, key);
+        for (size_t i = 0; i < txn->n; i++) {
+                size_t op = bytes_size(txn->compares[i].key);
+
+                put_length(out, TXN_FAILURE, 1 + varint_size(op) + op);
+                put_length(out, OP_RANGE, op);
+                put_bytes(out, RANGE_KEY, txn->compares[i].key);
+        }
 }
 
 void wire_write_compact(struct strbuf *out, int64_t revision)
@@ -310,7 +319,7 @@ static int read_range(struct bytes b, struct wire_answer *ret, bool nested)
         return e ? e : done(&r);
 }
 
-/* The one operation that a transaction of ours had: a range's answer matters, the others say nothing. */
+/* An operation of a transaction: a range's answer matters, the others say nothing. */
 static int read_operation(struct bytes b, struct wire_answer *ret)
 {
         struct reader r = reader_of(b);

@@ -22,9 +22,21 @@ struct wire_range {
         bool keys_only, count_only, serializable;
 };
 void wire_write_range(struct strbuf *out, const struct wire_range *r);
-/* If KEY's mod revision is EXPECTED: put VALUE (VALUE.p NULL: delete the key), else give what is there. */
-void wire_write_compare_and_swap(struct strbuf *out, struct bytes key, int64_t expected, struct bytes value,
-                                 int64_t lease);
+/* If all that is compared is as expected: put VALUE under KEY (VALUE.p NULL: delete the key); else give
+ * what is under each key that was compared. */
+enum wire_target { WIRE_CREATED = 1, WIRE_MODIFIED = 2 }; /* the create or the mod revision; of no key both are 0 */
+struct wire_compare {
+        struct bytes key;
+        enum wire_target target;
+        int64_t expected;
+};
+struct wire_txn {
+        const struct wire_compare *compares;
+        size_t n;
+        struct bytes key, value;
+        int64_t lease;
+};
+void wire_write_txn(struct strbuf *out, const struct wire_txn *txn);
 void wire_write_put(struct strbuf *out, struct bytes key, struct bytes value, int64_t lease);
 void wire_write_compact(struct strbuf *out, int64_t revision);
 void wire_write_watch_create(struct strbuf *out, struct bytes key, struct bytes range_end, int64_t start_revision);

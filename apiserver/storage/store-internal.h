@@ -9,6 +9,7 @@
 #include "etcd-wire.h"
 #include "grpc.h"
 #include "index.h"
+#include "sole.h"
 
 #define STORE_PATIENCE (10 * NS_PER_SEC)  /* how long a call waits for etcd to come back */
 #define STORE_TIMEOUT (15 * NS_PER_SEC)   /* of one request to etcd */
@@ -84,6 +85,15 @@ struct store {
         struct list waiting;     /* struct waiter */
         struct loop_timer *stuck;
 
+        /* the claim to be the only writer */
+        struct sole sole;
+        uint64_t own;            /* newest revision that a caller knows of: a read answers nothing older */
+        char *sole_key, *sole_id, *shared_key;
+        struct fiber *sole_fiber;
+        struct loop_timer *sole_timer;
+        bool sole_waits;
+        int64_t share_asked;
+
         /* leases of events */
         int64_t lease;
         int64_t lease_at;
@@ -125,6 +135,19 @@ void store_trouble_set(struct store *s, const char *text);
 void store_wake_waiters(struct store *s);
 void store_fail_waiters(struct store *s, int code, const char *text);
 void store_on_stuck(struct loop_timer *timer, void *userdata);
+
+/* store-sole.c */
+void store_sole_init(struct store *s);
+void store_sole_stop(struct store *s);   /* `closing` is set: the fiber ends */
+void store_sole_deinit(struct store *s);
+void store_on_renew(struct loop_timer *timer, void *userdata);
+bool store_is_sole(struct store *s);     /* a read came: may the cache answer it? */
+void store_sole_event(struct store *s, const struct wire_kv *kv, bool deleted); /* any key; most are none of ours */
+const struct wire_kv *store_find_kv(const struct wire_answer *a, const char *key); /* NULL: it is not there */
+/* Puts or deletes (VALUE.p NULL) KEY if its mod revision is EXPECTED. An answer that did not succeed has what
+ * is there. Waits while another API server holds the claim. */
+int store_write_fenced(struct store *s, const char *key, uint64_t expected, struct bytes value, int64_t lease,
+                       struct strbuf *reply, struct wire_answer *ret, bool *ret_doubtful, struct error *reterr);
 
 /* store-watch.c: the fiber that fills the cache */
 void store_main(void *userdata);

@@ -44,6 +44,7 @@ static void load_page(struct store *s, const struct wire_answer *a)
                 struct store_kind *k = store_kind_of(s, kv->key.p, kv->key.len, true);
                 struct entry *e;
 
+                store_sole_event(s, kv, false);
                 /* What is no object (our own marks, another's keys) has a revision, but is not served. */
                 if (!k || entry_new(k, kv->key.p, kv->key.len, strlen(k->prefix), kv->value,
                                     (uint64_t)kv->mod_revision, (uint64_t)kv->create_revision, &e) < 0)
@@ -67,6 +68,8 @@ static int load(struct store *s, struct error *reterr)
         range_end = wire_prefix_end(BYTES(prefix), end);
         strbuf_puts(&from, prefix);
         s->loaded = false;
+        sole_forget(&s->sole);
+        s->own = 0; /* what was acknowledged until now is in what is loaded */
         forget_all(s);
         while (more) {
                 _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT;
@@ -148,6 +151,7 @@ static void apply_events(struct store *s, const struct wire_watch *w)
                 if (revision <= applied)
                         continue;
                 last = MAX(last, revision);
+                store_sole_event(s, &ev->kv, ev->deleted);
                 k = store_kind_of(s, ev->kv.key.p, ev->kv.key.len, true);
                 if (!k || ev->kv.key.len >= sizeof(key))
                         continue;
@@ -211,6 +215,7 @@ static void watch_end(const struct grpc_end *end, void *userdata)
 
         s->watching = false;
         s->watch_call = NULL;
+        sole_doubt(&s->sole);
         error_set(&s->trouble, -EIO, "etcd: %s", *end->message ? end->message : "the watch ended");
         fiber_wake(s->main);
 }
@@ -277,7 +282,9 @@ static void compact(void *userdata)
 
         snprintf(key, sizeof(key), "%s/compact_rev_key", s->prefix);
         snprintf(value, sizeof(value), "%llu", (unsigned long long)s->revision);
-        wire_write_compare_and_swap(&message, BYTES(key), (int64_t)s->compact_key_revision, BYTES(value), 0);
+        wire_write_txn(&message, &(struct wire_txn){ .compares = &(struct wire_compare){ BYTES(key), WIRE_MODIFIED,
+                                                                                        (int64_t)s->compact_key_revision },
+                                                     .n = 1, .key = BYTES(key), .value = BYTES(value) });
         if (store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, false, &reply, &a, NULL, NULL) == 0) {
                 s->compact_next = (uint64_t)a.revision;
                 s->compact_key_revision = a.succeeded ? (uint64_t)a.revision :

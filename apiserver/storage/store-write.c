@@ -1,4 +1,4 @@
-/* Writes of the store: each one transaction that compares the key's mod revision.
+/* Writes of the store: each one transaction that compares the key's mod revision (and the fence: sole.h).
  *
  * When a connection breaks under a transaction, nobody knows whether it was carried out. Asking again is
  * safe, since the comparison lets only one of the two through; if it then fails because what is there is
@@ -80,12 +80,12 @@ static int event_lease(struct store *s, int64_t *ret, struct error *reterr)
 }
 
 /* What the answer's failed comparison found under KEY. */
-static struct entry *found_entry(struct store_kind *k, const char *key, const struct wire_answer *a)
+static struct entry *found_entry(struct store_kind *k, const char *key, const struct wire_kv *kv)
 {
         struct entry *e;
 
-        if (a->n_kvs == 0 || entry_new(k, key, strlen(key), strlen(k->prefix), a->kvs[0].value,
-                                       (uint64_t)a->kvs[0].mod_revision, (uint64_t)a->kvs[0].create_revision, &e) < 0)
+        if (!kv || entry_new(k, key, strlen(key), strlen(k->prefix), kv->value, (uint64_t)kv->mod_revision,
+                             (uint64_t)kv->create_revision, &e) < 0)
                 return NULL;
         return e;
 }
@@ -103,10 +103,11 @@ static void apply_own(struct store *s, struct store_kind *k, struct entry *new, 
 int store_put(struct store *s, const struct resource *res, const char *key, const struct json *object,
               uint64_t expected, struct entry **ret_entry, struct error *reterr)
 {
-        _cleanup_strbuf_ struct strbuf value = STRBUF_INIT, message = STRBUF_INIT, reply = STRBUF_INIT;
+        _cleanup_strbuf_ struct strbuf value = STRBUF_INIT, reply = STRBUF_INIT;
         struct store_kind *k = store_kind_of(s, key, strlen(key), true);
         const struct entry *before = store_get(s, key);
         uint64_t created = before && before->revision == expected ? before->create_revision : expected;
+        const struct wire_kv *found;
         struct wire_answer a = { 0 };
         struct entry *e = NULL;
         bool doubtful = false;
@@ -120,11 +121,13 @@ int store_put(struct store *s, const struct resource *res, const char *key, cons
         if (streq(res->storage_prefix, "events"))
                 r = event_lease(s, &lease, reterr);
         if (r == 0) {
-                wire_write_compare_and_swap(&message, BYTES(key), (int64_t)expected,
-                                            (struct bytes){ value.data, value.len }, lease);
                 s->n_writes++;
-                r = store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, true, &reply, &a, &doubtful, reterr);
+                r = store_write_fenced(s, key, expected, (struct bytes){ value.data, value.len }, lease, &reply, &a,
+                                       &doubtful, reterr);
         }
+        found = store_find_kv(&a, key);
+        if (r == 0 && (a.succeeded || found))
+                s->own = MAX(s->own, a.succeeded ? (uint64_t)a.revision : (uint64_t)found->mod_revision);
         if (r == 0 && a.succeeded) {
                 e = store_get(s, key);
                 if (e && e->revision == (uint64_t)a.revision) { /* the watch was faster */
@@ -138,10 +141,10 @@ int store_put(struct store *s, const struct resource *res, const char *key, cons
                         }
                 }
         } else if (r == 0) {
-                bool ours = doubtful && a.n_kvs && a.kvs[0].value.len == value.len &&
-                            memcmp(a.kvs[0].value.p, value.data, value.len) == 0;
+                bool ours = doubtful && found && found->value.len == value.len &&
+                            memcmp(found->value.p, value.data, value.len) == 0;
 
-                *ret_entry = found_entry(k, key, &a);
+                *ret_entry = found_entry(k, key, found);
                 r = ours ? STORE_OK : STORE_CONFLICT;
         }
         wire_answer_deinit(&a);
@@ -152,9 +155,10 @@ int store_put(struct store *s, const struct resource *res, const char *key, cons
 int store_delete(struct store *s, const struct resource *res, const char *key, uint64_t expected,
                  struct entry **ret_entry, struct error *reterr)
 {
-        _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT;
+        _cleanup_strbuf_ struct strbuf reply = STRBUF_INIT;
         struct store_kind *k = store_kind_of(s, key, strlen(key), true);
         struct entry *before = store_get(s, key);
+        const struct wire_kv *found;
         struct wire_answer a = { 0 };
         bool doubtful = false;
         int r;
@@ -164,10 +168,12 @@ int store_delete(struct store *s, const struct resource *res, const char *key, u
         store_enter(s);
         if (before)
                 entry_ref(before);
-        wire_write_compare_and_swap(&message, BYTES(key), (int64_t)expected, (struct bytes){ NULL, 0 }, 0);
         s->n_writes++;
-        r = store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, true, &reply, &a, &doubtful, reterr);
-        if (r == 0 && (a.succeeded || (doubtful && a.n_kvs == 0))) {
+        r = store_write_fenced(s, key, expected, (struct bytes){ NULL, 0 }, 0, &reply, &a, &doubtful, reterr);
+        found = store_find_kv(&a, key);
+        if (r == 0)
+                s->own = MAX(s->own, a.succeeded || !found ? (uint64_t)a.revision : (uint64_t)found->mod_revision);
+        if (r == 0 && (a.succeeded || (doubtful && !found))) {
                 if (a.succeeded)
                         apply_own(s, k, NULL, key, (uint64_t)a.revision);
                 if (ret_entry)
@@ -176,7 +182,7 @@ int store_delete(struct store *s, const struct resource *res, const char *key, u
                                              NULL;
         } else if (r == 0) {
                 if (ret_entry)
-                        *ret_entry = found_entry(k, key, &a);
+                        *ret_entry = found_entry(k, key, found);
                 r = STORE_CONFLICT;
         }
         entry_unref(before);

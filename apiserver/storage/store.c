@@ -287,6 +287,7 @@ void store_leave(struct store *s)
         map_foreach(&s->kinds, m)
                 kind_free(m->value);
         map_deinit(&s->kinds);
+        store_sole_deinit(s);
         free(s->prefix);
         error_deinit(&s->trouble);
         free(s);
@@ -354,6 +355,8 @@ int store_new(struct loop *loop, const struct store_options *o, struct store **r
         list_init(&s->waiting);
         s->stuck = loop_timer_new(loop, store_on_stuck, s);
         s->compact = loop_timer_new(loop, store_on_compact, s);
+        s->sole_timer = loop_timer_new(loop, store_on_renew, s);
+        store_sole_init(s);
         for (unsigned i = 0; i < n_builtin_resources; i++)
                 if (builtin_resources[i]->storage_prefix)
                         store_add_resource(s, builtin_resources[i]);
@@ -377,6 +380,7 @@ void store_free(struct store *s)
         grpc_free(g); /* ends all calls: their fibers see `closing` and leave */
         s->grpc = NULL;
         store_fail_waiters(s, -EHOSTUNREACH, "the store is closing");
+        store_sole_stop(s);
         loop_timer_free(s->stuck);
         loop_timer_free(s->compact);
         if (s->main_waits)
@@ -409,7 +413,7 @@ void store_stats(const struct store *s, struct store_stats *ret)
         struct map_entry *m;
 
         *ret = (struct store_stats){ .revision = s->revision, .checks = s->n_checks, .writes = s->n_writes,
-                                     .loads = s->n_loads };
+                                     .loads = s->n_loads, .sole = s->sole.until != 0 };
         map_foreach(&s->kinds, m) {
                 const struct store_kind *k = m->value;
 

@@ -127,5 +127,6 @@ struct store_stats {
         uint64_t revision;
         size_t objects, bytes, events, watches;
         uint64_t checks, writes, loads;
+        bool sole; /* this API server holds the claim to be the only writer (sole.h) */
 };
 void store_stats(const struct store *s, struct store_stats *ret);
