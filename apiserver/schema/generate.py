@@ -97,8 +97,34 @@ class Kind:
         return base64.b64encode(hashlib.sha256(f'{group}/{version}/{self.kind}'.encode()).digest()[:8]).decode()
 
 
+class Abouts:
+    """about.yaml: texts of fields that mean the same wherever they stand."""
+
+    def __init__(self, d):
+        check_keys('about.yaml', d, {'types', 'fields'})
+        self.types, self.ends, self.unused = d['types'], {}, set(d['fields'])
+        for key, text in d['fields'].items():
+            end, _, field = key.rpartition('.')
+            self.ends.setdefault(field, {})[end] = (key, text)
+
+    def field(self, type_name, field):
+        """By the longest end of the type's name."""
+        fitting = [end for end in self.ends.get(field, ()) if type_name.endswith(end)]
+        if not fitting:
+            return None
+        key, text = self.ends[field][max(fitting, key=len)]
+        self.unused.discard(key)
+        return text
+
+    def fill_in(self, types):
+        for t in types.values():
+            for f, v in t.fields.items():
+                about = v.get('about') or self.field(t.name, f)
+                t.fields[f] = {**v, 'about': about} if about else v
+
+
 def load(directory):
-    kinds, types, groups, digest = [], {}, None, hashlib.sha512()
+    kinds, types, groups, abouts, digest = [], {}, None, None, hashlib.sha512()
 
     def add(t):
         if t.full in types:
@@ -112,6 +138,9 @@ def load(directory):
         if path.name == 'groups.yaml':
             groups = d
             continue
+        if path.name == 'about.yaml':
+            abouts = Abouts(d)
+            continue
         if 'kind' in d:
             kind = Kind(d, path.name)
             kinds.append(kind)
@@ -123,7 +152,8 @@ def load(directory):
             if t.group_version:
                 t.fields = {'apiVersion': {'type': 'string'}, 'kind': {'type': 'string'}, **t.fields}
             add(t)
-    return kinds, types, groups, digest.hexdigest().upper()
+    abouts.fill_in(types)
+    return kinds, types, groups, abouts, digest.hexdigest().upper()
 
 
 def list_type(kind):
@@ -155,8 +185,8 @@ def c_string(s):
 
 
 class Tables:
-    def __init__(self, kinds, types):
-        self.kinds, self.types = kinds, types
+    def __init__(self, kinds, types, abouts):
+        self.kinds, self.types, self.abouts = kinds, types, abouts
         self.lists = {}          # tuple of strings -> number
         self.rule_lists = {}     # tuple of rule names -> number
         self.anonymous = {}      # key -> number
@@ -353,9 +383,10 @@ def union_extension(u):
 
 def named_rows(tables, out_fields):
     rows = {}
-    for kind, fmt, go, full in SCALARS.values():
+    for word, (kind, fmt, go, full) in SCALARS.items():
         if full:
-            rows[tables.named[full]] = {'name': full, 'type': kind, 'format': fmt, 'go_type': go}
+            rows[tables.named[full]] = {'name': full, 'about': tables.abouts.types[word], 'type': kind, 'format': fmt,
+                                        'go_type': go}
     for t in tables.types.values():
         if 'alias' in t.d:
             continue
@@ -458,8 +489,8 @@ def kind_order(kinds, groups):
     return sorted(kinds, key=lambda k: (rank[k.group, k.version], k.names['plural']))
 
 
-def write_c(kinds, types, groups, digest, out):
-    tables = Tables(kinds, types)
+def write_c(kinds, types, groups, abouts, digest, out):
+    tables = Tables(kinds, types, abouts)
     fields, resources = [], []
     named = named_rows(tables, fields)
     ordered = kind_order(kinds, groups)
@@ -516,10 +547,10 @@ def main():
     parser.add_argument('--docs', help='the page to write')
     args = parser.parse_args()
     try:
-        kinds, types, groups, digest = load(args.kinds)
+        kinds, types, groups, abouts, digest = load(args.kinds)
         if args.output:
             with open(args.output, 'w') as out:
-                write_c(kinds, types, groups, digest, out)
+                write_c(kinds, types, groups, abouts, digest, out)
         if args.docs:
             with open(args.docs, 'w') as out:
                 write_docs(kinds, groups, out)
