@@ -329,7 +329,7 @@ def is_empty_struct(tables, v, t, where):
     return tables.find(expr, t.package, where).is_struct
 
 
-def field_init(tables, t, f, v):
+def field_init(tables, t, f, v, order):
     where = f'{t.where}: {f}'
     lst, keys = None, ()
     if isinstance(v.get('list'), list):
@@ -370,6 +370,7 @@ def field_init(tables, t, f, v):
         proto = proto[-1]
     if proto:
         p.append(f'.proto = {proto}')
+    p.append(f'.order = {order}')
     return '{ ' + ', '.join(p) + ' }'
 
 
@@ -399,11 +400,12 @@ def named_rows(tables, out_fields):
             row.update(type='ANY', wire=WIRES[t.d['either']], elem=tables.named[t.package + '.JSONSchemaProps'])
         else:
             number = tables.named[t.full]
+            order = {f: i for i, f in enumerate(t.fields)}
             fields = sorted(t.fields.items())
             deep, absent = tables.defaults(t)
             row.update(type='STRUCT', rules=tuple(t.d.get('rules', ())), has_defaults=deep, defaults_absent=absent)
             if fields:
-                out_fields.append((number, [field_init(tables, t, f, v) for f, v in fields]))
+                out_fields.append((number, [field_init(tables, t, f, v, order[f]) for f, v in fields]))
                 row.update(fields=f'f{number}', n_fields=len(fields))
         rows[tables.named[t.full]] = row
     return [rows[i] for i in range(len(rows))]
@@ -499,7 +501,8 @@ def write_c(kinds, types, groups, abouts, digest, out):
     # What follows numbers the lists, so it comes before they are printed.
     spread_defaults(named + tables.rows)
     rows = [schema_init(tables, row) for row in named + tables.rows]
-    group_rows = [f'{{ {c_string(g["name"])}, {tables.strings(g["versions"])} }}' for g in groups]
+    group_rows = [f'{{ {c_string(g["name"])}, {tables.strings(g["versions"])}, {g["priority"]}, '
+                  f'{{ {", ".join(map(str, g["versionPriorities"]))} }} }}' for g in groups]
     w = out.write
     w('/* Made by schema/generate.py from apiserver/kinds: edit those. */\n#include "schema/schema.h"\n\n')
     for name in sorted({r for rules in tables.rule_lists for r in rules}):

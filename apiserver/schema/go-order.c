@@ -1,5 +1,4 @@
-/* Members in Go's order (go-order.h). The numbers of protobuf stand in for the order of declaration: the two
- * were written down together. */
+/* Members in Go's order (go-order.h): that in which kinds and types list their fields. */
 #include "go-order.h"
 
 #include <stdlib.h>
@@ -18,7 +17,7 @@ static int by_rank(const void *x, const void *y)
         return strcmp(a->m->key, b->m->key);
 }
 
-/* kind and apiVersion first, unknown ones last; fields of a nested message where that message stands. */
+/* kind and apiVersion first, unknown ones last. */
 static unsigned rank_of(const struct schema *s, const char *key)
 {
         const struct schema_field *f = s && s->type == SCHEMA_STRUCT ? schema_field(s, key) : NULL;
@@ -29,8 +28,7 @@ static unsigned rank_of(const struct schema *s, const char *key)
                 return UINT32_MAX;
         if (!f->proto)
                 return streq(key, "kind") ? 0 : 1;
-        return f->proto_outer[0] ? (unsigned)f->proto_outer[0] << 16 | f->proto_outer[1] << 8 | (f->proto & 0xff) :
-                                   (unsigned)f->proto << 16;
+        return 2u + f->order;
 }
 
 static const struct schema *below(const struct schema *s, const char *key)

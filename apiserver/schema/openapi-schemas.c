@@ -197,12 +197,6 @@ static void write_kinds(struct openapi_doc *doc, const struct schema *s)
         strbuf_putc(doc->out, ']');
 }
 
-/* Where Go declares a field, as far as protobuf's numbers tell. */
-static unsigned declared_at(const struct schema_field *f)
-{
-        return f->proto_outer[0] ? (unsigned)f->proto_outer[0] << 16 | f->proto : (unsigned)f->proto << 16;
-}
-
 /* Required fields are listed in the order of declaration; the tables are sorted by name. */
 static void write_required(struct strbuf *out, const struct schema *s)
 {
@@ -215,9 +209,7 @@ static void write_required(struct strbuf *out, const struct schema *s)
                 for (unsigned i = 0; i < s->n_fields; i++) {
                         const struct schema_field *f = &s->fields[i];
 
-                        if (f->required && (!last || declared_at(f) > declared_at(last) ||
-                                            (declared_at(f) == declared_at(last) && f > last)) &&
-                            (!next || declared_at(f) < declared_at(next)))
+                        if (f->required && (!last || f->order > last->order) && (!next || f->order < next->order))
                                 next = f;
                 }
                 if (!next)

@@ -92,6 +92,7 @@ struct schema_field {
         unsigned short proto;      /* protobuf number; 0: none */
         unsigned char proto_outer[2]; /* the message fields it is nested in, outermost first, or 0: JSON flattens them */
         const char *embed;         /* Go's name of that embedded struct, for its errors; NULL: none */
+        unsigned short order;      /* where its type declares it, counted from 0: in that order Go prints it */
 };
 
 struct table_column {

@@ -135,6 +135,8 @@ static void print_path(struct strbuf *b, const struct at *at)
                 strbuf_putc(b, ']');
                 break;
         default:
+                if (streq(at->shown, "."))
+                        break;
                 if (b->len && b->data[b->len - 1] != '.')
                         strbuf_putc(b, '.');
                 strbuf_puts(b, at->shown ? at->shown : at->name);
@@ -319,7 +321,7 @@ static bool holds(struct check *c, const struct cond *k, const struct at *at)
                 }
                 return json_is_object(it->j) ? json_get(it->j, k->text) != NULL : strstr(text_of(it->j), k->text) != NULL;
         case COND_LONGER:
-                return (long long)json_len(it->j) > k->value;
+                return (long long)(json_is_string(it->j) ? it->j->len : json_len(it->j)) > k->value;
         case COND_AMONG:
                 return among(c, at, k->other, it->j);
         default:
@@ -342,7 +344,10 @@ void check_invalid(struct check *c, const struct at *at, const char *fmt, ...)
         va_start(ap, fmt);
         text = arena_vprintf(c->a, fmt, ap);
         va_end(ap);
-        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), at->j, "%s", text);
+        if (go_differs(at))
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), go_struct(c, at), "%s", text);
+        else
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), at->j, "%s", text);
 }
 
 void check_forbidden(struct check *c, const struct at *at, const char *fmt, ...)
@@ -456,7 +461,10 @@ static void check_once(struct check *c, const struct at *at, const char *key)
 
 static void add_error(struct check *c, enum field_error_type type, const struct rule *r, const struct at *at)
 {
-        field_error_add(c->errs, type, at_path(c, at), at->j, "%s", r->detail ? r->detail : "");
+        if (go_differs(at))
+                field_error_add_text(c->errs, type, at_path(c, at), go_struct(c, at), "%s", r->detail ? r->detail : "");
+        else
+                field_error_add(c->errs, type, at_path(c, at), at->j, "%s", r->detail ? r->detail : "");
 }
 
 /* False: it failed. */

@@ -9,7 +9,7 @@
 
 A line is `path: check; check ...`, with more lines below it, indented, that hold for that path. A path
 is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` the object around it and
-`/` the root. Upstream's errors call some places otherwise: `a=b` is field a, named b; `-a` is named without
+`/` the root. Upstream's errors call some places otherwise: `a=b` is field a, named b (`a=.`: as what holds it); `-a` is named without
 the index of the item that a is in, `--a` without that list, too. Checks:
 
     required ["detail"]        empty is an error, and the rest of the line is skipped

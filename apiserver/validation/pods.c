@@ -468,73 +468,6 @@ void check_selects_template(struct check *c, const struct at *at)
 
 /* --- Go's view of a struct --- */
 
-static void print_go(struct strbuf *b, const struct schema *s, const struct json *j);
-
-/* "apiGroup" is APIGroup in Go. */
-static void print_go_name(struct strbuf *b, const char *name, const char *comma)
-{
-        static const char *const initials[] = { "api", "uid", "seLinux" };
-
-        strbuf_printf(b, "%s\"", comma);
-        for (size_t i = 0; i < ARRAY_SIZE(initials); i++)
-                if (str_has_prefix(name, initials[i]))
-                        for (const char *p = initials[i]; *p && islower((unsigned char)*name); p++)
-                                strbuf_putc(b, *name++ & ~0x20);
-        if (islower((unsigned char)*name) && b->len && b->data[b->len - 1] == '"')
-                strbuf_putc(b, *name++ & ~0x20);
-        strbuf_printf(b, "%s\":", name);
-}
-
-static void print_fields(struct strbuf *b, const struct schema *s, const struct json *j)
-{
-        unsigned n = 0;
-
-        strbuf_putc(b, '{');
-        for (unsigned proto = 1; proto < 256 && n < s->n_fields; proto++)
-                for (unsigned i = 0; i < s->n_fields; i++) {
-                        const struct schema_field *f = &s->fields[i];
-
-                        if (f->proto != proto)
-                                continue;
-                        print_go_name(b, f->name, n++ ? "," : "");
-                        if (f->presence && !json_get(j, f->name))
-                                strbuf_puts(b, "null");
-                        else
-                                print_go(b, f->type, json_get(j, f->name));
-                }
-        strbuf_putc(b, '}');
-}
-
-static void print_list(struct strbuf *b, const struct schema *s, const struct json *list)
-{
-        strbuf_putc(b, '[');
-        json_foreach_item(list, item) {
-                strbuf_puts(b, item_i ? "," : "");
-                print_go(b, s->elem, item);
-        }
-        strbuf_putc(b, ']');
-}
-
-static void print_go(struct strbuf *b, const struct schema *s, const struct json *j)
-{
-        if (json_is_object(j) && s->type == SCHEMA_STRUCT && !(s->name && strstr(s->name, "LabelSelector")))
-                print_fields(b, s, j);
-        else if (json_is_array(j) && s->type == SCHEMA_ARRAY && s->elem->type == SCHEMA_STRUCT)
-                print_list(b, s, j);
-        else if (j)
-                json_write(b, j);
-        else
-                strbuf_puts(b, s->type == SCHEMA_STRING ? "\"\"" : "null");
-}
-
-const char *go_struct(struct check *c, const struct at *at)
-{
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        print_go(&b, at->s, at->j);
-        return arena_strndup(c->a, strbuf_str(&b), b.len);
-}
-
 /* For people: the fields of two specs that differ, before and after. */
 static const char *changed_fields(struct check *c, const struct at *spec, const struct json *old)
 {
@@ -547,7 +480,7 @@ static const char *changed_fields(struct check *c, const struct at *spec, const 
 
                 for (size_t k = 0; k < 2 && !json_equal(json_get(old, field), json_get(spec->j, field)); k++) {
                         strbuf_printf(&b, "%c%s: ", k ? '+' : '-', field);
-                        print_go(&b, spec->s->fields[i].type, json_get(sides[k], field));
+                        strbuf_puts(&b, go_value(c, spec->s->fields[i].type, json_get(sides[k], field)));
                         strbuf_puts(&b, "\n");
                 }
         }

@@ -13,7 +13,7 @@ enum step_kind { STEP_END, STEP_FIELD, STEP_ITEMS, STEP_ENTRIES, STEP_UP, STEP_R
 struct step {
         enum step_kind kind;
         const char *name;
-        const char *shown; /* FIELD: what errors call it; NULL: its name */
+        const char *shown; /* FIELD: what errors call it, ".": nothing; NULL: its name */
 };
 
 struct at;
@@ -142,6 +142,9 @@ void check_invalid(struct check *c, const struct at *at, const char *fmt, ...) p
 void check_forbidden(struct check *c, const struct at *at, const char *fmt, ...) printf_like(3, 4);
 /* The value of AT as Go prints the internal struct: {"Type":"Foo","RollingUpdate":null}. */
 const char *go_struct(struct check *c, const struct at *at);
+const char *go_value(struct check *c, const struct schema *s, const struct json *j);
+/* Whether that differs from its JSON. */
+bool go_differs(const struct at *at);
 /* "path: text" as a warning. */
 void check_warn(struct check *c, const struct at *at, const char *fmt, ...) printf_like(3, 4);
 void check_enum(struct check *c, const struct at *at, const char *const *words);

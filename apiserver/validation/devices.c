@@ -1,0 +1,665 @@
+/* What rules about devices (resource.k8s.io) cannot say: names with a domain, references to a claim's requests,
+ * selectors in CEL, and which nodes a slice is for. */
+#include "metadata.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+
+#include "../../lib/cel/cel.h"
+#include "../../lib/meta/quantity.h"
+#include "functions.h"
+
+#define DEVICE_NAME_MAX 32
+#define DRIVER_NAME_MAX 63
+#define POOL_NAME_MAX 253
+#define PARAMETERS_MAX 10240
+#define SLICE_DEVICES_MAX 128 /* 64 where devices have taints or use counters */
+#define REQUEST_REFERENCE "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
+
+static const char *text_at(const struct at *at)
+{
+        return json_string(at->j) ? json_string(at->j) : "";
+}
+
+static void too_long(struct check *c, const struct at *at, size_t len, unsigned max)
+{
+        if (len > max)
+                field_error_add(c->errs, FIELD_TOO_LONG, at_path(c, at), NULL, "may not be more than %u bytes", max);
+}
+
+static void invalid_text(struct check *c, const struct at *at, const char *value, const char *detail)
+{
+        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, value), "%s", detail);
+}
+
+/* --- names --- */
+
+static void check_identifier(struct check *c, const struct at *at, const char *s)
+{
+        too_long(c, at, strlen(s), DEVICE_NAME_MAX);
+        name_validate_string(c->errs, NAME_C_IDENTIFIER, at_path(c, at), s);
+}
+
+/* "memory" or "dra.example.com/memory" */
+static void check_qualified_name(struct check *c, const struct at *at, const char *s)
+{
+        const char *slash = strchr(s, '/'), *domain;
+
+        if (!*s) {
+                check_required(c, at, "name required");
+                return;
+        }
+        if (!slash) {
+                check_identifier(c, at, s);
+                return;
+        }
+        if (strchr(slash + 1, '/')) /* three parts are nobody's business upstream */
+                return;
+        domain = arena_strndup(c->a, s, (size_t)(slash - s));
+        if (!*domain) {
+                invalid_text(c, at, "", "the domain must not be empty");
+        } else {
+                too_long(c, at, strlen(domain), DRIVER_NAME_MAX);
+                name_validate_string(c->errs, NAME_DNS1123_SUBDOMAIN, at_path(c, at), domain);
+        }
+        if (!slash[1])
+                invalid_text(c, at, "", "the name must not be empty");
+        else
+                check_identifier(c, at, slash + 1);
+}
+
+void check_qualified_attribute(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at);
+
+        check_qualified_name(c, at, s);
+        if (*s && !strchr(s, '/'))
+                check_invalid(c, at, "a fully qualified name must be a domain and a name separated by a slash");
+}
+
+/* Subdomains with slashes between them. */
+void check_pool_name(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at);
+
+        if (!*s) {
+                check_required(c, at, NULL);
+                return;
+        }
+        too_long(c, at, strlen(s), POOL_NAME_MAX);
+        for (;;) {
+                size_t len = strcspn(s, "/");
+
+                name_validate_string(c->errs, NAME_DNS1123_SUBDOMAIN, at_path(c, at), arena_strndup(c->a, s, len));
+                if (!s[len])
+                        return;
+                s += len + 1;
+        }
+}
+
+static bool is_native_resource(const char *s)
+{
+        return !strchr(s, '/') || strstr(s, "kubernetes.io/");
+}
+
+void check_extended_resource_name(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *messages[NAME_MESSAGES];
+
+        if (at_set(at) && (is_native_resource(s) || str_has_prefix(s, "requests.") ||
+                           name_check(c->a, NAME_QUALIFIED, arena_printf(c->a, "requests.%s", s), messages)))
+                check_invalid(c, at, "must be a valid extended resource name");
+}
+
+/* [A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])? */
+void check_condition_reason(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at);
+        bool ok = isalpha((unsigned char)*s);
+
+        for (const char *p = s; *p; p++)
+                ok &= isalnum((unsigned char)*p) || *p == '_' || (p[1] && (*p == ',' || *p == ':'));
+        if (!ok)
+                check_invalid(c, at,
+                              "a condition reason must start with alphabetic character, optionally followed by a string of "
+                              "alphanumeric characters or '_,:', and must end with an alphanumeric character or '_' (e.g. "
+                              "'my_name',  or 'MY_NAME',  or 'MyName',  or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex "
+                              "used for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')");
+}
+
+/* --- expressions and parameters --- */
+
+void check_device_expression(struct check *c, const struct at *at)
+{
+        static const char *const names[] = { "device.driver", "device.attributes", "device.capacity",
+                                             "device.allowMultipleAllocations", NULL };
+        static const char *const types[] = { [CEL_NULL] = "null_type", [CEL_INT] = "int", [CEL_UINT] = "uint",
+                                             [CEL_DOUBLE] = "double", [CEL_STRING] = "string", [CEL_BYTES] = "bytes",
+                                             [CEL_LIST] = "list(dyn)", [CEL_MAP] = "map(dyn, dyn)",
+                                             [CEL_TIMESTAMP] = "google.protobuf.Timestamp",
+                                             [CEL_DURATION] = "google.protobuf.Duration" };
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct cel_program *program;
+        enum cel_type type;
+
+        if (cel_compile(c->a, text_at(at), names, &program, &err) < 0) {
+                check_invalid(c, at, "%s", error_text(&err));
+                return;
+        }
+        type = cel_program_type(program);
+        if (type != CEL_BOOL && type != CEL_DYN)
+                check_invalid(c, at, "must evaluate to bool or the unknown type, not %s",
+                              type < ARRAY_SIZE(types) && types[type] ? types[type] : "another type");
+}
+
+void check_device_parameters(struct check *c, const struct at *at)
+{
+        size_t len = at_set(at) ? strlen(json_print(c->a, at->j)) : 0;
+        bool stored = at->old && json_equal(at->j, at->old);
+
+        if (!at_set(at))
+                check_required(c, at, NULL);
+        else if (!stored && len > PARAMETERS_MAX)
+                too_long(c, at, len, PARAMETERS_MAX);
+        else if (!json_is_object(at->j))
+                invalid_text(c, at, "<value omitted>", "must be a valid JSON object");
+}
+
+/* --- claims --- */
+
+void check_request_of_two_kinds(struct check *c, const struct at *at)
+{
+        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), NULL,
+                        "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set");
+}
+
+static bool claim_has_request(struct check *c, const char *name)
+{
+        const struct json *requests = json_path(c->obj, "spec.devices.requests");
+
+        if (!requests)
+                requests = json_path(c->obj, "spec.spec.devices.requests");
+        json_foreach_item(requests, r) {
+                const char *main = json_get_string(r, "name");
+
+                if (streq(main, name))
+                        return true;
+                json_foreach_item(json_get(r, "firstAvailable"), sub)
+                        if (streq(arena_printf(c->a, "%s/%s", main ? main : "", json_get_string(sub, "name") ?: ""), name))
+                                return true;
+        }
+        return false;
+}
+
+void check_request_reference(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *slash = strchr(s, '/');
+
+        if (slash && strchr(slash + 1, '/')) {
+                check_invalid(c, at, REQUEST_REFERENCE);
+                return;
+        }
+        name_validate_string(c->errs, NAME_DNS1123_LABEL, at_path(c, at), arena_strndup(c->a, s, strcspn(s, "/")));
+        if (slash)
+                name_validate_string(c->errs, NAME_DNS1123_LABEL, at_path(c, at), slash + 1);
+        if (!claim_has_request(c, s))
+                check_invalid(c, at, REQUEST_REFERENCE);
+}
+
+/* Of a template's metadata only labels and annotations go to the claims. */
+void check_template_object_meta(struct check *c, const struct at *at)
+{
+        static const char *const others[] = { "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion",
+                                              "generation", "creationTimestamp", "deletionTimestamp",
+                                              "deletionGracePeriodSeconds", "ownerReferences", "finalizers", "managedFields" };
+
+        check_annotations(c, at_field(c, at, "annotations"));
+        check_labels(c, at_field(c, at, "labels"));
+        for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+                if (!at_empty(at_field(c, at, others[i])))
+                        field_error_add(c->errs, FIELD_FORBIDDEN,
+                                        arena_printf(c->a, "%s.%s", at_path(c, at), streq(others[i], "uid") ? "uID" : others[i]),
+                                        NULL, "cannot be set");
+}
+
+bool cond_was_allocated(struct check *c, const struct at *at)
+{
+        unused(at);
+        return json_is_object(json_path(c->old, "status.allocation"));
+}
+
+void check_reserved_for(struct check *c, const struct at *at)
+{
+        const struct json *was = json_path(c->old, "status.reservedFor");
+        bool added = false;
+
+        if (!json_len(at->j))
+                return;
+        if (!json_is_object(json_path(c->obj, "status.allocation"))) {
+                check_forbidden(c, at, "may not be specified when `allocated` is not set");
+                return;
+        }
+        if (!json_path_string(c->obj, "metadata.deletionTimestamp"))
+                return;
+        json_foreach_item(at->j, e) {
+                bool found = false;
+
+                json_foreach_item(was, o)
+                        found |= json_equal(e, o);
+                added |= !found;
+        }
+        if (added)
+                check_forbidden(c, at, "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set");
+}
+
+/* A UUID in lower case, dashes and all. */
+void check_share_id(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at);
+        size_t n = strlen(s);
+        bool dashes = n == 36, hex = true, upper = false;
+
+        if (!at_set(at))
+                return;
+        for (size_t i = 0; i < n && n == 36; i++) {
+                bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+                dashes &= !dash || s[i] == '-';
+                hex &= dash || isxdigit((unsigned char)s[i]);
+                upper |= isupper((unsigned char)s[i]);
+        }
+        if (n != 36)
+                check_invalid(c, at, "error validating uid: invalid UUID length: %zu", n);
+        else if (!dashes || !hex)
+                check_invalid(c, at, "error validating uid: invalid UUID format");
+        else if (upper)
+                check_invalid(c, at, "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with "
+                                     "lowercase hexadecimal characters");
+}
+
+void check_allocated_device(struct check *c, const struct at *at)
+{
+        static const char *const key[] = { "driver", "pool", "device", "shareID" };
+
+        json_foreach_item(json_path(c->obj, "status.allocation.devices.results"), r) {
+                bool same = true;
+
+                for (size_t i = 0; i < ARRAY_SIZE(key); i++)
+                        same &= streq(json_get_string(r, key[i]) ?: "", json_get_string(at->j, key[i]) ?: "");
+                if (same)
+                        return;
+        }
+        invalid_text(c, at,
+                     arena_printf(c->a, "%s/%s/%s", json_get_string(at->j, key[0]) ?: "", json_get_string(at->j, key[1]) ?: "",
+                                  json_get_string(at->j, key[2]) ?: ""),
+                     "must be an allocated device in the claim");
+}
+
+void check_interface_address(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *slash = strchr(s, '/');
+        const char *host = arena_strndup(c->a, s, strcspn(s, "/"));
+        unsigned char buf[16];
+        char *end;
+        long bits = slash ? strtol(slash + 1, &end, 10) : -1;
+        bool v4 = inet_pton(AF_INET, host, buf) == 1;
+
+        if ((!v4 && inet_pton(AF_INET6, host, buf) != 1) || !slash || !isdigit((unsigned char)slash[1]) || *end || bits > (v4 ? 32 : 128))
+                check_invalid(c, at, "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)");
+}
+
+/* --- slices --- */
+
+static bool flag(const struct json *j, const char *name)
+{
+        return json_get_bool(j, name, false);
+}
+
+/* Which of the ways to name nodes are used: "{`nodeName`, `allNodes`}". */
+static const char *node_fields(struct check *c, const struct json *j, bool per_device, unsigned *ret_n)
+{
+        const char *name = json_get_string(j, "nodeName");
+        const char *set[4], *text = "";
+        unsigned n = 0;
+
+        if (!str_empty(name))
+                set[n++] = "`nodeName`";
+        if (json_is_object(json_get(j, "nodeSelector")))
+                set[n++] = "`nodeSelector`";
+        if (flag(j, "allNodes"))
+                set[n++] = "`allNodes`";
+        if (!per_device && flag(j, "perDeviceNodeSelection"))
+                set[n++] = "`perDeviceNodeSelection`";
+        for (unsigned i = 0; i < n; i++)
+                text = arena_printf(c->a, "%s%s%s", text, i ? ", " : "", set[i]);
+        *ret_n = n;
+        return arena_printf(c->a, "{%s}", text);
+}
+
+void check_slice_nodes(struct check *c, const struct at *spec)
+{
+        unsigned n;
+        const char *set = node_fields(c, spec->j, false, &n);
+        const char *detail = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
+
+        if (n == 0)
+                check_required(c, spec, detail);
+        else if (n > 1)
+                invalid_text(c, spec, set, arena_printf(c->a, "%s, but multiple fields are set", detail));
+        if (json_len(json_get(spec->j, "sharedCounters")) && json_len(json_get(spec->j, "devices")))
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, spec), NULL,
+                                "only one of `sharedCounters` or `devices` is allowed");
+}
+
+void check_device_nodes(struct check *c, const struct at *device)
+{
+        const struct at *spec = device->up->up;
+        const struct at *name = at_field(c, device, "nodeName"), *all = at_field(c, device, "allNodes");
+        const struct at *selector = at_field(c, device, "nodeSelector");
+        const char *detail = "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when "
+                             "`perDeviceNodeSelection` is set to true in the ResourceSlice spec";
+        unsigned n;
+        const char *set = node_fields(c, device->j, true, &n);
+
+        if (!flag(spec->j, "perDeviceNodeSelection")) {
+                if (at_set(name) || at_set(all) || at_set(selector))
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, device), NULL,
+                                        "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` "
+                                        "is set to true in the ResourceSlice spec");
+                return;
+        }
+        if (at_set(name) && !*text_at(name))
+                check_invalid(c, name, "must not be empty");
+        else if (at_set(name))
+                check_name(c, name, NAME_DNS1123_SUBDOMAIN);
+        if (at_set(selector))
+                rules_use(c, "NodeSelector", selector);
+        if (json_is_bool(all->j) && !all->j->boolean)
+                check_invalid(c, all, "must be either unset or set to true");
+        if (n == 0)
+                check_required(c, device, detail);
+        else if (n > 1)
+                invalid_text(c, device, set, detail);
+}
+
+void check_one_node_selector_term(struct check *c, const struct at *at)
+{
+        if (json_len(at->j) != 1)
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), go_struct(c, at),
+                                     "must have exactly one node selector term");
+}
+
+/* Labels of nodes, or a node's name. */
+void check_node_selector_term(struct check *c, const struct at *at)
+{
+        const struct at *labels = at_field(c, at, "matchExpressions"), *fields = at_field(c, at, "matchFields");
+
+        for (size_t i = 0; i < json_len(labels->j); i++) {
+                const struct at *e = at_item(c, labels, i), *values = at_field(c, e, "values");
+
+                check_node_requirement(c, e);
+                for (size_t k = 0; k < json_len(values->j); k++)
+                        check_name(c, at_item(c, values, k), NAME_LABEL_VALUE);
+        }
+        for (size_t i = 0; i < json_len(fields->j); i++) {
+                const struct at *e = at_item(c, fields, i), *values = at_field(c, e, "values");
+                const char *op = json_get_string(e->j, "operator");
+
+                if (!streq(op, "In") && !streq(op, "NotIn"))
+                        check_invalid(c, at_field(c, e, "operator"), "not a valid selector operator");
+                else if (json_len(values->j) != 1)
+                        check_required(c, values, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
+                if (!streq(json_get_string(e->j, "key"), "metadata.name")) {
+                        check_invalid(c, at_field(c, e, "key"), "not a valid field selector key");
+                        continue;
+                }
+                for (size_t k = 0; k < json_len(values->j); k++)
+                        check_name(c, at_item(c, values, k), NAME_DNS1123_SUBDOMAIN);
+        }
+}
+
+void check_device_limit(struct check *c, const struct at *list)
+{
+        int max = SLICE_DEVICES_MAX;
+
+        json_foreach_item(list->j, d)
+                if (json_len(json_get(d, "taints")) || json_len(json_get(d, "consumesCounters")))
+                        max = SLICE_DEVICES_MAX / 2;
+        if (json_len(list->j) > (size_t)max)
+                field_error_add(c->errs, FIELD_TOO_MANY, at_path(c, list), json_new_int(c->a, (int64_t)json_len(list->j)),
+                                "must have at most %d items", max);
+}
+
+static size_t values_of(const struct json *attribute)
+{
+        size_t n = 0;
+
+        json_foreach_member(attribute, m)
+                n += json_is_array(m->value) ? json_len(m->value) : 1;
+        return n;
+}
+
+void check_device_attributes(struct check *c, const struct at *device)
+{
+        const struct at *attributes = at_field(c, device, "attributes"), *capacity = at_field(c, device, "capacity");
+        size_t n = json_len(attributes->j) + json_len(capacity->j), values = 0;
+
+        json_foreach_member(attributes->j, m)
+                values += values_of(m->value);
+        if (n > 32)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, device), json_new_int(c->a, (int64_t)n),
+                                "the total number of attributes and capacities must not exceed 32");
+        if (values > 48)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, device), json_new_int(c->a, (int64_t)values),
+                                "the total number of attribute values must not exceed 48");
+        json_foreach_member(attributes->j, m) {
+                check_qualified_name(c, attributes, m->key);
+                rules_use(c, "DeviceAttribute", at_entry(c, attributes, m));
+        }
+        json_foreach_member(capacity->j, m)
+                check_qualified_name(c, capacity, m->key);
+}
+
+static bool digits(const char **p, bool any_zero)
+{
+        const char *s = *p;
+
+        while (isdigit((unsigned char)**p))
+                (*p)++;
+        return *p > s && (any_zero || *s != '0' || *p == s + 1);
+}
+
+/* Identifiers with dots between them; numeric ones have no leading zero where STRICT. */
+static bool identifiers(const char **p, bool strict)
+{
+        for (;;) {
+                const char *s = *p;
+                bool number = true;
+
+                for (; isalnum((unsigned char)**p) || **p == '-'; (*p)++)
+                        number &= isdigit((unsigned char)**p) != 0;
+                if (*p == s || (strict && number && *s == '0' && *p > s + 1))
+                        return false;
+                if (**p != '.')
+                        return true;
+                (*p)++;
+        }
+}
+
+void check_semantic_version(struct check *c, const struct at *at)
+{
+        const char *p = text_at(at);
+        bool ok;
+
+        if (!at_set(at))
+                return;
+        ok = digits(&p, false) && *p++ == '.' && digits(&p, false) && *p++ == '.' && digits(&p, false);
+        if (ok && *p == '-') {
+                p++;
+                ok = identifiers(&p, true);
+        }
+        if (ok && *p == '+') {
+                p++;
+                ok = identifiers(&p, false);
+        }
+        if (!ok || *p)
+                check_invalid(c, at, "must be a string compatible with semver.org spec 2.0.0");
+}
+
+void check_one_attribute_value(struct check *c, const struct at *at)
+{
+        static const struct {
+                const char *field, *go;
+        } values[] = { { "int", "IntValue" },       { "bool", "BoolValue" },   { "string", "StringValue" },
+                       { "version", "VersionValue" }, { "ints", "IntValues" }, { "bools", "BoolValues" },
+                       { "strings", "StringValues" }, { "versions", "VersionValues" } };
+        const char *text = "";
+        unsigned n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+                const struct json *v = json_get(at->j, values[i].field);
+
+                n += v && !json_is_null(v);
+                text = arena_printf(c->a, "%s%s\"%s\":%s", text, i ? "," : "", values[i].go, v ? json_print(c->a, v) : "null");
+        }
+        if (n != 1)
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), arena_printf(c->a, "{%s}", text),
+                                     "exactly one value must be specified");
+}
+
+void check_counter_names(struct check *c, const struct at *at)
+{
+        json_foreach_member(at->j, m)
+                name_validate_string(c->errs, NAME_DNS1123_LABEL, at_path(c, at), m->key);
+}
+
+void check_failure_condition(struct check *c, const struct at *at)
+{
+        json_foreach_item(json_get(at->up->up->j, "bindingConditions"), b)
+                if (json_equal(b, at->j)) {
+                        check_invalid(c, at, "bindingFailureConditions must not overlap with bindingConditions");
+                        return;
+                }
+}
+
+void check_resource_mapping(struct check *c, const struct at *at)
+{
+        static const char *const resources[] = { "cpu", "memory", "ephemeral-storage" };
+        const struct at *factor = at_field(c, at, "allocationMultiplier"), *key = at_field(c, at, "capacityKey");
+        const struct json *capacity = json_get(at->up->up->j, "capacity");
+        struct quantity q;
+        bool known = str_has_prefix(at->name, "hugepages-");
+
+        for (size_t i = 0; i < ARRAY_SIZE(resources); i++)
+                known |= streq(at->name, resources[i]);
+        if (!known)
+                invalid_text(c, at, at->name, "must be a node allocatable resource name");
+        if (!at_set(factor) && !at_set(key)) {
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), go_struct(c, at),
+                                     "at least one of allocationMultiplier or capacityKey must be set");
+                return;
+        }
+        if (at_set(factor) && quantity_parse(factor->j->str, &q) == 0 && q.nano <= 0)
+                check_invalid(c, factor, "must be positive");
+        if (at_set(key) && !*text_at(key))
+                check_invalid(c, key, "capacityKey must not be an empty string");
+        else if (at_set(key) && !json_get(capacity, text_at(key)))
+                field_error_add(c->errs, FIELD_NOT_FOUND, at_path(c, key), key->j, NULL);
+}
+
+/* --- how much of a capacity may be asked for --- */
+
+static bool amount(const struct at *at, struct quantity *ret)
+{
+        return (json_is_string(at->j) || json_is_number(at->j)) && quantity_parse(at->j->str, ret) == 0;
+}
+
+static void check_valid_values(struct check *c, const struct at *policy, const struct at *values)
+{
+        struct quantity q, next, fallback;
+        bool found = false;
+
+        if (!amount(at_field(c, policy, "default"), &fallback)) {
+                check_required(c, at_field(c, policy, "default"), "required when validValues is defined");
+                return;
+        }
+        for (size_t i = 0; i < json_len(values->j); i++) {
+                if (!amount(at_item(c, values, i), &q))
+                        continue;
+                if (i + 1 < json_len(values->j) && amount(at_item(c, values, i + 1), &next) && quantity_cmp(&q, &next) > 0)
+                        check_invalid(c, at_item(c, values, i), "values must be sorted in ascending order");
+                found |= quantity_cmp(&q, &fallback) == 0;
+        }
+        if (!found)
+                check_invalid(c, values, "default value is not valid according to the requestPolicy");
+}
+
+static void check_step(struct check *c, const struct at *range, const struct quantity *capacity, const struct quantity *min,
+                       const struct quantity *fallback)
+{
+        const struct at *step = at_field(c, range, "step"), *max = at_field(c, range, "max");
+        const char *from = json_string(at_field(c, range, "min")->j);
+        struct quantity s, m, first = *min;
+        char buf[QUANTITY_BUF], whole[QUANTITY_BUF];
+
+        if (!amount(step, &s) || !s.nano)
+                return;
+        quantity_add(&first, &s);
+        if (quantity_cmp(&first, capacity) > 0)
+                check_invalid(c, step, "one step %s is larger than capacity value: %s", quantity_format(&first, buf),
+                              quantity_format(capacity, whole));
+        if ((fallback->nano - min->nano) % s.nano)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, step), at_field(c, range->up, "default")->j,
+                                "value is not a multiple of a given step (%s) from (%s)", json_string(step->j), from);
+        if (amount(max, &m) && (m.nano - min->nano) % s.nano)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, step), max->j,
+                                "value is not a multiple of a given step (%s) from (%s)", json_string(step->j), from);
+}
+
+static void check_valid_range(struct check *c, const struct at *policy, const struct at *range)
+{
+        const struct at *min = at_field(c, range, "min"), *max = at_field(c, range, "max");
+        const struct at *value = at_field(c, policy->up, "value");
+        struct quantity fallback, least, most, all = { 0 };
+
+        if (!amount(at_field(c, policy, "default"), &fallback)) {
+                check_required(c, at_field(c, policy, "default"), "required when validRange is defined");
+                return;
+        }
+        if (!amount(min, &least)) {
+                check_required(c, min, "required when validRange is defined");
+                return;
+        }
+        amount(value, &all);
+        if (quantity_cmp(&least, &all) > 0)
+                check_invalid(c, min, "min is larger than capacity value: %s", json_string(value->j));
+        if (quantity_cmp(&fallback, &least) < 0)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, min), at_field(c, policy, "default")->j,
+                                "default is less than min: %s", json_string(min->j));
+        if (amount(max, &most)) {
+                if (quantity_cmp(&least, &most) > 0)
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, max), min->j, "min is larger than max: %s",
+                                        json_string(max->j));
+                if (quantity_cmp(&most, &all) > 0)
+                        check_invalid(c, max, "max is larger than capacity value: %s", json_string(value->j));
+                if (quantity_cmp(&fallback, &most) > 0)
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, max), at_field(c, policy, "default")->j,
+                                        "default is more than max: %s", json_string(max->j));
+        }
+        check_step(c, range, &all, &least, &fallback);
+}
+
+void check_request_policy(struct check *c, const struct at *policy)
+{
+        const struct at *values = at_field(c, policy, "validValues"), *range = at_field(c, policy, "validRange");
+
+        if (!at_set(policy))
+                return;
+        if (json_len(values->j) && at_set(range))
+                check_forbidden(c, policy, "exactly one policy can be specified, cannot specify \"validValues\" and "
+                                           "\"validRange\" at the same time");
+        else if (json_len(values->j))
+                check_valid_values(c, policy, values);
+        else if (at_set(range))
+                check_valid_range(c, policy, range);
+}
