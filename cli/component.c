@@ -6,7 +6,7 @@
 
 static const char *const etcd_args[] = {
         "--name=colibri",
-        "--data-dir={dirs.data}/etcd",
+        "--data-dir={etcd.dataDir}",
         "--listen-client-urls=https://127.0.0.1:{etcd.clientPort}",
         "--advertise-client-urls=https://127.0.0.1:{etcd.clientPort}",
         "--listen-peer-urls=https://127.0.0.1:{etcd.peerPort}",
@@ -35,6 +35,7 @@ static const char *const apiserver_args[] = {
         "--etcd-cafile={etcd.caFile}",
         "--etcd-certfile={etcd.certFile}",
         "--etcd-keyfile={etcd.keyFile}",
+        "--etcd-data-dir={etcd.dataDir}",
         "--tls-cert-file={pki}/apiserver.crt",
         "--tls-private-key-file={pki}/apiserver.key",
         "--client-ca-file={pki}/ca.crt",

@@ -15,6 +15,9 @@ struct component {
 extern const struct component components[];
 extern const size_t n_components;
 
+/* Bytes that etcd wants free: the next part of its log is made beforehand. With less it ends. */
+#define ETCD_ROOM (64u << 20)
+
 const struct component *component_find(const char *name);
 /* The command line; NULL-terminated, each owned, as is the array. */
 char **component_argv(const struct component *c, const struct settings *s);

@@ -108,6 +108,8 @@ static const char *raw(const struct settings *s, const char *key)
                 return "{dirs.config}/pki";
         if (streq(key, "etcd.servers"))
                 return *raw(s, "etcd.endpoints") ? "{etcd.endpoints}" : "https://127.0.0.1:{etcd.clientPort}";
+        if (streq(key, "etcd.dataDir"))
+                return *raw(s, "etcd.endpoints") ? "" : "{dirs.data}/etcd";
         entry = find(key);
         return entry ? entry->value : NULL;
 }

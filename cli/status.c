@@ -115,6 +115,16 @@ static bool print_processes(struct cluster *c)
         return ok;
 }
 
+/* A full disk under our own etcd, before or after it has stopped writing. */
+static void print_disk(struct cluster *c)
+{
+        _cleanup_free_ char *folder = settings_get(&c->settings, "etcd.dataDir");
+        _cleanup_free_ char *disk = *folder && cluster_has(c, "etcd") ? disk_shortage(folder, ETCD_ROOM) : NULL;
+
+        if (disk)
+                printf("etcd: %s\n", disk);
+}
+
 int command_status(struct cluster *c, const char *const *args)
 {
         struct health h = { .c = c, .err = ERROR_INIT, .node = STRBUF_INIT };
@@ -137,6 +147,7 @@ int command_status(struct cluster *c, const char *const *args)
                 else
                         printf("\n%s does not answer: %s\n", server, error_text(&h.err));
         }
+        print_disk(c);
         error_deinit(&h.err);
         strbuf_deinit(&h.node);
         printf("settings %s/colibri.yaml, logs %s\n", c->config_dir, c->log_dir);

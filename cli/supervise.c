@@ -76,6 +76,16 @@ static void again_later(struct daemon *d)
         loop_timer_arm(d->again, delay);
 }
 
+/* etcd without room ends, again and again, and says why only deep in its log. */
+static void warn_of_disk(const struct daemon *d)
+{
+        _cleanup_free_ char *folder = settings_get(&d->cluster->settings, "etcd.dataDir");
+        _cleanup_free_ char *disk = disk_shortage(folder, ETCD_ROOM);
+
+        if (disk && streq(d->component->name, "etcd"))
+                log_error("etcd: %s", disk);
+}
+
 static void on_exit_(struct process *p, int status, void *userdata)
 {
         struct daemon *d = userdata;
@@ -88,6 +98,7 @@ static void on_exit_(struct process *p, int status, void *userdata)
                 log_warn("%s ended with code %d", d->component->name, status);
         process_free(d->process);
         d->process = NULL;
+        warn_of_disk(d);
         if (!d->supervisor->stopping)
                 again_later(d);
 }

@@ -31,11 +31,12 @@ static unsigned free_ports(void)
 
 static void run(struct test_etcd *e)
 {
-        char client[64], peer[64], cluster[80];
+        char client[64], peer[64], cluster[80], quota[64];
 
         snprintf(client, sizeof(client), "http://127.0.0.1:%u", e->port);
         snprintf(peer, sizeof(peer), "http://127.0.0.1:%u", e->port + 1);
         snprintf(cluster, sizeof(cluster), "t=%s", peer);
+        snprintf(quota, sizeof(quota), "--quota-backend-bytes=%u", e->quota);
         e->pid = fork();
         if (e->pid != 0)
                 return;
@@ -44,7 +45,7 @@ static void run(struct test_etcd *e)
                 _exit(126);
         execlp("etcd", "etcd", "--name=t", "--data-dir", e->dir, "--listen-client-urls", client,
                "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-               "--initial-cluster", cluster, "--logger=zap", NULL);
+               "--initial-cluster", cluster, "--logger=zap", quota, NULL);
         _exit(127);
 }
 

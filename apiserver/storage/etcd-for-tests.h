@@ -7,6 +7,7 @@
 struct test_etcd {
         pid_t pid;
         unsigned port;
+        unsigned quota; /* bytes that its database may have; 0: etcd's own number */
         char dir[64];
         char endpoint[64];
 };

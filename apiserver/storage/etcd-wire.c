@@ -21,7 +21,8 @@ enum field {
         WATCH_CREATE = 1, WATCH_PROGRESS = 3, CREATE_KEY = 1, CREATE_END = 2, CREATE_START = 3,
         CREATE_PROGRESS_NOTIFY = 4,
         /* CompactionRequest, LeaseGrantRequest, AlarmRequest */
-        COMPACT_REVISION = 1, LEASE_TTL = 1, ALARM_ACTION = 1,
+        COMPACT_REVISION = 1, COMPACT_PHYSICAL = 2, LEASE_TTL = 1, ALARM_ACTION = 1, ALARM_MEMBER = 2, ALARM_TYPE = 3,
+        ALARM_DEACTIVATE = 2,
         /* every response; ResponseHeader */
         HEADER = 1, HEADER_REVISION = 3,
         /* RangeResponse */
@@ -31,7 +32,8 @@ enum field {
         /* TxnResponse, ResponseOp */
         TXN_SUCCEEDED = 2, TXN_RESPONSES = 3, RESPONSE_RANGE = 1,
         /* LeaseGrantResponse; AlarmResponse, AlarmMember; StatusResponse */
-        GRANT_ID = 2, ALARM_ALARMS = 2, MEMBER_ALARM = 2, ALARM_NOSPACE = 1, STATUS_VERSION = 2,
+        GRANT_ID = 2, ALARM_ALARMS = 2, MEMBER_ID = 1, MEMBER_ALARM = 2, ALARM_NOSPACE = 1, STATUS_VERSION = 2,
+        STATUS_SIZE = 3, STATUS_USED = 9,
         /* WatchResponse; Event */
         WATCH_CREATED = 3, WATCH_CANCELED = 4, WATCH_COMPACT_REVISION = 5, WATCH_CANCEL_REASON = 6,
         WATCH_EVENTS = 11, EVENT_TYPE = 1, EVENT_KV = 2,
@@ -140,9 +142,10 @@ void wire_write_txn(struct strbuf *out, const struct wire_txn *txn)
         }
 }
 
-void wire_write_compact(struct strbuf *out, int64_t revision)
+void wire_write_compact(struct strbuf *out, int64_t revision, bool wait)
 {
         put_int(out, COMPACT_REVISION, revision);
+        put_int(out, COMPACT_PHYSICAL, wait);
 }
 
 void wire_write_watch_create(struct strbuf *out, struct bytes key, struct bytes range_end, int64_t start_revision)
@@ -164,9 +167,13 @@ void wire_write_lease_grant(struct strbuf *out, int64_t ttl_s)
         put_int(out, LEASE_TTL, ttl_s);
 }
 
-void wire_write_alarm_get(struct strbuf *out)
+void wire_write_alarm(struct strbuf *out, uint64_t off)
 {
-        put_int(out, ALARM_ACTION, 0); /* GET; nothing is written for it */
+        if (!off)
+                return; /* GET is 0, and zeros are left out */
+        put_int(out, ALARM_ACTION, ALARM_DEACTIVATE);
+        put_int(out, ALARM_MEMBER, (int64_t)off);
+        put_int(out, ALARM_TYPE, ALARM_NOSPACE);
 }
 
 struct bytes wire_prefix_end(struct bytes prefix, char *buf)
@@ -335,10 +342,17 @@ static int read_operation(struct bytes b, struct wire_answer *ret)
 static int read_alarm(struct bytes b, struct wire_answer *ret)
 {
         struct reader r = reader_of(b);
+        uint64_t member = 0, alarm = 0;
         struct value v;
 
-        while (take_field(&r, &v))
-                ret->no_space |= v.field == MEMBER_ALARM && v.number == ALARM_NOSPACE;
+        while (take_field(&r, &v)) {
+                if (v.field == MEMBER_ID)
+                        member = v.number;
+                else if (v.field == MEMBER_ALARM)
+                        alarm = v.number;
+        }
+        if (alarm == ALARM_NOSPACE && ret->n_full < ARRAY_SIZE(ret->full))
+                ret->full[ret->n_full++] = member;
         return done(&r);
 }
 
@@ -364,6 +378,10 @@ int wire_read(enum wire_message type, struct bytes message, struct wire_answer *
                         e = read_alarm(v.bytes, ret);
                 else if (type == WIRE_STATUS && v.field == STATUS_VERSION)
                         ret->version = v.bytes;
+                else if (type == WIRE_STATUS && v.field == STATUS_SIZE)
+                        ret->db_size = v.number;
+                else if (type == WIRE_STATUS && v.field == STATUS_USED)
+                        ret->db_used = v.number;
         }
         return e ? e : done(&r);
 }

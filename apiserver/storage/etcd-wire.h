@@ -38,11 +38,11 @@ struct wire_txn {
 };
 void wire_write_txn(struct strbuf *out, const struct wire_txn *txn);
 void wire_write_put(struct strbuf *out, struct bytes key, struct bytes value, int64_t lease);
-void wire_write_compact(struct strbuf *out, int64_t revision);
+void wire_write_compact(struct strbuf *out, int64_t revision, bool wait); /* WAIT: until it is done, not just noted */
 void wire_write_watch_create(struct strbuf *out, struct bytes key, struct bytes range_end, int64_t start_revision);
 void wire_write_watch_progress(struct strbuf *out);
 void wire_write_lease_grant(struct strbuf *out, int64_t ttl_s);
-void wire_write_alarm_get(struct strbuf *out);
+void wire_write_alarm(struct strbuf *out, uint64_t off); /* OFF: take the NOSPACE of that member away; 0: list */
 /* The end of the range of all keys that begin with PREFIX; BUF holds PREFIX.len bytes. */
 struct bytes wire_prefix_end(struct bytes prefix, char *buf);
 
@@ -56,7 +56,9 @@ struct wire_answer {
         bool more, succeeded;   /* of a range; of a transaction */
         int64_t count;          /* of a range */
         int64_t lease;          /* of a grant */
-        bool no_space;          /* of a list of alarms */
+        uint64_t full[16];      /* of a list of alarms: members with NOSPACE */
+        size_t n_full;
+        uint64_t db_size, db_used; /* of a status: bytes of the database file, and what of it is in use */
         struct bytes version;   /* of a status */
         struct wire_kv *kvs;    /* of a range, a transaction's range; owned */
         size_t n_kvs, cap;

@@ -311,6 +311,13 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
         if (!c)
                 return 0;
         if (c->grpc_status >= 0) {
+                struct grpc *g = userdata;
+
+                /* This member has lost the others, or goes down: another may know better. */
+                if (c->grpc_status == GRPC_UNAVAILABLE && g->n_endpoints > 1 && !g->doomed) {
+                        g->doomed = true;
+                        channel_flush_later(g);
+                }
                 call_end(c, 0, c->grpc_status, c->message);
         } else if (error_code == NGHTTP2_REFUSED_STREAM) {
                 call_end(c, -EHOSTUNREACH, 0, "the server refused the stream");
@@ -357,9 +364,10 @@ static void call_submit(struct grpc_call *c)
                 NV("content-type", "application/grpc"),
                 NV("te", "trailers"),
                 NV("user-agent", "colibri-apiserver"),
+                NV("hasleader", "true"), /* a watch ends when its member has lost the others; the last one */
         };
 #undef NV
-        int32_t id = nghttp2_submit_request(g->session, NULL, headers, ARRAY_SIZE(headers), &provider, c);
+        int32_t id = nghttp2_submit_request(g->session, NULL, headers, ARRAY_SIZE(headers) - !c->stream, &provider, c);
 
         /* Out of stream ids (2^30 calls), or the server goes away. Not failed here: this may run
          * inside a callback of the very session that would be deleted. */
@@ -972,6 +980,28 @@ int grpc_new(struct loop *loop, const struct grpc_options *o, struct grpc **ret,
         }
         *ret = g;
         return 0;
+}
+
+struct grpc *grpc_new_to(const struct grpc *g, size_t i)
+{
+        const struct grpc_options o = { .endpoints = (const char *const[]){ g->endpoints[i].url, NULL }, .ca_file = g->ca_file,
+                                        .cert_file = g->cert_file, .key_file = g->key_file,
+                                        .connect_timeout_ns = g->connect_timeout_ns };
+        struct grpc *one;
+
+        if (grpc_new(g->loop, &o, &one, NULL) < 0)
+                abort(); /* the URL was parsed before */
+        return one;
+}
+
+size_t grpc_n_endpoints(const struct grpc *g)
+{
+        return g->n_endpoints;
+}
+
+const char *grpc_endpoint(const struct grpc *g, size_t i)
+{
+        return g->endpoints[i].url;
 }
 
 void grpc_free(struct grpc *g)

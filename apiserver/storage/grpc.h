@@ -20,6 +20,10 @@ struct grpc_options {
 };
 int grpc_new(struct loop *loop, const struct grpc_options *o, struct grpc **ret, struct error *reterr);
 void grpc_free(struct grpc *g); /* open calls end with -ECANCELED first */
+/* A channel of its own to the endpoint I of G alone. */
+struct grpc *grpc_new_to(const struct grpc *g, size_t i);
+size_t grpc_n_endpoints(const struct grpc *g);
+const char *grpc_endpoint(const struct grpc *g, size_t i); /* its URL */
 bool grpc_connected(const struct grpc *g);
 const char *grpc_trouble(const struct grpc *g); /* why the last connection failed; "" while connected */
 

@@ -5,6 +5,7 @@
 #include "../../lib/base/map.h"
 #include "../../lib/base/time.h"
 #include "../../lib/loop/fiber.h"
+#include "care.h"
 #include "entry.h"
 #include "etcd-wire.h"
 #include "grpc.h"
@@ -103,6 +104,16 @@ struct store {
         int64_t compact_every_ns;
         uint64_t compact_key_revision, compact_next;
 
+        /* care.c */
+        char *data_dir;
+        uint64_t defragment_min;
+        struct grpc *member;     /* a channel to one member, while it is cared for */
+        bool caring, no_space;
+        struct loop_timer *relief;
+        int64_t relief_pause;
+        uint64_t relief_revision; /* of the last try */
+        bool relieved;           /* once in this process's life */
+
         uint64_t n_checks, n_writes, n_loads;
 };
 
@@ -124,12 +135,17 @@ void store_apply(struct store *s, struct store_kind *kind, struct entry *new, co
 void store_advance(struct store *s, uint64_t revision);
 /* What gRPC and etcd said, as the store's errors. */
 int store_error(const struct grpc_end *end, struct error *reterr);
+/* Adds to the error what etcd cannot say itself: that the disk under it is full. Returns CODE. */
+int store_explain(const struct store *s, int code, struct error *reterr);
 /* One request, on a fiber; tries again, until PATIENCE has passed, where that is safe. */
 int store_request(struct store *s, const char *path, const struct strbuf *message, enum wire_message type,
                   bool resend, struct strbuf *reply, struct wire_answer *ret, bool *ret_doubtful, struct error *reterr);
 void store_enter(struct store *s);
 void store_leave(struct store *s);
 void store_trouble_set(struct store *s, const char *text);
+
+/* care.c */
+void care_on_relief(struct loop_timer *timer, void *userdata);
 
 /* store-read.c */
 void store_wake_waiters(struct store *s);

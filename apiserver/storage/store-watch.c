@@ -268,47 +268,10 @@ void store_main(void *userdata)
         store_leave(s);
 }
 
-/* --- compaction, upstream's way --- */
-
-/* Of all API servers one compacts in an interval: who wins the key. It compacts to where the last
- * winner found etcd, so that every revision can be watched for an interval at least. */
-static void compact(void *userdata)
-{
-        struct store *s = userdata;
-        _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT, again = STRBUF_INIT;
-        struct wire_answer a = { 0 };
-        uint64_t target = s->compact_next;
-        char key[256], value[32];
-
-        snprintf(key, sizeof(key), "%s/compact_rev_key", s->prefix);
-        snprintf(value, sizeof(value), "%llu", (unsigned long long)s->revision);
-        wire_write_txn(&message, &(struct wire_txn){ .compares = &(struct wire_compare){ BYTES(key), WIRE_MODIFIED,
-                                                                                        (int64_t)s->compact_key_revision },
-                                                     .n = 1, .key = BYTES(key), .value = BYTES(value) });
-        if (store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, false, &reply, &a, NULL, NULL) == 0) {
-                s->compact_next = (uint64_t)a.revision;
-                s->compact_key_revision = a.succeeded ? (uint64_t)a.revision :
-                                          a.n_kvs     ? (uint64_t)a.kvs[0].mod_revision :
-                                                        0;
-                if (a.succeeded && target && !s->closing) {
-                        struct wire_answer done = { 0 };
-
-                        wire_write_compact(&again, (int64_t)target);
-                        if (store_request(s, "/etcdserverpb.KV/Compact", &again, WIRE_HEADER_ONLY, true, &reply, &done,
-                                          NULL, NULL) == 0)
-                                s->compacted = MAX(s->compacted, target);
-                        wire_answer_deinit(&done);
-                }
-        }
-        wire_answer_deinit(&a);
-        store_leave(s);
-}
-
 void store_on_compact(struct loop_timer *timer, void *userdata)
 {
         struct store *s = userdata;
 
         loop_timer_arm_slack(s->compact, s->compact_every_ns, 10 * NS_PER_SEC);
-        store_enter(s);
-        fiber_start(s->loop, compact, s);
+        care_on_compact(s);
 }

@@ -273,6 +273,13 @@ int store_error(const struct grpc_end *end, struct error *reterr)
         return error_set(reterr, code, "%s", end->message);
 }
 
+int store_explain(const struct store *s, int code, struct error *reterr)
+{
+        _cleanup_free_ char *disk = code == -EHOSTUNREACH ? care_disk(s) : NULL;
+
+        return disk ? error_wrap(reterr, code, "%s", disk) : code;
+}
+
 void store_enter(struct store *s)
 {
         s->users++;
@@ -289,6 +296,7 @@ void store_leave(struct store *s)
         map_deinit(&s->kinds);
         store_sole_deinit(s);
         free(s->prefix);
+        free(s->data_dir);
         error_deinit(&s->trouble);
         free(s);
 }
@@ -315,11 +323,13 @@ int store_request(struct store *s, const char *path, const struct strbuf *messag
                 sent = r != -EHOSTUNREACH;
                 r = store_error(&(struct grpc_end){ r, status, error_text(&err) }, reterr);
                 error_deinit(&err);
+                if (r == -ENOSPC)
+                        care_no_space(s);
                 /* A request that was sent may have been carried out: the caller must know how to ask twice. */
                 if (sent && ret_doubtful)
                         *ret_doubtful = true;
                 if (r != -EHOSTUNREACH || (sent && !resend) || s->closing || time_mono() + pause > give_up)
-                        return r;
+                        return store_explain(s, r, reterr);
                 fiber_sleep(pause);
                 pause = MIN(pause * 2, 500 * NS_PER_MS);
         }
@@ -349,12 +359,15 @@ int store_new(struct loop *loop, const struct store_options *o, struct store **r
         s->loop = loop;
         s->prefix = xstrdup(o->prefix ? o->prefix : "/registry");
         s->history = o->history ? o->history : RING_MIN;
+        s->data_dir = str_empty(o->data_dir) ? NULL : xstrdup(o->data_dir);
+        s->defragment_min = o->defragment_min ? o->defragment_min : CARE_FILE_MIN;
         s->compact_every_ns = o->compact_every_ns ? o->compact_every_ns : 300 * NS_PER_SEC;
         s->revision = 0;
         map_init(&s->kinds);
         list_init(&s->waiting);
         s->stuck = loop_timer_new(loop, store_on_stuck, s);
         s->compact = loop_timer_new(loop, store_on_compact, s);
+        s->relief = loop_timer_new(loop, care_on_relief, s);
         s->sole_timer = loop_timer_new(loop, store_on_renew, s);
         store_sole_init(s);
         for (unsigned i = 0; i < n_builtin_resources; i++)
@@ -383,6 +396,9 @@ void store_free(struct store *s)
         store_sole_stop(s);
         loop_timer_free(s->stuck);
         loop_timer_free(s->compact);
+        loop_timer_free(s->relief);
+        grpc_free(s->member);
+        s->member = NULL;
         if (s->main_waits)
                 fiber_wake(s->main);
         store_leave(s);
@@ -396,6 +412,14 @@ bool store_ready(const struct store *s)
 const char *store_trouble(const struct store *s)
 {
         return store_ready(s) || !s->trouble.message ? "" : s->trouble.message;
+}
+
+int store_unready(const struct store *s, struct error *reterr)
+{
+        if (!*store_trouble(s))
+                return 0;
+        error_set(reterr, -EHOSTUNREACH, "%s", store_trouble(s));
+        return store_explain(s, -EHOSTUNREACH, reterr);
 }
 
 uint64_t store_revision(const struct store *s)

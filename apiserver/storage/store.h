@@ -48,6 +48,8 @@ struct store_options {
         const char *prefix;             /* "/registry" */
         size_t history;                 /* events kept a resource for resuming watches; 0: 1024 at least, grows to 64 Ki */
         int64_t compact_every_ns;       /* 0: 5 minutes, upstream's number; -1: never */
+        const char *data_dir;           /* etcd's folder where it is on this machine: errors tell of a full disk; may be NULL */
+        uint64_t defragment_min;        /* bytes of a database file that is worth it; 0: 64 MB */
 };
 /* Connects in the background: store_ready() tells when the cache is full. */
 int store_new(struct loop *loop, const struct store_options *o, struct store **ret, struct error *reterr);
@@ -55,6 +57,9 @@ void store_free(struct store *s);
 bool store_ready(const struct store *s); /* the first load is complete and the watch is up */
 /* What went wrong last, for /readyz and the log: "connect https://...: refused"; "" when all is well. */
 const char *store_trouble(const struct store *s);
+/* Why it is not ready, for whoever asks for an object meanwhile: -EHOSTUNREACH; 0: nothing is wrong, it is just
+ * being filled. */
+int store_unready(const struct store *s, struct error *reterr);
 /* Makes a CustomResourceDefinition's resource known (its selectable fields); RES must outlive the
  * store or store_remove_resource(). Built-in ones are known. */
 void store_add_resource(struct store *s, const struct resource *res);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "care.h"
 #include "etcd-for-tests.h"
 #include "../../lib/base/time.h"
 #include "../../lib/loop/fiber.h"
@@ -225,6 +226,101 @@ static void large(void *userdata)
         error_deinit(&err);
 }
 
+/* --- care --- */
+
+static void test_care_decides(void **state)
+{
+        struct care_size half = { 100 << 20, 40 << 20 }, full = { 100 << 20, 95 << 20 }, large = { 900ull << 20, 400 << 20 };
+
+        assert_true(care_worth_it(&half, CARE_FILE_MIN));
+        assert_false(care_worth_it(&half, 200 << 20)); /* small */
+        assert_false(care_worth_it(&full, CARE_FILE_MIN));
+        assert_false(care_worth_it(&large, CARE_FILE_MIN)); /* a long pause, in passing */
+        assert_true(care_made_room(100, 90));
+        assert_false(care_made_room(100, 91));
+}
+
+/* What etcd holds at REVISION: 0 it is there, -ERANGE compacted. */
+static int at_revision(uint64_t revision)
+{
+        struct seen page = { 0 };
+
+        return store_scan_at(store, "/registry/pods/", NULL, revision, 0, collect, &page, NULL, NULL, NULL);
+}
+
+/* Of two stores one compacts an interval, to where etcd was one before. */
+static void compaction(void *userdata)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const char *endpoints[] = { etcd.endpoint, NULL };
+        struct store_options o = { .endpoints = endpoints, .prefix = "/registry", .compact_every_ns = 300 * NS_PER_MS };
+        struct store *both[2];
+        uint64_t first, last;
+        struct entry *e;
+
+        for (size_t i = 0; i < 2; i++)
+                assert_int_equal(store_new(loop, &o, &both[i], NULL), 0);
+        assert_int_equal(store_put(store, pods(), KEY("old"), pod(a, "old", ""), 0, &e, NULL), 0);
+        first = e->revision;
+        assert_int_equal(store_put(store, pods(), KEY("old"), pod(a, "old", "n"), first, &e, NULL), 0);
+        assert_int_equal(at_revision(first), 0);
+        for (int i = 0; i < 100 && at_revision(first) == 0; i++)
+                fiber_sleep(50 * NS_PER_MS);
+        assert_int_equal(at_revision(first), -ERANGE);
+        /* What was written within the interval is kept. */
+        assert_int_equal(store_put(store, pods(), KEY("old"), pod(a, "old", "m"), e->revision, &e, NULL), 0);
+        last = e->revision;
+        assert_int_equal(store_put(store, pods(), KEY("new"), pod(a, "new", ""), 0, &e, NULL), 0);
+        assert_int_equal(at_revision(last), 0);
+        store_free(both[0]);
+        store_free(both[1]);
+}
+
+/* Fills etcd until it refuses, deletes, and writes again once room was made. */
+static void no_space(void *userdata)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct test_etcd small = { .quota = 6 << 20 };
+        struct store_options o = { .prefix = "/registry", .compact_every_ns = -1 };
+        struct json *j = pod(a, "x", "");
+        char *data = arena_alloc(a, 400 << 10);
+        struct error err = ERROR_INIT;
+        uint64_t revisions[40] = { 0 };
+        struct store *s;
+        struct entry *e;
+        char key[64];
+        int r = 0, n = 0;
+
+        assert_true(test_etcd_start(&small));
+        o.endpoints = (const char *const[]){ small.endpoint, NULL };
+        assert_int_equal(store_new(loop, &o, &s, NULL), 0);
+        memset(data, 'x', 400 << 10);
+        json_set(a, j, "data", json_new_stringn(a, data, 400 << 10));
+        for (; n < 40; n++) {
+                snprintf(key, sizeof(key), KEY("%d"), n);
+                r = store_put(s, pods(), key, j, 0, &e, &err);
+                if (r)
+                        break;
+                revisions[n] = e->revision;
+                entry_unref(e);
+        }
+        assert_int_equal(r, -ENOSPC);
+        assert_string_equal(error_text(&err), "etcdserver: mvcc: database space exceeded");
+        for (int i = 0; i < n - 2; i++) {
+                snprintf(key, sizeof(key), KEY("%d"), i);
+                assert_int_equal(store_delete(s, pods(), key, revisions[i], NULL, &err), 0);
+        }
+        for (int i = 0; i < 100 && (r = store_put(s, pods(), KEY("again"), j, 0, &e, NULL)) == -ENOSPC; i++)
+                fiber_sleep(100 * NS_PER_MS);
+        assert_int_equal(r, 0);
+        entry_unref(e);
+        assert_int_equal(store_sync(s, NULL), 0);
+        assert_int_equal(store_count(s, "/registry/pods/"), 3);
+        error_deinit(&err);
+        store_free(s);
+        test_etcd_stop(&small);
+}
+
 #define ON_FIBER(name)                                                                                                 \
         static void test_##name(void **state)                                                                          \
         {                                                                                                              \
@@ -237,12 +333,15 @@ ON_FIBER(paging)
 ON_FIBER(foreign)
 ON_FIBER(large)
 ON_FIBER(crash)
+ON_FIBER(compaction)
+ON_FIBER(no_space)
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_crud),  cmocka_unit_test(test_paging), cmocka_unit_test(test_foreign),
-                cmocka_unit_test(test_large), cmocka_unit_test(test_crash),
+                cmocka_unit_test(test_large), cmocka_unit_test(test_crash), cmocka_unit_test(test_care_decides),
+                cmocka_unit_test(test_compaction), cmocka_unit_test(test_no_space),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

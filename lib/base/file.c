@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct error *reterr)
 {
@@ -150,4 +151,18 @@ int dir_remove(const char *path, struct error *reterr)
 bool file_exists(const char *path)
 {
         return access(path, F_OK) == 0;
+}
+
+char *disk_shortage(const char *path, uint64_t needed)
+{
+        struct statvfs st;
+        uint64_t left;
+
+        if (statvfs(path, &st) < 0)
+                return NULL;
+        left = (uint64_t)st.f_bavail * st.f_frsize;
+        if (left >= needed)
+                return NULL;
+        return xasprintf("no space left on device under %s: %llu MB free, %llu MB needed", path,
+                         (unsigned long long)(left >> 20), (unsigned long long)(needed >> 20));
 }

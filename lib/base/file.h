@@ -12,3 +12,6 @@ int dir_make(const char *path, int mode, struct error *reterr); /* with parents;
 /* Removes PATH and all below it, never crossing into another mount. Missing is fine. */
 int dir_remove(const char *path, struct error *reterr);
 bool file_exists(const char *path);
+/* "no space left on device under PATH: 3 MB free, 64 MB needed"; NULL when there is as much, or when it
+ * cannot be told. The caller frees. */
+char *disk_shortage(const char *path, uint64_t needed);
