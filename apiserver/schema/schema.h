@@ -173,6 +173,8 @@ const struct schema *builtin_body(const char *group_version, const char *kind);
 struct api_group {
         const char *name;
         const char *const *versions; /* NULL-terminated */
+        int32_t priority;            /* spec.groupPriorityMinimum of its APIServices */
+        int32_t version_priorities[4]; /* spec.versionPriority of each */
 };
 extern const struct api_group builtin_groups[]; /* in discovery order, core first */
 extern const unsigned n_builtin_groups;
