@@ -79,25 +79,41 @@ fuzz_one() {
         name=$(basename "$1")
         mkdir -p "build-fuzz/corpus/$name"
         # leaks: the daemons free a request's arena as a whole; what a fuzzer leaks is no finding of its parser
-        ASAN_OPTIONS=detect_leaks=0 timeout -k 10 $(($2 + 60)) "$1" -max_total_time="$2" -rss_limit_mb=2048 -timeout=10 \
+        ASAN_OPTIONS=detect_leaks=0 timeout -k 10 $(($2 + 120)) "$1" -max_total_time="$2" -rss_limit_mb=2048 -timeout=30 \
                 -artifact_prefix="build-fuzz/$name-" "build-fuzz/corpus/$name" >"build-fuzz/$name.log" 2>&1
         echo $? >"build-fuzz/$name.status"
 }
 
+# Two at a time, with what the end-to-end tests leave of the processors: those wait most of their time.
+fuzz_all() {
+        local seconds=$1 program
+        shift
+        trap 'kill $(jobs -p) 2>/dev/null; exit 1' TERM
+        renice -n 19 -p $BASHPID >/dev/null
+        for program; do
+                while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+                fuzz_one "$program" "$seconds" &
+        done
+        wait
+}
+
 run_fuzz() {
-        local seconds=${FUZZ_SECONDS:-8} program name programs status
+        local seconds=${FUZZ_SECONDS:-60}
         say "build the fuzzers"
         TARGET=fuzzers scripts/build.sh build-fuzz -DFUZZ=ON -DSANITIZE=ON -DTESTS=OFF -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo ||
                 { count build-fuzz 1; return; }
         programs=(build-fuzz/bin/fuzz-*)
         scripts/fuzz-seeds.py build-fuzz/corpus
-        say "${#programs[@]} fuzzers, $seconds s each, two at a time"
+        say "${#programs[@]} fuzzers, $seconds s each, beside what follows"
         rm -f build-fuzz/*.status
-        for program in "${programs[@]}"; do
-                while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
-                fuzz_one "$program" "$seconds" &
-        done
-        wait
+        fuzz_all "$seconds" "${programs[@]}" &
+        fuzzing=$!
+}
+
+end_fuzz() {
+        local program name status
+        say "the fuzzers end"
+        wait "$fuzzing"
         for program in "${programs[@]}"; do
                 name=$(basename "$program")
                 status=$(cat "build-fuzz/$name.status" 2>/dev/null || echo 1)
@@ -149,8 +165,10 @@ free=$(df -Pm . | awk 'NR == 2 { print $4 }')
 [ "${free:-9999}" -gt 2000 ] || echo "warning: ${free} MB of disk are free, the builds take about 1,000"
 say "packages"
 scripts/packages.sh build run test || { count packages 1; exit 1; }
+fuzzing=
 for part in $parts; do
         "run_$part"
 done
+[ -z "$fuzzing" ] || end_fuzz
 say "done"
 current=
