@@ -14,7 +14,7 @@
 #include "../lib/base/time.h"
 
 struct options {
-        const char *etcd_cafile, *etcd_certfile, *etcd_keyfile;
+        const char *etcd_cafile, *etcd_certfile, *etcd_keyfile, *etcd_data_dir;
         const char *sa_signing_key_file, *sa_issuer, *requestheader_ca;
         const char *proxy_cert, *proxy_key, *components;
         const char *const *etcd_servers, *const *sa_key_files, *const *requestheader_names;
@@ -49,6 +49,7 @@ static int parse(int argc, char **argv, struct daemon *d)
                 { "etcd-cafile", FLAG_STRING, &f->etcd_cafile, .help = "who signs etcd's certificates" },
                 { "etcd-certfile", FLAG_STRING, &f->etcd_certfile, .help = "shown to etcd" },
                 { "etcd-keyfile", FLAG_STRING, &f->etcd_keyfile, .help = "its key" },
+                { "etcd-data-dir", FLAG_STRING, &f->etcd_data_dir, .help = "where etcd writes, if on this machine: errors tell of a full disk" },
                 { "service-account-key-file", FLAG_LIST, &f->sa_key_files, .help = "check tokens" },
                 { "service-account-signing-key-file", FLAG_STRING, &f->sa_signing_key_file, .help = "signs tokens; needed" },
                 { "service-account-issuer", FLAG_STRING, &f->sa_issuer, .help = "named in tokens" },
@@ -201,6 +202,7 @@ static int start(struct daemon *d, struct error *reterr)
         struct store_options store = {
                 .endpoints = f->etcd_servers, .ca_file = f->etcd_cafile,
                 .cert_file = f->etcd_certfile, .key_file = f->etcd_keyfile, .prefix = "/registry",
+                .data_dir = f->etcd_data_dir,
         };
         struct http_server_options http = {
                 .address = s->o.bind_address, .port = s->o.secure_port, .cert_file = s->o.tls_cert_file,

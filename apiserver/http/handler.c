@@ -5,6 +5,7 @@
 #include "../../lib/loop/fiber.h"
 #include "../auth/auth.h"
 #include "../registry/definitions.h"
+#include "../registry/registry.h"
 #include "../schema/crd.h"
 #include "request-info.h"
 #include "verbs.h"
@@ -207,8 +208,11 @@ static void handle_resource(struct api_request *r)
                 r->media = &media;
         }
         if (!wait_for_store(r)) {
-                answer_status(r, status_make(r->arena, 503, "ServiceUnavailable", NULL,
-                                             "the server is currently unable to handle the request"));
+                _cleanup_error_ struct error err = ERROR_INIT;
+                int c = store_unready(r->server->store, &err);
+
+                answer_status(r, c ? registry_store_status(r->arena, c, &err) :
+                                     status_unavailable(r->arena, "the server is currently unable to handle the request"));
                 return;
         }
         if (r->res->deprecated)
