@@ -15,6 +15,8 @@ struct apiserver_options {
         const char *service_node_port_range;  /* "30000-32767" */
         const char *kubelet_client_certificate, *kubelet_client_key, *kubelet_certificate_authority;
         const char *kubelet_preferred_address_types; /* "Hostname,InternalDNS,InternalIP,..." */
+        const char *proxy_client_cert_file, *proxy_client_key_file; /* shown to aggregated servers; may be NULL */
+        bool aggregator_routing;            /* Services of aggregated servers are their endpoints, not the cluster IP */
 };
 
 struct apiserver {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "aggregation/aggregation.h"
 #include "apiserver.h"
 #include "auth/auth.h"
 #include "registry/definitions.h"
@@ -16,7 +17,7 @@
 struct options {
         const char *etcd_cafile, *etcd_certfile, *etcd_keyfile, *etcd_data_dir;
         const char *sa_signing_key_file, *sa_issuer, *requestheader_ca;
-        const char *proxy_cert, *proxy_key, *components;
+        const char *components, *aggregator_routing;
         const char *const *etcd_servers, *const *sa_key_files, *const *requestheader_names;
         enum log_level level;
 };
@@ -58,8 +59,10 @@ static int parse(int argc, char **argv, struct daemon *d)
                 { "requestheader-extra-headers-prefix", FLAG_STRING, &ignored, .only = "X-Remote-Extra-" },
                 { "requestheader-group-headers", FLAG_STRING, &ignored, .only = "X-Remote-Group" },
                 { "requestheader-username-headers", FLAG_STRING, &ignored, .only = "X-Remote-User" },
-                { "proxy-client-cert-file", FLAG_STRING, &f->proxy_cert, .help = "shown to extension API servers" },
-                { "proxy-client-key-file", FLAG_STRING, &f->proxy_key, .help = "its key" },
+                { "proxy-client-cert-file", FLAG_STRING, &o->proxy_client_cert_file, .help = "shown to aggregated API servers" },
+                { "proxy-client-key-file", FLAG_STRING, &o->proxy_client_key_file, .help = "its key" },
+                { "enable-aggregator-routing", FLAG_STRING, &f->aggregator_routing,
+                  .help = "true: aggregated API servers are asked at their endpoints, not at a cluster IP; where no proxy is among the cluster's components it is" },
                 { "authorization-mode", FLAG_STRING, &ignored, .only = "Node,RBAC" },
                 { "allow-privileged", FLAG_STRING, &ignored, .only = "true" },
                 { "enable-admission-plugins", FLAG_STRING, &ignored, .only = "NodeRestriction" },
@@ -69,6 +72,9 @@ static int parse(int argc, char **argv, struct daemon *d)
         };
 
         flags_parse_or_exit("colibri-apiserver", flags, ARRAY_SIZE(flags), argc, argv, NULL);
+        /* A cluster IP leads nowhere on a machine without a proxy. */
+        o->aggregator_routing = f->aggregator_routing ? streq(f->aggregator_routing, "true")
+                                                      : !str_empty(f->components) && !strstr(f->components, "proxy");
         if (f->etcd_servers && o->tls_cert_file && o->client_ca_file && f->sa_signing_key_file)
                 return 0;
         fprintf(stderr, "colibri-apiserver: --etcd-servers, --tls-cert-file, --tls-private-key-file, "
@@ -250,6 +256,7 @@ int main(int argc, char **argv)
                 return 1;
         }
         definitions_start(&d.server);
+        aggregation_start(&d.server);
         fiber_start(d.server.loop, bootstrap, &d.server);
         return loop_run(d.server.loop);
 }

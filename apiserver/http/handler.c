@@ -3,6 +3,7 @@
 
 #include "../../lib/base/time.h"
 #include "../../lib/loop/fiber.h"
+#include "../aggregation/aggregation.h"
 #include "../auth/auth.h"
 #include "../registry/definitions.h"
 #include "../registry/registry.h"
@@ -237,6 +238,8 @@ void apiserver_handle(struct http_request *http, void *apiserver)
                 st = authorize_request(&r);
         if (st)
                 answer_status(&r, st);
+        else if (aggregation_handle(&r))
+                return;
         else if (r.is_resource) {
                 const struct resource *res = r.res; /* a definition may go while we wait for etcd */
                 if (res)

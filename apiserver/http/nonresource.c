@@ -2,6 +2,7 @@
 #include <strings.h>
 
 #include "../../lib/base/time.h"
+#include "../aggregation/aggregation.h"
 #include "../auth/auth.h"
 #include "../schema/openapi.h"
 #include "../schema/protobuf.h"
@@ -171,8 +172,11 @@ static void serve_openapi_v3(struct api_request *r, const char *path)
         static const char *const vary[] = {"Vary", "Accept", NULL};
         const char *wanted = http_query(r->http, "hash");
         char hash[OPENAPI_HASH];
-        struct buffer *b = openapi_v3(path + strlen("/openapi/v3/"), extra(r), hash);
+        struct buffer *b;
 
+        if (aggregation_openapi_v3(r, path + strlen("/openapi/v3/")))
+                return;
+        b = openapi_v3(path + strlen("/openapi/v3/"), extra(r), hash);
         if (!b) {
                 empty_answer(r, 404, NULL);
         } else if (!takes(http_header(r->http, "Accept"), "application/json", NULL)) {
@@ -276,15 +280,18 @@ static void serve_health(struct api_request *r, const char *kind, const char *on
 static void serve_metrics(struct api_request *r)
 {
         struct store_stats st;
+        size_t unavailable;
 
         store_stats(r->server->store, &st);
+        aggregation_counts(&unavailable);
         answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
                     arena_printf(r->arena,
                                  "# TYPE apiserver_request_total counter\napiserver_request_total %llu\n"
                                  "# TYPE apiserver_storage_objects gauge\napiserver_storage_objects %zu\n"
                                  "# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests %zu\n"
+                                 "# TYPE aggregator_unavailable_apiservices gauge\naggregator_unavailable_apiservices %zu\n"
                                  "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %lld\n",
-                                 (unsigned long long)r->server->requests, st.objects, st.watches,
+                                 (unsigned long long)r->server->requests, st.objects, st.watches, unavailable,
                                  (long long)(r->server->started / NS_PER_SEC)));
 }
 

@@ -212,7 +212,8 @@ static void publish(void)
                         defs.extra[n++] = defs.list[i].crd->resources[k];
         if (n)
                 qsort(defs.extra, n, sizeof(*defs.extra), by_place);
-        defs.server->extra = (struct discovery_extra){defs.extra, n};
+        defs.server->extra.list = defs.extra;
+        defs.server->extra.n = n;
 }
 
 static size_t find(const char *name, bool *ret_found)

@@ -3,7 +3,7 @@
  * Nothing is kept: the largest, aggregated discovery, is some 30 KB and takes a fraction of a
  * millisecond. Built-in groups come first, in the order of groups.yaml; then those of custom
  * resources. A custom resource may add a version to no built-in group, but several definitions may share one
- * group, and one definition has several versions.
+ * group, and one definition has several versions. Where aggregated servers have a part, priorities decide.
  */
 #include "discovery.h"
 
@@ -52,6 +52,101 @@ static const char *next_extra_version(const struct discovery_extra *extra, const
         return best;
 }
 
+/* --- the order of groups, and of versions in a group, where other servers have some too --- */
+
+#define CRD_GROUP_PRIORITY 1000 /* of the APIServices that are made for definitions */
+#define CRD_VERSION_PRIORITY 100
+
+struct places {
+        struct discovery_place *list;
+        size_t n, cap;
+};
+
+/* A place a name; who serves it remotely wins over who serves it here, as does the higher priority. */
+static void add_place(struct places *p, const char *name, int32_t priority, const struct discovery_remote *remote)
+{
+        struct discovery_place *at = NULL;
+
+        for (size_t i = 0; i < p->n && !at; i++)
+                if (streq(p->list[i].name, name))
+                        at = &p->list[i];
+        if (!at) {
+                array_reserve(p->list, p->cap, p->n + 1);
+                at = &p->list[p->n++];
+                *at = (struct discovery_place){name, priority, remote};
+                return;
+        }
+        if (remote || priority > at->priority)
+                at->priority = priority;
+        at->remote = remote ? remote : at->remote;
+}
+
+static int by_group_priority(const void *x, const void *y)
+{
+        const struct discovery_place *a = x, *b = y;
+
+        if (a->priority != b->priority)
+                return a->priority > b->priority ? -1 : 1;
+        return strcmp(a->name, b->name);
+}
+
+static int by_version_priority(const void *x, const void *y)
+{
+        const struct discovery_place *a = x, *b = y;
+
+        if (a->priority != b->priority)
+                return a->priority > b->priority ? -1 : 1;
+        return discovery_version_cmp(a->name, b->name);
+}
+
+static void gather_groups(struct places *p, const struct discovery_extra *extra)
+{
+        for (unsigned i = 0; i < n_builtin_groups; i++)
+                if (builtin_groups[i].name[0])
+                        add_place(p, builtin_groups[i].name, builtin_groups[i].priority, NULL);
+        for (size_t i = 0; i < extra->n; i++)
+                if (!i || !streq(extra->list[i]->group, extra->list[i - 1]->group))
+                        add_place(p, extra->list[i]->group, CRD_GROUP_PRIORITY, NULL);
+        for (size_t i = 0; i < extra->n_remotes; i++)
+                if (extra->remotes[i]->group[0])
+                        add_place(p, extra->remotes[i]->group, extra->remotes[i]->group_priority, NULL);
+}
+
+static void gather_versions(struct places *p, const struct discovery_extra *extra, const char *group)
+{
+        const struct api_group *g = builtin_group(group);
+
+        for (size_t i = 0; g && g->versions[i]; i++)
+                add_place(p, g->versions[i], g->version_priorities[i], NULL);
+        for (const char *v = NULL; !g && (v = next_extra_version(extra, group, v));)
+                add_place(p, v, CRD_VERSION_PRIORITY, NULL);
+        for (size_t i = 0; i < extra->n_remotes; i++)
+                if (streq(extra->remotes[i]->group, group))
+                        add_place(p, extra->remotes[i]->version, extra->remotes[i]->version_priority, extra->remotes[i]);
+}
+
+struct discovery_place *discovery_order(const struct discovery_extra *extra, const char *group, size_t *ret_n)
+{
+        struct places p = { 0 };
+
+        if (group)
+                gather_versions(&p, extra, group);
+        else
+                gather_groups(&p, extra);
+        if (p.n)
+                qsort(p.list, p.n, sizeof(*p.list), group ? by_version_priority : by_group_priority);
+        *ret_n = p.n;
+        return p.list;
+}
+
+static bool has_remotes(const struct discovery_extra *extra, const char *group)
+{
+        for (size_t i = 0; extra && i < extra->n_remotes; i++)
+                if (!group || streq(extra->remotes[i]->group, group))
+                        return true;
+        return false;
+}
+
 /* Calls FN for each version of GROUP, in the order of preference; the number of them. */
 static size_t each_version(struct strbuf *out, const char *group, const struct discovery_extra *extra, version_fn *fn)
 {
@@ -59,6 +154,16 @@ static size_t each_version(struct strbuf *out, const char *group, const struct d
         const char *v = NULL;
         size_t n = 0;
 
+        if (has_remotes(extra, group)) {
+                _cleanup_free_ struct discovery_place *places = discovery_order(extra, group, &n);
+
+                for (size_t i = 0; i < n; i++) {
+                        if (i)
+                                strbuf_putc(out, ',');
+                        fn(out, group, places[i].name, extra);
+                }
+                return n;
+        }
         for (const char *const *version = g ? g->versions : NULL; version && *version; version++, n++) {
                 if (n)
                         strbuf_putc(out, ',');
@@ -72,12 +177,24 @@ static size_t each_version(struct strbuf *out, const char *group, const struct d
         return n;
 }
 
-/* Calls FN for each named group. */
+/* Calls FN for each named group. The tables are in order; only groups of other servers have to be sorted in, behind
+ * our own registration's, which upstream always names first. */
 static void each_group(struct strbuf *out, const struct discovery_extra *extra,
                        void (*fn)(struct strbuf *out, const char *group, const struct discovery_extra *extra))
 {
         bool first = true;
 
+        if (has_remotes(extra, NULL)) {
+                size_t n;
+                _cleanup_free_ struct discovery_place *places = discovery_order(extra, NULL, &n);
+
+                for (size_t i = 0; i < n; i++) {
+                        if (i)
+                                strbuf_putc(out, ',');
+                        fn(out, places[i].name, extra);
+                }
+                return;
+        }
         for (unsigned i = 0; i < n_builtin_groups; i++) {
                 if (!builtin_groups[i].name[0])
                         continue;
@@ -94,6 +211,14 @@ static void each_group(struct strbuf *out, const struct discovery_extra *extra,
                 strbuf_putc(out, ',');
                 fn(out, group, extra);
         }
+}
+
+static const struct discovery_remote *find_remote(const struct discovery_extra *extra, const char *group, const char *version)
+{
+        for (size_t i = 0; extra && i < extra->n_remotes; i++)
+                if (streq(extra->remotes[i]->group, group) && streq(extra->remotes[i]->version, version))
+                        return extra->remotes[i];
+        return NULL;
 }
 
 static struct buffer *finish(struct strbuf *out)
@@ -190,9 +315,16 @@ static void write_aggregated_resource(struct strbuf *out, const struct resource 
 static void write_aggregated_version(struct strbuf *out, const char *group, const char *version,
                                      const struct discovery_extra *extra)
 {
+        const struct discovery_remote *remote = find_remote(extra, group, version);
         const struct resource *r;
         bool first = true;
 
+        if (remote) {
+                strbuf_printf(out, "{\"version\":\"%s\",%s%s%s\"freshness\":\"%s\"}", version,
+                              streq(remote->resources, "[]") ? "" : "\"resources\":", streq(remote->resources, "[]") ? "" : remote->resources,
+                              streq(remote->resources, "[]") ? "" : ",", remote->stale ? "Stale" : "Current");
+                return;
+        }
         strbuf_printf(out, "{\"version\":\"%s\",\"resources\":[", version);
         for (size_t i = 0; (r = resource_at(extra, i)); i++) {
                 if (!streq(r->group, group) || !streq(r->version, version))
@@ -258,6 +390,11 @@ static const char *preferred_version(const char *group, const struct discovery_e
 {
         const struct api_group *g = builtin_group(group);
 
+        if (has_remotes(extra, group)) { /* names live as long as what serves them, beyond the list */
+                size_t n;
+                _cleanup_free_ struct discovery_place *places = discovery_order(extra, group, &n);
+                return places[0].name;
+        }
         return g ? g->versions[0] : next_extra_version(extra, group, NULL);
 }
 

@@ -11,7 +11,28 @@
 struct discovery_extra {
         const struct resource *const *list;
         size_t n;
+        const struct discovery_remote *const *remotes; /* group versions that other servers answer for, in any order */
+        size_t n_remotes;
 };
+
+/* A group version of an aggregated server: what it was last heard to serve. */
+struct discovery_remote {
+        const char *group, *version;
+        int32_t group_priority, version_priority; /* of its APIService */
+        bool stale;                     /* it did not answer last time */
+        const char *resources;          /* of its APIVersionDiscovery: the array's text; "[]": none known */
+        const char *openapi_v3_hash;    /* "": it has no such document */
+        const struct json *openapi_v2;  /* {paths, definitions} of this group version; may be NULL */
+};
+
+/* Where a group or a version stands in discovery. */
+struct discovery_place {
+        const char *name;
+        int32_t priority;
+        const struct discovery_remote *remote; /* of versions: who serves it; NULL: this server */
+};
+/* All groups but core, or with GROUP the versions of it, by descending priority. The caller frees; *RET_N of them. */
+struct discovery_place *discovery_order(const struct discovery_extra *extra, const char *group, size_t *ret_n);
 
 #define DISCOVERY_ETAG 131 /* 128 hexadecimal digits in quotes, and a NUL */
 

@@ -106,6 +106,13 @@ static void make_hash(const char *document, const char *group, const char *versi
                 schema = r->openapi ? json_hash(r->openapi) : 0;
                 gnutls_hash(h, &schema, sizeof(schema));
         }
+        for (size_t i = 0; !group && extra && i < extra->n_remotes; i++) { /* v2 has them all in one */
+                uint64_t doc = extra->remotes[i]->openapi_v2 ? json_hash(extra->remotes[i]->openapi_v2) : 0;
+
+                hash_text(h, extra->remotes[i]->group);
+                hash_text(h, extra->remotes[i]->version);
+                gnutls_hash(h, &doc, sizeof(doc));
+        }
         gnutls_hash_deinit(h, sum);
         for (size_t i = 0; i < sizeof(sum); i++)
                 snprintf(ret_hash + 2 * i, 3, "%02X", sum[i]);
@@ -180,6 +187,21 @@ static void index_document(const char *path, void *userdata)
         x->any = true;
 }
 
+/* Documents of aggregated servers have those servers' hashes. */
+static void index_remotes(struct index *x)
+{
+        for (size_t i = 0; x->extra && i < x->extra->n_remotes; i++) {
+                const struct discovery_remote *remote = x->extra->remotes[i];
+
+                if (!remote->openapi_v3_hash[0])
+                        continue;
+                strbuf_printf(&x->out, "%s\"apis/%s/%s\":{\"serverRelativeURL\":\"/openapi/v3/apis/%s/%s?hash=%s\"}",
+                              x->any ? "," : "", remote->group, remote->version, remote->group, remote->version,
+                              remote->openapi_v3_hash);
+                x->any = true;
+        }
+}
+
 static struct buffer *finish(struct strbuf *out)
 {
         struct buffer *b = buffer_new_copy(strbuf_str(out), out->len);
@@ -197,6 +219,7 @@ struct buffer *openapi_v3_index(const struct discovery_extra *extra)
                 index_document(singles[i].document, &x);
         index_document("api/v1", &x);
         each_group_document(extra, index_document, &x);
+        index_remotes(&x);
         strbuf_puts(&x.out, "}}");
         return finish(&x.out);
 }
@@ -375,6 +398,41 @@ static void add_group_path(const char *path, void *userdata)
         openapi_plain_path(x->doc, plain, version[0] ? META_V1 "APIResourceList" : META_V1 "APIGroup", add_path, x->sink);
 }
 
+/* What aggregated servers say of theirs, as they say it. */
+static void add_remote_paths(struct openapi_doc *doc, struct sink *sink)
+{
+        for (size_t i = 0; doc->extra && i < doc->extra->n_remotes; i++)
+                json_foreach_member(json_get(doc->extra->remotes[i]->openapi_v2, "paths"), m) {
+                        strbuf_reset(doc->out);
+                        json_write(doc->out, m->value);
+                        add_path(m->key, strbuf_str(doc->out), doc->out->len, sink);
+                }
+}
+
+static bool defined_before(const struct openapi_doc *doc, const char *name, size_t remotes)
+{
+        for (unsigned i = 0; i < n_builtin_schemas; i++)
+                if (openapi_used(doc, i) && streq(builtin_schemas[i].name, name))
+                        return true;
+        for (size_t i = 0; i < remotes; i++)
+                if (json_get(json_get(doc->extra->remotes[i]->openapi_v2, "definitions"), name))
+                        return true;
+        return false;
+}
+
+/* Types that go by the name of one that is there already are taken to be that one: they come from the same libraries. */
+static void add_remote_definitions(struct openapi_doc *doc, struct sink *sink)
+{
+        for (size_t i = 0; doc->extra && i < doc->extra->n_remotes; i++)
+                json_foreach_member(json_get(doc->extra->remotes[i]->openapi_v2, "definitions"), m) {
+                        if (defined_before(doc, m->key, i))
+                                continue;
+                        strbuf_reset(doc->out);
+                        json_write(doc->out, m->value);
+                        add_definition(sink, m->key, doc->out);
+                }
+}
+
 static void add_v2_paths(struct openapi_doc *doc, struct sink *sink)
 {
         struct {
@@ -387,6 +445,7 @@ static void add_v2_paths(struct openapi_doc *doc, struct sink *sink)
         add_group_path("api/v1", &x);
         each_group_document(doc->extra, add_group_path, &x);
         each_resource(doc, NULL, NULL, add_resource_paths, sink);
+        add_remote_paths(doc, sink);
 }
 
 struct buffer *openapi_v2(enum openapi_v2_form form, const struct discovery_extra *extra)
@@ -410,6 +469,7 @@ struct buffer *openapi_v2(enum openapi_v2_form form, const struct discovery_extr
         sink.any = false;
         each_resource(&doc, NULL, NULL, add_custom_definitions, &sink);
         add_used_definitions(&doc, &sink);
+        add_remote_definitions(&doc, &sink);
         if (sink.protobuf)
                 gnostic_finish(&out, &sink.paths, &sink.definitions);
         else

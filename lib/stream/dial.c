@@ -262,7 +262,13 @@ static int load_files(struct tls *t, const struct dial_options *o, struct error 
 {
         int r = 0;
 
-        if (o->ca_file && !o->insecure) {
+        if (o->ca_data && !o->insecure) {
+                const gnutls_datum_t pem = {(unsigned char *)o->ca_data, (unsigned)strlen(o->ca_data)};
+
+                r = gnutls_certificate_set_x509_trust_mem(t->x509, &pem, GNUTLS_X509_FMT_PEM);
+                if (r <= 0)
+                        return error_set(reterr, -EINVAL, "no CA certificate in the CA bundle");
+        } else if (o->ca_file && !o->insecure) {
                 r = gnutls_certificate_set_x509_trust_file(t->x509, o->ca_file, GNUTLS_X509_FMT_PEM);
                 if (r <= 0)
                         return error_set(reterr, -EINVAL, "%s: no CA certificate in it", o->ca_file);

@@ -18,6 +18,7 @@ struct dial_options {
         bool insecure;        /* the server's certificate is not checked */
         const char *server_name; /* that the certificate must be for; NULL: HOST */
         int64_t timeout_ns;   /* for all of it; 0: 30 s */
+        const char *ca_data;  /* PEM text instead of CA_FILE; NULL: none */
 };
 
 struct dialed {
