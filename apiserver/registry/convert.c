@@ -4,6 +4,8 @@
  *      autoscaling/v1 ...Autoscaler      stored as autoscaling/v2
  *      a custom resource's version       stored as it was written; only apiVersion differs
  */
+#include <ctype.h>
+
 #include "../schema/crd.h"
 #include "internal.h"
 
@@ -142,15 +144,16 @@ static struct json *metric_to_v2(struct arena *a, const struct json *metric)
         return out;
 }
 
-/* Behavior is written by Go's names of the internal struct: first letters are capitals, pointers are null. */
-static struct json *capitals(struct arena *a, const struct json *v)
+/* Behavior is written by Go's names of the internal struct: first letters are capitals, what is absent is null.
+ * FIRST gives a key's first letter in the other spelling; nulls come along only on the way there. */
+static struct json *respell(struct arena *a, const struct json *v, int (*first)(int), bool nulls)
 {
         struct json *out;
 
         if (json_is_array(v)) {
                 out = json_new_array(a);
                 json_foreach_item(v, it)
-                        json_append(a, out, capitals(a, it));
+                        json_append(a, out, respell(a, it, first, nulls));
                 return out;
         }
         if (!json_is_object(v))
@@ -159,9 +162,10 @@ static struct json *capitals(struct arena *a, const struct json *v)
         json_foreach_member(v, m) {
                 char *key = arena_strdup(a, m->key);
 
-                if (*key >= 'a' && *key <= 'z')
-                        *key = (char)(*key - 'a' + 'A');
-                json_set(a, out, key, capitals(a, m->value));
+                if (json_is_null(m->value) && !nulls)
+                        continue;
+                *key = (char)first((unsigned char)*key);
+                json_set(a, out, key, respell(a, m->value, first, nulls));
         }
         return out;
 }
@@ -178,32 +182,7 @@ static struct json *rules_for_annotation(struct arena *a, const struct json *rul
 
                 json_set(a, out, order[i], v ? v : json_new_null(a));
         }
-        return capitals(a, out);
-}
-
-static struct json *lower(struct arena *a, const struct json *v)
-{
-        struct json *out;
-
-        if (json_is_array(v)) {
-                out = json_new_array(a);
-                json_foreach_item(v, it)
-                        json_append(a, out, lower(a, it));
-                return out;
-        }
-        if (!json_is_object(v))
-                return (struct json *)v;
-        out = json_new_object(a);
-        json_foreach_member(v, m) {
-                char *key = arena_strdup(a, m->key);
-
-                if (json_is_null(m->value))
-                        continue;
-                if (*key >= 'A' && *key <= 'Z')
-                        *key = (char)(*key - 'A' + 'a');
-                json_set(a, out, key, lower(a, m->value));
-        }
-        return out;
+        return respell(a, out, toupper, true);
 }
 
 static void set_annotation(struct arena *a, struct json *obj, const char *key, const struct json *value)
@@ -298,7 +277,7 @@ static struct json *autoscaler_to_v2(struct arena *a, const struct json *obj)
                 json_set(a, spec, "metrics", metrics);
         v = take_annotation(a, out, BEHAVIOR);
         if (v)
-                json_set(a, spec, "behavior", lower(a, v));
+                json_set(a, spec, "behavior", respell(a, v, tolower, false));
         status = json_ensure_object(a, out, "status");
         v = take_annotation(a, out, CONDITIONS);
         if (json_is_array(v))

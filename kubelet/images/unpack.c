@@ -119,34 +119,11 @@ struct measure {
         int64_t bytes;
 };
 
-static int64_t folder_bytes(const char *path)
-{
-        DIR *dir = opendir(path);
-        struct dirent *e;
-        int64_t sum = 0;
-
-        while (dir && (e = readdir(dir))) {
-                struct stat st;
-                if (streq(e->d_name, ".") || streq(e->d_name, ".."))
-                        continue;
-                if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                        continue;
-                sum += S_ISREG(st.st_mode) ? (int64_t)(st.st_blocks * 512 / (st.st_nlink ? st.st_nlink : 1)) : 0;
-                if (S_ISDIR(st.st_mode)) {
-                        _cleanup_free_ char *child = xasprintf("%s/%s", path, e->d_name);
-                        sum += folder_bytes(child);
-                }
-        }
-        if (dir)
-                closedir(dir);
-        return sum;
-}
-
 static void measure_job(void *userdata)
 {
         struct measure *m = userdata;
 
-        m->bytes = folder_bytes(m->path);
+        m->bytes = dir_usage(m->path);
 }
 
 static int64_t layer_size(struct image_store *s, struct arena *a, const char *digest)

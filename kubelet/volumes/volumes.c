@@ -836,33 +836,11 @@ struct usage {
         int64_t bytes;
 };
 
-static int64_t used(const char *path)
-{
-        DIR *dir = opendir(path);
-        struct dirent *e;
-        int64_t sum = 0;
-
-        while (dir && (e = readdir(dir))) {
-                struct stat st;
-                if (streq(e->d_name, ".") || streq(e->d_name, "..") ||
-                    fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                        continue;
-                sum += (int64_t)st.st_blocks * 512;
-                if (S_ISDIR(st.st_mode)) {
-                        _cleanup_free_ char *child = xasprintf("%s/%s", path, e->d_name);
-                        sum += used(child);
-                }
-        }
-        if (dir)
-                closedir(dir);
-        return sum;
-}
-
 static void usage_job(void *userdata)
 {
         struct usage *u = userdata;
 
-        u->bytes = used(u->dir);
+        u->bytes = dir_usage(u->dir);
 }
 
 int volumes_over_limit(struct volumes *v, const struct json *pod, struct arena *a, const char **ret_volume,

@@ -166,3 +166,27 @@ char *disk_shortage(const char *path, uint64_t needed)
         return xasprintf("no space left on device under %s: %llu MB free, %llu MB needed", path,
                          (unsigned long long)(left >> 20), (unsigned long long)(needed >> 20));
 }
+
+int64_t dir_usage(const char *path)
+{
+        DIR *dir = opendir(path);
+        struct dirent *e;
+        int64_t sum = 0;
+
+        while (dir && (e = readdir(dir))) {
+                struct stat st;
+
+                if (streq(e->d_name, ".") || streq(e->d_name, "..") ||
+                    fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                sum += st.st_blocks * 512 / (S_ISREG(st.st_mode) && st.st_nlink ? (int64_t)st.st_nlink : 1);
+                if (S_ISDIR(st.st_mode)) {
+                        _cleanup_free_ char *child = xasprintf("%s/%s", path, e->d_name);
+
+                        sum += dir_usage(child);
+                }
+        }
+        if (dir)
+                closedir(dir);
+        return sum;
+}

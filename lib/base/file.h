@@ -11,6 +11,8 @@ int file_write(const char *path, const void *data, size_t len, int mode, struct 
 int dir_make(const char *path, int mode, struct error *reterr); /* with parents; existing is fine */
 /* Removes PATH and all below it, never crossing into another mount. Missing is fine. */
 int dir_remove(const char *path, struct error *reterr);
+/* Bytes that PATH and all below it take on the disk; of a file with several links a part for each. */
+int64_t dir_usage(const char *path);
 bool file_exists(const char *path);
 /* "no space left on device under PATH: 3 MB free, 64 MB needed"; NULL when there is as much, or when it
  * cannot be told. The caller frees. */

@@ -226,6 +226,8 @@ static void test_files(void **state)
         assert_string_equal("two", text);
         assert_int_equal(0, stat(path, &st));
         assert_int_equal(0600, st.st_mode & 07777);
+        assert_true(dir_usage(dir) >= st.st_blocks * 512);
+        assert_int_equal(0, dir_usage(path));
         free(text);
         text = NULL;
         assert_int_equal(-EFBIG, file_read(path, 4, &text, &len, &err));
