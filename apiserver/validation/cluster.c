@@ -1,9 +1,8 @@
-/* What rules about volumes, API services, fairness and policies cannot say. */
+/* What rules about drivers, API services, fairness and policies cannot say. */
 #include "metadata.h"
 
 #include <ctype.h>
 
-#include "../../lib/meta/quantity.h"
 #include "functions.h"
 
 static const char *text_at(const struct at *at)
@@ -11,127 +10,7 @@ static const char *text_at(const struct at *at)
         return json_string(at->j) ? json_string(at->j) : "";
 }
 
-static bool amount_of(const struct json *j, struct quantity *ret)
-{
-        return (json_is_string(j) || json_is_number(j)) && quantity_parse(j->str, ret) == 0;
-}
-
-/* --- volumes and claims --- */
-
-/* The list is named, the value shown. */
-void check_access_mode(struct check *c, const struct at *at)
-{
-        static const char *const modes[] = { "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod", NULL };
-
-        for (size_t i = 0; modes[i]; i++)
-                if (streq(text_at(at), modes[i]))
-                        return;
-        field_error_not_supported(c->errs, at_path(c, at->up), at->j, modes);
-}
-
-void check_claim_resources(struct check *c, const struct at *at)
-{
-        const struct json *storage = json_get(json_get(at->j, "requests"), "storage");
-        const char *path = arena_printf(c->a, "%s[storage]", at_path(c, at));
-        struct quantity q;
-
-        if (!storage)
-                field_error_add(c->errs, FIELD_REQUIRED, path, NULL, "%s", "");
-        else if (amount_of(storage, &q) && q.nano <= 0)
-                field_error_add(c->errs, FIELD_INVALID, path, storage, "must be greater than zero");
-}
-
-/* Of a claim's spec only the size of a bound one may grow, and its attributes class change. */
-void check_claim_update(struct check *c, const struct at *at)
-{
-        const struct json *was = json_get(c->old, "spec"), *is = json_get(at->j, "spec");
-        bool bound = streq(json_path_string(c->old, "status.phase"), "Bound");
-        struct json *x, *y;
-        struct quantity a, b;
-
-        if (!c->old)
-                return;
-        x = json_clone(c->a, is);
-        y = json_clone(c->a, was);
-        if (bound) {
-                static const char *const open[] = { "resources.requests", "volumeAttributesClassName" };
-
-                for (size_t i = 0; i < ARRAY_SIZE(open); i++) {
-                        json_path_del(x, open[i]);
-                        json_path_del(y, open[i]);
-                }
-        }
-        if (!json_get_string(was, "volumeName")) { /* binding names the volume and, for old claims, the class */
-                json_del(x, "volumeName");
-                if (!json_get(was, "storageClassName"))
-                        json_del(x, "storageClassName");
-        }
-        if (!json_equal(x, y))
-                field_error_add(c->errs, FIELD_FORBIDDEN, "spec", NULL,
-                                "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
-                                "bound claims");
-        else if (bound && amount_of(json_path(is, "resources.requests.storage"), &a) &&
-                 amount_of(json_path(was, "resources.requests.storage"), &b) && quantity_cmp(&a, &b) < 0)
-                field_error_add(c->errs, FIELD_FORBIDDEN, "spec.resources.requests.storage", NULL,
-                                "field can not be less than status.capacity");
-}
-
-void check_volume_capacity(struct check *c, const struct at *at)
-{
-        static const char *const supported[] = { "storage", NULL };
-        const struct json *storage = json_get(at->j, "storage");
-        struct quantity q;
-
-        if (!json_len(at->j))
-                check_required(c, at, "");
-        if (!storage || json_len(at->j) > 1) {
-                field_error_not_supported(c->errs, at_path(c, at), at->j, supported);
-                if (json_is_null(at->j))
-                        c->errs->list[c->errs->n - 1].value = "null";
-        }
-        json_foreach_member(at->j, m) {
-                const char *path = at_path(c, at_entry(c, at, m));
-
-                if (!streq(m->key, "storage") || !amount_of(m->value, &q) || q.nano > 0)
-                        continue;
-                if (q.nano < 0)
-                        field_error_add_text(c->errs, FIELD_INVALID, path, m->value->str, "must be a valid resource quantity");
-                field_error_add(c->errs, FIELD_INVALID, path, m->value, "must be greater than zero");
-        }
-}
-
-static const char *const sources[] = {
-        "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "nfs", "rbd", "quobyte", "cephfs", "iscsi",
-        "cinder", "fc", "flocker", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume",
-        "azureDisk", "scaleIO", "local", "storageos", "csi",
-};
-
-void check_persistent_source(struct check *c, const struct at *at)
-{
-        unsigned n = 0;
-        const struct json *old = json_get(c->old, "spec");
-        bool moved = false;
-
-        for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
-                const struct at *s = at_field(c, at, sources[i]);
-
-                if (c->old)
-                        moved |= !json_equal(json_get(at->j, sources[i]), json_get(old, sources[i]));
-                if (at_set(s) && n++)
-                        check_forbidden(c, s, "may not specify more than 1 volume type");
-        }
-        if (!n)
-                check_required(c, at, "must specify a volume type");
-        if (moved)
-                field_error_add(c->errs, FIELD_FORBIDDEN, "spec.persistentvolumesource", NULL,
-                                "spec.persistentvolumesource is immutable after creation");
-}
-
-void check_volume_mode_unchanged(struct check *c, const struct at *at)
-{
-        if (c->old && at->old && !json_equal(at->j, at->old))
-                field_error_add(c->errs, FIELD_INVALID, "volumeMode", at->j, ERR_IMMUTABLE);
-}
+/* --- drivers and classes --- */
 
 /* "example.com/x": a driver, in the old form a qualified name. */
 void check_driver_path(struct check *c, const struct at *at)

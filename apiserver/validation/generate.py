@@ -5,7 +5,7 @@
                                         updates check all of metadata again, `full-only` where nothing else
     type Container                      rules that others use
     warn apps/Deployment                what is let in with a warning
-    on status core/Service              the rules of a subresource
+    on status core/Service              the rules of a subresource; `: full` where it checks all of metadata again
 
 A line is `path: check; check ...`, with more lines below it, indented, that hold for that path. A path
 is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` the object around it and
@@ -295,9 +295,10 @@ class Compiler:
             if m:
                 self.types[m.group(1)] = below
                 continue
-            m = re.fullmatch(r'on (\w+) ([\w.]+)/(\w+)', text)
+            m = re.fullmatch(r'on (\w+) ([\w.]+)/(\w+)(: full)?', text)
             if m:
-                self.subs.append((m.group(2) if m.group(2) != 'core' else '', m.group(3), m.group(1), below))
+                self.subs.append((m.group(2) if m.group(2) != 'core' else '', m.group(3), m.group(1), below,
+                                  'KIND_UPDATE_FULL' if m.group(4) else 'KIND_UPDATE_PLAIN'))
                 continue
             m = re.fullmatch(r'warn ([\w.]+)/(\w+)', text)
             if m:
@@ -324,7 +325,7 @@ def main():
     tables = {name: c.body(lines) for name, lines in c.types.items()}
     kinds = [(g, k, n, c.body(lines), update) for g, k, n, lines, update in c.kinds]
     warnings = [(g, k, c.body(lines)) for g, k, lines in c.warnings]
-    subs = [(g, k, s, c.body(lines)) for g, k, s, lines in c.subs]
+    subs = [(g, k, s, c.body(lines), update) for g, k, s, lines, update in c.subs]
     text = '\n'.join(c.out)
     for used in set(re.findall(r'@([\w-]+)@', text)):
         if used not in tables:
@@ -341,8 +342,8 @@ def main():
             f.write(f'        {{ {c_string(group)}, "{kind}", NAME_{name}, {table}, {update} }},\n')
         f.write('};\nconst unsigned n_validation_kinds = sizeof(validation_kinds) / sizeof(validation_kinds[0]);\n\n')
         f.write('const struct kind_rules validation_subresources[] = {\n')
-        for group, kind, name, table in sorted(subs):
-            f.write(f'        {{ {c_string(group)}, "{kind}", NAME_ANY, {table}, KIND_UPDATE_PLAIN, "{name}" }},\n')
+        for group, kind, name, table, update in sorted(subs):
+            f.write(f'        {{ {c_string(group)}, "{kind}", NAME_ANY, {table}, {update}, "{name}" }},\n')
         f.write('};\nconst unsigned n_validation_subresources = '
                 'sizeof(validation_subresources) / sizeof(validation_subresources[0]);\n\n')
         f.write('const struct kind_rules validation_warnings[] = {\n')

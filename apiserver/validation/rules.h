@@ -119,7 +119,7 @@ struct check {
         const char *sub;
         const struct at *root;
         const char *prefix;        /* of all paths ("" or "spec.template.") */
-        const bool *bad_volumes;   /* by index, those that were refused: mounts of them find nothing; NULL: not known */
+        const struct json *volumes;    /* of the pod at hand: those that are well and may be mounted */
 };
 
 /* --- engine.c: for the C functions --- */

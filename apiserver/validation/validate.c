@@ -68,10 +68,40 @@ static void validate_custom(struct check *c)
         crd_judge(c->res->schema, c->obj, c->old, c->errs);
 }
 
+static const struct kind_rules *find_sub(const struct resource *res, const char *sub)
+{
+        for (unsigned i = 0; i < n_validation_subresources && !res->crd; i++) {
+                const struct kind_rules *k = &validation_subresources[i];
+
+                if (streq(k->sub, sub) && streq(k->group, res->group) && streq(k->kind, res->kind))
+                        return k;
+        }
+        return NULL;
+}
+
+/* For any object, and once more by the kind: each in full, as an update, or both. */
+static void validate_metadata_update(struct check *c, const struct kind_rules *kind, const struct kind_rules *sub)
+{
+        bool full = kind && kind->on_update != KIND_UPDATE_PLAIN, only = kind && kind->on_update == KIND_UPDATE_FULL_ONLY;
+
+        if (sub) {
+                full = sub->on_update == KIND_UPDATE_FULL;
+                only = false;
+        } else if (*c->sub && !only) {
+                full = false;
+        }
+        metadata_validate(c, NAME_PATH_SEGMENT);
+        metadata_validate_update(c);
+        if (!only)
+                metadata_validate_update(c);
+        if (full)
+                metadata_validate(c, kind->name);
+}
+
 void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
                      const struct json *old, const char *sub, struct field_errors *errs)
 {
-        const struct kind_rules *kind = find_kind(res);
+        const struct kind_rules *kind = find_kind(res), *rules = str_empty(sub) ? NULL : find_sub(res, sub);
         struct at root = { .j = obj, .old = old, .s = res->schema, .kind = AT_ROOT };
         struct check c = {
                 .r = r,
@@ -86,13 +116,7 @@ void validate_object(struct api_request *r, const struct resource *res, const st
         };
 
         if (old) {
-                /* For any object, and once more by the kind: each in full, as an update, or both. */
-                metadata_validate(&c, NAME_PATH_SEGMENT);
-                metadata_validate_update(&c);
-                if (!kind || kind->on_update != KIND_UPDATE_FULL_ONLY)
-                        metadata_validate_update(&c);
-                if (kind && kind->on_update != KIND_UPDATE_PLAIN)
-                        metadata_validate(&c, kind->name);
+                validate_metadata_update(&c, kind, rules);
         } else {
                 metadata_validate(&c, kind ? kind->name : res->crd ? NAME_DNS1123_SUBDOMAIN : LAST_RESORT);
                 if (checks_finalizers(res))
@@ -102,11 +126,8 @@ void validate_object(struct api_request *r, const struct resource *res, const st
                 validate_custom(&c);
         if (kind && !*c.sub)
                 rules_run(&c, kind->body, &root);
-        for (unsigned i = 0; *c.sub && !res->crd && i < n_validation_subresources; i++) {
-                const struct kind_rules *k = &validation_subresources[i];
-                if (streq(k->sub, c.sub) && streq(k->group, res->group) && streq(k->kind, res->kind))
-                        rules_run(&c, k->body, &root);
-        }
+        if (rules)
+                rules_run(&c, rules->body, &root);
         if (!old && !errs->n)
                 check_name(&c, at_field(&c, at_field(&c, &root, "metadata"), "name"), NAME_PATH_SEGMENT);
 }

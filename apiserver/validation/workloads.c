@@ -26,6 +26,75 @@ static long leading_number(const struct at *at)
         return json_is_string(j) || json_is_number(j) ? strtol(j->str, NULL, 10) : 0;
 }
 
+/* --- numbers and shares --- */
+
+void check_config_key(struct check *c, const struct at *at)
+{
+        name_validate_string(c->errs, NAME_CONFIG_KEY, at_path(c, at), at->name);
+}
+
+bool cond_was_immutable(struct check *c, const struct at *at)
+{
+        unused(at);
+        return json_get_bool(c->old, "immutable", false);
+}
+
+bool cond_over_two(struct check *c, const struct at *at)
+{
+        unused(c);
+        return json_len(at->j) > 2;
+}
+
+void check_service_ports(struct check *c, const struct at *at)
+{
+        const struct json *spec = at->up->j;
+
+        if (!json_len(at->j) && !streq(json_get_string(spec, "clusterIP"), "None") &&
+            !streq(json_get_string(spec, "type"), "ExternalName"))
+                check_required(c, at, NULL);
+}
+
+bool cond_several_ports(struct check *c, const struct at *at)
+{
+        unused(c);
+        return json_len(at->up->up->j) > 1;
+}
+
+bool cond_deadline_too_soon(struct check *c, const struct at *at)
+{
+        int64_t seconds;
+
+        unused(c);
+        return json_to_int(at->j, &seconds) == 0 && seconds <= json_get_int(at->up->j, "minReadySeconds", 0);
+}
+
+void check_int_or_percent(struct check *c, const struct at *at)
+{
+        int64_t n;
+
+        if (json_is_string(at->j))
+                check_name(c, at, NAME_PERCENT);
+        else if (json_to_int(at->j, &n) == 0 && n < 0)
+                check_invalid(c, at, "must be greater than or equal to 0");
+}
+
+static long amount(const struct at *at)
+{
+        const char *text = json_is_string(at->j) || json_is_number(at->j) ? at->j->str : "1";
+
+        return strtol(text, NULL, 10);
+}
+
+void check_rolling_update(struct check *c, const struct at *at)
+{
+        const struct at *unavailable = at_field(c, at, "maxUnavailable"), *surge = at_field(c, at, "maxSurge");
+
+        if (at_set(unavailable) && at_set(surge) && amount(unavailable) == 0 && amount(surge) == 0)
+                check_invalid(c, unavailable, "may not be 0 when `maxSurge` is 0");
+        if (json_is_string(unavailable->j) && amount(unavailable) > 100)
+                check_invalid(c, unavailable, "must not be greater than 100%%");
+}
+
 /* --- strategies --- */
 
 void check_set_strategy(struct check *c, const struct at *at)
