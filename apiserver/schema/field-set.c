@@ -90,7 +90,8 @@ bool field_set_empty(const struct field_set *s)
 
 /* --- FieldsV1 --- */
 
-static void parse(struct arena *a, struct field_set *s, const struct json *j)
+/* False: a name is none. Those of a kind that is not known are left out, as upstream does. */
+static bool parse(struct arena *a, struct field_set *s, const struct json *j)
 {
         if (json_len(j))
                 reserve(a, s, (uint32_t)json_len(j));
@@ -99,18 +100,23 @@ static void parse(struct arena *a, struct field_set *s, const struct json *j)
 
                 if (streq(m->key, "."))
                         continue;
+                if (m->key_len < 2 || m->key[1] != ':')
+                        return false;
+                if (!memchr("fvki", m->key[0], 4))
+                        continue;
                 node = field_set_node(a, s, m->key, m->key_len);
                 node->member = json_len(m->value) == 0 || json_get(m->value, ".");
-                parse(a, &node->below, m->value);
+                if (!parse(a, &node->below, m->value))
+                        return false;
         }
+        return true;
 }
 
 struct field_set *field_set_parse(struct arena *a, const struct json *fields_v1)
 {
         struct field_set *s = field_set_new(a);
 
-        parse(a, s, fields_v1);
-        return s;
+        return parse(a, s, fields_v1) ? s : NULL;
 }
 
 struct json *field_set_json(struct arena *a, const struct field_set *s)

@@ -26,6 +26,7 @@ struct field_node {
 };
 
 struct field_set *field_set_new(struct arena *a);
+/* NULL: something in it is no field ("spec" instead of "f:spec"). */
 struct field_set *field_set_parse(struct arena *a, const struct json *fields_v1);
 struct json *field_set_json(struct arena *a, const struct field_set *s);
 bool field_set_empty(const struct field_set *s); /* NULL allowed; true when no member is left in it */

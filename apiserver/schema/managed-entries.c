@@ -66,7 +66,7 @@ static bool decode_entry(struct arena *a, const struct json *j, struct managed_e
             !streq(json_get_string(j, "fieldsType"), "FieldsV1"))
                 return false;
         e->set = field_set_parse(a, e->json);
-        return true;
+        return e->set;
 }
 
 bool managed_decode(struct arena *a, const struct json *fields, struct managed *ret)

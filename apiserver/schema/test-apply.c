@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "apply.h"
+#include "managed-entries.h"
 #include "patch-json.h"
 #include "patch-merge.h"
 #include "patch-strategic.h"
@@ -148,6 +149,33 @@ static void test_apply_refuses_unknown_fields(void **state)
                                          "not declared in schema");
 }
 
+/* Names of fields come from clients too. */
+static void test_bad_fields(void **state)
+{
+        static const struct {
+                const char *fields;
+                bool decodes;
+                const char *again;
+        } cases[] = {
+                { "{\"f:spec\":{\"k:{\\\"a\\\":1}\":{\".\":{},\"f:b\":{}}}}", true,
+                  "{\"f:spec\":{\"k:{\\\"a\\\":1}\":{\".\":{},\"f:b\":{}}}}" },
+                { "{\"f:\":{},\"z:new\":{\"anything\":{}}}", true, "{\"f:\":{}}" },
+                { "{\"f\":{}}", false, NULL },
+                { "{\"\":{}}", false, NULL },
+                { "{\"f:spec\":{\"spec\":{}}}", false, NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct json *entries = parse(arena_printf(a, "[{\"manager\":\"m\",\"operation\":\"Update\",\"apiVersion\":\"v1\","
+                                                             "\"fieldsType\":\"FieldsV1\",\"fieldsV1\":%s}]", cases[i].fields));
+                struct managed m;
+
+                assert_int_equal(managed_decode(a, entries, &m), cases[i].decodes);
+                if (cases[i].decodes)
+                        assert_json(field_set_json(a, m.list[0].set), cases[i].again);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -157,6 +185,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_update_tracks, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_apply_conflict_and_prune, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_apply_refuses_unknown_fields, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_bad_fields, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
