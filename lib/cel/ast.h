@@ -114,3 +114,9 @@ struct node *cel_expand(struct arena *a, const struct node *macro);
 uint64_t cel_estimate(struct arena *a, struct node *root, const struct cel_shape *sizes);
 /* "ERROR: <input>:1:5: MESSAGE" and the line with a mark. */
 const char *cel_describe_error(struct arena *a, const char *text, size_t pos, const char *message);
+struct complaint {
+        size_t pos;
+        const char *message;
+};
+/* Of several, in the order of the text (LIST is sorted). */
+const char *cel_describe_errors(struct arena *a, const char *text, struct complaint *list, size_t n);

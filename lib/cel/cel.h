@@ -52,6 +52,9 @@ struct cel_shape {
         size_t n_members;
         bool open;       /* a CEL_OBJECT that may have any member, of any type */
         uint64_t max;    /* how many items, entries, bytes there can be: what an estimate rests on */
+        uint32_t min;    /* bytes that the shortest value has as JSON */
+        enum { CEL_LIST_ATOMIC, CEL_LIST_SET, CEL_LIST_MAP } list; /* of lists that are JSON: what is equal, what "+" does */
+        const struct json *keys;                                   /* of a CEL_LIST_MAP */
         uint32_t weight; /* shapes within it, for a limit */
         uint32_t param;
 };
@@ -132,7 +135,10 @@ struct cel_value {
                 struct cel_string str;
                 const struct cel_list *list;
                 const struct cel_map *map;
-                const struct json *json; /* if lazy */
+                struct { /* if lazy */
+                        const struct json *json;
+                        const struct cel_shape *shape; /* of it; NULL: not known */
+                };
                 struct {
                         int64_t seconds; /* since 1970 */
                         int32_t nanos;
@@ -198,6 +204,8 @@ struct cel_value cel_object(const struct cel_class *class, void *data);
 struct cel_value cel_optional(struct arena *a, const struct cel_value *of);
 /* Kept, not copied: J must outlive the value. NULL is null. */
 struct cel_value cel_from_json(const struct json *j);
+/* The same of a value that has SHAPE: a number is a double, a string with a format a timestamp, if it says so. */
+struct cel_value cel_from_json_as(const struct json *j, const struct cel_shape *shape);
 /* NULL: a value that JSON cannot say (bytes become base64; objects and types cannot). */
 struct json *cel_to_json(struct arena *a, const struct cel_value *v);
 /* Of an error or a string, with a NUL, in the arena. */

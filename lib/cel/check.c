@@ -18,11 +18,6 @@ struct scope {
         int slot;
 };
 
-struct complaint {
-        size_t pos;
-        const char *message;
-};
-
 struct checker {
         struct arena *arena; /* until the end of compiling */
         struct arena *kept;  /* the program's */
@@ -79,24 +74,6 @@ static void complain_at(struct checker *c, size_t pos, const char *fmt, ...)
 }
 
 #define complain(c, n, ...) complain_at(c, (n)->pos, __VA_ARGS__)
-
-/* All of them, in the order of the text. */
-static int report(struct checker *c, struct error *reterr)
-{
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        for (size_t i = 1; i < c->n_errors; i++)
-                for (size_t k = i; k > 0 && c->errors[k - 1].pos > c->errors[k].pos; k--) {
-                        struct complaint x = c->errors[k];
-
-                        c->errors[k] = c->errors[k - 1];
-                        c->errors[k - 1] = x;
-                }
-        for (size_t i = 0; i < c->n_errors; i++)
-                strbuf_printf(&b, "%s%s", i ? "\n" : "",
-                              cel_describe_error(c->arena, c->text, c->errors[i].pos, c->errors[i].message));
-        return error_set(reterr, -EINVAL, "compilation failed: %s", strbuf_str(&b));
-}
 
 static const char *show(struct checker *c, const struct cel_shape *s)
 {
@@ -402,16 +379,12 @@ static void check_call(struct checker *c, const struct scope *scope, struct node
 
 /* --- literals --- */
 
-/* Of items, keys or values: what all of them are. SO_FAR NULL: there was none yet. */
-static const struct cel_shape *join(struct checker *c, const struct node *at, const struct cel_shape *so_far,
-                                    const struct cel_shape *next)
+/* Of items, keys or values: what all of them are. SO_FAR NULL: there was none yet. What differs is dyn: see mixed(). */
+static const struct cel_shape *join(struct checker *c, const struct cel_shape *so_far, const struct cel_shape *next)
 {
         if (!so_far)
                 return next;
-        if (shape_fits(&c->types, so_far, next))
-                return shape_wider(so_far, next);
-        mismatch(c, at, so_far, next);
-        return simple(CEL_ERROR);
+        return shape_fits(&c->types, so_far, next) ? shape_wider(so_far, next) : simple(CEL_DYN);
 }
 
 static const struct cel_shape *unwrapped(struct checker *c, const struct node *n, bool optional)
@@ -433,7 +406,7 @@ static void check_list(struct checker *c, const struct scope *scope, struct node
 
         for (size_t i = 0; i < n->n; i++) {
                 check(c, scope, n->args[i], depth);
-                items = join(c, n->args[i], items, unwrapped(c, n->args[i], n->flags[i]));
+                items = join(c, items, unwrapped(c, n->args[i], n->flags[i]));
         }
         set(c, n, cel_shape_list(c->arena, items ? items : bindings_new(&c->types), 0));
 }
@@ -444,9 +417,9 @@ static void check_map(struct checker *c, const struct scope *scope, struct node 
 
         for (size_t i = 0; i + 1 < n->n; i += 2) {
                 check(c, scope, n->args[i], depth);
-                keys = join(c, n->args[i], keys, shape_of(n->args[i]));
+                keys = join(c, keys, shape_of(n->args[i]));
                 check(c, scope, n->args[i + 1], depth);
-                values = join(c, n->args[i + 1], values, unwrapped(c, n->args[i + 1], n->flags[i / 2]));
+                values = join(c, values, unwrapped(c, n->args[i + 1], n->flags[i / 2]));
         }
         set(c, n, cel_shape_map(c->arena, keys ? keys : bindings_new(&c->types), values ? values : bindings_new(&c->types), 0));
 }
@@ -661,12 +634,152 @@ static bool regex_compiles(struct cel_string s)
         return re != NULL;
 }
 
-static void validate(struct checker *c, const struct node *n)
+static bool alike(const struct cel_shape *x, const struct cel_shape *y)
 {
-        size_t first = n->member ? 1 : 0;
+        return x->type == y->type && (x->type != CEL_OBJECT || x == y || streq(x->name, y->name));
+}
 
+static const struct cel_shape *final_shape(struct checker *c, const struct node *n, bool optional)
+{
+        const struct cel_shape *s = shape_resolve(&c->types, shape_of(n), true);
+
+        return optional && s->type == CEL_OPTIONAL ? s->of[0] : s;
+}
+
+/* Items from FIRST on, every STEPth, have to be of the type of the first; all that are not are told if ALL, else one. */
+static void mixed(struct checker *c, const struct node *n, size_t first, size_t step, bool all)
+{
+        const struct cel_shape *wanted = NULL;
+
+        for (size_t i = first; i < n->n; i += step) {
+                const struct cel_shape *is = final_shape(c, n->args[i], (first == step - 1) && n->flags[i / step]);
+
+                if (!wanted) {
+                        wanted = is;
+                } else if (!alike(wanted, is)) {
+                        mismatch(c, n->args[i], wanted, is);
+                        if (!all)
+                                return;
+                }
+        }
+}
+
+/* --- format() with a literal text and a literal list --- */
+
+static const struct clause {
+        char letter;
+        const char *types; /* "" and these may be formatted so, dyn too */
+        const char *wrong;
+} clauses[] = {
+        { 's', "LMiudbsTyDKn",
+          "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps" },
+        { 'd', "iu", "decimal clause can only be used on integers" },
+        { 'f', "ds", "fixed-point clause can only be used on doubles" },
+        { 'e', "ds", "scientific clause can only be used on doubles" },
+        { 'b', "iub", "only integers and bools can be formatted as binary" },
+        { 'x', "iusy", "only integers, byte buffers, and strings can be formatted as hex" },
+        { 'X', "iusy", "only integers, byte buffers, and strings can be formatted as hex" },
+        { 'o', "iu", "octal clause can only be used on integers" },
+};
+
+static char type_letter(const struct cel_shape *s)
+{
+        static const char letters[] = { [CEL_NULL] = 'n', [CEL_BOOL] = 'b', [CEL_INT] = 'i', [CEL_UINT] = 'u', [CEL_DOUBLE] = 'd',
+                                        [CEL_STRING] = 's', [CEL_BYTES] = 'y', [CEL_LIST] = 'L', [CEL_MAP] = 'M', [CEL_TYPE] = 'K',
+                                        [CEL_TIMESTAMP] = 'T', [CEL_DURATION] = 'D' };
+
+        return (size_t)s->type < sizeof(letters) ? letters[s->type] : '\0';
+}
+
+/* The first argument that CLAUSE cannot format, N or what a literal list or map holds; NULL: it can. */
+static const struct node *unformatted(struct checker *c, const struct clause *clause, const struct node *n)
+{
+        const struct cel_shape *s = final_shape(c, n, false);
+        char letter = type_letter(s);
+
+        if (s->type != CEL_DYN && (!letter || !strchr(clause->types, letter)))
+                return n;
+        for (size_t i = 0; clause->letter == 's' && (n->kind == NODE_LIST || n->kind == NODE_MAP) && i < n->n; i++) {
+                const struct node *bad = unformatted(c, clause, n->args[i]);
+
+                if (bad)
+                        return bad;
+        }
+        return NULL;
+}
+
+static const struct clause *clause_at(const char **at, const char *end)
+{
+        if (*at < end && **at == '.')
+                for ((*at)++; *at < end && **at >= '0' && **at <= '9';)
+                        (*at)++;
+        for (size_t i = 0; *at < end && i < ARRAY_SIZE(clauses); i++)
+                if (clauses[i].letter == **at)
+                        return &clauses[i];
+        return NULL;
+}
+
+static void validate_format(struct checker *c, const struct node *n)
+{
+        const struct node *list = n->args[1];
+        const char *at = n->args[0]->value.str.s, *end = at + n->args[0]->value.str.len;
+        size_t used = 0;
+
+        for (; at < end; at++) {
+                const struct clause *clause;
+                const struct node *bad;
+
+                if (*at != '%')
+                        continue;
+                if (++at < end && *at == '%')
+                        continue;
+                if (at >= end || used >= list->n) {
+                        if (at >= end)
+                                complain(c, n, "unexpected end of string");
+                        else
+                                complain(c, n, "index %zu out of range", used);
+                        return;
+                }
+                clause = clause_at(&at, end);
+                if (!clause) {
+                        if (at >= end)
+                                complain(c, n, "could not parse formatting clause: error while parsing precision: could not find end of "
+                                               "precision specifier");
+                        else
+                                complain(c, n, "could not parse formatting clause: unrecognized formatting clause \"%c\"", *at);
+                        return;
+                }
+                bad = unformatted(c, clause, list->args[used++]);
+                if (bad) {
+                        const struct cel_shape *s = final_shape(c, bad, false);
+
+                        complain(c, bad, "error during formatting: %s, was given %s", clause->wrong,
+                                 s->type == CEL_OBJECT ? s->name : cel_type_word(s->type));
+                        return;
+                }
+        }
+        if (list->n > used)
+                complain(c, n, "too many arguments supplied to string.format (expected %zu, got %zu)", used, list->n);
+}
+
+/* EXEMPT: within the arguments of format(), whose list may hold anything. */
+static void validate(struct checker *c, const struct node *n, bool exempt)
+{
+        size_t first = n->kind == NODE_CALL && n->member ? 1 : 0;
+
+        if (n->kind == NODE_LIST && !exempt)
+                mixed(c, n, 0, 1, false);
+        if (n->kind == NODE_MAP && !exempt) {
+                mixed(c, n, 0, 2, true);
+                mixed(c, n, 1, 2, true);
+        }
+        exempt |= n->kind == NODE_CALL && streq(n->name, "format");
         for (size_t i = 0; i < n->n; i++)
-                validate(c, n->args[i]);
+                if (n->kind != NODE_MESSAGE || i % 2)
+                        validate(c, n->args[i], exempt);
+        if (n->kind == NODE_CALL && n->member && n->n == 2 && streq(n->name, "format") && n->args[0]->kind == NODE_LITERAL &&
+            n->args[0]->value.type == CEL_STRING && n->args[1]->kind == NODE_LIST)
+                validate_format(c, n);
         if (n->kind != NODE_CALL || n->n <= first || n->args[first]->kind != NODE_LITERAL)
                 return;
         if (streq(n->name, "duration") || streq(n->name, "timestamp")) {
@@ -742,9 +855,10 @@ int cel_compile_in(struct arena *a, const char *text, const struct cel_env *env,
         bindings_init(&c->types, scratch);
         check(c, NULL, p->root, 0);
         if (!c->n_errors)
-                validate(c, p->root);
+                validate(c, p->root, false);
         if (c->n_errors)
-                return report(c, reterr);
+                return error_set(reterr, -EINVAL, "compilation failed: %s",
+                                 cel_describe_errors(scratch, text, c->errors, c->n_errors));
         p->n_slots = c->n_slots;
         p->shape = kept_shape(a, shape_resolve(&c->types, shape_of(p->root), true));
         p->cost = env->estimate ? cel_estimate(scratch, p->root, env->estimate) : UINT64_MAX;

@@ -629,6 +629,11 @@ static struct estimate estimate(struct estimator *est, const struct local *local
 
         switch (n->kind) {
         case NODE_LITERAL:
+                if (n->value.type == CEL_TYPE) { /* the name of a type is a name as any */
+                        e.cost = one;
+                        e.reached = true;
+                        e.path = est->root;
+                }
                 break;
         case NODE_IDENT:
                 e = ident_estimate(est, locals, n);

@@ -37,7 +37,7 @@ static struct cel_value element(struct eval *e, const struct cel_value *of, cons
         *ret_found = true;
         if (of->type == CEL_MAP) {
                 if (cel_map_find(of, key, &v))
-                        return v;
+                        return cel_ripe(e->run->arena, v);
                 *ret_found = false;
                 return no_such_key(e, key);
         }
@@ -52,7 +52,7 @@ static struct cel_value element(struct eval *e, const struct cel_value *of, cons
         else
                 return cel_no_overload();
         if (i >= 0 && (size_t)i < cel_list_len(of))
-                return cel_list_at(of, (size_t)i);
+                return cel_ripe(e->run->arena, cel_list_at(of, (size_t)i));
         *ret_found = false;
         return cel_error(e->run->arena, "index out of bounds: %lld", (long long)i);
 }
@@ -384,12 +384,12 @@ static struct cel_value eval_macro(struct eval *e, const struct node *n)
                         struct cel_entry entry = cel_map_at(&range, i);
 
                         e->slots[n->slot] = entry.key;
-                        e->slots[n->slot + 1] = entry.value;
+                        e->slots[n->slot + 1] = cel_ripe(e->run->arena, entry.value);
                 } else if (n->vars[1]) {
                         e->slots[n->slot] = cel_int((int64_t)i);
-                        e->slots[n->slot + 1] = cel_list_at(&range, i);
+                        e->slots[n->slot + 1] = cel_ripe(e->run->arena, cel_list_at(&range, i));
                 } else {
-                        e->slots[n->slot] = cel_list_at(&range, i);
+                        e->slots[n->slot] = cel_ripe(e->run->arena, cel_list_at(&range, i));
                 }
                 v = step(e, n, &g, &end);
                 if (end)
@@ -406,7 +406,8 @@ static struct cel_value eval(struct eval *e, const struct node *n)
         case NODE_IDENT:
                 if (!eval_spend(e, 1))
                         return eval_over_limit();
-                return n->slot >= 0 ? e->slots[n->slot] : e->run->resolve(e->run, e->run->userdata, n->name);
+                return n->slot >= 0 ? e->slots[n->slot]
+                                    : cel_ripe(e->run->arena, e->run->resolve(e->run, e->run->userdata, n->name));
         case NODE_SELECT:
                 return eval_spend(e, 1) ? eval_select(e, n) : eval_over_limit();
         case NODE_INDEX:

@@ -68,6 +68,25 @@ static struct cel_value moved(struct eval *e, const struct cel_value *t, __int12
         return v;
 }
 
+/* Of a set or a list with keys: what is there already is replaced, the rest comes behind. */
+static struct cel_value merged(struct eval *e, const struct cel_value *x, const struct cel_value *y)
+{
+        size_t n = cel_list_len(x), more = cel_list_len(y);
+        struct cel_value *items = arena_alloc(e->run->arena, (n + more + 1) * sizeof(*items));
+
+        if (!eval_spend(e, n * more))
+                return eval_over_limit();
+        for (size_t i = 0; i < n; i++)
+                items[i] = cel_list_at(x, i);
+        for (size_t i = 0; i < more; i++) {
+                struct cel_value item = cel_list_at(y, i);
+                ptrdiff_t at = cel_list_find(x, x->shape, &item);
+
+                items[at < 0 ? n++ : (size_t)at] = item;
+        }
+        return cel_list_new(e->run->arena, items, n);
+}
+
 static struct cel_value f_add(struct eval *e, size_t n, const struct cel_value *v)
 {
         int64_t i;
@@ -93,7 +112,7 @@ static struct cel_value f_add(struct eval *e, size_t n, const struct cel_value *
         case CEL_BYTES:
                 return joined(e, &v[0], &v[1]);
         case CEL_LIST:
-                return appended(e, &v[0], &v[1]);
+                return v->lazy && v->shape && v->shape->list != CEL_LIST_ATOMIC ? merged(e, &v[0], &v[1]) : appended(e, &v[0], &v[1]);
         default:
                 return cel_no_overload();
         }

@@ -6,9 +6,11 @@
 
 /* How deep parentheses, lists and conditions may nest (each level is a few frames of a small stack), how many operators or
  * members of a kind may follow one another, and how long a text may be (the last two as upstream). */
-enum { DEPTH_MAX = 60, LINKS_MAX = 250, TEXT_MAX = 100000 };
+enum { DEPTH_MAX = 60, LINKS_MAX = 250, TEXT_MAX = 100000, SNIPPET_MAX = 16384 };
 
-enum token_kind { TOKEN_END, TOKEN_IDENT, TOKEN_LITERAL, TOKEN_PUNCT, TOKEN_BAD };
+enum token_kind { TOKEN_END, TOKEN_IDENT, TOKEN_LITERAL, TOKEN_PUNCT, TOKEN_QUOTED }; /* QUOTED: `name` */
+
+enum { ERRORS_MAX = 100 };
 
 struct token {
         enum token_kind kind;
@@ -22,8 +24,11 @@ struct parser {
         size_t len, at; /* at: behind the current token */
         struct token token;
         int depth;
-        size_t error_pos;
-        const char *error; /* the first one */
+        int open; /* brackets and conditions that wait for their end */
+        bool quiet; /* looking ahead: nothing is said */
+        bool failed;
+        struct complaint *errors;
+        size_t n_errors;
 };
 
 /* --- errors --- */
@@ -43,24 +48,52 @@ const char *cel_describe_error(struct arena *a, const char *text, size_t pos, co
                 }
         column = cel_code_points((struct cel_string){ line, (size_t)(text + pos - line) });
         end = strchrnul(line, '\n');
-        strbuf_printf(&b, "ERROR: <input>:%zu:%zu: %s\n | %.*s\n | ", number, column + 1, message, (int)(end - line), line);
-        for (size_t i = 0; i < column; i++)
-                strbuf_putc(&b, '.');
-        strbuf_putc(&b, '^');
+        strbuf_printf(&b, "ERROR: <input>:%zu:%zu: %s", number, column + 1, message);
+        if (end - line > SNIPPET_MAX)
+                return arena_strdup(a, b.data);
+        strbuf_puts(&b, "\n | ");
+        for (const char *c = line; c < end; c++)
+                strbuf_putc(&b, *c == '\t' ? ' ' : *c);
+        strbuf_puts(&b, "\n | ");
+        /* Below what takes two cells the mark takes two. */
+        for (size_t i = 0; i < column; i++) {
+                strbuf_puts(&b, (unsigned char)*line >= 0xc0 ? "\uff0e" : ".");
+                line += cel_offset((struct cel_string){ line, (size_t)(end - line) }, 1);
+        }
+        strbuf_puts(&b, line < end && (unsigned char)*line >= 0xc0 ? "\uff3e" : "^");
         return arena_strdup(a, b.data);
 }
 
+static void complain(struct parser *p, size_t pos, const char *message)
+{
+        if (p->quiet || p->failed || p->n_errors == ERRORS_MAX)
+                return;
+        if (!p->errors)
+                p->errors = arena_calloc(p->arena, ERRORS_MAX * sizeof(*p->errors));
+        p->errors[p->n_errors++] = (struct complaint){ pos, message };
+}
+
+/* What parsing can go on after. */
+static void note(struct parser *p, size_t pos, const char *fmt, ...) printf_like(3, 4);
+static void note(struct parser *p, size_t pos, const char *fmt, ...)
+{
+        va_list ap;
+
+        va_start(ap, fmt);
+        complain(p, pos, arena_vprintf(p->arena, fmt, ap));
+        va_end(ap);
+}
+
+/* What it cannot go on after. */
 static struct node *fail(struct parser *p, size_t pos, const char *fmt, ...) printf_like(3, 4);
 static struct node *fail(struct parser *p, size_t pos, const char *fmt, ...)
 {
         va_list ap;
 
-        if (!p->error) {
-                va_start(ap, fmt);
-                p->error = arena_vprintf(p->arena, fmt, ap);
-                va_end(ap);
-                p->error_pos = pos;
-        }
+        va_start(ap, fmt);
+        complain(p, pos, arena_vprintf(p->arena, fmt, ap));
+        va_end(ap);
+        p->failed = true;
         return NULL;
 }
 
@@ -146,26 +179,29 @@ static size_t escape(struct strbuf *out, const char *s, bool bytes)
         return digits + 1 > 3 || *s == 'x' || *s == 'X' ? digits + 1 : 3;
 }
 
-/* A string or bytes literal at p->at + PREFIX. False: it does not end, or has a bad escape. */
-static bool read_string(struct parser *p, size_t prefix, bool raw, bool bytes)
+/* A literal at p->at + PREFIX with QUOTE. False: it does not end, or has a bad escape; *ret_bad: behind what is wrong. */
+static bool read_string(struct parser *p, size_t prefix, const char *quote, bool raw, bool bytes, size_t *ret_bad)
 {
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        const char *s = p->text + p->at + prefix;
-        char quote[4] = { *s, 0 };
-        size_t n = 1;
+        size_t n = strlen(quote);
+        const char *s = p->text + p->at + prefix + n;
 
-        if (s[1] == *s && s[2] == *s) {
-                quote[1] = quote[2] = *s;
-                n = 3;
-        }
-        for (s += n; strncmp(s, quote, n) != 0;) {
+        while (strncmp(s, quote, n) != 0) {
+                *ret_bad = (size_t)(s - p->text) + (*s != '\0');
                 if (!*s || (n == 1 && (*s == '\n' || *s == '\r')))
                         return false;
                 if (*s == '\\' && !raw) {
                         size_t used = escape(&b, s + 1, bytes);
 
-                        if (!used)
+                        if (!used) { /* the first letter that no escape has */
+                                size_t good = s[1] == 'x' || s[1] == 'X' || s[1] == 'u' || s[1] == 'U' ? 1 : 0;
+
+                                while (good && hex(s[1 + good]) >= 0)
+                                        good++;
+                                *ret_bad = (size_t)(s - p->text) + 1 + good;
+                                *ret_bad += p->text[*ret_bad] != '\0';
                                 return false;
+                        }
                         s += 1 + used;
                 } else {
                         strbuf_putc(&b, *s++);
@@ -178,7 +214,9 @@ static bool read_string(struct parser *p, size_t prefix, bool raw, bool bytes)
         return true;
 }
 
-static bool try_string(struct parser *p)
+enum string { STRING_NONE, STRING_READ, STRING_BAD };
+
+static enum string try_string(struct parser *p, size_t *ret_bad)
 {
         const char *s = p->text + p->at;
         bool raw = false, bytes = false;
@@ -186,23 +224,24 @@ static bool try_string(struct parser *p)
 
         while (prefix < 2 && strchr("rRbB", s[prefix] ? s[prefix] : ' ')) {
                 if (strchr("rR", s[prefix]) ? raw : bytes)
-                        return false;
+                        return STRING_NONE;
                 *(strchr("rR", s[prefix]) ? &raw : &bytes) = true;
                 prefix++;
         }
         if (s[prefix] != '"' && s[prefix] != '\'')
-                return false;
-        if (!read_string(p, prefix, raw, bytes)) {
-                p->token.kind = TOKEN_BAD;
-                p->at += prefix + 1;
-        }
-        return true;
+                return STRING_NONE;
+        s += prefix;
+        if (s[1] == *s && s[2] == *s && read_string(p, prefix, *s == '"' ? "\"\"\"" : "'''", raw, bytes, ret_bad))
+                return STRING_READ;
+        if (read_string(p, prefix, *s == '"' ? "\"" : "'", raw, bytes, ret_bad))
+                return STRING_READ;
+        return prefix ? STRING_NONE : STRING_BAD; /* with a prefix: a name, and then what is bad */
 }
 
 static void read_number(struct parser *p)
 {
         const char *s = p->text + p->at;
-        bool base16 = s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
+        bool base16 = s[0] == '0' && (s[1] == 'x' || s[1] == 'X') && hex(s[2]) >= 0;
         size_t n = base16 ? 2 : 0;
         bool real = false;
         char *end;
@@ -235,42 +274,84 @@ static void read_number(struct parser *p)
                 if (!is_unsigned) /* 2^63 stays: a minus may stand in front of it */
                         p->token.value = (struct cel_value){ .type = CEL_INT, .i = (int64_t)u };
                 if (errno || (!is_unsigned && u > (uint64_t)INT64_MAX + 1))
-                        fail(p, p->at, "Syntax error: invalid %s literal", is_unsigned ? "uint" : "int");
+                        fail(p, p->at, "invalid %s literal", is_unsigned ? "uint" : "int");
                 n += is_unsigned;
         }
         p->at += n;
 }
 
+/* What no token begins with is passed over: "&" alone takes the character behind it along. */
+static void skip_bad(struct parser *p, size_t end)
+{
+        size_t start = p->at;
+
+        if (!end) {
+                end = start + MAX(cel_offset((struct cel_string){ p->text + start, p->len - start }, 1), (size_t)1);
+                if (strchr("&|=", p->text[start]) && end < p->len)
+                        end += MAX(cel_offset((struct cel_string){ p->text + end, p->len - end }, 1), (size_t)1);
+        }
+        note(p, start, "Syntax error: token recognition error at: '%.*s'", (int)(end - start), p->text + start);
+        p->at = end;
+}
+
 static void next(struct parser *p)
 {
         static const char *const two[] = { "==", "!=", "<=", ">=", "&&", "||" };
-        char c;
 
-        skip_space(p);
-        p->token = (struct token){ .kind = TOKEN_PUNCT, .pos = p->at };
-        c = p->text[p->at];
-        if (!c) {
-                p->token.kind = TOKEN_END;
-        } else if (try_string(p)) {
-                ;
-        } else if (letter(c)) {
-                p->token.kind = TOKEN_IDENT;
-                while (letter(p->text[p->at]) || digit(p->text[p->at]))
-                        p->at++;
-        } else if (digit(c) || (c == '.' && digit(p->text[p->at + 1]))) {
-                read_number(p);
-        } else {
-                p->at++;
-                for (size_t i = 0; i < ARRAY_SIZE(two); i++)
+        for (;;) {
+                size_t bad = 0;
+                enum string string;
+                char c;
+
+                skip_space(p);
+                p->token = (struct token){ .kind = TOKEN_PUNCT, .pos = p->at };
+                c = p->text[p->at];
+                if (!c) {
+                        p->token.kind = TOKEN_END;
+                        break;
+                }
+                string = try_string(p, &bad);
+                if (string == STRING_READ)
+                        break;
+                if (string == STRING_BAD) {
+                        skip_bad(p, bad);
+                        continue;
+                }
+                if (letter(c)) {
+                        p->token.kind = TOKEN_IDENT;
+                        while (letter(p->text[p->at]) || digit(p->text[p->at]))
+                                p->at++;
+                        break;
+                }
+                if (digit(c) || (c == '.' && digit(p->text[p->at + 1]))) {
+                        read_number(p);
+                        break;
+                }
+                if (c == '`' && (bad = strcspn(p->text + p->at + 1, "`\n")) && p->text[p->at + 1 + bad] == '`') {
+                        p->token.kind = TOKEN_QUOTED;
+                        p->at += bad + 2;
+                        break;
+                }
+                for (size_t i = 0; i < ARRAY_SIZE(two) && p->at == p->token.pos; i++)
                         if (!strncmp(p->text + p->token.pos, two[i], 2))
-                                p->at = p->token.pos + 2;
-                if (p->at == p->token.pos + 1 && !strchr("()[]{}.,?:+-*/%<>!", c))
-                        p->token.kind = TOKEN_BAD;
+                                p->at += 2;
+                if (p->at == p->token.pos && strchr("()[]{}.,?:+-*/%<>!", c))
+                        p->at++;
+                if (p->at > p->token.pos)
+                        break;
+                skip_bad(p, 0);
         }
         p->token.len = p->at - p->token.pos;
-        if (p->token.kind == TOKEN_BAD)
-                fail(p, p->token.pos, "Syntax error: token recognition error at: '%.*s'", (int)p->token.len,
-                     p->text + p->token.pos);
+}
+
+/* The token behind the current one. */
+static struct token peek(struct parser *p)
+{
+        struct parser ahead = *p;
+
+        ahead.quiet = true;
+        next(&ahead);
+        return ahead.token;
 }
 
 static bool is(const struct parser *p, const char *punct)
@@ -292,15 +373,62 @@ static const char *token_text(const struct parser *p)
         return p->token.kind == TOKEN_END ? "<EOF>" : arena_strndup(p->arena, p->text + p->token.pos, p->token.len);
 }
 
+/* What an expression begins with, in ANTLR's words. */
+#define STARTS(before_dot, behind_not)                                                                                              \
+        "{'[', '{', '(', " before_dot "'.', '-', '!', " behind_not "'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, " \
+        "BYTES, IDENTIFIER}"
+
+static bool token_is(const struct parser *p, const struct token *t, const char *punct)
+{
+        return t->kind == TOKEN_PUNCT && strlen(punct) == t->len && !strncmp(p->text + t->pos, punct, t->len);
+}
+
+static bool starts_expression(const struct parser *p, const struct token *t)
+{
+        if (t->kind == TOKEN_IDENT)
+                return t->len != 2 || strncmp(p->text + t->pos, "in", 2) != 0;
+        return t->kind == TOKEN_LITERAL || (t->kind == TOKEN_PUNCT && strchr("[{(.-!", p->text[t->pos]) && t->len == 1);
+}
+
+/* Whether a token may stand behind PUNCT, so that only PUNCT is missing. */
+static bool may_follow(const struct parser *p, const char *punct)
+{
+        if (*punct == ':')
+                return starts_expression(p, &p->token);
+        if (p->token.kind == TOKEN_END)
+                return p->open == 1;
+        return p->token.kind == TOKEN_PUNCT && !strchr("!({", p->text[p->token.pos]) && (p->open > 1 || !strchr(",:)]}", p->text[p->token.pos]));
+}
+
+/* PUNCT, as ANTLR looks for it: one token too many, or one that is missing, are told and passed over. WANTED: how it
+ * is named there. */
+static bool expect_one(struct parser *p, const char *punct, const char *wanted, bool others)
+{
+        struct token after;
+
+        if (accept(p, punct)) {
+                p->open--;
+                return true;
+        }
+        after = peek(p);
+        if (p->token.kind != TOKEN_END && (token_is(p, &after, punct) || (others && token_is(p, &after, ",")))) {
+                note(p, p->token.pos, "Syntax error: extraneous input '%s' expecting %s", token_text(p), wanted);
+        } else if (!others && may_follow(p, punct)) {
+                note(p, p->token.pos, "Syntax error: missing '%s' at '%s'", punct, token_text(p));
+                p->open--;
+                return true;
+        } else {
+                fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting %s", token_text(p), wanted);
+                return false;
+        }
+        next(p);
+        p->open -= accept(p, punct);
+        return true;
+}
+
 static bool expect(struct parser *p, const char *punct)
 {
-        if (accept(p, punct))
-                return true;
-        if (p->token.kind == TOKEN_END)
-                fail(p, p->token.pos, "Syntax error: missing '%s' at '<EOF>'", punct);
-        else
-                fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting '%s'", token_text(p), punct);
-        return false;
+        return expect_one(p, punct, arena_printf(p->arena, "'%s'", punct), false);
 }
 
 /* --- nodes --- */
@@ -340,19 +468,24 @@ static struct node *call(struct parser *p, const char *function, size_t pos, str
 
 static struct node *expression(struct parser *p);
 
-/* Expressions up to CLOSE, which is taken. False: an error. */
-static bool arguments(struct parser *p, struct node *n, const char *close)
+static struct node *expression_or(struct parser *p, const char *before_dot, const char *behind_not);
+
+/* Expressions up to ")", which is taken. False: an error. */
+static bool arguments(struct parser *p, struct node *n)
 {
-        if (accept(p, close))
+        p->open++;
+        if (accept(p, ")")) {
+                p->open--;
                 return true;
+        }
         do {
-                struct node *arg = expression(p);
+                struct node *arg = n->n > (size_t)n->member ? expression(p) : expression_or(p, "')', ", "");
 
                 if (!arg)
                         return false;
                 add_arg(p, n, arg);
         } while (accept(p, ","));
-        return expect(p, close);
+        return expect(p, ")");
 }
 
 /* --- macros --- */
@@ -379,6 +512,14 @@ static const struct {
         { "optFlatMap", 2, 2, 1, MACRO_OPT_FLAT_MAP },
 };
 
+static const char *not_a_name(struct parser *p, enum macro macro, const char *name)
+{
+        if (macro >= MACRO_OPT_MAP)
+                return arena_printf(p->arena, "%s() variable name must be a simple identifier", name);
+        return macro == MACRO_FILTER || macro == MACRO_MAP || macro == MACRO_SORT_BY ? "argument is not an identifier"
+                                                                                     : "argument must be a simple name";
+}
+
 /* N is a member call; a macro's name with its number of arguments makes it a macro. */
 static struct node *expand(struct parser *p, struct node *n)
 {
@@ -390,14 +531,19 @@ static struct node *expand(struct parser *p, struct node *n)
         if (m == ARRAY_SIZE(macros))
                 return n;
         vars = macros[m].vars;
+        if (macros[m].macro == MACRO_SORT_BY && n->args[0]->kind == NODE_LITERAL)
+                return fail(p, n->args[0]->pos,
+                            "sortBy can only be applied to a list, identifier, comprehension, call or select expression");
         out = new_node(p, NODE_MACRO, n->pos);
         out->macro = macros[m].macro;
         out->name = n->name;
         add_arg(p, out, n->args[0]);
         for (size_t i = 0; i < vars; i++) {
                 if (n->args[1 + i]->kind != NODE_IDENT)
-                        return fail(p, n->args[1 + i]->pos, "argument must be a simple name");
+                        return fail(p, n->args[1 + i]->pos, "%s", not_a_name(p, out->macro, n->name));
                 out->vars[i] = n->args[1 + i]->name;
+                if (streq(out->vars[i], "__result__"))
+                        return fail(p, n->args[1 + i]->pos, "iteration variable overwrites accumulator variable");
         }
         if (vars == 2 && streq(out->vars[0], out->vars[1]))
                 return fail(p, n->args[2]->pos, "duplicate variable name: %s", out->vars[1]);
@@ -417,6 +563,7 @@ static struct node *expand_has(struct parser *p, struct node *n)
         if (field->kind != NODE_SELECT || field->test)
                 return fail(p, field->pos, "invalid argument to has() macro");
         field->test = true;
+        field->pos = n->pos;
         return field;
 }
 
@@ -433,29 +580,48 @@ static bool reserved(const char *s)
         return false;
 }
 
+/* Whether what stands here goes on with another item: behind a comma there may be none. */
+static bool more_items(struct parser *p, const char *close, bool any)
+{
+        if (is(p, close) || (any && !is(p, "?") && !starts_expression(p, &p->token)))
+                return false;
+        return true;
+}
+
 /* "key: value, ?key: value }"; of messages the keys are names. */
 static bool entries(struct parser *p, struct node *n, bool message)
 {
         _cleanup_strbuf_ struct strbuf flags = STRBUF_INIT;
+        bool comma = false;
 
-        while (!is(p, "}")) {
+        p->open++;
+        while (more_items(p, "}", comma)) {
                 bool optional = accept(p, "?");
                 struct node *key, *value;
 
-                if (message && p->token.kind == TOKEN_IDENT) {
+                if (message && p->token.kind != TOKEN_IDENT) {
+                        fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting {'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}",
+                             token_text(p));
+                        return false;
+                }
+                if (message) {
                         key = new_node(p, NODE_LITERAL, p->token.pos);
                         key->value = cel_string(token_text(p));
                         next(p);
                 } else {
-                        key = expression(p);
+                        key = n->n || optional ? expression(p) : expression_or(p, "'}', ", "'?', ");
                 }
+                p->open++;
                 if (!key || !expect(p, ":") || !(value = expression(p)))
                         return false;
                 add_arg(p, n, key);
                 add_arg(p, n, value);
                 strbuf_putc(&flags, (char)optional);
-                if (!accept(p, ","))
-                        break;
+                comma = accept(p, ",");
+                if (!comma && !is(p, "}")) {
+                        n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
+                        return expect_one(p, "}", "{'}', ','}", true);
+                }
         }
         n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
         return expect(p, "}");
@@ -464,8 +630,10 @@ static bool entries(struct parser *p, struct node *n, bool message)
 static bool items(struct parser *p, struct node *n)
 {
         _cleanup_strbuf_ struct strbuf flags = STRBUF_INIT;
+        bool comma = accept(p, ",");
 
-        while (!is(p, "]")) {
+        p->open++;
+        while (!(comma && !n->n) && more_items(p, "]", comma)) {
                 bool optional = accept(p, "?");
                 struct node *item = expression(p);
 
@@ -473,8 +641,11 @@ static bool items(struct parser *p, struct node *n)
                         return false;
                 add_arg(p, n, item);
                 strbuf_putc(&flags, (char)optional);
-                if (!accept(p, ","))
-                        break;
+                comma = accept(p, ",");
+                if (!comma && !is(p, "]")) {
+                        n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
+                        return expect_one(p, "]", "{']', ','}", true);
+                }
         }
         n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
         return expect(p, "]");
@@ -487,7 +658,7 @@ static struct node *literal(struct parser *p, struct cel_value v)
         n->value = v;
         next(p);
         if (v.type == CEL_INT && v.i == INT64_MIN)
-                return fail(p, n->pos, "Syntax error: invalid int literal");
+                return fail(p, n->pos, "invalid int literal");
         return n;
 }
 
@@ -507,7 +678,7 @@ static struct node *identifier(struct parser *p, size_t pos)
                 n = new_node(p, NODE_CALL, p->token.pos);
                 n->name = name;
                 next(p);
-                if (!arguments(p, n, ")"))
+                if (!arguments(p, n))
                         return NULL;
                 return streq(name, "has") ? expand_has(p, n) : n;
         }
@@ -524,6 +695,7 @@ static struct node *primary(struct parser *p)
         if (t.kind == TOKEN_LITERAL)
                 return literal(p, t.value);
         if (accept(p, "(")) {
+                p->open++;
                 n = expression(p);
                 return n && expect(p, ")") ? n : NULL;
         }
@@ -536,10 +708,38 @@ static struct node *primary(struct parser *p)
                 return entries(p, n, false) ? n : NULL;
         }
         accept(p, ".");
-        if (p->token.kind == TOKEN_IDENT)
+        if (p->token.kind == TOKEN_IDENT && starts_expression(p, &p->token))
                 return identifier(p, t.pos);
-        return fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting {'[', '{', '(', '.', '-', '!', 'true', "
-                    "'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}", token_text(p));
+        return fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting " STARTS("", ""), token_text(p));
+}
+
+/* A token that no expression begins with, before one: it is told, and passed over. BEFORE_DOT, BEHIND_NOT: what else
+ * may stand here, by its place in ANTLR's list. */
+static void skip_extraneous(struct parser *p, const char *before_dot, const char *behind_not)
+{
+        struct token after;
+
+        if (p->token.kind == TOKEN_END || starts_expression(p, &p->token)) {
+                if (p->token.kind == TOKEN_END && (*before_dot || *behind_not))
+                        fail(p, p->token.pos, "Syntax error: mismatched input '<EOF>' expecting {'[', '{', %s'.', '-', '!', %s'true', 'false', "
+                             "'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}",
+                             *before_dot == '\'' && before_dot[1] == ')' ? "'(', ')', " : *before_dot ? "'}', '(', " : "'(', ", behind_not);
+                return;
+        }
+        after = peek(p);
+        if (!starts_expression(p, &after))
+                return;
+        note(p, p->token.pos, "Syntax error: extraneous input '%s' expecting {'[', '{', %s'.', %s'-', '!', %s'true', 'false', 'null', "
+             "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}", token_text(p),
+             *before_dot == '\'' && before_dot[1] == ')' ? "'(', ')', " : *before_dot ? "'}', '(', " : "'(', ",
+             *before_dot && before_dot[1] == '}' ? "',', " : "", behind_not);
+        next(p);
+}
+
+static struct node *expression_or(struct parser *p, const char *before_dot, const char *behind_not)
+{
+        skip_extraneous(p, before_dot, behind_not);
+        return p->failed ? NULL : expression(p);
 }
 
 /* "a.b.c" of a chain of names, else NULL. */
@@ -560,15 +760,22 @@ static struct node *select_(struct parser *p, struct node *of, size_t pos)
         struct node *n;
         const char *name;
 
+        if (p->token.kind == TOKEN_QUOTED)
+                return fail(p, p->token.pos, "unsupported syntax: '`'");
+        if (p->token.kind != TOKEN_IDENT && optional) {
+                note(p, p->token.pos, "Syntax error: mismatched input '%s' expecting {IDENTIFIER, ESC_IDENTIFIER}", token_text(p));
+                return fail(p, p->token.pos, "unsupported ident kind");
+        }
         if (p->token.kind != TOKEN_IDENT)
-                return fail(p, p->token.pos, "Syntax error: no viable alternative at input '.%s'", token_text(p));
+                return fail(p, p->token.pos, "Syntax error: no viable alternative at input '%.*s'",
+                            p->token.kind == TOKEN_END ? 1 : (int)(p->token.pos + p->token.len - pos), p->text + pos);
         name = token_text(p);
         next(p);
         if (is(p, "(") && !optional) {
                 n = call(p, name, p->token.pos, of, NULL);
                 n->member = true;
                 next(p);
-                return arguments(p, n, ")") ? expand(p, n) : NULL;
+                return arguments(p, n) ? expand(p, n) : NULL;
         }
         n = new_node(p, NODE_SELECT, pos);
         n->name = name;
@@ -596,7 +803,8 @@ static struct node *member(struct parser *p)
                         n = new_node(p, NODE_INDEX, pos);
                         n->optional = accept(p, "?");
                         add_arg(p, n, of);
-                        of = expression(p);
+                        p->open++;
+                        of = n->optional ? expression(p) : expression_or(p, "", "'?', ");
                         if (!of || !expect(p, "]"))
                                 return NULL;
                         add_arg(p, n, of);
@@ -637,6 +845,10 @@ static struct node *unary(struct parser *p)
         }
         for (; is(p, op); times++)
                 next(p);
+        if (p->token.kind == TOKEN_END && *op == '!')
+                return fail(p, p->token.pos, "Syntax error: extraneous input '<EOF>' expecting " STARTS("", ""));
+        if (p->token.kind == TOKEN_END)
+                note(p, p->token.pos, "Syntax error: no viable alternative at input '%s'", op);
         n = member(p);
         return !n || times % 2 == 0 ? n : call(p, *op == '!' ? "!_" : "-_", pos, n, NULL);
 }
@@ -664,10 +876,12 @@ static struct node *binary(struct parser *p, int level)
                         i++;
                 if (i < ARRAY_SIZE(operators)) {
                         next(p);
+                        skip_extraneous(p, "", "");
                         right = binary(p, level + 1);
                         n = right ? call(p, operators[i].function, pos, n, right) : NULL;
                 } else if (level == 0 && p->token.kind == TOKEN_IDENT && streq(token_text(p), "in")) {
                         next(p);
+                        skip_extraneous(p, "", "");
                         right = binary(p, 1);
                         n = right ? call(p, "@in", pos, n, right) : NULL;
                 } else {
@@ -691,6 +905,7 @@ static struct node *logical(struct parser *p, enum node_kind kind)
                         add_arg(p, n, first);
                 }
                 next(p);
+                skip_extraneous(p, "", "");
                 right = kind == NODE_OR ? logical(p, NODE_AND) : binary(p, 0);
                 if (!right)
                         return NULL;
@@ -709,6 +924,8 @@ static struct node *expression(struct parser *p)
         condition = logical(p, NODE_OR);
         pos = p->token.pos;
         if (condition && accept(p, "?")) {
+                p->open++;
+                skip_extraneous(p, "", "");
                 yes = logical(p, NODE_OR);
                 no = yes && expect(p, ":") ? expression(p) : NULL;
                 if (!no)
@@ -723,6 +940,23 @@ static struct node *expression(struct parser *p)
         return condition;
 }
 
+/* All errors, in the order of the text. */
+const char *cel_describe_errors(struct arena *a, const char *text, struct complaint *list, size_t n)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        for (size_t i = 1; i < n; i++)
+                for (size_t k = i; k > 0 && list[k - 1].pos > list[k].pos; k--) {
+                        struct complaint x = list[k];
+
+                        list[k] = list[k - 1];
+                        list[k - 1] = x;
+                }
+        for (size_t i = 0; i < n; i++)
+                strbuf_printf(&b, "%s%s", i ? "\n" : "", cel_describe_error(a, text, list[i].pos, list[i].message));
+        return arena_strdup(a, strbuf_str(&b));
+}
+
 int cel_parse(struct arena *a, const char *text, struct node **ret, struct error *reterr)
 {
         struct parser p = { .arena = a, .text = text, .len = strlen(text) };
@@ -732,12 +966,14 @@ int cel_parse(struct arena *a, const char *text, struct node **ret, struct error
                 fail(&p, 0, "expression code point size exceeds limit: size: %zu, limit %d", p.len, TEXT_MAX);
         } else {
                 next(&p);
+                skip_extraneous(&p, "", "");
                 n = expression(&p);
         }
         if (n && p.token.kind != TOKEN_END)
-                fail(&p, p.token.pos, "Syntax error: extraneous input '%s' expecting <EOF>", token_text(&p));
-        if (p.error)
-                return error_set(reterr, -EINVAL, "%s", cel_describe_error(a, text, p.error_pos, p.error));
+                fail(&p, p.token.pos, "Syntax error: %s input '%s' expecting <EOF>",
+                     peek(&p).kind == TOKEN_END ? "extraneous" : "mismatched", token_text(&p));
+        if (p.n_errors)
+                return error_set(reterr, -EINVAL, "%s", cel_describe_errors(a, text, p.errors, p.n_errors));
         *ret = n;
         return 0;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../base/encode.h"
+
 /* --- making --- */
 
 struct cel_value cel_error(struct arena *a, const char *fmt, ...)
@@ -110,6 +112,67 @@ struct cel_value cel_from_json(const struct json *j)
         return v;
 }
 
+/* A day alone is a timestamp too. */
+static struct cel_value timestamp_of(const struct json *j)
+{
+        struct cel_value v = { .type = CEL_TIMESTAMP };
+        char text[32];
+
+        if (cel_parse_timestamp((struct cel_string){ j->str, j->len }, &v.time.seconds, &v.time.nanos))
+                return v;
+        snprintf(text, sizeof(text), "%.10sT00:00:00Z", j->str);
+        if (j->len != 10 || !cel_parse_timestamp((struct cel_string){ text, strlen(text) }, &v.time.seconds, &v.time.nanos))
+                return cel_from_json(j);
+        return v;
+}
+
+struct cel_value cel_from_json_as(const struct json *j, const struct cel_shape *shape)
+{
+        struct cel_value v = cel_from_json(j);
+
+        if (!shape)
+                return v;
+        if (v.lazy)
+                v.shape = shape;
+        else if (shape->type == CEL_DOUBLE && v.type == CEL_INT)
+                v = (struct cel_value){ .type = CEL_DOUBLE, .d = (double)v.i };
+        else if (shape->type == CEL_TIMESTAMP && v.type == CEL_STRING)
+                v = timestamp_of(j);
+        else if (shape->type == CEL_BYTES && v.type == CEL_STRING) /* base64: cel_ripe() */
+                v = (struct cel_value){ .type = CEL_BYTES, .lazy = true, .json = j };
+        else if (shape->type == CEL_DURATION && v.type == CEL_STRING && cel_parse_duration(v.str, &v.i))
+                v.type = CEL_DURATION;
+        return v;
+}
+
+struct cel_value cel_ripe(struct arena *a, struct cel_value v)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (v.type != CEL_BYTES || !v.lazy)
+                return v;
+        if (base64_decode(&b, v.json->str, v.json->len, NULL) < 0)
+                return cel_error(a, "illegal base64 data");
+        return (struct cel_value){ .type = CEL_BYTES, .str = { arena_memdup(a, strbuf_str(&b), b.len + 1), b.len } };
+}
+
+/* Of what is in a lazy value: an item, or the member KEY. */
+static const struct cel_shape *shape_within(const struct cel_value *v, const char *key, size_t len)
+{
+        const struct cel_shape *s = v->shape;
+
+        if (!s)
+                return NULL;
+        if (s->type == CEL_LIST)
+                return s->of[0];
+        if (s->type == CEL_MAP)
+                return s->of[1];
+        for (size_t i = 0; s->type == CEL_OBJECT && key && i < s->n_members; i++)
+                if (!strncmp(s->members[i].field, key, len) && !s->members[i].field[len])
+                        return s->members[i].shape;
+        return NULL;
+}
+
 static struct json *list_to_json(struct arena *a, const struct cel_value *v)
 {
         struct json *out = json_new_array(a);
@@ -182,7 +245,7 @@ size_t cel_list_len(const struct cel_value *list)
 
 struct cel_value cel_list_at(const struct cel_value *list, size_t i)
 {
-        return list->lazy ? cel_from_json(json_at(list->json, i)) : list->list->items[i];
+        return list->lazy ? cel_from_json_as(json_at(list->json, i), shape_within(list, NULL, 0)) : list->list->items[i];
 }
 
 size_t cel_map_len(const struct cel_value *map)
@@ -197,7 +260,7 @@ struct cel_entry cel_map_at(const struct cel_value *map, size_t i)
         if (!map->lazy)
                 return map->map->entries[i];
         m = &map->json->members[i];
-        return (struct cel_entry){ cel_stringn(m->key, m->key_len), cel_from_json(m->value) };
+        return (struct cel_entry){ cel_stringn(m->key, m->key_len), cel_from_json_as(m->value, shape_within(map, m->key, m->key_len)) };
 }
 
 bool cel_map_find(const struct cel_value *map, const struct cel_value *key, struct cel_value *ret)
@@ -206,7 +269,7 @@ bool cel_map_find(const struct cel_value *map, const struct cel_value *key, stru
                 const struct json *j = key->type == CEL_STRING ? json_getn(map->json, key->str.s, key->str.len) : NULL;
 
                 if (j)
-                        *ret = cel_from_json(j);
+                        *ret = cel_from_json_as(j, shape_within(map, key->str.s, key->str.len));
                 return j != NULL;
         }
         for (size_t i = 0; i < map->map->n; i++) {
@@ -351,8 +414,52 @@ int cel_compare(const struct cel_value *a, const struct cel_value *b, bool *ret_
         }
 }
 
+/* Whether X and Y are the same item of a list with KEYS. */
+static bool same_item(const struct json *keys, const struct cel_value *x, const struct cel_value *y)
+{
+        if (x->type != CEL_MAP || y->type != CEL_MAP)
+                return false;
+        json_foreach_item(keys, key) {
+                struct cel_value name = cel_string(json_string(key) ? json_string(key) : ""), p, q;
+                bool has = cel_map_find(x, &name, &p);
+
+                if (has != cel_map_find(y, &name, &q) || (has && !cel_equal(&p, &q)))
+                        return false;
+        }
+        return true;
+}
+
+ptrdiff_t cel_list_find(const struct cel_value *list, const struct cel_shape *shape, const struct cel_value *item)
+{
+        for (size_t i = 0; i < cel_list_len(list); i++) {
+                struct cel_value x = cel_list_at(list, i);
+
+                if (shape->list == CEL_LIST_MAP ? same_item(shape->keys, &x, item) : cel_equal(&x, item))
+                        return (ptrdiff_t)i;
+        }
+        return -1;
+}
+
+/* Sets and lists with keys have no order. */
+static bool equal_unordered(const struct cel_value *a, const struct cel_value *b)
+{
+        for (size_t i = 0; i < cel_list_len(b); i++) {
+                struct cel_value y = cel_list_at(b, i), x;
+                ptrdiff_t at = cel_list_find(a, a->shape, &y);
+
+                if (at < 0)
+                        return false;
+                x = cel_list_at(a, (size_t)at);
+                if (!cel_equal(&x, &y))
+                        return false;
+        }
+        return true;
+}
+
 static bool equal_lists(const struct cel_value *a, const struct cel_value *b)
 {
+        if (a->lazy && a->shape && a->shape->list != CEL_LIST_ATOMIC)
+                return cel_list_len(a) == cel_list_len(b) && equal_unordered(a, b);
         if (cel_list_len(a) != cel_list_len(b))
                 return false;
         for (size_t i = 0; i < cel_list_len(a); i++) {

@@ -13,6 +13,11 @@ struct cel_value cel_no_overload(void);
 struct cel_value cel_typed(const char *name); /* a CEL_TYPE */
 const char *cel_type_word(enum cel_type t);   /* "int"; of values of that type */
 
+/* A value that can be worked with: base64 becomes bytes. */
+struct cel_value cel_ripe(struct arena *a, struct cel_value v);
+/* Where an item stands in a list of SHAPE, by its keys if it has any; -1: nowhere. */
+ptrdiff_t cel_list_find(const struct cel_value *list, const struct cel_shape *shape, const struct cel_value *item);
+
 struct cel_value cel_list_at(const struct cel_value *list, size_t i);
 size_t cel_list_len(const struct cel_value *list);
 struct cel_value cel_list_new(struct arena *a, struct cel_value *items, size_t n); /* kept */
