@@ -77,64 +77,7 @@ void check_queuing(struct check *c, const struct at *at)
                 check_invalid(c, hand, "should not be greater than queues (%lld)", (long long)q);
 }
 
-/* --- admission --- */
-
-void check_webhook_name(struct check *c, const struct at *at)
-{
-        const char *s = text_at(at), *dot = strchr(s, '.');
-        size_t before = c->errs->n;
-
-        check_name(c, at, NAME_DNS1123_SUBDOMAIN);
-        if (c->errs->n == before && (!dot || !strchr(dot + 1, '.')))
-                check_invalid(c, at, "should be a domain with at least three segments separated by dots");
-}
-
-void check_group_version(struct check *c, const struct at *at)
-{
-        const char *s = text_at(at), *slash = strchr(s, '/');
-
-        if (slash && strchr(slash + 1, '/'))
-                check_invalid(c, at, "unexpected GroupVersion string: %s", s);
-}
-
-void check_one_line(struct check *c, const struct at *at)
-{
-        const char *s = text_at(at);
-
-        if (*s && !s[strspn(s, " \t\r\n")])
-                check_invalid(c, at, "message must be non-empty if specified");
-        else if (strpbrk(s, "\r\n"))
-                check_invalid(c, at, "must not contain line breaks");
-}
-
-void check_cel_identifier(struct check *c, const struct at *at)
-{
-        const char *s = text_at(at);
-
-        if (!*s) {
-                check_required(c, at, "name is not specified");
-                return;
-        }
-        if (!isalpha((unsigned char)*s) && *s != '_')
-                check_invalid(c, at, "must be a valid CEL identifier");
-        else
-                for (const char *p = s; *p; p++)
-                        if (!isalnum((unsigned char)*p) && *p != '_') {
-                                check_invalid(c, at, "must be a valid CEL identifier");
-                                break;
-                        }
-}
-
-void check_audit_key(struct check *c, const struct at *at)
-{
-        const char *name = json_path_string(c->obj, "metadata.name");
-
-        if (!*text_at(at)) {
-                check_required(c, at, "key is not specified");
-                return;
-        }
-        name_validate_string(c->errs, NAME_QUALIFIED, at_path(c, at), arena_printf(c->a, "%s/%s", name ? name : "", text_at(at)));
-}
+/* --- addresses --- */
 
 /* A CIDR stays; one more may be added behind it. */
 void check_cidrs_unchanged(struct check *c, const struct at *spec)

@@ -1,11 +1,10 @@
 /* What rules about devices (resource.k8s.io) cannot say: names with a domain, references to a claim's requests,
- * selectors in CEL, and which nodes a slice is for. */
+ * and which nodes a slice is for. */
 #include "metadata.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 
-#include "../../lib/cel/cel.h"
 #include "../../lib/meta/quantity.h"
 #include "functions.h"
 
@@ -127,30 +126,7 @@ void check_condition_reason(struct check *c, const struct at *at)
                               "used for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')");
 }
 
-/* --- expressions and parameters --- */
-
-void check_device_expression(struct check *c, const struct at *at)
-{
-        static const char *const names[] = { "device.driver", "device.attributes", "device.capacity",
-                                             "device.allowMultipleAllocations", NULL };
-        static const char *const types[] = { [CEL_NULL] = "null_type", [CEL_INT] = "int", [CEL_UINT] = "uint",
-                                             [CEL_DOUBLE] = "double", [CEL_STRING] = "string", [CEL_BYTES] = "bytes",
-                                             [CEL_LIST] = "list(dyn)", [CEL_MAP] = "map(dyn, dyn)",
-                                             [CEL_TIMESTAMP] = "google.protobuf.Timestamp",
-                                             [CEL_DURATION] = "google.protobuf.Duration" };
-        _cleanup_error_ struct error err = ERROR_INIT;
-        struct cel_program *program;
-        enum cel_type type;
-
-        if (cel_compile(c->a, text_at(at), names, &program, &err) < 0) {
-                check_invalid(c, at, "%s", error_text(&err));
-                return;
-        }
-        type = cel_program_type(program);
-        if (type != CEL_BOOL && type != CEL_DYN)
-                check_invalid(c, at, "must evaluate to bool or the unknown type, not %s",
-                              type < ARRAY_SIZE(types) && types[type] ? types[type] : "another type");
-}
+/* --- parameters --- */
 
 void check_device_parameters(struct check *c, const struct at *at)
 {

@@ -2,90 +2,203 @@
 #include "../../lib/cel/cel.h"
 #include "functions.h"
 
-/* What expressions of an AdmissionRequest see: its fields are known. */
-#define REQUEST "request.kind", "request.resource", "request.subResource", "request.requestKind", "request.requestResource", \
-        "request.requestSubResource", "request.name", "request.namespace", "request.operation", "request.userInfo",  \
-        "request.dryRun", "request.options"
+/* --- what an expression sees --- */
 
-static const char *const webhook_names[] = { "object", "oldObject", "authorizer", REQUEST, NULL };
+#define STRING (&cel_shapes[CEL_STRING])
+#define DYN (&cel_shapes[CEL_DYN])
 
-/* Of a policy: parameters if it has a kind of them, and those of its variables that are before MINE (NULL: all). */
-static const char *const *policy_names(struct check *c, const struct at *mine)
+#define OBJECT(shown, list) { .type = CEL_OBJECT, .name = shown, .members = list, .n_members = ARRAY_SIZE(list) }
+
+static const struct cel_member kind_members[] = { { "group", "group", STRING }, { "kind", "kind", STRING }, { "version", "version", STRING } };
+static const struct cel_member resource_members[] = { { "group", "group", STRING },
+                                                      { "resource", "resource", STRING },
+                                                      { "version", "version", STRING } };
+static const struct cel_shape kind_shape = OBJECT("kubernetes.GroupVersionKind", kind_members);
+static const struct cel_shape resource_shape = OBJECT("kubernetes.GroupVersionResource", resource_members);
+static const struct cel_shape strings_shape = { .type = CEL_LIST, .of = { STRING } };
+static const struct cel_shape extra_shape = { .type = CEL_MAP, .of = { STRING, &strings_shape } };
+static const struct cel_member user_members[] = {
+        { "extra", "extra", &extra_shape }, { "groups", "groups", &strings_shape }, { "uid", "uid", STRING }, { "username", "username", STRING },
+};
+static const struct cel_shape user_shape = OBJECT("kubernetes.UserInfo", user_members);
+static const struct cel_member request_members[] = {
+        { "dryRun", "dryRun", &cel_shapes[CEL_BOOL] },
+        { "kind", "kind", &kind_shape },
+        { "name", "name", STRING },
+        { "namespace", "namespace", STRING },
+        { "operation", "operation", STRING },
+        { "options", "options", DYN },
+        { "requestKind", "requestKind", &kind_shape },
+        { "requestResource", "requestResource", &resource_shape },
+        { "requestSubResource", "requestSubResource", STRING },
+        { "resource", "resource", &resource_shape },
+        { "subResource", "subResource", STRING },
+        { "userInfo", "userInfo", &user_shape },
+};
+static const struct cel_shape request_shape = OBJECT("kubernetes.AdmissionRequest", request_members);
+
+static const struct cel_shape any_values = { .type = CEL_MAP, .of = { STRING, DYN } };
+static const struct cel_shape amounts = { .type = CEL_MAP, .of = { STRING, &cel_shapes[CEL_QUANTITY] } };
+static const struct cel_shape attributes_shape = { .type = CEL_MAP, .of = { STRING, &any_values } };
+static const struct cel_shape capacity_shape = { .type = CEL_MAP, .of = { STRING, &amounts } };
+static const struct cel_member device_members[] = {
+        { "allowMultipleAllocations", "allowMultipleAllocations", &cel_shapes[CEL_BOOL] },
+        { "attributes", "attributes", &attributes_shape },
+        { "capacity", "capacity", &capacity_shape },
+        { "driver", "driver", STRING },
+};
+static const struct cel_shape device_shape = OBJECT("kubernetes.DRADevice", device_members);
+
+#define MAX_VARIABLES 8
+struct scope {
+        struct cel_variable list[MAX_VARIABLES];
+        struct cel_env env;
+};
+
+static void declare(struct scope *s, const char *name, const struct cel_shape *shape)
 {
-        static const char *const fixed[] = { "object", "oldObject", "authorizer", "namespaceObject", "variables.", REQUEST };
-        const struct json *variables = json_path(c->obj, "spec.variables");
-        const char **names = arena_calloc(c->a, (ARRAY_SIZE(fixed) + json_len(variables) + 2) * sizeof(*names));
-        size_t n = ARRAY_SIZE(fixed);
-
-        memcpy(names, fixed, sizeof(fixed));
-        if (json_is_object(json_path(c->obj, "spec.paramKind")))
-                names[n++] = "params";
-        json_foreach_item(variables, v) {
-                if (mine && mine->kind == AT_ITEM && v_i >= mine->index)
-                        break;
-                if (json_get_string(v, "name"))
-                        names[n++] = arena_printf(c->a, "variables.%s", json_get_string(v, "name"));
-        }
-        return names;
+        s->list[s->env.n++] = (struct cel_variable){ name, shape };
+        s->env.variables = s->list;
 }
 
-/* TYPES: what it may come to; N 0: anything. WANTED: how upstream names them. */
-static void check_expression(struct check *c, const struct at *at, const char *const *names, const enum cel_type *types, size_t n,
-                             const char *wanted)
+static void declare_request(struct scope *s)
 {
-        static const char *const words[] = { [CEL_NULL] = "null_type", [CEL_BOOL] = "bool", [CEL_INT] = "int", [CEL_UINT] = "uint",
-                                             [CEL_DOUBLE] = "double", [CEL_STRING] = "string", [CEL_BYTES] = "bytes",
-                                             [CEL_LIST] = "list", [CEL_MAP] = "map" };
-        _cleanup_error_ struct error err = ERROR_INIT;
-        const char *text = json_string(at->j);
-        struct cel_program *program;
-        enum cel_type type;
-        bool ok = !n;
+        declare(s, "object", DYN);
+        declare(s, "oldObject", DYN);
+        declare(s, "authorizer", DYN);
+        declare(s, "request", &request_shape);
+}
 
-        if (str_empty(text))
+static int by_name(const void *x, const void *y)
+{
+        return strcmp(((const struct cel_member *)x)->name, ((const struct cel_member *)y)->name);
+}
+
+/* The policy's variables, each of the type that its expression comes to by those before it. MINE: only those before it. */
+static void declare_variables(struct check *c, struct scope *s, const struct at *mine)
+{
+        const struct json *variables = json_path(c->obj, "spec.variables");
+        struct cel_member *members = arena_calloc(c->a, (json_len(variables) + 1) * sizeof(*members));
+        struct cel_shape *shape = arena_calloc(c->a, sizeof(*shape));
+
+        *shape = (struct cel_shape){ .type = CEL_OBJECT, .name = "kubernetes.variables", .members = members };
+        declare(s, "variables", shape);
+        json_foreach_item(variables, v) {
+                const char *name = json_get_string(v, "name"), *text = json_get_string(v, "expression");
+                struct cel_program *program;
+
+                if (mine && v_i >= mine->index)
+                        break;
+                if (str_empty(name))
+                        continue;
+                members[shape->n_members] = (struct cel_member){ name, name, DYN };
+                if (!str_empty(text) && cel_compile_in(c->a, text, &s->env, &program, NULL) == 0)
+                        members[shape->n_members].shape = cel_program_shape(program);
+                shape->n_members++;
+                qsort(members, shape->n_members, sizeof(*members), by_name);
+        }
+}
+
+/* Of a policy: parameters if it has a kind of them, and its variables. */
+static struct scope policy_scope(struct check *c)
+{
+        struct scope s = { .env.patches = str_has_prefix(c->res->kind, "Mutating") };
+
+        declare_request(&s);
+        declare(&s, "namespaceObject", DYN);
+        if (json_is_object(json_path(c->obj, "spec.paramKind")))
+                declare(&s, "params", DYN);
+        return s;
+}
+
+/* --- what it must come to --- */
+
+/* TYPES: the words for what will do, NULL-ended; NULL: anything. */
+static void check_expression(struct check *c, const struct at *at, const struct cel_env *env, const char *const *types)
+{
+        _cleanup_error_ struct error err = ERROR_INIT;
+        const char *text = json_string(at->j), *got, *wanted = "";
+        struct cel_program *program;
+
+        if (!text || !text[strspn(text, " \t\r\n")])
                 return;
-        if (cel_compile(c->a, text, names, &program, &err) < 0) {
+        if (cel_compile_in(c->a, text, env, &program, &err) < 0) {
                 check_invalid(c, at, "%s", error_text(&err));
                 return;
         }
-        type = cel_program_type(program);
-        for (size_t i = 0; i < n; i++)
-                ok |= type == types[i] || type == CEL_DYN;
-        if (!ok)
-                check_invalid(c, at, "must evaluate to %s but got %s", wanted,
-                              type < ARRAY_SIZE(words) && words[type] ? words[type] : "another type");
+        got = cel_shape_text(c->a, cel_program_shape(program), true);
+        for (size_t i = 0; types && types[i]; i++) {
+                if (streq(got, types[i]))
+                        return;
+                wanted = arena_printf(c->a, "%s%s%s", wanted, i ? " " : "", types[i]);
+        }
+        if (types)
+                check_invalid(c, at, types[1] ? "must evaluate to one of [%s] but got %s" : "must evaluate to %s but got %s", wanted, got);
+}
+
+static void check_in_policy(struct check *c, const struct at *at, const char *const *types)
+{
+        struct scope s = policy_scope(c);
+
+        s.env.variables = s.list;
+        declare_variables(c, &s, NULL);
+        check_expression(c, at, &s.env, types);
 }
 
 void check_policy_validation(struct check *c, const struct at *at)
 {
-        check_expression(c, at, policy_names(c, NULL), (const enum cel_type[]){ CEL_BOOL }, 1, "bool");
+        check_in_policy(c, at, (const char *const[]){ "bool", NULL });
 }
 
 void check_policy_message(struct check *c, const struct at *at)
 {
-        check_expression(c, at, policy_names(c, NULL), (const enum cel_type[]){ CEL_STRING }, 1, "string");
+        check_in_policy(c, at, (const char *const[]){ "string", NULL });
 }
 
 void check_policy_annotation(struct check *c, const struct at *at)
 {
-        check_expression(c, at, policy_names(c, NULL), (const enum cel_type[]){ CEL_STRING, CEL_NULL }, 2,
-                         "one of [string null_type]");
+        check_in_policy(c, at, (const char *const[]){ "string", "null_type", NULL });
 }
 
 void check_policy_variable(struct check *c, const struct at *at)
 {
-        check_expression(c, at, policy_names(c, at->up), NULL, 0, "");
+        struct scope s = policy_scope(c);
+
+        s.env.variables = s.list;
+        declare_variables(c, &s, at->up);
+        check_expression(c, at, &s.env, NULL);
 }
 
 void check_policy_mutation(struct check *c, const struct at *at)
 {
-        check_expression(c, at, policy_names(c, NULL), (const enum cel_type[]){ CEL_MAP, CEL_LIST }, 2, "an object or a list");
+        check_in_policy(c, at, (const char *const[]){ streq(at->up->name, "jsonPatch") ? "list(JSONPatch)" : "Object", NULL });
 }
 
 /* Of a webhook or a policy: their match conditions see different things. */
 void check_match_condition(struct check *c, const struct at *at)
 {
-        bool policy = str_has_suffix(c->res->kind, "Policy");
+        struct scope s = { 0 };
 
-        check_expression(c, at, policy ? policy_names(c, NULL) : webhook_names, (const enum cel_type[]){ CEL_BOOL }, 1, "bool");
+        if (str_has_suffix(c->res->kind, "Policy")) {
+                s = policy_scope(c);
+                s.env.patches = false;
+                s.env.variables = s.list;
+        } else {
+                declare_request(&s);
+        }
+        check_expression(c, at, &s.env, (const char *const[]){ "bool", NULL });
+}
+
+void check_device_expression(struct check *c, const struct at *at)
+{
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct scope s = { 0 };
+        struct cel_program *program;
+
+        declare(&s, "device", &device_shape);
+        if (cel_compile_in(c->a, json_string(at->j) ?: "", &s.env, &program, &err) < 0)
+                check_invalid(c, at, "%s", error_text(&err));
+        else if (cel_program_type(program) != CEL_BOOL && cel_program_type(program) != CEL_DYN)
+                check_invalid(c, at, "must evaluate to bool or the unknown type, not %s",
+                              cel_shape_text(c->a, cel_program_shape(program), true));
 }

@@ -185,3 +185,9 @@ void check_resizing_amount(struct check *c, const struct at *at);
 void check_volume_update(struct check *c, const struct at *at);
 /* Annotations AT of a pod with SPEC. */
 void check_annotations_of_pod(struct check *c, const struct at *at, const struct at *spec);
+void check_kind_name(struct check *c, const struct at *at);
+void check_mutating_operation(struct check *c, const struct at *at);
+void check_rule_resources(struct check *c, const struct at *at);
+void check_webhook_path(struct check *c, const struct at *at);
+void check_webhook_url(struct check *c, const struct at *at);
+bool cond_blank(struct check *c, const struct at *at);

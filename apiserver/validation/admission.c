@@ -1,0 +1,228 @@
+/* What rules about webhooks and policies cannot say. */
+#include "metadata.h"
+
+#include <ctype.h>
+
+#include "functions.h"
+
+static const char *text_at(const struct at *at)
+{
+        return json_string(at->j) ? json_string(at->j) : "";
+}
+
+static void invalid_text(struct check *c, const struct at *at, const char *value, const char *detail)
+{
+        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, value), "%s", detail);
+}
+
+bool cond_blank(struct check *c, const struct at *at)
+{
+        unused(c);
+        return !text_at(at)[strspn(text_at(at), " \t\r\n")];
+}
+
+/* --- webhooks --- */
+
+void check_webhook_name(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *dot = strchr(s, '.');
+        size_t before = c->errs->n;
+
+        check_name(c, at, NAME_DNS1123_SUBDOMAIN);
+        if (c->errs->n == before && (!dot || !strchr(dot + 1, '.')))
+                check_invalid(c, at, "should be a domain with at least three segments separated by dots");
+}
+
+/* https://host[/path], and nothing more. */
+void check_webhook_url(struct check *c, const struct at *at)
+{
+        static const char form[] = "; desired format: https://host[/path]";
+        const char *s = text_at(at), *colon = strchr(s, ':'), *rest = s, *scheme = "", *host = "", *user = NULL;
+        const char *query, *fragment = strchr(s, '#');
+        size_t len;
+
+        if (colon && colon > s && isalpha((unsigned char)*s) && !memchr(s, '/', (size_t)(colon - s))) {
+                scheme = arena_strndup(c->a, s, (size_t)(colon - s));
+                rest = colon + 1;
+        } else if (colon == s) {
+                check_required(c, at, arena_printf(c->a, "url must be a valid URL: parse \"%s\": missing protocol scheme%s", s, form));
+                return;
+        }
+        if (rest[0] == '/' && rest[1] == '/') {
+                rest += 2;
+                len = strcspn(rest, "/?#");
+                host = arena_strndup(c->a, rest, len);
+                if (strrchr(host, '@')) {
+                        user = arena_strndup(c->a, host, (size_t)(strrchr(host, '@') - host));
+                        host = strrchr(host, '@') + 1;
+                }
+        }
+        query = strchr(s, '?');
+        if (fragment && query && query > fragment)
+                query = NULL;
+        if (!streq(scheme, "https"))
+                invalid_text(c, at, scheme, arena_printf(c->a, "'https' is the only allowed URL scheme%s", form));
+        if (!*host)
+                invalid_text(c, at, "", arena_printf(c->a, "host must be specified%s", form));
+        if (user)
+                invalid_text(c, at, user, "user information is not permitted in the URL");
+        if (fragment && fragment[1])
+                invalid_text(c, at, fragment + 1, "fragments are not permitted in the URL");
+        if (query && query[1] && query[1] != '#')
+                invalid_text(c, at, arena_strndup(c->a, query + 1, strcspn(query + 1, "#")),
+                             "query parameters are not permitted in the URL");
+}
+
+/* Names of subdomains' form between slashes; one at the end is nothing. */
+void check_webhook_path(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *messages[NAME_MESSAGES];
+        size_t end = strlen(s);
+
+        if (!at_set(at) || !*s || streq(s, "/"))
+                return;
+        if (streq(s, "//") || *s != '/') {
+                check_invalid(c, at, "%s", *s == '/' ? "segment[0] may not be empty" : "must start with a '/'");
+                return;
+        }
+        if (s[end - 1] == '/')
+                end--;
+        for (size_t start = 1, i = 0; start <= end; i++) {
+                size_t len = 0;
+                const char *step;
+
+                while (start + len < end && s[start + len] != '/')
+                        len++;
+                step = arena_strndup(c->a, s + start, len);
+                if (!len)
+                        check_invalid(c, at, "segment[%zu] may not be empty", i);
+                else
+                        for (unsigned k = 0, n = name_check(c->a, NAME_DNS1123_SUBDOMAIN, step, messages); k < n; k++)
+                                check_invalid(c, at, "segment[%zu]: %s", i, messages[k]);
+                start += len + 1;
+        }
+}
+
+/* Whether one of the first N words of LIST is TEXT. */
+static bool said_before(const struct json *list, size_t n, const char *text)
+{
+        json_foreach_item(list, item)
+                if (item_i < n && streq(json_string(item), text))
+                        return true;
+        return false;
+}
+
+/* Resources and subresources, with stars for any: none says what another does already. */
+void check_rule_resources(struct check *c, const struct at *list)
+{
+        bool all = false, all_main = false, main_resource = false;
+
+        for (size_t i = 0; i < json_len(list->j); i++) {
+                const struct at *it = at_item(c, list, i);
+                const char *s = text_at(it), *slash = strchr(s, '/');
+                const char *resource = arena_strndup(c->a, s, slash ? (size_t)(slash - s) : strlen(s));
+
+                if (!*s) {
+                        check_required(c, it, NULL);
+                        continue;
+                }
+                all |= streq(s, "*/*");
+                all_main |= streq(s, "*");
+                if (!slash) {
+                        main_resource = !streq(s, "*");
+                        continue;
+                }
+                if (said_before(list->j, i, arena_printf(c->a, "%s/*", resource)))
+                        check_invalid(c, it, "if '%s/*' is present, must not specify %s", resource, s);
+                if (said_before(list->j, i, arena_printf(c->a, "*/%s", slash + 1)))
+                        check_invalid(c, it, "if '*/%s' is present, must not specify %s", slash + 1, s);
+        }
+        if (all && json_len(list->j) > 1)
+                check_invalid(c, list, "if '*/*' is present, must not specify other resources");
+        if (all_main && main_resource)
+                check_invalid(c, list, "if '*' is present, must not specify other resources without subresources");
+}
+
+/* --- policies --- */
+
+/* Upstream names the list here, not the item. */
+void check_mutating_operation(struct check *c, const struct at *at)
+{
+        static const char *const words[] = { "*", "CONNECT", "CREATE", "UPDATE", NULL };
+
+        for (size_t i = 0; words[i]; i++)
+                if (streq(words[i], text_at(at)))
+                        return;
+        field_error_not_supported(c->errs, "spec.matchConstraints.resourceRules.operations", at->j, words);
+}
+
+static void check_joined(struct check *c, const struct at *at, enum name_rule rule, const char *value, const char *shown,
+                         const char *before)
+{
+        const char *messages[NAME_MESSAGES], *text = "";
+        unsigned n = name_check(c->a, rule, value, messages);
+
+        for (unsigned i = 0; i < n; i++)
+                text = arena_printf(c->a, "%s%s%s", text, i ? "," : "", messages[i]);
+        if (n)
+                invalid_text(c, at, shown, arena_printf(c->a, "%s%s", before, text));
+}
+
+void check_group_version(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *slash = strchr(s, '/'), *version = slash ? slash + 1 : s;
+        const char *group = slash ? arena_strndup(c->a, s, (size_t)(slash - s)) : "";
+
+        if (strchr(version, '/')) {
+                check_invalid(c, at, "unexpected GroupVersion string: %s", s);
+                return;
+        }
+        if (*group)
+                check_joined(c, at, NAME_DNS1123_SUBDOMAIN, group, group, "");
+        if (!*version)
+                check_invalid(c, at, "version must be specified");
+        else
+                check_joined(c, at, NAME_DNS1035_LABEL, version, version, "");
+}
+
+void check_kind_name(struct check *c, const struct at *at)
+{
+        char *lower = arena_strdup(c->a, text_at(at));
+
+        for (char *p = lower; *p; p++)
+                *p = (char)tolower((unsigned char)*p);
+        check_joined(c, at, NAME_DNS1035_LABEL, lower, text_at(at), "may have mixed case, but should otherwise match: ");
+}
+
+void check_one_line(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *text = s + strspn(s, " \t\r\n"), *newline = strpbrk(text, "\r\n");
+
+        if (*s && !*text)
+                check_invalid(c, at, "must be non-empty if specified");
+        else if (newline && newline[strspn(newline, " \t\r\n")])
+                check_invalid(c, at, "must not contain line breaks");
+}
+
+void check_cel_identifier(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *p = s;
+
+        if (cond_blank(c, at)) {
+                check_required(c, at, "name is not specified");
+                return;
+        }
+        if (isalpha((unsigned char)*s) || *s == '_')
+                while (isalnum((unsigned char)*p) || *p == '_')
+                        p++;
+        if (p == s || *p)
+                check_invalid(c, at, "must be a valid CEL identifier");
+}
+
+void check_audit_key(struct check *c, const struct at *at)
+{
+        const char *name = json_path_string(c->obj, "metadata.name");
+
+        if (!str_empty(name))
+                name_validate_string(c->errs, NAME_QUALIFIED, at_path(c, at), arena_printf(c->a, "%s/%s", name, text_at(at)));
+}
