@@ -65,12 +65,13 @@ fetch_go() {
 fetch_python() {
         [ -e "$CLIENTS/python/ready" ] && return
         fetch python3 -m venv "$CLIENTS/python"
-        fetch "$CLIENTS/python/bin/pip" install --quiet --disable-pip-version-check --retries 1 kubernetes
+        fetch "$CLIENTS/python/bin/pip" install --quiet --disable-pip-version-check --retries 1 "kubernetes>=37,<38"
         touch "$CLIENTS/python/ready"
 }
 
 fetch_javascript() {
         need_npm
+        NODE=$(command -v node) && export NODE
         [ -e "$CLIENTS/javascript/ready" ] && return
         mkdir -p "$CLIENTS/javascript"
         cp "$clients_folder/javascript/package.json" "$CLIENTS/javascript/"
@@ -84,4 +85,12 @@ client_packages() {
         [ -z "${IN_NAMESPACE:-}" ] || return 0 # fetched outside
         mkdir -p "$CLIENTS" && CLIENTS=$(cd "$CLIENTS" && pwd) || skip "cannot make $CLIENTS"
         "fetch_$what" "$@"
+}
+
+# client_says COMMAND...: a program that prints "ok - ..." and "not ok - ..." itself.
+client_says() {
+        "$@" 2>&1 | sed -u "s/^\(not \)*ok - /&$test_name: /" | tee "$WORK/said"
+        local status=${PIPESTATUS[0]}
+        failures=$((failures + $(grep -c '^not ok' "$WORK/said")))
+        check "it came to its end" test "$status" -le 1
 }
