@@ -108,7 +108,7 @@ class Abouts:
             self.ends.setdefault(field, {})[end] = (key, text)
 
     def field(self, type_name, field):
-        """By the longest end of the type's name."""
+        """The text whose end of a type's name fits best."""
         fitting = [end for end in self.ends.get(field, ()) if type_name.endswith(end)]
         if not fitting:
             return None
@@ -117,10 +117,17 @@ class Abouts:
         return text
 
     def fill_in(self, types):
+        """Every type and field has a text in the end: clients that explain show nothing else."""
         for t in types.values():
             for f, v in t.fields.items():
                 about = v.get('about') or self.field(t.name, f)
-                t.fields[f] = {**v, 'about': about} if about else v
+                if not about:
+                    raise Fail(f'{t.where}: {t.name}.{f} has no about')
+                t.fields[f] = {**v, 'about': about}
+            if not t.about and 'alias' not in t.d:
+                raise Fail(f'{t.where}: {t.name} has no about')
+        if self.unused:
+            raise Fail(f'about.yaml: nothing uses {sorted(self.unused)}')
 
 
 def load(directory):

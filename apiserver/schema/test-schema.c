@@ -246,6 +246,21 @@ static void test_discovery(void **state)
         assert_true(discovery_version_cmp("foo", "v1alpha1") > 0);
 }
 
+/* What kubectl explain shows: a sentence for every type and every field, scalars such as Quantity included. */
+static void test_everything_is_explained(void **state)
+{
+        (void)state;
+        for (unsigned i = 0; i < n_builtin_schemas; i++) {
+                const struct schema *s = &builtin_schemas[i];
+
+                if (!s->description)
+                        fail_msg("%s has no description", s->name);
+                for (unsigned f = 0; f < s->n_fields; f++)
+                        if (!s->fields[f].description)
+                                fail_msg("%s.%s has no description", s->name, s->fields[f].name);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -257,6 +272,7 @@ int main(void)
                 cmocka_unit_test(test_every_cell_has_a_function),
                 cmocka_unit_test(test_durations),
                 cmocka_unit_test(test_openapi),
+                cmocka_unit_test(test_everything_is_explained),
                 cmocka_unit_test(test_discovery),
         };
 
