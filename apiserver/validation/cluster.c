@@ -77,70 +77,7 @@ void check_queuing(struct check *c, const struct at *at)
                 check_invalid(c, hand, "should not be greater than queues (%lld)", (long long)q);
 }
 
-/* --- addresses --- */
-
-/* A CIDR stays; one more may be added behind it. */
-void check_cidrs_unchanged(struct check *c, const struct at *spec)
-{
-        const struct at *list = at_field(c, spec, "cidrs");
-
-        if (!c->old)
-                return;
-        json_foreach_item(json_path(c->old, "spec.cidrs"), was) {
-                const struct at *is = at_item(c, list, was_i);
-
-                if (!json_equal(was, is->j))
-                        check_invalid(c, is, ERR_IMMUTABLE);
-        }
-}
-
-/* --- nodes, networks --- */
-
-/* Upstream names metadata here. */
-void check_node_taint(struct check *c, const struct at *at)
-{
-        static const char *const effects[] = { "NoSchedule", "PreferNoSchedule", "NoExecute", NULL };
-        const char *path = arena_printf(c->a, "metadata.taints[%zu]", at->index);
-        const char *key = json_get_string(at->j, "key"), *value = json_get_string(at->j, "value");
-        const char *effect = json_get_string(at->j, "effect");
-        const struct json *shown = json_new_string(c->a, effect ? effect : "");
-        bool known = false;
-
-        name_validate_string(c->errs, NAME_QUALIFIED, arena_printf(c->a, "%s.key", path), key ? key : "");
-        if (!str_empty(value))
-                name_validate_string(c->errs, NAME_LABEL_VALUE, arena_printf(c->a, "%s.value", path), value);
-        for (size_t i = 0; effects[i]; i++)
-                known |= streq(effect, effects[i]);
-        if (str_empty(effect))
-                field_error_add(c->errs, FIELD_REQUIRED, arena_printf(c->a, "%s.effect", path), NULL, "%s", "");
-        else if (!known)
-                field_error_not_supported(c->errs, arena_printf(c->a, "%s.effect", path), shown, effects);
-        for (size_t i = 0; i < at->index; i++)
-                if (streq(json_get_string(json_at(at->up->j, i), "key"), key) &&
-                    streq(json_get_string(json_at(at->up->j, i), "effect"), effect))
-                        field_error_add_text(c->errs, FIELD_DUPLICATE, path, go_struct(c, at),
-                                             "taints must be unique by key and effect pair");
-}
-
-void check_node_update(struct check *c, const struct at *spec)
-{
-        const char *was = json_get_string(spec->old, "podCIDR"), *is = json_get_string(spec->j, "podCIDR");
-        const char *old_id = json_get_string(spec->old, "providerID"), *id = json_get_string(spec->j, "providerID");
-
-        if (!str_empty(was) && !streq(was, is))
-                check_forbidden(c, at_field(c, spec, "podCIDRs"), "node updates may not change podCIDR except from \"\" to valid");
-        if (!str_empty(old_id) && !streq(old_id, id))
-                check_forbidden(c, at_field(c, spec, "providerID"),
-                                "node updates may not change providerID except from \"\" to valid");
-}
-
-bool cond_end_before_port(struct check *c, const struct at *at)
-{
-        int64_t end, port;
-
-        unused(c);
-        return json_to_int(at->j, &end) == 0 && json_to_int(json_get(at->up->j, "port"), &port) == 0 && end < port;
-}
+/* --- revisions --- */
 
 /* Upstream compares raw bytes with an object after a patch, and finds that they differ whatever was patched. */
 void check_revision_data(struct check *c, const struct at *at)

@@ -24,7 +24,7 @@ the index of the item that a is in, `--a` without that list, too. Checks:
     max-items(n), max-bytes(n)
     immutable
     unique ["detail"]          no earlier item has the same here: Duplicate, with a detail Invalid
-    invalid-as "text" "detail" Invalid, with this text as the value
+    invalid-as "text" "detail", invalid-plain "detail"    Invalid, with this text as the value or without one
     once(field)                of a list: no item's field (`once`: no item) is there twice; named after all items were looked at
     call(f)                    a C function: void f(struct check *, const struct at *)
     use(T)                     the rules of a type
@@ -40,7 +40,7 @@ import re
 import sys
 
 NAMES = {
-    'label': 'DNS1123_LABEL', 'subdomain': 'DNS1123_SUBDOMAIN', 'label-1035': 'DNS1035_LABEL',
+    'label': 'DNS1123_LABEL', 'subdomain-bytes': 'DNS1123_SUBDOMAIN_BYTES', 'subdomain': 'DNS1123_SUBDOMAIN', 'label-1035': 'DNS1035_LABEL',
     'path-segment': 'PATH_SEGMENT', 'qualified': 'QUALIFIED', 'label-value': 'LABEL_VALUE',
     'c-identifier': 'C_IDENTIFIER', 'env-var': 'ENV_VAR', 'config-key': 'CONFIG_KEY', 'port-name': 'PORT',
     'http-header': 'HTTP_HEADER', 'wildcard': 'WILDCARD_SUBDOMAIN', 'ip': 'IP', 'cidr': 'CIDR', 'ipv4': 'IPV4',
@@ -218,6 +218,8 @@ class Compiler:
             fields += ['.op = RULE_ENUM', f'.words = {self.words(args)}']
         elif word == 'once':
             fields += ['.op = RULE_ONCE', f'.detail = {c_string(args[0] if args else None)}']
+        elif word == 'invalid-plain':
+            fields += ['.op = RULE_INVALID_AS', f'.detail = {c_string(args[0])}']
         elif word == 'invalid-as':
             fields += ['.op = RULE_INVALID_AS', f'.text = {c_string(args[0])}', f'.detail = {c_string(args[1])}']
         elif word in ('immutable', 'unique', 'quantity'):
@@ -292,6 +294,8 @@ class Compiler:
         for (_, text, where), below in heads:
             self.where = where
             m = re.fullmatch(r'type ([\w-]+)', text)
+            if m and m.group(1) in self.types:
+                self.fail(f'there is a type {m.group(1)} already')
             if m:
                 self.types[m.group(1)] = below
                 continue

@@ -123,6 +123,13 @@ static void check_subdomain(struct messages *m, const char *s)
                 say(m, SUBDOMAIN_HELP);
 }
 
+static void check_subdomain_bytes(struct messages *m, const char *s)
+{
+        too_long(m, strlen(s), 253, "bytes");
+        if (!subdomain_form(s, strlen(s), 0))
+                say(m, SUBDOMAIN_HELP);
+}
+
 static void check_subdomain_underscore(struct messages *m, const char *s)
 {
         too_long(m, strlen(s), 253, "characters");
@@ -270,12 +277,46 @@ static bool is_ip(const char *s, size_t n, bool *ret_v6)
         return inet_pton(*ret_v6 ? AF_INET6 : AF_INET, text, buf) == 1;
 }
 
+/* Four numbers as they once were taken: with zeros in front. */
+static bool sloppy_ipv4(const char *s, size_t n)
+{
+        unsigned parts = 0;
+
+        for (const char *end = s + n; s < end; s++) {
+                unsigned v = 0, digits = 0;
+
+                for (; s < end && digit(*s) && digits < 16; s++, digits++)
+                        v = MIN(v * 10 + (unsigned)(*s - '0'), 1000u);
+                if (!digits || v > 255 || (s < end && *s != '.') || (s + 1 == end && *s == '.'))
+                        return false;
+                parts++;
+        }
+        return parts == 4;
+}
+
+static bool mapped_ipv4(const char *s, size_t n)
+{
+        static const unsigned char prefix[12] = { [10] = 0xff, [11] = 0xff };
+        unsigned char buf[16];
+        char text[64];
+
+        if (n >= sizeof(text))
+                return false;
+        memcpy(text, s, n);
+        text[n] = '\0';
+        return inet_pton(AF_INET6, text, buf) == 1 && memcmp(buf, prefix, sizeof(prefix)) == 0;
+}
+
 static void check_ip(struct messages *m, const char *s)
 {
+        size_t n = strlen(s);
         bool v6;
 
-        if (!is_ip(s, strlen(s), &v6))
-                say(m, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        if (!is_ip(s, n, &v6))
+                say(m, sloppy_ipv4(s, n) ? "must not have leading 0s" :
+                                           "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        else if (mapped_ipv4(s, n))
+                say(m, "must not be an IPv4-mapped IPv6 address");
 }
 
 static void check_ipv4(struct messages *m, const char *s)
@@ -286,16 +327,37 @@ static void check_ipv4(struct messages *m, const char *s)
                 say(m, "must be a valid IPv4 address");
 }
 
+/* Whether bits behind the first N are set. */
+static bool bits_beyond(const char *s, size_t len, unsigned n)
+{
+        unsigned char buf[16];
+        char text[64];
+        bool v6 = memchr(s, ':', len);
+
+        memcpy(text, s, len);
+        text[len] = '\0';
+        inet_pton(v6 ? AF_INET6 : AF_INET, text, buf);
+        for (unsigned bit = n; bit < (v6 ? 128u : 32u); bit++)
+                if (buf[bit / 8] & (0x80 >> bit % 8))
+                        return true;
+        return false;
+}
+
 static void check_cidr(struct messages *m, const char *s)
 {
         const char *slash = strchr(s, '/');
-        bool v6 = false, ok = slash && is_ip(s, (size_t)(slash - s), &v6);
-        size_t n = slash ? strlen(slash + 1) : 0;
+        size_t len = slash ? (size_t)(slash - s) : 0, n = slash ? strlen(slash + 1) : 0;
+        bool v6 = false, exact = slash && is_ip(s, len, &v6), sloppy = exact || (slash && sloppy_ipv4(s, len));
+        bool number = n >= 1 && n <= 8 && only(slash + 1, digit, "") && atoi(slash + 1) <= (v6 ? 128 : 32);
 
-        ok = ok && n >= 1 && n <= 3 && only(slash + 1, digit, "") && (n == 1 || slash[1] != '0') &&
-             atoi(slash + 1) <= (v6 ? 128 : 32);
-        if (!ok)
+        if (!sloppy || !number)
                 say(m, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+        else if (!exact || (n > 1 && slash[1] == '0'))
+                say(m, "must not have leading 0s in IP or prefix length");
+        else if (mapped_ipv4(s, len))
+                say(m, "must not have an IPv4-mapped IPv6 address");
+        else if (bits_beyond(s, len, (unsigned)atoi(slash + 1)))
+                say(m, "must not have bits set beyond the prefix length");
 }
 
 static void check_domain(struct messages *m, const char *s)
@@ -337,6 +399,7 @@ static void check_any(struct messages *m, const char *s)
 static void (*const rules[N_NAME_RULES])(struct messages *m, const char *s) = {
         [NAME_DNS1123_LABEL] = check_label,
         [NAME_DNS1123_SUBDOMAIN] = check_subdomain,
+        [NAME_DNS1123_SUBDOMAIN_BYTES] = check_subdomain_bytes,
         [NAME_DNS1035_LABEL] = check_label_1035,
         [NAME_PATH_SEGMENT] = check_path_segment,
         [NAME_QUALIFIED] = check_qualified,

@@ -6,6 +6,7 @@
 enum name_rule {
         NAME_DNS1123_LABEL,
         NAME_DNS1123_SUBDOMAIN,
+        NAME_DNS1123_SUBDOMAIN_BYTES, /* the same in the words of declarative rules */
         NAME_DNS1035_LABEL,
         NAME_PATH_SEGMENT,     /* RBAC names: no "/", no "%", not "." or ".." */
         NAME_QUALIFIED,        /* label keys */

@@ -1,0 +1,199 @@
+/* What rules about the small kinds of the core group cannot say: nodes, namespaces, config maps. */
+#include "../../lib/meta/quantity.h"
+#include "functions.h"
+#include "metadata.h"
+#include "resources.h"
+
+static const char *text_at(const struct at *at)
+{
+        return json_string(at->j) ? json_string(at->j) : "";
+}
+
+void check_config_key(struct check *c, const struct at *at)
+{
+        name_validate_string(c->errs, NAME_CONFIG_KEY, at_path(c, at), at->name);
+}
+
+bool cond_was_immutable(struct check *c, const struct at *at)
+{
+        unused(at);
+        return json_get_bool(c->old, "immutable", false);
+}
+
+bool cond_over_two(struct check *c, const struct at *at)
+{
+        unused(c);
+        return json_len(at->j) > 2;
+}
+
+void check_config_data(struct check *c, const struct at *at)
+{
+        const struct at *data = at_field(c, at, "data"), *binary = at_field(c, at, "binaryData");
+        size_t total = 0;
+
+        json_foreach_member(data->j, m) {
+                const struct at *e = at_entry(c, data, m);
+
+                name_validate_string(c->errs, NAME_CONFIG_KEY, at_path(c, e), m->key);
+                if (json_get(binary->j, m->key))
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, e), json_new_string(c->a, m->key),
+                                        "duplicate of key present in binaryData");
+                if (json_is_string(m->value))
+                        total += m->value->len;
+        }
+        json_foreach_member(binary->j, m) {
+                name_validate_string(c->errs, NAME_CONFIG_KEY, at_path(c, at_entry(c, binary, m)), m->key);
+                if (json_is_string(m->value))
+                        total += m->value->len / 4 * 3;
+        }
+        if (total > 1 << 20)
+                field_error_add(c->errs, FIELD_TOO_LONG, "[]", NULL, "may not be more than %d bytes", 1 << 20);
+}
+
+void check_toleration_once(struct check *c, const struct at *at)
+{
+        for (size_t i = 0; i < at->index; i++)
+                if (json_equal(json_at(at->up->j, i), at->j)) {
+                        field_error_add_text(c->errs, FIELD_DUPLICATE, at_path(c, at), go_struct(c, at), NULL);
+                        return;
+                }
+}
+
+/* --- namespaces --- */
+
+static void check_finalizer_of(struct check *c, const struct at *at, const char *path)
+{
+        static const char *const standard[] = { "kubernetes", "orphan", "foregroundDeletion" };
+        bool known = strchr(text_at(at), '/');
+
+        name_validate(c->errs, NAME_QUALIFIED, path, at->j);
+        for (size_t i = 0; i < ARRAY_SIZE(standard); i++)
+                known |= streq(text_at(at), standard[i]);
+        if (!known)
+                field_error_add(c->errs, FIELD_INVALID, path, at->j,
+                                "name is neither a standard finalizer name nor is it fully qualified");
+}
+
+void check_finalizer(struct check *c, const struct at *at)
+{
+        check_finalizer_of(c, at, at_path(c, at));
+}
+
+/* On creation errors name the list. */
+void check_finalizer_in_list(struct check *c, const struct at *at)
+{
+        check_finalizer_of(c, at, at_path(c, at->up));
+}
+
+/* --- nodes --- */
+
+/* Entries are called as fields are. */
+void check_node_amounts(struct check *c, const struct at *map)
+{
+        json_foreach_member(map->j, m) {
+                struct at *e = arena_memdup(c->a, at_entry(c, map, m), sizeof(*e));
+
+                e->kind = AT_FIELD;
+                resource_amount_check(c, e);
+        }
+}
+
+/* Upstream names metadata here. */
+static void check_taint(struct check *c, const struct at *at, const char *list)
+{
+        static const char *const effects[] = { "NoSchedule", "PreferNoSchedule", "NoExecute", NULL };
+        const char *path = arena_printf(c->a, "%s[%zu]", list, at->index);
+        const char *key = json_get_string(at->j, "key") ?: "", *value = json_get_string(at->j, "value");
+        const char *effect = json_get_string(at->j, "effect") ?: "", *messages[NAME_MESSAGES];
+        bool known = false;
+
+        name_validate_string(c->errs, NAME_QUALIFIED, arena_printf(c->a, "%s.key", path), key);
+        if (name_check(c->a, NAME_LABEL_VALUE, value ?: "", messages))
+                field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.value", path), json_new_string(c->a, value), "%s",
+                                messages[0]);
+        for (size_t i = 0; effects[i]; i++)
+                known |= streq(effect, effects[i]);
+        if (!*effect)
+                field_error_add(c->errs, FIELD_REQUIRED, arena_printf(c->a, "%s.effect", path), NULL, "%s", "");
+        else if (!known)
+                field_error_not_supported(c->errs, arena_printf(c->a, "%s.effect", path), json_new_string(c->a, effect), effects);
+        for (size_t i = 0; i < at->index; i++)
+                if (streq(json_get_string(json_at(at->up->j, i), "key") ?: "", key) &&
+                    streq(json_get_string(json_at(at->up->j, i), "effect") ?: "", effect)) {
+                        field_error_add_text(c->errs, FIELD_DUPLICATE, path, go_struct(c, at),
+                                             "taints must be unique by key and effect pair");
+                        break;
+                }
+}
+
+void check_node_taint(struct check *c, const struct at *at)
+{
+        check_taint(c, at, "metadata.taints");
+}
+
+/* Taints were an annotation once. */
+void check_node_annotations(struct check *c, const struct at *at)
+{
+        static const char key[] = "scheduler.alpha.kubernetes.io/taints";
+        const char *text = json_get_string(at->j, key);
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct json *parsed;
+        struct at *list;
+
+        if (str_empty(text))
+                return;
+        if (json_parse(c->a, text, strlen(text), NULL, &parsed, &err) < 0) {
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, key), "%s", error_text(&err));
+                return;
+        }
+        list = arena_memdup(c->a, at_field(c, c->root, "spec.taints"), sizeof(*list));
+        list->j = parsed;
+        for (size_t i = 0; i < json_len(json_is_array(parsed) ? parsed : NULL); i++)
+                check_taint(c, at_item(c, list, i), arena_printf(c->a, "%s.%s", at_path(c, at), key));
+}
+
+void check_pod_cidrs(struct check *c, const struct at *spec)
+{
+        const struct at *list = at_field(c, spec, "podCIDRs");
+        unsigned seen = 0;
+        bool twice = json_len(list->j) > 2;
+
+        json_foreach_item(list->j, cidr) {
+                unsigned family = strchr(json_string(cidr) ?: "", ':') ? 2 : 1;
+
+                twice |= (seen & family) != 0;
+                seen |= family;
+        }
+        if (json_len(list->j) > 1 && twice)
+                check_invalid(c, list, "may specify no more than one CIDR for each IP family");
+}
+
+void check_addresses_once(struct check *c, const struct at *list)
+{
+        for (size_t i = 0; i < json_len(list->j); i++)
+                for (size_t k = 0; k < i; k++)
+                        if (json_equal(json_at(list->j, i), json_at(list->j, k))) {
+                                const struct at *one = at_item(c, list, i);
+
+                                field_error_add_text(c->errs, FIELD_DUPLICATE, at_path(c, one), go_struct(c, one), NULL);
+                                break;
+                        }
+}
+
+void check_node_update(struct check *c, const struct at *spec)
+{
+        const struct at *cidrs = at_field(c, spec, "podCIDRs"), *id = at_field(c, spec, "providerID");
+        const struct at *external = at_field(c, spec, "externalID");
+        const char *was = json_get_string(spec->old, "providerID");
+
+        if (json_len(cidrs->old) && json_len(cidrs->old) != json_len(cidrs->j))
+                check_forbidden(c, cidrs, "node updates may not change podCIDR except from \"\" to valid");
+        else
+                json_foreach_item(cidrs->old, cidr)
+                        if (!json_equal(cidr, json_at(cidrs->j, cidr_i)))
+                                check_forbidden(c, cidrs, "node updates may not change podCIDR except from \"\" to valid");
+        if (!str_empty(was) && !streq(was, text_at(id)))
+                check_forbidden(c, id, "node updates may not change providerID except from \"\" to valid");
+        if (!streq(text_at(external), json_get_string(spec->old, "externalID") ?: ""))
+                check_forbidden(c, external, "may not be updated");
+}
