@@ -115,7 +115,7 @@ static bool print_processes(struct cluster *c)
         return ok;
 }
 
-/* A full disk under our own etcd, before or after it has stopped writing. */
+/* A full disk under our own etcd: why nothing answers. */
 static void print_disk(struct cluster *c)
 {
         _cleanup_free_ char *folder = settings_get(&c->settings, "etcd.dataDir");
@@ -147,7 +147,8 @@ int command_status(struct cluster *c, const char *const *args)
                 else
                         printf("\n%s does not answer: %s\n", server, error_text(&h.err));
         }
-        print_disk(c);
+        if (h.code != 200)
+                print_disk(c);
         error_deinit(&h.err);
         strbuf_deinit(&h.node);
         printf("settings %s/colibri.yaml, logs %s\n", c->config_dir, c->log_dir);

@@ -34,13 +34,18 @@ for i in $(seq 100); do
 done
 echo "# after $written writes of 300 KB: $(tail -n 1 "$WORK/error")"
 check "at last a write is refused" [ "$written" -gt 1 -a "$written" -lt 100 ]
-check "with a reason" grep -qiE 'server|etcd|space' "$WORK/error"
-told() { colibri_ status 2>&1 | grep -i 'no space left on device' || grep -rih 'no space left on device' "$ROOT/var/log/colibri"; }
-says "somebody says that the disk is full" "no space left on device" eval told
+check "who writes is told of the disk" grep -q "no space left on device under $DATA/etcd: [0-9]* MB free, 64 MB needed" "$WORK/error"
+refused "who reads is told too" "no space left on device under $DATA/etcd" timeout 20 kubectl get configmaps
+told() { colibri_ status 2>&1 | grep "^etcd: no space left on device under $DATA/etcd"; }
+check "colibri status tells" told
+check "the supervisor's log tells" grep -q "etcd: no space left on device under $DATA/etcd" "$ROOT/var/log/colibri/supervisor.log"
+check "/readyz says that it is etcd" eval "curl -sk https://127.0.0.1:$PORT/readyz | grep -F '[-]etcd failed'"
 address=$(kubectl get pods -l app=web -o 'jsonpath={.items[0].status.podIP}' 2>/dev/null)
 rm "$DATA/etcd/filler"
 again() { kubectl create configmap again --from-literal=a=b || kubectl get configmap again; }
 check "with room again, writes are taken again" eventually 30 again
+healthy() { ! told && curl -fsk "https://127.0.0.1:$PORT/readyz"; }
+check "and nobody complains any more" healthy
 kept() { [ "$(kubectl get configmaps -o name | grep -c /kept-)" -ge "$written" ]; }
 check "all that was acknowledged is there" eventually 5 kept
 check "and whole" [ "$(kubectl get configmap "kept-$written" -o 'jsonpath={.data.value}' | wc -c)" = 300000 ]
