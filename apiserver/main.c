@@ -7,6 +7,7 @@
 #include "aggregation/aggregation.h"
 #include "apiserver.h"
 #include "auth/auth.h"
+#include "flow/flow.h"
 #include "registry/definitions.h"
 #include "registry/registry.h"
 
@@ -20,11 +21,13 @@ struct options {
         const char *components, *aggregator_routing;
         const char *const *etcd_servers, *const *sa_key_files, *const *requestheader_names;
         enum log_level level;
+        int max_inflight, max_mutating_inflight;
 };
 
 struct daemon {
         struct apiserver server;
         struct options options;
+        struct flow_options flow;
 };
 
 static int parse(int argc, char **argv, struct daemon *d)
@@ -67,11 +70,15 @@ static int parse(int argc, char **argv, struct daemon *d)
                 { "allow-privileged", FLAG_STRING, &ignored, .only = "true" },
                 { "enable-admission-plugins", FLAG_STRING, &ignored, .only = "NodeRestriction" },
                 { "enable-bootstrap-token-auth", FLAG_STRING, &ignored, .only = "true" },
+                { "max-requests-inflight", FLAG_INT, &f->max_inflight, .max = 1000000,
+                  .help = "how many requests may be under way; with the next, what all priority levels share" },
+                { "max-mutating-requests-inflight", FLAG_INT, &f->max_mutating_inflight, .max = 1000000, .help = "and of those that change something" },
                 { "cluster-components", FLAG_STRING, &f->components, .help = "daemons that run as users of their own" },
                 { "v", FLAG_VERBOSITY, &f->level, .help = "from 4 on: debugging" },
         };
 
         flags_parse_or_exit("colibri-apiserver", flags, ARRAY_SIZE(flags), argc, argv, NULL);
+        d->flow = (struct flow_options){ (unsigned)f->max_inflight, (unsigned)f->max_mutating_inflight };
         /* A cluster IP leads nowhere on a machine without a proxy. */
         o->aggregator_routing = f->aggregator_routing ? streq(f->aggregator_routing, "true")
                                                       : !str_empty(f->components) && !strstr(f->components, "proxy");
@@ -239,7 +246,7 @@ int main(int argc, char **argv)
         static struct daemon d = {
                 .server.o = {.bind_address = "0.0.0.0", .secure_port = 6443, .advertise_address = "127.0.0.1",
                              .service_cluster_ip_range = "10.96.0.0/12", .service_node_port_range = "30000-32767"},
-                .options.level = LOG_LEVEL_INFO,
+                .options = {.level = LOG_LEVEL_INFO, .max_inflight = 400, .max_mutating_inflight = 200},
         };
         _cleanup_error_ struct error err = ERROR_INIT;
 
@@ -257,6 +264,7 @@ int main(int argc, char **argv)
         }
         definitions_start(&d.server);
         aggregation_start(&d.server);
+        flow_start(&d.server, &d.flow);
         fiber_start(d.server.loop, bootstrap, &d.server);
         return loop_run(d.server.loop);
 }

@@ -48,6 +48,8 @@ struct api_request {
         const char *written;
         size_t written_len;
 
+        const char *flow_schema, *flow_level; /* uids, for the answer's headers; NULL: none (flow/flow.h) */
+
         /* Warning headers to send: texts. */
         const char **warnings;
         size_t n_warnings, cap_warnings;

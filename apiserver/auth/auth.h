@@ -48,6 +48,10 @@ void auth_deinit(void);
  * store_ready(). R: a request of the server itself (user system:apiserver, an arena), not of a client. */
 int auth_bootstrap(struct api_request *r, struct error *reterr);
 
+/* The part of it that is about flow schemas and priority levels: those that are marked as kept up to date, and the two
+ * that every cluster has, are also made again as they should be. */
+int auth_bootstrap_flow(struct api_request *r, struct error *reterr);
+
 /* --- what HTTP routes here --- */
 /* tokenreviews, selfsubjectreviews, subjectaccessreviews and kin, selfsubjectrulesreviews: kinds that are
  * created and never stored. True: RES is one. OBJ is decoded and defaulted. */

@@ -38,6 +38,7 @@ struct work {
         size_t n, cap, next;
         unsigned running;
         struct fiber *waiting;
+        bool keep; /* flow control: what is there is made as it should be */
         const struct status *failed;
         const char *failed_what;
 };
@@ -321,6 +322,16 @@ static void add_schema(struct work *w, const char *name, const struct json *in)
         add_job(w, FLOW, "flowschemas", NULL, obj);
 }
 
+static void add_flow(struct work *w, const struct json *doc)
+{
+        json_foreach_member(json_get(doc, "priorityLevels"), m) {
+                add_level(w, m->key, m->value);
+        }
+        json_foreach_member(json_get(doc, "flowSchemas"), m) {
+                add_schema(w, m->key, m->value);
+        }
+}
+
 static void add_others(struct work *w, const struct json *doc)
 {
         struct arena *a = w->a;
@@ -333,12 +344,7 @@ static void add_others(struct work *w, const struct json *doc)
                 json_set_string(a, obj, "preemptionPolicy", "PreemptLowerPriority");
                 add_job(w, "scheduling.k8s.io", "priorityclasses", NULL, obj);
         }
-        json_foreach_member(json_get(doc, "priorityLevels"), m) {
-                add_level(w, m->key, m->value);
-        }
-        json_foreach_member(json_get(doc, "flowSchemas"), m) {
-                add_schema(w, m->key, m->value);
-        }
+        add_flow(w, doc);
 }
 
 /* --- what servers behind this one trust --- */
@@ -436,7 +442,25 @@ static const struct status *update_role(struct api_request *r, const struct json
         return NULL;
 }
 
-static const struct status *run_job(struct api_request *r, const struct job *job)
+/* What is marked so is ours to keep; of the two that every cluster has, the server depends on them as they are. */
+static bool keeps_spec(const struct json *old)
+{
+        const char *name = json_path_string(old, "metadata.name");
+
+        return streq(name, "exempt") || streq(name, "catch-all") ||
+               streq(json_get_string(json_path(old, "metadata.annotations"), "apf.kubernetes.io/autoupdate-spec"), "true");
+}
+
+/* Flow schemas and priority levels; a write that changes nothing is none. */
+static const struct status *update_spec(struct api_request *r, const struct json *old, struct json **ret_new, void *userdata)
+{
+        *ret_new = json_clone(r->arena, old);
+        if (keeps_spec(old))
+                json_set(r->arena, *ret_new, "spec", json_clone(r->arena, json_get(userdata, "spec")));
+        return NULL;
+}
+
+static const struct status *run_job(struct api_request *r, const struct job *job, bool keep)
 {
         const char *name = json_path_string(job->obj, "metadata.name");
         const char *ns = job->namespace ? job->namespace : "";
@@ -452,6 +476,8 @@ static const struct status *run_job(struct api_request *r, const struct job *job
                 st = registry_create(r, job->res, ns, json_clone(r->arena, job->obj), &out);
                 return st && st->code == 409 ? NULL : st; /* another API server was faster */
         }
+        if (streq(job->res->group, FLOW) && keep)
+                return registry_update(r, job->res, ns, name, "", update_spec, job->obj, &out, &created);
         if ((!streq(job->res->group, RBAC) && !streq(job->res->kind, "ConfigMap")) || json_parse(r->arena, e->json->data, e->json->len, NULL, &old, NULL) < 0 ||
             !reconciled(r->arena, old, job->obj))
                 return NULL;
@@ -469,7 +495,7 @@ static void worker(void *userdata)
                 const struct status *st;
 
                 request_init_internal(&r, w->r->server, a);
-                st = run_job(&r, job);
+                st = run_job(&r, job, w->keep);
                 if (st && !w->failed) {
                         w->failed = st;
                         w->failed_what = arena_printf(w->a, "%s %s: %s", json_get_string(job->obj, "kind"),
@@ -525,6 +551,20 @@ int auth_bootstrap(struct api_request *r, struct error *reterr)
                 add_authentication(&w);
                 res = run_jobs(&w, reterr);
         }
+        free(w.jobs);
+        return res;
+}
+
+int auth_bootstrap_flow(struct api_request *r, struct error *reterr)
+{
+        struct work w = { .r = r, .a = r->arena, .keep = true };
+        struct json *others;
+        int res = read_yaml(w.a, bootstrap_yaml_start, bootstrap_yaml_end, &others, reterr);
+
+        if (res < 0)
+                return res;
+        add_flow(&w, others);
+        res = run_jobs(&w, reterr);
         free(w.jobs);
         return res;
 }

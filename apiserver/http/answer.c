@@ -43,10 +43,16 @@ const char *const *answer_headers(struct api_request *r, const char *const *more
 
         while (more && more[n_more])
                 n_more++;
-        h = arena_alloc(r->arena, (n_more + 2 * r->n_warnings + 4) * sizeof(*h));
+        h = arena_alloc(r->arena, (n_more + 2 * r->n_warnings + 8) * sizeof(*h));
         if (!names(more, "Cache-Control")) {
                 h[n++] = "Cache-Control";
                 h[n++] = "no-cache, private";
+        }
+        if (r->flow_level) {
+                h[n++] = "X-Kubernetes-Pf-Flowschema-Uid";
+                h[n++] = r->flow_schema;
+                h[n++] = "X-Kubernetes-Pf-Prioritylevel-Uid";
+                h[n++] = r->flow_level;
         }
         for (size_t i = 0; i < r->n_warnings; i++)
                 bytes += strlen(r->warnings[i]);

@@ -5,6 +5,7 @@
 #include "../../lib/loop/fiber.h"
 #include "../aggregation/aggregation.h"
 #include "../auth/auth.h"
+#include "../flow/flow.h"
 #include "../registry/definitions.h"
 #include "../registry/registry.h"
 #include "../schema/crd.h"
@@ -222,10 +223,31 @@ static void handle_resource(struct api_request *r)
         r->media = NULL;
 }
 
+static void handle_authenticated(struct api_request *r)
+{
+        const struct resource *res = r->res; /* a definition may go while we wait for etcd */
+        const struct status *st = authorize_request(r);
+
+        if (st) {
+                answer_status(r, st);
+        } else if (aggregation_handle(r)) {
+                return;
+        } else if (r->is_resource) {
+                if (res)
+                        resource_ref(res);
+                handle_resource(r);
+                if (res)
+                        resource_unref(res);
+        } else {
+                nonresource_handle(r);
+        }
+}
+
 void apiserver_handle(struct http_request *http, void *apiserver)
 {
         struct api_request r = {.server = apiserver, .http = http, .arena = http->arena};
         _cleanup_error_ struct error err = ERROR_INIT;
+        struct flow_ticket ticket;
         const struct status *st;
 
         r.server->requests++;
@@ -234,22 +256,12 @@ void apiserver_handle(struct http_request *http, void *apiserver)
                 return;
         }
         st = authenticate(&r);
-        if (!st)
-                st = authorize_request(&r);
         if (st)
                 answer_status(&r, st);
-        else if (aggregation_handle(&r))
-                return;
-        else if (r.is_resource) {
-                const struct resource *res = r.res; /* a definition may go while we wait for etcd */
-                if (res)
-                        resource_ref(res);
-                handle_resource(&r);
-                if (res)
-                        resource_unref(res);
+        else if (flow_enter(&r, &ticket)) {
+                handle_authenticated(&r);
+                flow_leave(&ticket);
         }
-        else
-                nonresource_handle(&r);
 }
 
 void apiserver_refuse(unsigned status, const char **ret_content_type, const char **ret_body)

@@ -4,6 +4,7 @@
 #include "../../lib/base/time.h"
 #include "../aggregation/aggregation.h"
 #include "../auth/auth.h"
+#include "../flow/flow.h"
 #include "../schema/openapi.h"
 #include "../schema/protobuf.h"
 #include "request-info.h"
@@ -279,20 +280,22 @@ static void serve_health(struct api_request *r, const char *kind, const char *on
 
 static void serve_metrics(struct api_request *r)
 {
+        _cleanup_strbuf_ struct strbuf fairness = STRBUF_INIT;
         struct store_stats st;
         size_t unavailable;
 
         store_stats(r->server->store, &st);
         aggregation_counts(&unavailable);
+        flow_metrics(&fairness);
         answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
                     arena_printf(r->arena,
                                  "# TYPE apiserver_request_total counter\napiserver_request_total %llu\n"
                                  "# TYPE apiserver_storage_objects gauge\napiserver_storage_objects %zu\n"
                                  "# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests %zu\n"
                                  "# TYPE aggregator_unavailable_apiservices gauge\naggregator_unavailable_apiservices %zu\n"
-                                 "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %lld\n",
+                                 "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %lld\n%s",
                                  (unsigned long long)r->server->requests, st.objects, st.watches, unavailable,
-                                 (long long)(r->server->started / NS_PER_SEC)));
+                                 (long long)(r->server->started / NS_PER_SEC), strbuf_str(&fairness)));
 }
 
 static void serve_root(struct api_request *r)
