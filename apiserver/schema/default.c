@@ -35,7 +35,13 @@ static bool is_zero(const struct json *v)
 static struct json *parse_fallback(struct arena *a, const char *text)
 {
         struct json *v = NULL;
+        size_t len = strlen(text);
 
+        /* Most are words and small numbers: parsing them would cost more than all else of a default. */
+        if (*text == '"' && !memchr(text, '\\', len))
+                return json_new_stringn(a, text + 1, len - 2);
+        if (*text >= '0' && *text <= '9' && strspn(text, "0123456789") == len)
+                return json_new_number(a, text, len);
         if (json_parse(a, text, strlen(text), NULL, &v, NULL) < 0)
                 return NULL;
         return v;

@@ -7,18 +7,19 @@
 
 #include "../../lib/base/base.h"
 
-const struct schema_field *schema_field(const struct schema *s, const char *name)
+static const struct schema_field *search(const struct schema *s, const char *name, size_t len)
 {
         size_t low = 0, high = s->n_fields;
 
         while (low < high) {
                 size_t mid = (low + high) / 2;
-                /* Most differ in the first letter: asked for millions of times a minute, it is worth the look. */
-                int c = (unsigned char)name[0] - (unsigned char)s->fields[mid].name[0];
+                const char *other = s->fields[mid].name;
+                int c = (unsigned char)*name - (unsigned char)*other;
 
                 if (c == 0)
-                        c = strcmp(name, s->fields[mid].name);
-
+                        c = strncmp(name, other, len);
+                if (c == 0 && other[len])
+                        c = -1;
                 if (c == 0)
                         return &s->fields[mid];
                 if (c < 0)
@@ -27,6 +28,37 @@ const struct schema_field *schema_field(const struct schema *s, const char *name
                         low = mid + 1;
         }
         return NULL;
+}
+
+/* A write asks for some 500 fields, the same ones as the write before it. What was found stays in a small table; the
+ * name is compared anyway, so that it does not matter what else falls into the same place. */
+const struct schema_field *schema_fieldn(const struct schema *s, const char *name, size_t len)
+{
+        static struct seen {
+                const struct schema *s;
+                const struct schema_field *f;
+        } seen[1024];
+        struct seen *place;
+
+        if (len == 0)
+                return NULL;
+        if (s < builtin_schemas || s >= builtin_schemas + n_builtin_schemas)
+                return search(s, name, len); /* a definition's may go, and another come in its place */
+        place = &seen[((uintptr_t)s / 8 + 131 * (unsigned char)name[0] + 31 * (unsigned char)name[len - 1] +
+                       7 * (unsigned char)name[len / 2] + len) % ARRAY_SIZE(seen)];
+        if (place->s != s || strncmp(place->f->name, name, len) != 0 || place->f->name[len]) {
+                const struct schema_field *f = search(s, name, len);
+
+                if (!f)
+                        return NULL;
+                *place = (struct seen){ s, f };
+        }
+        return place->f;
+}
+
+const struct schema_field *schema_field(const struct schema *s, const char *name)
+{
+        return schema_fieldn(s, name, strlen(name));
 }
 
 const struct schema *builtin_schema(const char *name)

@@ -181,3 +181,4 @@ extern const unsigned n_builtin_groups;
 
 /* The field NAME of a struct type, by binary search; NULL: unknown. */
 const struct schema_field *schema_field(const struct schema *s, const char *name);
+const struct schema_field *schema_fieldn(const struct schema *s, const char *name, size_t len); /* no NUL in it */

@@ -50,43 +50,48 @@ static bool skip_string(struct scan *s)
         return true;
 }
 
-static bool skip_value(struct scan *s)
+/* Over an object or list that begins at s->p: only brackets outside strings count. */
+static bool skip_nested(struct scan *s)
 {
+        static const unsigned char counts[256] = { ['"'] = 1, ['{'] = 1, ['['] = 1, ['}'] = 1, [']'] = 1 };
         unsigned open = 0;
 
         do {
-                skip_space(s);
+                while (s->p < s->end && !counts[(unsigned char)*s->p])
+                        s->p++;
                 if (s->p == s->end)
                         return false;
-                switch (*s->p) {
-                case '"':
+                if (*s->p == '"') {
                         if (!skip_string(s))
                                 return false;
-                        break;
-                case '{':
-                case '[':
-                        open++;
-                        s->p++;
-                        break;
-                case '}':
-                case ']':
-                        if (open == 0)
-                                return false;
-                        open--;
-                        s->p++;
-                        break;
-                case ',':
-                case ':':
-                        if (open == 0)
-                                return false;
-                        s->p++;
-                        break;
-                default:
-                        while (s->p < s->end && !strchr(",:{}[]\" \n\t\r", *s->p))
-                                s->p++;
+                        continue;
                 }
+                open += *s->p == '{' || *s->p == '[' ? 1 : -1;
+                s->p++;
         } while (open);
         return true;
+}
+
+static bool skip_value(struct scan *s)
+{
+        if (s->p == s->end)
+                return false;
+        switch (*s->p) {
+        case '"':
+                return skip_string(s);
+        case '{':
+        case '[':
+                return skip_nested(s);
+        case '}':
+        case ']':
+        case ',':
+        case ':':
+                return false;
+        default:
+                while (s->p < s->end && !strchr(",:{}[]\" \n\t\r", *s->p))
+                        s->p++;
+                return true;
+        }
 }
 
 /* The members of the object at s->p. AT[i] is what is still to match of wanted path i, NULL: nothing here. */
@@ -118,7 +123,7 @@ static bool scan_object(struct scan *s, const char *const *at)
                 for (size_t i = 0; i < s->n; i++) {
                         below[i] = NULL;
                         take[i] = false;
-                        if (!at[i] || strncmp(at[i], key, len) != 0)
+                        if (!at[i] || *at[i] != *key || strncmp(at[i], key, len) != 0)
                                 continue;
                         if (at[i][len] == '\0') {
                                 take[i] = true;
@@ -213,7 +218,11 @@ void json_scan_string(struct strbuf *out, struct bytes value)
                 uint32_t c, low;
 
                 if (*p != '\\') {
-                        strbuf_putc(out, *p);
+                        const char *escape = memchr(p, '\\', (size_t)(end - p));
+                        size_t plain = (size_t)((escape ? escape : end) - p);
+
+                        strbuf_append(out, p, plain);
+                        p += plain - 1;
                         continue;
                 }
                 p++;

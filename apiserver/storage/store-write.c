@@ -28,7 +28,8 @@ static void write_stored(struct strbuf *out, const struct json *object)
 
                 if (!v)
                         continue;
-                strbuf_printf(out, "\"%s\":", first[i]);
+                json_write_string(out, first[i], strlen(first[i]));
+                strbuf_putc(out, ':');
                 json_write(out, v);
                 strbuf_putc(out, ',');
         }

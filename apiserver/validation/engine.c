@@ -43,11 +43,9 @@ static const struct json *zero_value(const struct schema *s)
 
 static struct at *at_new(struct check *c, const struct at *up, const struct json *j, const struct json *old)
 {
-        struct at *at = arena_calloc(c->a, sizeof(*at));
+        struct at *at = arena_alloc(c->a, sizeof(*at));
 
-        at->up = up;
-        at->j = j ? j : &null_node;
-        at->old = json_is_null(old) ? NULL : old;
+        *at = (struct at){ .up = up, .j = j ? j : &null_node, .old = old && !json_is_null(old) ? old : NULL };
         return at;
 }
 
@@ -59,14 +57,14 @@ static const struct at *field(struct check *c, const struct at *at, const char *
 
         for (; *name == '-' && len; name++, len--)
                 bare++;
-        f = at_new(c, at, json_getn(at->j, name, len), json_getn(at->old, name, len));
+        f = at_new(c, at, at->j->len ? json_getn(at->j, name, len) : NULL, at->old ? json_getn(at->old, name, len) : NULL);
         f->kind = AT_FIELD;
         f->bare = bare;
-        f->name = name[len] ? arena_strndup(c->a, name, len) : name;
         if (at->s && at->s->type == SCHEMA_STRUCT)
-                sf = schema_field(at->s, f->name);
+                sf = schema_fieldn(at->s, name, len);
         else if (at->s && at->s->type == SCHEMA_MAP)
                 f->s = at->s->elem;
+        f->name = !name[len] ? name : sf ? sf->name : arena_strndup(c->a, name, len);
         if (sf) {
                 f->s = sf->type;
                 f->pointer = sf->presence;
@@ -79,12 +77,14 @@ static const struct at *field(struct check *c, const struct at *at, const char *
 const struct at *at_field(struct check *c, const struct at *at, const char *path)
 {
         for (;;) {
-                const char *dot = strchr(path, '.');
+                const char *end = path;
 
-                at = field(c, at, path, dot ? (size_t)(dot - path) : strlen(path));
-                if (!dot)
+                while (*end && *end != '.')
+                        end++;
+                at = field(c, at, path, (size_t)(end - path));
+                if (!*end)
                         return at;
-                path = dot + 1;
+                path = end + 1;
         }
 }
 

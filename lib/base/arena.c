@@ -149,7 +149,7 @@ static void *alloc_apart(struct arena *arena, size_t size)
         return own->data;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+static inline void *take(struct arena *arena, size_t size)
 {
 #ifdef ARENA_ASAN
         return alloc_apart(arena, size);
@@ -168,14 +168,19 @@ void *arena_alloc(struct arena *arena, size_t size)
 #endif
 }
 
+void *arena_alloc(struct arena *arena, size_t size)
+{
+        return take(arena, size);
+}
+
 void *arena_calloc(struct arena *arena, size_t size)
 {
-        return memset(arena_alloc(arena, size), 0, size);
+        return memset(take(arena, size), 0, size);
 }
 
 char *arena_strndup(struct arena *arena, const char *s, size_t n)
 {
-        char *copy = arena_alloc(arena, n + 1);
+        char *copy = take(arena, n + 1);
 
         if (n)
                 memcpy(copy, s, n);

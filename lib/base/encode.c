@@ -120,7 +120,7 @@ void random_bytes(void *buf, size_t len)
         }
 }
 
-/* For names and backoffs, not for keys: drawn ahead, a system call for 64 of them. */
+/* For names, UIDs and backoffs, not for keys: drawn ahead, a system call for 64 of them. */
 static uint32_t random_word(void)
 {
         static __thread uint32_t ahead[64];
@@ -149,7 +149,11 @@ char *uuid_new(char buf[UUID_BUF])
         unsigned char b[16];
         char *at = buf;
 
-        random_bytes(b, sizeof(b));
+        for (size_t i = 0; i < sizeof(b); i += sizeof(uint32_t)) {
+                uint32_t word = random_word();
+
+                memcpy(b + i, &word, sizeof(word));
+        }
         b[6] = (b[6] & 0x0f) | 0x40;
         b[8] = (b[8] & 0x3f) | 0x80;
         for (size_t i = 0; i < sizeof(b); i++) {

@@ -23,7 +23,7 @@ void strbuf_reserve(struct strbuf *b, size_t more)
 
         if (need <= b->cap)
                 return;
-        b->cap = MAX(need, MAX(b->cap + b->cap / 2, (size_t)64));
+        b->cap = MAX(need, MAX(b->cap * 2, (size_t)64));
         b->data = xrealloc(b->data, b->cap);
         b->data[b->len] = '\0'; /* also while nothing follows */
 }

@@ -216,11 +216,6 @@ struct json *json_getn(const struct json *obj, const char *key, size_t key_len)
         return m ? m->value : NULL;
 }
 
-struct json *json_get(const struct json *obj, const char *key)
-{
-        return json_getn(obj, key, strlen(key));
-}
-
 struct json *json_at(const struct json *arr, size_t i)
 {
         return json_is_array(arr) && i < arr->len ? arr->items[i] : NULL;

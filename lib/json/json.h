@@ -64,8 +64,11 @@ static inline bool json_is(const struct json *j, enum json_type t)
 #define json_is_true(j) (json_is((j), JSON_BOOL) && (j)->boolean)
 
 size_t json_len(const struct json *j); /* items or members; 0 of anything else */
-struct json *json_get(const struct json *obj, const char *key); /* NULL: absent, or no object */
-struct json *json_getn(const struct json *obj, const char *key, size_t key_len);
+struct json *json_getn(const struct json *obj, const char *key, size_t key_len); /* NULL: absent, or no object */
+static inline struct json *json_get(const struct json *obj, const char *key)
+{
+        return json_getn(obj, key, strlen(key)); /* here, so that the length of a literal is known */
+}
 struct json *json_at(const struct json *arr, size_t i);           /* NULL: out of range, or no array */
 struct json *json_path(const struct json *j, const char *path);   /* "spec.template.spec"; keys hold no dots */
 const char *json_string(const struct json *j);                    /* NULL unless a string */

@@ -326,6 +326,16 @@ static void push_key(struct parser *p, const char *key, size_t len)
         strbuf_append(&p->path, key, len);
 }
 
+static void push_index(struct parser *p, size_t i)
+{
+        strbuf_putc(&p->path, '[');
+        if (i < 10)
+                strbuf_putc(&p->path, (char)('0' + i)); /* nearly all */
+        else
+                strbuf_printf(&p->path, "%zu", i);
+        strbuf_putc(&p->path, ']');
+}
+
 /* Scalars hold no keys: nobody will ask where they are. */
 static bool at_container(struct parser *p)
 {
@@ -362,7 +372,7 @@ static int parse_array(struct parser *p, struct json *j)
                 struct json *item;
 
                 if (tracks_path(p) && at_container(p))
-                        strbuf_printf(&p->path, "[%zu]", p->n - mark);
+                        push_index(p, p->n - mark);
                 r = parse_value(p, &item);
                 if (r < 0)
                         return r;

@@ -38,11 +38,34 @@ static void escape(struct strbuf *out, unsigned char c)
         }
 }
 
+/* Most strings need no escape, and most builders have no maximum: one look, one copy. */
+static bool write_plain(struct strbuf *out, const char *s, size_t len)
+{
+        char *to;
+
+        for (size_t i = 0; i < len; i++)
+                if (needs[(unsigned char)s[i]])
+                        return false;
+        if (out->max)
+                return false;
+        if (out->len + len + 3 > out->cap)
+                strbuf_reserve(out, len + 2);
+        to = out->data + out->len;
+        *to++ = '"';
+        memcpy(to, s, len);
+        to[len] = '"';
+        to[len + 1] = '\0';
+        out->len += len + 2;
+        return true;
+}
+
 void json_write_string(struct strbuf *out, const char *s, size_t len)
 {
         const unsigned char *p = (const unsigned char *)s;
         size_t from = 0;
 
+        if (len && write_plain(out, s, len))
+                return;
         strbuf_putc(out, '"');
         for (size_t i = 0; i < len; i++) {
                 unsigned char need = needs[p[i]];
