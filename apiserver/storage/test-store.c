@@ -262,15 +262,20 @@ static void compaction(void *userdata)
                 assert_int_equal(store_new(loop, &o, &both[i], NULL), 0);
         assert_int_equal(store_put(store, pods(), KEY("old"), pod(a, "old", ""), 0, &e, NULL), 0);
         first = e->revision;
+        entry_unref(e);
         assert_int_equal(store_put(store, pods(), KEY("old"), pod(a, "old", "n"), first, &e, NULL), 0);
+        last = e->revision;
+        entry_unref(e);
         assert_int_equal(at_revision(first), 0);
-        for (int i = 0; i < 100 && at_revision(first) == 0; i++)
+        for (int i = 0; i < 600 && at_revision(first) == 0; i++)
                 fiber_sleep(50 * NS_PER_MS);
         assert_int_equal(at_revision(first), -ERANGE);
         /* What was written within the interval is kept. */
-        assert_int_equal(store_put(store, pods(), KEY("old"), pod(a, "old", "m"), e->revision, &e, NULL), 0);
+        assert_int_equal(store_put(store, pods(), KEY("old"), pod(a, "old", "m"), last, &e, NULL), 0);
         last = e->revision;
+        entry_unref(e);
         assert_int_equal(store_put(store, pods(), KEY("new"), pod(a, "new", ""), 0, &e, NULL), 0);
+        entry_unref(e);
         assert_int_equal(at_revision(last), 0);
         store_free(both[0]);
         store_free(both[1]);
@@ -310,7 +315,7 @@ static void no_space(void *userdata)
                 snprintf(key, sizeof(key), KEY("%d"), i);
                 assert_int_equal(store_delete(s, pods(), key, revisions[i], NULL, &err), 0);
         }
-        for (int i = 0; i < 100 && (r = store_put(s, pods(), KEY("again"), j, 0, &e, NULL)) == -ENOSPC; i++)
+        for (int i = 0; i < 300 && (r = store_put(s, pods(), KEY("again"), j, 0, &e, NULL)) == -ENOSPC; i++)
                 fiber_sleep(100 * NS_PER_MS);
         assert_int_equal(r, 0);
         entry_unref(e);
