@@ -10,14 +10,14 @@ static void print_go(struct strbuf *b, const struct schema *s, const struct json
 /* "apiGroup" is APIGroup in Go, "tls" is TLS, "type" is Type. */
 static void print_name(struct strbuf *b, const char *name)
 {
-        static const char *const acronyms[] = { "api", "ca", "cel", "csi", "dns", "fc", "fs", "grpc", "http", "id", "ip", "iscsi", "nfs",
+        static const char *const acronyms[] = { "api", "ca", "cel", "cidr", "csi", "dns", "fc", "fs", "grpc", "http", "id", "ip", "iscsi", "nfs",
                                                 "os", "pd", "qos", "rbd", "se", "tcp", "tls", "ttl", "tty", "uid", "url" };
         size_t upper = 1;
 
         for (size_t i = 0; i < ARRAY_SIZE(acronyms); i++) {
                 size_t n = strlen(acronyms[i]);
 
-                if (str_has_prefix(name, acronyms[i]) && !islower((unsigned char)name[n]))
+                if (str_has_prefix(name, acronyms[i]) && (!islower((unsigned char)name[n]) || streq(name + n, "s")))
                         upper = n;
         }
         strbuf_putc(b, '"');

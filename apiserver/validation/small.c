@@ -67,6 +67,32 @@ void check_endpoint_ip(struct check *c, const struct at *at)
 }
 
 /* One address of a slice, by the slice's type. */
+/* Two labels at least; a dot at the end is nothing. */
+static void check_domain_name(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *messages[NAME_MESSAGES];
+        size_t len = strlen(s), before = c->errs->n;
+        const char *name;
+
+        if (!len) {
+                check_required(c, at, NULL);
+                return;
+        }
+        name = arena_strndup(c->a, s, s[len - 1] == '.' ? len - 1 : len);
+        for (unsigned i = 0, n = name_check(c->a, NAME_DNS1123_SUBDOMAIN, name, messages); i < n; i++)
+                check_invalid(c, at, "%s", messages[i]);
+        if (c->errs->n > before)
+                return;
+        if (!strchr(name, '.')) {
+                check_invalid(c, at, "should be a domain with at least two segments separated by dots");
+                return;
+        }
+        for (size_t n; *name; name += n + (name[n] == '.')) {
+                n = strcspn(name, ".");
+                name_validate_string(c->errs, NAME_DNS1123_LABEL, at_path(c, at), arena_strndup(c->a, name, n));
+        }
+}
+
 void check_slice_address(struct check *c, const struct at *at)
 {
         const char *type = json_get_string(c->obj, "addressType"), *s = text_at(at);
@@ -74,22 +100,18 @@ void check_slice_address(struct check *c, const struct at *at)
         size_t before = c->errs->n;
 
         if (streq(type, "FQDN")) {
-                check_name(c, at, NAME_FULLY_QUALIFIED_DOMAIN);
+                check_domain_name(c, at);
                 return;
         }
         if (!streq(type, "IPv4") && !streq(type, "IPv6"))
                 return;
         check_name(c, at, NAME_IP);
+        if (streq(type, "IPv6") && c->errs->n == before)
+                check_canonical_address(c, at);
         if (c->errs->n > before)
                 return;
-        if (inet_pton(streq(type, "IPv4") ? AF_INET : AF_INET6, s, buf) != 1)
-                check_invalid(c, at->up, "must be an %s address", type);
-        if (c->errs->n > before) { /* said of the list, shown with the address */
-                c->errs->list[c->errs->n - 1] = (struct field_error){ 0 };
-                c->errs->n--;
+        if (inet_pton(streq(type, "IPv4") ? AF_INET : AF_INET6, s, buf) != 1) /* said of the list, shown with the address */
                 field_error_add(c->errs, FIELD_INVALID, at_path(c, at->up), at->j, "must be an %s address", type);
-                return;
-        }
         check_range_of_ip(c, at);
 }
 
@@ -207,8 +229,15 @@ void check_controller_name(struct check *c, const struct at *at)
 
         if (!slash || slash == s || !slash[1])
                 check_invalid(c, at, "must be a domain-prefixed path (such as \"acme.io/foo\")");
-        else
+        else {
                 name_validate_string(c->errs, NAME_DNS1123_SUBDOMAIN, at_path(c, at), arena_strndup(c->a, s, slash - s));
+                for (const char *p = slash + 1; *p; p++)
+                        if (!isalnum((unsigned char)*p) && !strchr("/-._~%!$&'()*+,;=:", *p)) {
+                                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, slash + 1),
+                                                "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%%!$&'()*+,;=:]+')");
+                                break;
+                        }
+        }
 }
 
 /* --- quotas and limits --- */
