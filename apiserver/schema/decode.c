@@ -245,7 +245,6 @@ static int decode_int(struct decoder *d, const struct schema *s, const struct sc
 static int decode_quantity(struct decoder *d, struct json **value)
 {
         struct json *v = *value;
-        struct quantity q;
         char buf[QUANTITY_BUF], text[128];
         size_t start = 0, end = v->len;
         int r;
@@ -264,10 +263,9 @@ static int decode_quantity(struct decoder *d, struct json **value)
                 return text_error(d, QUANTITY_ERR_FORMAT);
         memcpy(text, v->str + start, end - start);
         text[end - start] = '\0';
-        r = quantity_parse(text, &q);
+        r = quantity_keep_text(text, buf);
         if (r < 0)
                 return text_error(d, r == -EDOM ? QUANTITY_ERR_SUFFIX : QUANTITY_ERR_FORMAT);
-        quantity_format(&q, buf);
         if (!json_is_string(v) || !streq(buf, v->str))
                 *value = json_new_string(d->arena, buf);
         return 0;
@@ -589,7 +587,9 @@ static bool keep_member(struct arena *a, const struct schema_field *f, struct js
                 return true;
         if (!f->emit_empty && !f->empty_as)
                 return false;
-        /* Lists and maps without elements are nil after a trip through protobuf. */
+        /* Lists and maps without elements are nil after a trip through protobuf; definitions do not make it. */
+        if (json_is_array(m->value) && streq(f->name, "versions"))
+                return true;
         if (json_is_array(m->value) || json_is_object(m->value) || json_is_null(m->value))
                 m->value = empty_value(a, f);
         return true;

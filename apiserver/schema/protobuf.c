@@ -150,7 +150,6 @@ static int decode_time(struct arena *a, struct reader r, bool micro, struct json
 static int decode_quantity(struct arena *a, struct reader r, struct json **ret)
 {
         struct record rec;
-        struct quantity q;
         char buf[QUANTITY_BUF];
         int n;
 
@@ -161,9 +160,9 @@ static int decode_quantity(struct arena *a, struct reader r, struct json **ret)
                 if (rec.number != 1 || rec.type != WIRE_BYTES)
                         continue;
                 text = arena_strndup(a, bytes_text(&rec), bytes_len(&rec));
-                if (quantity_parse(text, &q) < 0)
+                if (quantity_keep_text(text, buf) < 0)
                         return -EINVAL;
-                *ret = json_new_string(a, quantity_format(&q, buf));
+                *ret = json_new_string(a, buf);
         }
         return n;
 }

@@ -165,8 +165,8 @@ void check_volume_capacity(struct check *c, const struct at *at)
         if (!json_len(at->j))
                 check_required(c, at, NULL);
         if (!json_get(at->j, "storage") || json_len(at->j) > 1) {
-                field_error_not_supported(c->errs, at_path(c, at), at->j, supported);
-                if (json_is_null(at->j))
+                field_error_not_supported(c->errs, at_path(c, at), at_shown(c, at), supported);
+                if (json_is_null(at_shown(c, at)))
                         c->errs->list[c->errs->n - 1].value = "null";
         }
         json_foreach_member(at->j, m) {

@@ -331,6 +331,33 @@ static bool holds(struct check *c, const struct cond *k, const struct at *at)
 
 /* --- checks --- */
 
+/* Go tells an empty list or map from none; here both are gone by now. What the client sent does know. */
+static const struct json *sent(struct check *c, const struct at *at)
+{
+        const struct json *up;
+
+        if (!at->up) {
+                struct json *body = NULL;
+
+                if (!c->r || !c->r->http || !c->r->http->body_len || c->r->http->body[0] != '{' ||
+                    json_parse(c->a, c->r->http->body, c->r->http->body_len, NULL, &body, NULL) < 0)
+                        return NULL;
+                return body;
+        }
+        up = sent(c, at->up);
+        return at->kind == AT_ITEM ? json_at(up, at->index) : json_get(up, at->name);
+}
+
+const struct json *at_shown(struct check *c, const struct at *at)
+{
+        const struct json *j;
+
+        if (!json_is_null(at->j) || !at->s || (at->s->type != SCHEMA_MAP && at->s->type != SCHEMA_ARRAY))
+                return at->j;
+        j = sent(c, at);
+        return (json_is_object(j) || json_is_array(j)) && !json_len(j) ? j : at->j;
+}
+
 void check_required(struct check *c, const struct at *at, const char *detail)
 {
         field_error_add(c->errs, FIELD_REQUIRED, at_path(c, at), NULL, "%s", detail ? detail : "");
@@ -347,7 +374,7 @@ void check_invalid(struct check *c, const struct at *at, const char *fmt, ...)
         if (go_differs(at))
                 field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), go_struct(c, at), "%s", text);
         else
-                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), at->j, "%s", text);
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), at_shown(c, at), "%s", text);
 }
 
 void check_forbidden(struct check *c, const struct at *at, const char *fmt, ...)
@@ -464,7 +491,7 @@ static void add_error(struct check *c, enum field_error_type type, const struct 
         if (go_differs(at))
                 field_error_add_text(c->errs, type, at_path(c, at), go_struct(c, at), "%s", r->detail ? r->detail : "");
         else
-                field_error_add(c->errs, type, at_path(c, at), at->j, "%s", r->detail ? r->detail : "");
+                field_error_add(c->errs, type, at_path(c, at), at_shown(c, at), "%s", r->detail ? r->detail : "");
 }
 
 /* False: it failed. */

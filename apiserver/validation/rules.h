@@ -130,6 +130,8 @@ const struct at *at_item(struct check *c, const struct at *list, size_t i);
 const struct at *at_entry(struct check *c, const struct at *map, const struct json_member *m);
 const char *at_path(struct check *c, const struct at *at);
 bool at_empty(const struct at *at);
+/* What errors show of AT: its value, but an empty list or map as the client sent it, where it was left out of the object. */
+const struct json *at_shown(struct check *c, const struct at *at);
 static inline bool at_set(const struct at *at)
 {
         return !json_is_null(at->j);

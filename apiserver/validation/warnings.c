@@ -145,10 +145,9 @@ static void warn_fractions(struct check *c, const struct at *resources, const ch
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 const char *text = json_get_string(map->j, names[i]);
-                struct quantity q;
                 struct json_member m = { .key = names[i], .key_len = strlen(names[i]), .value = json_get(map->j, names[i]) };
-                if (text && quantity_parse(text, &q) == 0 &&
-                    (q.nano % 1000000000 != 0 || q.nano / 1000000 > INT64_MAX))
+
+                if (text && quantity_seems_fractional(text))
                         check_warn(c, at_entry(c, map, &m), "fractional byte value \"%s\" is invalid, must be an integer", text);
         }
 }

@@ -214,6 +214,122 @@ char *quantity_format(const struct quantity *q, char *buf)
         return buf;
 }
 
+/* --- texts --- */
+
+/* A text taken apart: digits without the point and without zeros in front. */
+struct parts {
+        char digits[128];
+        size_t n, n_fraction;
+        unsigned base;
+        int exponent;
+        enum quantity_format format;
+        bool negative;
+};
+
+static bool take_apart(const char *s, struct parts *ret)
+{
+        struct parts p = { .base = 10, .negative = *s == '-' };
+        bool point = false;
+
+        s += *s == '+' || *s == '-';
+        for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
+                if (*s == '.') {
+                        point = true;
+                        continue;
+                }
+                p.n_fraction += point;
+                if ((*s == '0' && !p.n && !point) || p.n == sizeof(p.digits) - 1)
+                        continue;
+                p.digits[p.n++] = *s;
+        }
+        if (parse_suffix(s, &p.base, &p.exponent, &p.format) < 0)
+                return false;
+        *ret = p;
+        return true;
+}
+
+/* Upstream's short way: the number is kept in 64 bits, and its text with it. */
+static bool is_short(const struct parts *p)
+{
+        if (p->base == 2)
+                return !p->n_fraction && 15 - (int)p->n - (int)((float)p->exponent * 3 / 10) - 1 >= 0;
+        return p->n <= 18 && p->exponent - (int)p->n_fraction >= -9;
+}
+
+/* No other number and exponent would be printed for it. */
+static bool is_canonical(const struct parts *p)
+{
+        int exponent = p->exponent;
+
+        if (!p->n || p->n_fraction)
+                return false;
+        if (p->base == 2)
+                return p->exponent == 60 || strtoull(p->digits, NULL, 10) % 1024 != 0;
+        /* A multiple of three, and no three zeros at the end. */
+        return exponent % 3 == 0 && (p->n < 3 || strcmp(p->digits + p->n - 3, "000") != 0);
+}
+
+/* Decimals beyond what 128 bits hold. */
+static void print_big(struct parts *p, char *buf)
+{
+        int exponent = p->exponent - (int)p->n_fraction;
+        const char *suffix;
+
+        while (p->n > 1 && p->digits[p->n - 1] == '0') {
+                p->digits[--p->n] = '\0';
+                exponent++;
+        }
+        for (; (exponent % 3 != 0 || (p->format == QUANTITY_DECIMAL_SI && exponent > 18)) && p->n < 48; exponent--)
+                p->digits[p->n++] = '0';
+        p->digits[MIN(p->n, (size_t)48)] = '\0';
+        suffix = suffix_find(10, exponent);
+        if (p->format == QUANTITY_DECIMAL_EXPONENT && exponent)
+                snprintf(buf, QUANTITY_BUF, "%s%.48se%d", p->negative ? "-" : "", p->digits, exponent);
+        else
+                snprintf(buf, QUANTITY_BUF, "%s%.48s%s", p->negative ? "-" : "", p->digits, suffix ? suffix : "");
+}
+
+int quantity_keep_text(const char *s, char buf[QUANTITY_BUF])
+{
+        struct quantity q;
+        struct parts p;
+        int r = quantity_parse(s, &q);
+
+        if (r < 0)
+                return r;
+        if (!take_apart(s, &p))
+                return -EDOM;
+        if (is_short(&p) && is_canonical(&p) && strlen(s) < QUANTITY_BUF)
+                memcpy(buf, s, strlen(s) + 1);
+        else if (p.base == 10 && (q.nano == max_nano() || q.nano == -max_nano()))
+                print_big(&p, buf);
+        else
+                quantity_format(&q, buf);
+        return 0;
+}
+
+bool quantity_seems_fractional(const char *s)
+{
+        struct quantity q;
+        struct parts p;
+        uint64_t low = 0;
+
+        if (quantity_parse(s, &q) < 0 || !take_apart(s, &p))
+                return false;
+        if (q.nano % NANO != 0)
+                return true;
+        if (q.nano / 1000000 <= INT64_MAX && q.nano / 1000000 >= INT64_MIN)
+                return false;
+        if (is_short(&p))
+                return false; /* upstream takes the thousandths for none where they do not fit */
+        if (p.base == 2)
+                low = (uint64_t)(q.nano / NANO);
+        else
+                for (size_t i = 0; i < p.n; i++) /* and for those that are left of them in 64 bits here */
+                        low = low * 10 + (uint64_t)(p.digits[i] - '0');
+        return (int64_t)(low * 1000) % 1000 != 0;
+}
+
 int quantity_cmp(const struct quantity *a, const struct quantity *b)
 {
         return a->nano < b->nano ? -1 : a->nano > b->nano;

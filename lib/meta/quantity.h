@@ -23,6 +23,11 @@ int quantity_parse(const char *s, struct quantity *ret);
 /* The canonical text, as the API server would store and print it. BUF holds QUANTITY_BUF bytes; returns it. */
 #define QUANTITY_BUF 64
 char *quantity_format(const struct quantity *q, char *buf);
+/* The text under which the API server keeps what a client writes as S: S itself where it only has another spelling of
+ * the canonical number ("+5", "5.Mi", "1e0"), else the canonical text, exact however big. -EINVAL, -EDOM as above. */
+int quantity_keep_text(const char *s, char buf[QUANTITY_BUF]);
+/* Whether upstream takes S for one that has thousandths; what does not fit into 64 bits of them may seem so. */
+bool quantity_seems_fractional(const char *s);
 int quantity_cmp(const struct quantity *a, const struct quantity *b);
 void quantity_add(struct quantity *a, const struct quantity *b); /* keeps a's format unless a is zero */
 void quantity_sub(struct quantity *a, const struct quantity *b);

@@ -74,6 +74,29 @@ static void test_parse_and_print(void **state)
         }
 }
 
+/* What the API server answers with. */
+static void test_kept_texts(void **state)
+{
+        static const char *const texts[][2] = {
+                { "+5", "+5" }, { "5.Mi", "5.Mi" }, { "1e0", "1e0" }, { "1e1", "10" }, { "1000m", "1" }, { "1024Mi", "1Gi" },
+                { "0.5", "500m" }, { "1E400", "10e399" }, { "12E", "12E" }, { "5.0", "5" }, { "0005", "0005" }, { "0", "0" },
+                { "123456789012345678901234567890", "123456789012345678901234567890" }, { "1e9", "1e9" }, { "+1000Mi", "+1000Mi" },
+                { ".5Gi", "512Mi" }, { "-5", "-5" }, { "0Mi", "0" }, { "10e-3", "10e-3" },
+        };
+        char buf[QUANTITY_BUF];
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+                assert_int_equal(quantity_keep_text(texts[i][0], buf), 0);
+                assert_string_equal(buf, texts[i][1]);
+        }
+        assert_int_equal(quantity_keep_text("x", buf), -EINVAL);
+        assert_true(quantity_seems_fractional("1500m"));
+        assert_true(quantity_seems_fractional("123456789012345678901234567890"));
+        assert_false(quantity_seems_fractional("12E"));
+        assert_false(quantity_seems_fractional("1E400"));
+        assert_false(quantity_seems_fractional("1Gi"));
+}
+
 static void test_arithmetic(void **state)
 {
         char buf[QUANTITY_BUF];
@@ -98,7 +121,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_parse_and_print),
-                cmocka_unit_test(test_arithmetic),
+                cmocka_unit_test(test_kept_texts), cmocka_unit_test(test_arithmetic),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
