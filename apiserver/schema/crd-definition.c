@@ -3,7 +3,7 @@
  * What all versions have alike upstream moves to the top of its internal form, and errors then stand there:
  * "spec.validation.openAPIV3Schema" instead of "spec.versions[0].schema.openAPIV3Schema".
  */
-#include "crd.h"
+#include "crd-internal.h"
 
 #include <ctype.h>
 
@@ -12,6 +12,7 @@
 struct judge {
         struct arena *a;
         struct field_errors *errs;
+        const struct json *old; /* the stored definition; NULL on create */
         void (*warn)(const char *text, void *userdata);
         void *userdata;
 };
@@ -52,345 +53,6 @@ static void invalid(struct judge *j, const char *path, const struct json *value,
 static void invalid_text(struct judge *j, const char *path, const char *value, const char *detail)
 {
         invalid(j, path, json_new_string(j->a, value), detail);
-}
-
-/* --- keywords --- */
-
-/* What may be said of one schema node, whatever is around it. */
-static void check_unsupported(struct judge *j, const struct json *s, const char *path)
-{
-        static const struct {
-                const char *key, *detail;
-        } words[] = {
-                {"id", "id is not supported"},
-                {"additionalItems", "additionalItems is not supported"},
-                {"patternProperties", "patternProperties is not supported"},
-                {"definitions", "definitions is not supported"},
-                {"dependencies", "dependencies is not supported"},
-                {"$ref", "$ref is not supported"},
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-                if (json_get(s, words[i].key) && !(json_is_string(json_get(s, words[i].key)) && !*text(s, words[i].key)))
-                        forbidden(j, join(j, path, words[i].key), words[i].detail);
-        if (streq(text(s, "type"), "null"))
-                forbidden(j, join(j, path, "type"), "type cannot be set to null, use nullable as an alternative");
-        if (json_is_array(json_get(s, "items")))
-                forbidden(j, join(j, path, "items"), "items must be a schema object and not an array");
-        if (json_get_bool(s, "uniqueItems", false))
-                forbidden(j, join(j, path, "uniqueItems"),
-                          "uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
-        if (json_get(s, "additionalProperties") && json_len(json_get(s, "properties")))
-                forbidden(j, join(j, path, "additionalProperties"), "additionalProperties and properties are mutual exclusive");
-        else if (json_is_bool(json_get(s, "additionalProperties")) && !json_is_true(json_get(s, "additionalProperties")))
-                forbidden(j, join(j, path, "additionalProperties"), "additionalProperties cannot be set to false");
-}
-
-static bool is_required(const struct json *s, const char *name)
-{
-        json_foreach_item(json_get(s, "required"), item)
-                if (streq(json_string(item), name))
-                        return true;
-        return false;
-}
-
-/* A key of a list that is a map has to be there in every item. */
-static void check_map_key(struct judge *j, const struct json *s, const struct json *items, const char *path, size_t i,
-                          const char *key)
-{
-        const struct json *prop = json_get(json_get(items, "properties"), key);
-        const char *at = arena_printf(j->a, "%s.items.properties[%s]", path, key);
-        const char *type = text(prop, "type");
-
-        if (!prop) {
-                invalid_text(j, indexed(j, path, "x-kubernetes-list-map-keys", i), key, "entries must all be names of item properties");
-                return;
-        }
-        if (!streq(type, "string") && !streq(type, "integer") && !streq(type, "number") && !streq(type, "boolean"))
-                invalid_text(j, join(j, at, "type"), type, "must be a scalar type if parent array's x-kubernetes-list-type is map");
-        if (!json_get(prop, "default") && !is_required(items, key))
-                required(j, join(j, at, "default"),
-                         "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property");
-        if (json_get_bool(prop, "nullable", false))
-                forbidden(j, join(j, at, "nullable"), "this property is in x-kubernetes-list-map-keys, so it cannot be nullable");
-        for (size_t k = 0; k < i; k++)
-                if (streq(json_string(json_at(json_get(s, "x-kubernetes-list-map-keys"), k)), key))
-                        field_error_add(j->errs, FIELD_DUPLICATE, indexed(j, path, "x-kubernetes-list-map-keys", i),
-                                        json_new_string(j->a, key), NULL);
-}
-
-static void check_list_type(struct judge *j, const struct json *s, const char *path)
-{
-        static const char *const types[] = {"atomic", "set", "map", NULL};
-        const char *list = json_get_string(s, "x-kubernetes-list-type"), *type = text(s, "type");
-        const struct json *keys = json_get(s, "x-kubernetes-list-map-keys"), *items = json_get(s, "items");
-        const char *item_type = text(items, "type");
-
-        if (list && !streq(type, "array")) {
-                if (!*type)
-                        required(j, join(j, path, "type"), "must be array if x-kubernetes-list-type is specified");
-                else
-                        invalid_text(j, join(j, path, "type"), type, "must be array if x-kubernetes-list-type is specified");
-        } else if (list && !streq(list, "atomic") && !streq(list, "set") && !streq(list, "map")) {
-                field_error_not_supported(j->errs, join(j, path, "x-kubernetes-list-type"), json_new_string(j->a, list), types);
-        } else if (json_len(keys) && !streq(list, "map")) {
-                if (!list)
-                        required(j, join(j, path, "x-kubernetes-list-type"), "must be map if x-kubernetes-list-map-keys is non-empty");
-                else
-                        invalid_text(j, join(j, path, "x-kubernetes-list-type"), list,
-                                     "must be map if x-kubernetes-list-map-keys is non-empty");
-        } else if (streq(list, "map")) {
-                if (!json_len(keys))
-                        required(j, join(j, path, "x-kubernetes-list-map-keys"), "must not be empty if x-kubernetes-list-type is map");
-                if (!items)
-                        required(j, join(j, path, "items"), "must have a schema if x-kubernetes-list-type is map");
-                else if (!streq(item_type, "object"))
-                        invalid_text(j, arena_printf(j->a, "%s.items.type", path), item_type,
-                                     "must be object if parent array's x-kubernetes-list-type is map");
-                else
-                        json_foreach_item(keys, key)
-                                if (json_is_string(key))
-                                        check_map_key(j, s, items, path, key_i, key->str);
-        } else if (streq(list, "set")) {
-                const char *map = json_get_string(items, "x-kubernetes-map-type");
-                const char *inner = json_get_string(items, "x-kubernetes-list-type");
-                if (streq(item_type, "object") && !streq(map, "atomic"))
-                        field_error_add_text(j->errs, FIELD_INVALID, arena_printf(j->a, "%s.items.x-kubernetes-map-type", path),
-                                             map ? arena_printf(j->a, "\"%s\"", map) : "null",
-                                             "must be atomic as item of a list with x-kubernetes-list-type=set");
-                if (streq(item_type, "array") && inner && !streq(inner, "atomic"))
-                        invalid_text(j, arena_printf(j->a, "%s.items.x-kubernetes-list-type", path), inner,
-                                     "must be atomic as item of a list with x-kubernetes-list-type=set");
-        }
-}
-
-static bool blank(const char *s)
-{
-        return s[strspn(s, " \t\r\n")] == '\0';
-}
-
-/* CEL rules: their form, and whether they compile. */
-static void check_rules(struct judge *j, const struct json *s, const char *path)
-{
-        static const char *const reasons[] = {"FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid",
-                                              "FieldValueRequired", NULL};
-
-        json_foreach_item(json_get(s, "x-kubernetes-validations"), rule) {
-                const char *at = indexed(j, path, "x-kubernetes-validations", rule_i), *message = text(rule, "message");
-                const char *reason = json_get_string(rule, "reason"), *field = text(rule, "fieldPath");
-
-                if (blank(text(rule, "rule"))) {
-                        required(j, join(j, at, "rule"), "rule is not specified");
-                        continue;
-                }
-                if (*message && blank(message))
-                        invalid_text(j, join(j, at, "message"), message, "must be non-empty if specified");
-                else if (strpbrk(message, "\r\n"))
-                        invalid_text(j, join(j, at, "message"), message, "must not contain line breaks");
-                if (reason) {
-                        bool known = false;
-                        for (size_t i = 0; reasons[i]; i++)
-                                known |= streq(reason, reasons[i]);
-                        if (!known)
-                                field_error_not_supported(j->errs, join(j, at, "reason"), json_new_string(j->a, reason), reasons);
-                }
-                if (*field && *field != '.' && *field != '[')
-                        invalid_text(j, join(j, at, "fieldPath"), field, "must be a valid path");
-                crd_check_rule(rule, at, j->errs);
-        }
-}
-
-static void check_extensions(struct judge *j, const struct json *s, const char *path)
-{
-        static const char *const map_types[] = {"atomic", "granular", NULL};
-        const char *map = json_get_string(s, "x-kubernetes-map-type"), *type = text(s, "type"), *why = NULL;
-        const struct json *keep = json_get(s, "x-kubernetes-preserve-unknown-fields");
-
-        if (json_is_bool(keep) && !json_is_true(keep))
-                invalid(j, join(j, path, "x-kubernetes-preserve-unknown-fields"), keep, "must be true or undefined");
-        if (map && !streq(type, "object")) {
-                if (!*type)
-                        required(j, join(j, path, "type"), "must be object if x-kubernetes-map-type is specified");
-                else
-                        invalid_text(j, join(j, path, "type"), type, "must be object if x-kubernetes-map-type is specified");
-        }
-        if (map && !streq(map, "atomic") && !streq(map, "granular"))
-                field_error_not_supported(j->errs, join(j, path, "x-kubernetes-map-type"), json_new_string(j->a, map), map_types);
-        check_list_type(j, s, path);
-        if (*text(s, "pattern") && crd_pattern_match(j->a, text(s, "pattern"), "", &why) < 0)
-                invalid(j, join(j, path, "pattern"), json_get(s, "pattern"),
-                        arena_printf(j->a, "must be a valid regular expression, but isn't: %s", why));
-        check_rules(j, s, path);
-        if (j->warn && *text(s, "format") && !crd_format_known(type, text(s, "format")))
-                j->warn(arena_printf(j->a, "unrecognized format \"%s\"", text(s, "format")), j->userdata);
-}
-
-/* Calls FN for S and all schemas below it. */
-static void each_schema(struct judge *j, const struct json *s, const char *path,
-                        void (*fn)(struct judge *j, const struct json *s, const char *path))
-{
-        static const char *const lists[] = {"allOf", "anyOf", "oneOf"};
-
-        if (!json_is_object(s))
-                return;
-        fn(j, s, path);
-        json_foreach_member(json_get(s, "properties"), m)
-                each_schema(j, m->value, arena_printf(j->a, "%s.properties[%s]", path, m->key), fn);
-        each_schema(j, json_get(s, "items"), join(j, path, "items"), fn);
-        each_schema(j, json_get(s, "additionalProperties"), join(j, path, "additionalProperties"), fn);
-        each_schema(j, json_get(s, "not"), join(j, path, "not"), fn);
-        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-                json_foreach_item(json_get(s, lists[i]), part)
-                        each_schema(j, part, indexed(j, path, lists[i], part_i), fn);
-}
-
-/* --- structure --- */
-
-enum level { ROOT, FIELD, ITEM };
-
-static void check_type(struct judge *j, const struct json *s, const char *path, enum level level)
-{
-        static const char *const missing[] = {"must not be empty at the root", "must not be empty for specified object fields",
-                                              "must not be empty for specified array items"};
-        static const char *const types[] = {"array", "boolean", "integer", "number", "object", "string", NULL};
-        const char *type = text(s, "type"), *at = join(j, path, "type");
-        bool either = json_get_bool(s, "x-kubernetes-int-or-string", false), known = false;
-
-        for (size_t i = 0; types[i]; i++)
-                known |= streq(type, types[i]);
-        if (*type && !known)
-                field_error_not_supported(j->errs, at, json_get(s, "type"), types);
-        if (level == ROOT && *type && !streq(type, "object"))
-                invalid_text(j, at, type, "must be object at the root");
-        if (!*type && !either && !(level != ROOT && json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false)))
-                required(j, at, missing[level]);
-        if (*type && either)
-                invalid_text(j, at, type, "must be empty if x-kubernetes-int-or-string is true");
-        if (json_get_bool(s, "x-kubernetes-embedded-resource", false)) {
-                if (*type && !streq(type, "object"))
-                        invalid_text(j, at, type, "must be object if x-kubernetes-embedded-resource is true");
-                if (!json_len(json_get(s, "properties")) && !json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false))
-                        required(j, join(j, path, "properties"),
-                                 "must not be empty if x-kubernetes-embedded-resource is true without "
-                                 "x-kubernetes-preserve-unknown-fields");
-        }
-        if (streq(type, "array") && !json_is_object(json_get(s, "items")))
-                required(j, join(j, path, "items"), "must be specified");
-}
-
-/* Parts of allOf and so on constrain values; what a value is, they must leave alone. */
-static void check_part(struct judge *j, const struct json *s, const char *path)
-{
-        static const struct {
-                const char *key, *detail;
-        } words[] = {
-                {"additionalProperties", "must be undefined to be structural"}, {"type", "must be empty to be structural"},
-                {"title", "must be empty to be structural"},                    {"description", "must be empty to be structural"},
-                {"default", "must be undefined to be structural"},              {"nullable", "must be false to be structural"},
-                {"x-kubernetes-preserve-unknown-fields", "must be false to be structural"},
-                {"x-kubernetes-embedded-resource", "must be false to be structural"},
-                {"x-kubernetes-int-or-string", "must be false to be structural"},
-                {"x-kubernetes-list-map-keys", "must be empty to be structural"},
-                {"x-kubernetes-list-type", "must be undefined to be structural"},
-                {"x-kubernetes-map-type", "must be undefined to be structural"},
-                {"x-kubernetes-validations", "must be empty to be structural"},
-        };
-        static const char *const lists[] = {"allOf", "anyOf", "oneOf"};
-
-        if (!json_is_object(s))
-                return;
-        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-                /* anyOf: [{type: integer}, {type: string}] is how int-or-string is written. */
-                const struct json *v = json_get(s, words[i].key);
-                if (v && !(json_is_bool(v) && !v->boolean))
-                        forbidden(j, join(j, path, words[i].key), words[i].detail);
-        }
-        json_foreach_member(json_get(s, "properties"), m)
-                check_part(j, m->value, arena_printf(j->a, "%s.properties[%s]", path, m->key));
-        check_part(j, json_get(s, "items"), join(j, path, "items"));
-        check_part(j, json_get(s, "not"), join(j, path, "not"));
-        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-                json_foreach_item(json_get(s, lists[i]), part)
-                        check_part(j, part, indexed(j, path, lists[i], part_i));
-}
-
-/* The two forms in which int-or-string may say its types again. */
-static bool is_either_pattern(const struct json *s, const char *key)
-{
-        const struct json *list = json_get(s, key);
-
-        if (!json_get_bool(s, "x-kubernetes-int-or-string", false) || json_len(list) != 2)
-                return key[0] == 'a' && key[1] == 'l' && json_get_bool(s, "x-kubernetes-int-or-string", false) && json_len(list) &&
-                       json_len(json_get(json_at(list, 0), "anyOf")) == 2;
-        return streq(text(json_at(list, 0), "type"), "integer") && streq(text(json_at(list, 1), "type"), "string");
-}
-
-static void check_structure(struct judge *j, const struct json *s, const char *path, enum level level)
-{
-        static const char *const lists[] = {"allOf", "anyOf", "oneOf"};
-
-        if (!json_is_object(s))
-                return;
-        check_type(j, s, path, level);
-        json_foreach_member(json_get(s, "properties"), m) {
-                const char *at = arena_printf(j->a, "%s.properties[%s]", path, m->key);
-                if (level == ROOT && (streq(m->key, "apiVersion") || streq(m->key, "kind"))) {
-                        if (!streq(text(m->value, "type"), "string"))
-                                invalid_text(j, join(j, at, "type"), text(m->value, "type"), "must be string");
-                        continue;
-                }
-                if (level == ROOT && streq(m->key, "metadata")) {
-                        bool more = false;
-                        if (!streq(text(m->value, "type"), "object"))
-                                invalid_text(j, join(j, at, "type"), text(m->value, "type"), "must be object");
-                        json_foreach_member(json_get(m->value, "properties"), p)
-                                more |= !streq(p->key, "name") && !streq(p->key, "generateName");
-                        if (more)
-                                forbidden(j, at, "must not specify anything other than name and generateName, but metadata is implicitly "
-                                                 "specified");
-                        continue;
-                }
-                check_structure(j, m->value, at, FIELD);
-        }
-        check_structure(j, json_get(s, "items"), join(j, path, "items"), ITEM);
-        check_structure(j, json_get(s, "additionalProperties"), join(j, path, "additionalProperties"), FIELD);
-        check_part(j, json_get(s, "not"), join(j, path, "not"));
-        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-                if (!is_either_pattern(s, lists[i]))
-                        json_foreach_item(json_get(s, lists[i]), part)
-                                check_part(j, part, indexed(j, path, lists[i], part_i));
-}
-
-/* --- defaults --- */
-
-static void check_default(struct judge *j, const struct json *s, const char *path)
-{
-        const struct json *value = json_get(s, "default");
-        const struct schema *compiled;
-        struct json *pruned;
-
-        if (!value)
-                return;
-        compiled = crd_compile_schema(j->a, s, false);
-        pruned = json_clone(j->a, value);
-        crd_decode(j->a, compiled, pruned, NULL, NULL);
-        if (!json_equal(pruned, value))
-                invalid(j, join(j, path, "default"), value, "must not have unknown fields");
-        else if (!(json_is_null(value) && !json_get_bool(s, "nullable", false)))
-                crd_validate(compiled, value, NULL, join(j, path, "default"), j->errs);
-}
-
-static void check_schema(struct judge *j, const struct json *s, const char *path)
-{
-        size_t before = j->errs->n;
-
-        each_schema(j, s, path, check_unsupported);
-        if (j->errs->n == before)
-                each_schema(j, s, path, check_extensions);
-        if (j->errs->n == before)
-                check_structure(j, s, path, ROOT);
-        if (j->errs->n == before)
-                each_schema(j, s, path, check_default);
 }
 
 /* --- versions --- */
@@ -458,40 +120,39 @@ static void check_columns(struct judge *j, const struct json *columns, const cha
         }
 }
 
-/* The schema at ".spec.a"; NULL: there is none. */
-static const struct json *schema_at(const struct json *s, const char *path)
-{
-        while (s && *path == '.') {
-                size_t n = strcspn(path + 1, ".");
-                s = json_getn(json_get(s, "properties"), path + 1, n);
-                path += 1 + n;
-        }
-        return *path ? NULL : s;
-}
-
 static void check_selectable(struct judge *j, const struct json *list, const struct json *schema, const char *path)
 {
-        json_foreach_item(list, f) {
-                const char *at = join(j, indexed(j, path, "selectableFields", f_i), "jsonPath"), *where = text(f, "jsonPath");
-                const struct json *s = schema_at(schema, where);
-                const char *type = text(s, "type");
+        size_t unique = 0;
 
-                if (!*where)
+        json_foreach_item(list, f) {
+                const char *at = join(j, indexed(j, path, "selectableFields", f_i), "jsonPath"), *where = text(f, "jsonPath"), *shown, *why;
+                const struct json *s;
+                const char *type;
+                bool twice = false;
+
+                if (!*where) {
                         required(j, at, "");
-                else if (!s || s == schema)
-                        invalid_text(j, at, where, "is an invalid path: does not refer to a valid field");
-                else if (!streq(type, "string") && !streq(type, "boolean") && !streq(type, "integer"))
+                        continue;
+                }
+                if (!(s = crd_field_at(j->a, schema, where, false, &shown, &why))) {
+                        invalid_text(j, at, where, arena_printf(j->a, "is an invalid path: %s", why));
+                        continue;
+                }
+                if (str_has_prefix(shown, "metadata") && (!shown[8] || shown[8] == '.'))
+                        invalid_text(j, at, where, "must not point to fields in metadata");
+                type = text(s, "type");
+                if (!streq(type, "string") && !streq(type, "boolean") && !streq(type, "integer"))
                         invalid_text(j, at, where,
                                      "must point to a field of type string, boolean or integer. Enum string fields and strings with "
                                      "formats are allowed.");
-                for (size_t k = 0; *where && k < f_i; k++)
-                        if (streq(text(json_at(list, k), "jsonPath"), where)) {
-                                field_error_add(j->errs, FIELD_DUPLICATE, at, json_get(f, "jsonPath"), NULL);
-                                break;
-                        }
+                for (size_t k = 0; k < f_i; k++)
+                        twice |= streq(text(json_at(list, k), "jsonPath"), where);
+                if (twice)
+                        field_error_add(j->errs, FIELD_DUPLICATE, at, json_get(f, "jsonPath"), NULL);
+                unique += !twice;
         }
-        if (json_len(list) > 8)
-                field_error_add(j->errs, FIELD_TOO_MANY, join(j, path, "selectableFields"), json_new_int(j->a, json_len(list)),
+        if (unique > 8)
+                field_error_add(j->errs, FIELD_TOO_MANY, join(j, path, "selectableFields"), json_new_int(j->a, (int64_t)unique),
                                 "must have at most 8 items");
 }
 
@@ -505,49 +166,109 @@ static bool same_in_all(const struct json *versions, const char *key)
         return true;
 }
 
-static void check_version(struct judge *j, const struct json *versions, size_t i)
-{
-        const struct json *v = json_at(versions, i), *schema = json_path(v, "schema.openAPIV3Schema");
-        const char *at = arena_printf(j->a, "spec.versions[%zu]", i), *warning = json_get_string(v, "deprecationWarning");
-        bool top = false;
+/* What is alike in all versions: it moves to the top, and per version there is none. */
+struct alike {
+        bool schema, subresources, columns, fields;
+};
 
-        name_validate(j->errs, NAME_DNS1035_LABEL, join(j, at, "name"), json_get(v, "name") ?: json_new_string(j->a, ""));
-        if (warning && !json_get_bool(v, "deprecated", false))
-                invalid_text(j, join(j, at, "deprecationWarning"), warning, "can only be set for deprecated versions");
-        top = same_in_all(versions, "schema");
-        if (!schema)
-                required(j, join(j, at, "schema.openAPIV3Schema"), "");
-        else if (!top || i == 0)
-                check_schema(j, schema, top ? "spec.validation.openAPIV3Schema" : join(j, at, "schema.openAPIV3Schema"));
-        top = same_in_all(versions, "subresources");
-        if (json_path(v, "subresources.scale") && (!top || i == 0))
-                check_scale(j, json_path(v, "subresources.scale"), join(j, top ? "spec" : at, "subresources.scale"));
-        top = same_in_all(versions, "additionalPrinterColumns");
-        if (!top || i == 0)
-                check_columns(j, json_get(v, "additionalPrinterColumns"), top ? "spec" : at);
-        top = same_in_all(versions, "selectableFields");
-        if (!top || i == 0)
-                check_selectable(j, json_get(v, "selectableFields"), schema, top ? "spec" : at);
+/* Which version has a schema as it was before: its costs are known. */
+static bool schema_known(const struct json *old, const struct json *version)
+{
+        json_foreach_item(json_path(old, "spec.versions"), v)
+                if (streq(text(v, "name"), text(version, "name")))
+                        return json_equal(json_path(v, "schema.openAPIV3Schema"), json_path(version, "schema.openAPIV3Schema"));
+        return false;
 }
 
-static void check_versions(struct judge *j, const struct json *spec)
+static bool any_status(const struct json *versions)
+{
+        json_foreach_item(versions, v)
+                if (json_path(v, "subresources.status"))
+                        return true;
+        return false;
+}
+
+static void check_deprecation(struct judge *j, const struct json *v, const char *at)
+{
+        const struct json *warning = json_get(v, "deprecationWarning");
+        const char *path = join(j, at, "deprecationWarning"), *s = json_string(warning);
+
+        if (!s)
+                return;
+        if (!json_get_bool(v, "deprecated", false)) {
+                invalid(j, path, warning, "can only be set for deprecated versions");
+                return;
+        }
+        if (warning->len > 256)
+                invalid(j, path, warning, "must be <= 256 characters long");
+        if (!warning->len)
+                invalid(j, path, warning, "must not be an empty string");
+        for (size_t i = 0; i < warning->len; i++)
+                if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f) {
+                        invalid(j, path, warning,
+                                arena_printf(j->a, "must only contain printable UTF-8 characters; non-printable character found at index %zu",
+                                             i));
+                        break;
+                }
+}
+
+/* What stands at the top or in a version (AT: "spec" or "spec.versions[0]"). */
+static void check_parts(struct judge *j, const struct json *versions, const struct json *v, const char *at, struct alike which,
+                        const char *schema_at)
+{
+        const struct json *schema = json_path(v, "schema.openAPIV3Schema");
+        bool status = which.subresources ? json_path(v, "subresources.status") != NULL : any_status(versions);
+
+        if (which.schema && json_is_object(schema))
+                crd_check_schema(schema, schema_at, status, schema_known(j->old, v), j->errs);
+        if (which.subresources && json_path(v, "subresources.scale"))
+                check_scale(j, json_path(v, "subresources.scale"), join(j, at, "subresources.scale"));
+        if (which.columns)
+                check_columns(j, json_get(v, "additionalPrinterColumns"), at);
+        if (!which.fields || !json_len(json_get(v, "selectableFields")))
+                return;
+        if (json_is_object(schema))
+                check_selectable(j, json_get(v, "selectableFields"), schema, at);
+        else
+                invalid_text(j, join(j, at, "selectableFields"), "",
+                             "may only be set when `version.schema.openAPIV3Schema` is not included");
+}
+
+static void check_version(struct judge *j, const struct json *versions, size_t i, const struct alike *alike)
+{
+        const struct json *v = json_at(versions, i);
+        const char *at = arena_printf(j->a, "spec.versions[%zu]", i);
+        struct alike own = {!alike->schema, !alike->subresources, !alike->columns, !alike->fields};
+
+        name_validate(j->errs, NAME_DNS1035_LABEL, join(j, at, "name"), json_get(v, "name") ?: json_new_string(j->a, ""));
+        check_deprecation(j, v, at);
+        check_parts(j, versions, v, at, own, join(j, at, "schema.openAPIV3Schema"));
+}
+
+static void check_versions(struct judge *j, const struct json *spec, const struct alike *alike)
 {
         const struct json *versions = json_get(spec, "versions");
+        const char *shown = json_is_array(versions) ? crd_go_versions(j->a, versions, alike->schema, alike->subresources, alike->columns,
+                                                                      alike->fields)
+                                                    : "null";
         size_t storage = 0;
         bool twice = false;
 
+        for (size_t i = 0; i < json_len(versions); i++)
+                if (!json_is_object(json_path(json_at(versions, i), "schema.openAPIV3Schema")))
+                        required(j, arena_printf(j->a, "spec.versions[%zu].schema.openAPIV3Schema", i), "");
         for (size_t i = 0; i < json_len(versions); i++) {
                 const struct json *v = json_at(versions, i);
                 storage += json_get_bool(v, "storage", false);
                 for (size_t k = 0; k < i; k++)
                         twice |= streq(text(v, "name"), text(json_at(versions, k), "name"));
-                check_version(j, versions, i);
+                check_version(j, versions, i, alike);
         }
         if (twice)
-                invalid(j, "spec.versions", versions, "must contain unique version names");
+                field_error_add_text(j->errs, FIELD_INVALID, "spec.versions", shown, "must contain unique version names");
         if (storage != 1)
-                invalid(j, "spec.versions", versions ? versions : json_new_null(j->a),
-                        "must have exactly one version marked as storage version");
+                field_error_add_text(j->errs, FIELD_INVALID, "spec.versions", shown,
+                                     "must have exactly one version marked as storage version");
 }
 
 /* --- the rest of the spec --- */
@@ -577,10 +298,62 @@ static void check_names(struct judge *j, const struct json *names)
                 name_validate(j->errs, NAME_DNS1035_LABEL, arena_printf(j->a, "spec.names.categories[%zu]", n_i), n);
 }
 
+static void check_review_versions(struct judge *j, const struct json *list)
+{
+        const char *path = "spec.conversion.conversionReviewVersions";
+        bool known = false;
+
+        if (!json_len(list)) {
+                required(j, path, "");
+                return;
+        }
+        json_foreach_item(list, v) {
+                const char *at = arena_printf(j->a, "%s[%zu]", path, v_i);
+                bool twice = false;
+
+                for (size_t k = 0; k < v_i; k++)
+                        twice |= json_equal(json_at(list, k), v);
+                if (twice) {
+                        invalid(j, at, v, "duplicate version");
+                        continue;
+                }
+                name_validate(j->errs, NAME_DNS1035_LABEL, at, v);
+                known |= streq(json_string(v), "v1") || streq(json_string(v), "v1beta1");
+        }
+        if (!known)
+                invalid(j, path, list, "must include at least one of v1, v1beta1");
+}
+
+static void check_client(struct judge *j, const struct json *client)
+{
+        const char *path = "spec.conversion.webhookClientConfig";
+        const struct json *service = json_get(client, "service"), *port = json_get(service, "port");
+        const char *url = json_get_string(client, "url");
+
+        if (!client)
+                required(j, path, "required when strategy is set to Webhook");
+        else if (!url == !service)
+                required(j, path, "exactly one of url or service is required");
+        if (!client || !url == !service)
+                return;
+        if (url && !str_has_prefix(url, "https://"))
+                invalid_text(j, join(j, path, "url"), strstr(url, "://") ? arena_strndup(j->a, url, (size_t)(strstr(url, "://") - url)) : "",
+                             "'https' is the only allowed URL scheme; desired format: https://host[/path]");
+        if (!service)
+                return;
+        if (!*text(service, "name"))
+                required(j, join(j, path, "service.name"), "service name is required");
+        if (!*text(service, "namespace"))
+                required(j, join(j, path, "service.namespace"), "service namespace is required");
+        if (port && (json_get_int(service, "port", 0) < 1 || json_get_int(service, "port", 0) > 65535))
+                field_error_add(j->errs, FIELD_INVALID, join(j, path, "service.port"), port,
+                                "port is not valid: must be between 1 and 65535, inclusive");
+}
+
 static void check_conversion(struct judge *j, const struct json *conversion)
 {
         static const char *const strategies[] = {"None", "Webhook", NULL};
-        const struct json *webhook = json_get(conversion, "webhook"), *client = json_get(webhook, "clientConfig");
+        const struct json *webhook = json_get(conversion, "webhook");
         const char *strategy = text(conversion, "strategy");
 
         if (!conversion)
@@ -589,14 +362,15 @@ static void check_conversion(struct judge *j, const struct json *conversion)
                 required(j, "spec.conversion.strategy", "");
         else if (!one_of(strategy, strategies))
                 field_error_not_supported(j->errs, "spec.conversion.strategy", json_get(conversion, "strategy"), strategies);
-        else if (streq(strategy, "Webhook")) {
-                if (!client)
-                        required(j, "spec.conversion.webhookClientConfig", "required when strategy is set to Webhook");
-                else if (!json_get(client, "url") == !json_get(client, "service"))
-                        required(j, "spec.conversion.webhookClientConfig", "exactly one of url or service is required");
-                if (!json_len(json_get(webhook, "conversionReviewVersions")))
-                        required(j, "spec.conversion.conversionReviewVersions", "");
+        if (streq(strategy, "Webhook")) {
+                check_client(j, json_get(webhook, "clientConfig"));
+                check_review_versions(j, json_get(webhook, "conversionReviewVersions"));
+                return;
         }
+        if (json_get(webhook, "clientConfig"))
+                forbidden(j, "spec.conversion.webhookClientConfig", "should not be set when strategy is not set to Webhook");
+        if (json_len(json_get(webhook, "conversionReviewVersions")))
+                forbidden(j, "spec.conversion.conversionReviewVersions", "should not be set when strategy is not set to Webhook");
 }
 
 static void check_stored(struct judge *j, const struct json *crd)
@@ -605,6 +379,13 @@ static void check_stored(struct judge *j, const struct json *crd)
 
         if (!json_len(list))
                 invalid(j, "status.storedVersions", json_new_null(j->a), "must have at least one stored version");
+        json_foreach_item(json_len(list) ? json_path(crd, "spec.versions") : NULL, v) {
+                bool there = !json_get_bool(v, "storage", false);
+                json_foreach_item(list, stored)
+                        there |= streq(json_string(stored), text(v, "name"));
+                if (!there)
+                        invalid(j, "status.storedVersions", list, arena_printf(j->a, "must have the storage version %s", text(v, "name")));
+        }
         json_foreach_item(list, stored) {
                 bool there = false;
                 const char *s = json_string(stored) ? json_string(stored) : "";
@@ -654,38 +435,74 @@ static void check_approval(struct judge *j, const struct json *crd, const struct
                          "https://github.com/kubernetes/enhancements/pull/1111");
 }
 
+/* --- warnings --- */
+
+static void warn_formats(struct judge *j, const struct json *s)
+{
+        static const char *const lists[] = {"allOf", "anyOf", "oneOf"}, *const single[] = {"items", "additionalProperties", "not"};
+
+        if (!json_is_object(s))
+                return;
+        if (*text(s, "format") && !crd_format_known(text(s, "type"), text(s, "format")))
+                j->warn(arena_printf(j->a, "unrecognized format \"%s\"", text(s, "format")), j->userdata);
+        json_foreach_member(json_get(s, "properties"), m)
+                warn_formats(j, m->value);
+        for (size_t i = 0; i < ARRAY_SIZE(single); i++)
+                warn_formats(j, json_get(s, single[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+                json_foreach_item(json_get(s, lists[i]), part)
+                        warn_formats(j, part);
+}
+
+/* --- all together --- */
+
+static void check_spec(struct judge *j, const struct json *spec)
+{
+        static const char *const scopes[] = {"Cluster", "Namespaced", NULL};
+        const struct json *versions = json_get(spec, "versions"), *first = json_at(versions, 0);
+        const char *group = text(spec, "group"), *scope = text(spec, "scope");
+        size_t before = j->errs->n;
+        struct alike alike = {same_in_all(versions, "schema"), same_in_all(versions, "subresources"),
+                              same_in_all(versions, "additionalPrinterColumns"), same_in_all(versions, "selectableFields")};
+
+        if (!*group)
+                required(j, "spec.group", "");
+        else
+                name_validate(j->errs, NAME_DNS1123_SUBDOMAIN, "spec.group", json_get(spec, "group"));
+        if (j->errs->n == before && !strchr(group, '.'))
+                invalid_text(j, "spec.group", group, "should be a domain with at least one dot");
+        if (!*scope)
+                required(j, "spec.scope", "");
+        else if (!one_of(scope, scopes))
+                field_error_not_supported(j->errs, "spec.scope", json_get(spec, "scope"), scopes);
+        check_versions(j, spec, &alike);
+        check_names(j, json_get(spec, "names"));
+        if (first)
+                check_parts(j, versions, first, "spec", alike, "spec.validation.openAPIV3Schema");
+        check_conversion(j, json_get(spec, "conversion"));
+}
+
 void crd_validate_definition(const struct json *crd, const struct json *old, struct field_errors *errs,
                              void (*warn)(const char *text, void *userdata), void *userdata)
 {
-        struct judge j = {.a = errs->arena, .errs = errs, .warn = warn, .userdata = userdata};
-        static const char *const scopes[] = {"Cluster", "Namespaced", NULL};
+        struct judge j = {.a = errs->arena, .errs = errs, .old = old, .warn = warn, .userdata = userdata};
         const struct json *spec = json_get(crd, "spec");
-        const char *name = text(json_get(crd, "metadata"), "name"), *group = text(spec, "group"), *scope = text(spec, "scope");
+        const char *name = text(json_get(crd, "metadata"), "name"), *group = text(spec, "group");
 
         if (!old && *name && !streq(name, arena_printf(j.a, "%s.%s", text(json_get(spec, "names"), "plural"), group)))
                 invalid_text(&j, "metadata.name", name, "must be spec.names.plural+\".\"+spec.group");
-        if (old && json_equal(spec, json_get(old, "spec")))
-                return; /* it was let in as it is */
-        if (old)
-                check_immutable(&j, crd, old);
-        if (old && errs->n)
-                return; /* the rest follows from what may not change */
-        if (!*group)
-                required(&j, "spec.group", "");
-        else if (!strchr(group, '.'))
-                invalid_text(&j, "spec.group", group, "should be a domain with at least one dot");
-        else
-                name_validate(errs, NAME_DNS1123_SUBDOMAIN, "spec.group", json_get(spec, "group"));
-        if (!*scope)
-                required(&j, "spec.scope", "");
-        else if (!one_of(scope, scopes))
-                field_error_not_supported(errs, "spec.scope", json_get(spec, "scope"), scopes);
+        if (!old || !json_equal(spec, json_get(old, "spec"))) { /* else it was let in as it is */
+                check_spec(&j, spec);
+                if (old)
+                        check_immutable(&j, crd, old);
+        }
+        check_stored(&j, crd);
+        check_approval(&j, crd, old);
         if (json_get_bool(spec, "preserveUnknownFields", false))
                 invalid(&j, "spec.preserveUnknownFields", json_get(spec, "preserveUnknownFields"),
                         "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead");
-        check_versions(&j, spec);
-        check_names(&j, json_get(spec, "names"));
-        check_conversion(&j, json_get(spec, "conversion"));
-        check_stored(&j, crd);
-        check_approval(&j, crd, old);
+        if (!errs->n && warn)
+                json_foreach_item(json_get(spec, "versions"), v)
+                        if (v_i == 0 || !same_in_all(json_get(spec, "versions"), "schema"))
+                                warn_formats(&j, json_path(v, "schema.openAPIV3Schema"));
 }

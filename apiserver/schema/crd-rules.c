@@ -1,25 +1,26 @@
 /* x-kubernetes-validations: CEL rules of structural schemas (crd.h).
  *
- * Rules are compiled once, with the definition. A rule sees the value that it stands at as `self`, and on
- * update the stored one as `oldSelf`, where the two can be told to be the same (fields, entries of maps, items of
- * lists with keys). What did not change is not judged again, except by rules about changes. Values are the
- * objects' own JSON: formats such as date-time are strings here.
+ * Rules are compiled once, with the definition, by the types of the schema that they stand in (crd-cel.c). A rule sees its value
+ * as `self`, and on update the stored one as `oldSelf`, where the two can be told to be the same (fields, entries of maps, items
+ * of lists with keys). What did not change is not judged again, except by rules about changes.
  */
-#include "crd.h"
+#include "crd-internal.h"
 
 #include "../../lib/cel/cel.h"
 
 #define RULE_COST 1000000    /* of one rule */
 #define OBJECT_COST 10000000 /* of all rules of an object */
 
+enum { MESSAGE_MAX = 5 * 1024 };
+
 struct crd_rule {
         const struct json *raw;
+        const struct cel_shape *self;
         struct cel_program *program, *message; /* MESSAGE: of messageExpression; NULL: none */
         bool about_change;                     /* it names oldSelf */
         bool optional_old;
+        const char *field; /* that errors point to, below the value; "": the value */
 };
-
-static const char *const variables[] = {"self", "oldSelf", NULL};
 
 /* --- compiling --- */
 
@@ -30,20 +31,35 @@ static const char *text(const struct json *obj, const char *key)
         return s ? s : "";
 }
 
+/* "." stands before it, or a bracket: as it is put behind the path of the value. */
+static const char *field_of(struct arena *a, const struct json *schema, const struct json *rule)
+{
+        const char *path, *why;
+
+        if (!*text(rule, "fieldPath") || !crd_field_at(a, schema, text(rule, "fieldPath"), true, &path, &why))
+                return "";
+        return path;
+}
+
 static void attach(struct arena *a, struct schema_crd *node)
 {
         const struct json *list = json_get(node->raw, "x-kubernetes-validations");
         struct crd_rule *rules = arena_calloc(a, (json_len(list) + 1) * sizeof(*rules));
+        const struct cel_shape *self = crd_shape(a, node->raw, node->root || json_get_bool(node->raw, "x-kubernetes-embedded-resource",
+                                                                                          false));
 
         node->rules = rules;
-        json_foreach_item(list, raw) {
+        json_foreach_item(self ? list : NULL, raw) {
                 struct crd_rule *r = &rules[node->n_rules];
+                bool optional = json_get_bool(raw, "optionalOldSelf", false);
+                const struct cel_variable variables[] = {{"self", self}, {"oldSelf", optional ? cel_shape_optional(a, self) : self}};
+                const struct cel_env env = {.variables = variables, .n = 2};
 
-                *r = (struct crd_rule){.raw = raw, .optional_old = json_get_bool(raw, "optionalOldSelf", false)};
-                if (cel_compile(a, text(raw, "rule"), variables, &r->program, NULL) < 0)
+                *r = (struct crd_rule){.raw = raw, .self = self, .optional_old = optional, .field = field_of(a, node->raw, raw)};
+                if (cel_compile_in(a, text(raw, "rule"), &env, &r->program, NULL) < 0)
                         continue; /* definitions with such a rule are refused */
                 if (*text(raw, "messageExpression") &&
-                    cel_compile(a, text(raw, "messageExpression"), variables, &r->message, NULL) < 0)
+                    cel_compile_in(a, text(raw, "messageExpression"), &env, &r->message, NULL) < 0)
                         r->message = NULL;
                 r->about_change = cel_program_uses(r->program, "oldSelf");
                 node->n_rules++;
@@ -74,46 +90,91 @@ bool crd_attach_rules(struct arena *a, const struct schema *s)
 struct judge {
         struct arena *a;
         struct field_errors *errs;
-        uint64_t cost;
+        uint64_t left; /* of OBJECT_COST */
         bool spent;
         const struct json *self, *old; /* of the rule at hand; OLD NULL: there is none */
-        bool optional_old;
+        const struct crd_rule *rule;
 };
 
 static struct cel_value resolve(struct cel_run *run, void *userdata, const char *name)
 {
         struct judge *j = userdata;
-        struct cel_value old = cel_from_json(j->old);
+        struct cel_value old = cel_from_json_as(j->old, j->rule->self);
 
         if (streq(name, "self"))
-                return cel_from_json(j->self);
-        if (j->optional_old)
+                return cel_from_json_as(j->self, j->rule->self);
+        if (j->rule->optional_old)
                 return cel_optional(run->arena, j->old ? &old : NULL);
         return old;
 }
 
-static struct cel_value run(struct judge *j, const struct cel_program *p)
+static const char *trimmed(struct arena *a, const char *s)
 {
-        struct cel_run r = {.arena = j->a, .resolve = resolve, .userdata = j, .limit = RULE_COST};
-        struct cel_value v = cel_eval(p, &r);
+        size_t len;
 
-        j->cost += r.cost;
-        return v;
+        s += strspn(s, " \t\r\n\v\f");
+        for (len = strlen(s); len && strchr(" \t\r\n\v\f", s[len - 1]);)
+                len--;
+        return arena_strndup(a, s, len);
 }
 
-static const char *message_of(struct judge *j, const struct crd_rule *r)
+/* What a rule is called in errors about itself. */
+static const char *rule_text(struct judge *j, const struct crd_rule *r)
 {
         const char *message = text(r->raw, "message");
+
+        return trimmed(j->a, *message ? message : text(r->raw, "rule"));
+}
+
+static bool over_limit(const struct cel_value *v)
+{
+        return v->type == CEL_ERROR && str_has_prefix(v->str.s, "operation cancelled");
+}
+
+/* False: the budget is spent, which an error says. */
+static bool run(struct judge *j, const struct cel_program *p, struct cel_value *ret)
+{
+        struct cel_run r = {.arena = j->a, .resolve = resolve, .userdata = j, .limit = RULE_COST};
+
+        *ret = cel_eval(p, &r);
+        if (r.cost > j->left)
+                return false;
+        j->left -= r.cost;
+        return true;
+}
+
+static void stop(struct judge *j, const char *path, const char *shown, const char *detail)
+{
+        j->spent = true;
+        field_error_add_text(j->errs, FIELD_INVALID, path, shown, "%s", detail);
+}
+
+/* The message of a rule that failed; NULL: the budget is spent. */
+static const char *message_of(struct judge *j, const struct crd_rule *r, const char *path, const char *shown)
+{
         struct cel_value v;
+        const char *s;
 
         if (r->message) {
-                v = run(j, r->message);
-                if (v.type == CEL_STRING && v.str.len && !memchr(v.str.s, '\n', v.str.len))
-                        return cel_text(j->a, &v);
+                if (!run(j, r->message, &v)) {
+                        stop(j, path, shown, "messageExpression evaluation failed due to running out of cost budget, no further "
+                                             "validation rules will be run");
+                        return NULL;
+                }
+                if (over_limit(&v)) {
+                        _cleanup_strbuf_ struct strbuf quoted = STRBUF_INIT;
+
+                        go_quote(&quoted, text(r->raw, "messageExpression"), strlen(text(r->raw, "messageExpression")));
+                        stop(j, path, shown, arena_printf(j->a, "no further validation rules will be run due to call cost exceeds limit "
+                                                                "for messageExpression: %s", strbuf_str(&quoted)));
+                        return NULL;
+                }
+                s = v.type == CEL_STRING ? trimmed(j->a, cel_text(j->a, &v)) : "";
+                if (*s && !strchr(s, '\n') && strlen(s) <= MESSAGE_MAX)
+                        return s;
         }
-        if (*message)
-                return message;
-        return arena_printf(j->a, "failed rule: %s", text(r->raw, "rule"));
+        return *text(r->raw, "message") ? trimmed(j->a, text(r->raw, "message"))
+                                        : arena_printf(j->a, "failed rule: %s", rule_text(j, r));
 }
 
 static enum field_error_type type_of(const char *reason)
@@ -125,16 +186,21 @@ static enum field_error_type type_of(const char *reason)
 }
 
 /* Scalars are shown; objects and lists are not. */
-static void complain(struct judge *j, const struct crd_rule *r, const char *path)
+static void complain(struct judge *j, const struct crd_rule *r, const char *path, const char *type_name)
 {
-        const char *field = text(r->raw, "fieldPath"), *message = message_of(j, r);
         enum field_error_type type = type_of(json_get_string(r->raw, "reason"));
-        bool scalar = !json_is_object(j->self) && !json_is_array(j->self) && !*field;
+        const char *message, *shown = arena_printf(j->a, "\"%s\"", type_name);
+        bool hidden = streq(type_name, "object") || streq(type_name, "array");
 
-        if (*field)
-                path = *path ? arena_printf(j->a, "%s%s", path, field) : field + (*field == '.');
+        if (*r->field)
+                path = *path ? arena_printf(j->a, "%s.%s", path, r->field) : r->field;
         path = *path ? path : "<nil>";
-        if (scalar || type == FIELD_FORBIDDEN || type == FIELD_REQUIRED)
+        message = message_of(j, r, path, shown);
+        if (!message)
+                return;
+        if (type == FIELD_DUPLICATE)
+                message = "";
+        if (!hidden || type == FIELD_FORBIDDEN || type == FIELD_REQUIRED)
                 field_error_add(j->errs, type, path, j->self, "%s", message);
         else
                 field_error_add_text(j->errs, type, path, NULL, "%s", message);
@@ -142,52 +208,63 @@ static void complain(struct judge *j, const struct crd_rule *r, const char *path
 
 static void judge(struct judge *j, const struct crd_rule *r, const struct schema *s, const char *path)
 {
-        const char *type = text(s->crd->raw, "type"), *message = text(r->raw, "message");
+        const char *type = text(s->crd->raw, "type"), *shown = arena_printf(j->a, "\"%s\"", type), *at = *path ? path : "<nil>", *why;
         struct cel_value v;
 
         if (j->spent)
                 return;
-        if (j->cost > OBJECT_COST) {
-                j->spent = true;
-                field_error_add_text(j->errs, FIELD_INVALID, *path ? path : "<nil>", arena_printf(j->a, "\"%s\"", type),
-                                     "validation failed due to running out of cost budget, no further validation rules will be run");
+        if (!j->left || !run(j, r->program, &v)) {
+                stop(j, at, shown, "validation failed due to running out of cost budget, no further validation rules will be run");
                 return;
         }
-        v = run(j, r->program);
-        if (v.type == CEL_ERROR)
-                field_error_add_text(j->errs, FIELD_INVALID, *path ? path : "<nil>", arena_printf(j->a, "\"%s\"", type),
-                                     "%s evaluating rule: %s", cel_text(j->a, &v), *message ? message : text(r->raw, "rule"));
-        else if (v.type != CEL_BOOL || !v.b)
-                complain(j, r, path);
+        if (v.type != CEL_ERROR) {
+                if (v.type != CEL_BOOL || !v.b)
+                        complain(j, r, path, type);
+                return;
+        }
+        why = cel_text(j->a, &v);
+        if (over_limit(&v))
+                stop(j, at, shown, arena_printf(j->a, "'%s': no further validation rules will be run due to call cost exceeds limit for "
+                                                      "rule: %s", why, rule_text(j, r)));
+        else if (str_has_prefix(why, "no such overload"))
+                field_error_add_text(j->errs, FIELD_INVALID, at, shown,
+                                     "'%s': call arguments did not match a supported operator, function or macro signature for rule: %s",
+                                     why, rule_text(j, r));
+        else
+                field_error_add_text(j->errs, FIELD_INVALID, at, shown, "%s evaluating rule: %s", why, rule_text(j, r));
 }
 
-static void walk(struct judge *j, const struct schema *s, const struct json *v, const struct json *old, const char *path);
+/* OLD: the stored value; SAME: it, or what it is a part of where it cannot be matched, did not change. */
+static void walk(struct judge *j, const struct schema *s, const struct json *v, const struct json *old, bool same, const char *path);
 
-static void walk_below(struct judge *j, const struct schema *s, const struct json *v, const struct json *old, const char *path)
+static void walk_below(struct judge *j, const struct schema *s, const struct json *v, const struct json *old, bool same,
+                       const char *path)
 {
         if (s->type == SCHEMA_STRUCT && json_is_object(v)) {
                 for (unsigned i = 0; i < s->n_fields; i++) {
                         const struct schema_field *f = &s->fields[i];
                         const struct json *sub = json_get(v, f->name);
-                        if (sub)
-                                walk(j, f->type, sub, json_get(old, f->name),
+                        if (sub && f->type->crd && f->type->crd->has_rules)
+                                walk(j, f->type, sub, json_get(old, f->name), same,
                                      *path ? arena_printf(j->a, "%s.%s", path, f->name) : f->name);
                 }
-        } else if (s->type == SCHEMA_MAP) {
+        } else if (s->type == SCHEMA_MAP && s->elem->crd && s->elem->crd->has_rules) {
                 json_foreach_member(v, m)
-                        walk(j, s->elem, m->value, json_getn(old, m->key, m->key_len), arena_printf(j->a, "%s[%s]", path, m->key));
-        } else if (s->type == SCHEMA_ARRAY) {
+                        walk(j, s->elem, m->value, json_getn(old, m->key, m->key_len), same, arena_printf(j->a, "%s[%s]", path, m->key));
+        } else if (s->type == SCHEMA_ARRAY && s->elem->crd && s->elem->crd->has_rules) {
                 json_foreach_item(v, item)
-                        walk(j, s->elem, item, crd_same_item(j->a, s, item, old), arena_printf(j->a, "%s[%zu]", path, item_i));
+                        walk(j, s->elem, item, crd_same_item(j->a, s, item, old), same, arena_printf(j->a, "%s[%zu]", path, item_i));
         }
 }
 
-static void walk(struct judge *j, const struct schema *s, const struct json *v, const struct json *old, const char *path)
+static void walk(struct judge *j, const struct schema *s, const struct json *v, const struct json *old, bool same, const char *path)
 {
-        bool same = old && json_equal(v, old);
-
-        if (!s->crd || !s->crd->has_rules || json_is_null(v))
+        if (j->spent || !s->crd || !s->crd->has_rules || json_is_null(v))
                 return;
+        if (old)
+                same = json_equal(v, old);
+        if (old && json_is_null(old))
+                old = NULL;
         for (unsigned i = 0; i < s->crd->n_rules; i++) {
                 const struct crd_rule *r = &s->crd->rules[i];
 
@@ -195,10 +272,10 @@ static void walk(struct judge *j, const struct schema *s, const struct json *v, 
                         continue;
                 j->self = v;
                 j->old = old;
-                j->optional_old = r->optional_old;
+                j->rule = r;
                 judge(j, r, s, path);
         }
-        walk_below(j, s, v, old, path);
+        walk_below(j, s, v, old, same, path);
 }
 
 /* Mistakes that make rules meaningless: they would fail for the wrong reason. */
@@ -220,7 +297,7 @@ static bool blocks(const struct field_errors *errs)
 
 void crd_judge(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs)
 {
-        struct judge j = {.a = errs->arena, .errs = errs};
+        struct judge j = {.a = errs->arena, .errs = errs, .left = OBJECT_COST};
 
         if (!s->crd->has_rules)
                 return;
@@ -229,59 +306,12 @@ void crd_judge(const struct schema *s, const struct json *obj, const struct json
                                      "some validation rules were not checked because the object was invalid; correct the existing "
                                      "errors to complete validation");
         else
-                walk(&j, s, obj, old, "");
+                walk(&j, s, obj, old, false, "");
 }
 
-/* --- rules in definitions --- */
-
-static const char *go_rule(struct arena *a, const struct json *raw)
+void crd_judge_at(const struct schema *s, const struct json *value, const char *path, struct field_errors *errs)
 {
-        static const char *const fields[] = {"rule", "message", "messageExpression"};
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        const char *reason = json_get_string(raw, "reason"), *path = text(raw, "fieldPath");
+        struct judge j = {.a = errs->arena, .errs = errs, .left = OBJECT_COST};
 
-        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-                const char *s = text(raw, fields[i]);
-                strbuf_printf(&b, "%s\"%c%s\":", i ? "," : "{", fields[i][0] & ~0x20, fields[i] + 1);
-                json_write_string(&b, s, strlen(s));
-        }
-        strbuf_puts(&b, ",\"Reason\":");
-        if (reason)
-                json_write_string(&b, reason, strlen(reason));
-        else
-                strbuf_puts(&b, "null");
-        strbuf_puts(&b, ",\"FieldPath\":");
-        json_write_string(&b, path, strlen(path));
-        strbuf_printf(&b, ",\"OptionalOldSelf\":%s}",
-                      json_get(raw, "optionalOldSelf") ? json_get_bool(raw, "optionalOldSelf", false) ? "true" : "false" : "null");
-        return arena_strndup(a, b.data, b.len);
-}
-
-void crd_check_rule(const struct json *raw, const char *path, struct field_errors *errs)
-{
-        struct arena *a = errs->arena;
-        _cleanup_error_ struct error err = ERROR_INIT, message_err = ERROR_INIT;
-        struct cel_program *p = NULL, *message = NULL;
-        const char *expression = text(raw, "messageExpression");
-        enum cel_type type;
-
-        if (cel_compile(a, text(raw, "rule"), variables, &p, &err) < 0) {
-                field_error_add_text(errs, FIELD_INVALID, arena_printf(a, "%s.rule", path), go_rule(a, raw), "%s", err.message);
-                return;
-        }
-        type = cel_program_type(p);
-        if (type != CEL_BOOL && type != CEL_DYN)
-                field_error_add_text(errs, FIELD_INVALID, arena_printf(a, "%s.rule", path), go_rule(a, raw),
-                                     "cel expression must evaluate to a bool");
-        if (json_get(raw, "optionalOldSelf") && !cel_program_uses(p, "oldSelf"))
-                field_error_add(errs, FIELD_INVALID, arena_printf(a, "%s.optionalOldSelf", path), json_get(raw, "optionalOldSelf"),
-                                "may not be set if oldSelf is not used in rule");
-        if (!*expression)
-                return;
-        if (cel_compile(a, expression, variables, &message, &message_err) < 0)
-                field_error_add_text(errs, FIELD_INVALID, arena_printf(a, "%s.messageExpression", path), go_rule(a, raw),
-                                     "messageExpression %s", message_err.message);
-        else if (cel_program_type(message) != CEL_STRING && cel_program_type(message) != CEL_DYN)
-                field_error_add_text(errs, FIELD_INVALID, arena_printf(a, "%s.messageExpression", path), go_rule(a, raw),
-                                     "messageExpression must evaluate to a string");
+        walk(&j, s, value, NULL, false, path);
 }

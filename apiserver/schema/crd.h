@@ -66,8 +66,6 @@ const struct json *crd_same_item(struct arena *a, const struct schema *s, const 
 bool crd_attach_rules(struct arena *a, const struct schema *s);
 /* Judges OBJ by them, after crd_validate(): adds to ERRS. */
 void crd_judge(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs);
-/* One rule of a definition. PATH: "....x-kubernetes-validations[0]". */
-void crd_check_rule(const struct json *raw, const char *path, struct field_errors *errs);
 /* A value against a raw schema alone (defaults, the parts of allOf and so on). */
 bool crd_value_valid(struct arena *a, const struct json *raw, const struct json *value);
 

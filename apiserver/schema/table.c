@@ -30,6 +30,21 @@ static const struct table_column scale_columns[] = {
         { "Available", "integer", "", NULL, 0, ".status.replicas" },
         { "Age", "string", "", NULL, 0, "age .metadata.creationTimestamp" },
 };
+/* Of custom resources, whose columns' format is named. */
+static const struct table_column custom_scale_columns[] = {
+        { "Name", "string", "name", NULL, 0, ".metadata.name" },
+        { "Desired", "integer", "", NULL, 0, ".spec.replicas" },
+        { "Available", "integer", "", NULL, 0, ".status.replicas" },
+        { "Age", "date", "", NULL, 0, "age .metadata.creationTimestamp" },
+};
+const struct resource table_custom_scale = {
+        .group = "autoscaling",
+        .version = "v1",
+        .name = "scale",
+        .kind = "Scale",
+        .columns = custom_scale_columns,
+        .n_columns = ARRAY_SIZE(custom_scale_columns),
+};
 const struct resource table_scale = {
         .group = "autoscaling",
         .version = "v1",

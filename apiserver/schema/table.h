@@ -23,7 +23,7 @@ void table_row(struct strbuf *out, const struct resource *res, const struct json
 /* `]}` (or `"rows":null` had to be: pass n_rows). */
 void table_end(struct strbuf *out, const struct resource *res, size_t n_rows);
 /* The columns of /scale bodies: pass it as RES. */
-extern const struct resource table_scale;
+extern const struct resource table_scale, table_custom_scale;
 
 /* A Status is never converted; kinds without columns of their own have Name and Created At. */
 

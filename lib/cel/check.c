@@ -634,11 +634,6 @@ static bool regex_compiles(struct cel_string s)
         return re != NULL;
 }
 
-static bool alike(const struct cel_shape *x, const struct cel_shape *y)
-{
-        return x->type == y->type && (x->type != CEL_OBJECT || x == y || streq(x->name, y->name));
-}
-
 static const struct cel_shape *final_shape(struct checker *c, const struct node *n, bool optional)
 {
         const struct cel_shape *s = shape_resolve(&c->types, shape_of(n), true);
@@ -656,7 +651,7 @@ static void mixed(struct checker *c, const struct node *n, size_t first, size_t 
 
                 if (!wanted) {
                         wanted = is;
-                } else if (!alike(wanted, is)) {
+                } else if (!shape_same(wanted, is)) {
                         mismatch(c, n->args[i], wanted, is);
                         if (!all)
                                 return;

@@ -718,6 +718,7 @@ static struct node *primary(struct parser *p)
 static void skip_extraneous(struct parser *p, const char *before_dot, const char *behind_not)
 {
         struct token after;
+        const char *wanted;
 
         if (p->token.kind == TOKEN_END || starts_expression(p, &p->token)) {
                 if (p->token.kind == TOKEN_END && (*before_dot || *behind_not))
@@ -727,12 +728,15 @@ static void skip_extraneous(struct parser *p, const char *before_dot, const char
                 return;
         }
         after = peek(p);
-        if (!starts_expression(p, &after))
+        wanted = arena_printf(p->arena, "{'[', '{', %s'.', %s'-', '!', %s'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, "
+                                        "BYTES, IDENTIFIER}", !*before_dot ? "'(', " : before_dot[1] == ')' ? "'(', ')', " : "'}', '(', ",
+                              *before_dot && before_dot[1] == '}' ? "',', " : "", behind_not);
+        if (!starts_expression(p, &after)) {
+                if (*before_dot || *behind_not)
+                        fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting %s", token_text(p), wanted);
                 return;
-        note(p, p->token.pos, "Syntax error: extraneous input '%s' expecting {'[', '{', %s'.', %s'-', '!', %s'true', 'false', 'null', "
-             "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}", token_text(p),
-             *before_dot == '\'' && before_dot[1] == ')' ? "'(', ')', " : *before_dot ? "'}', '(', " : "'(', ",
-             *before_dot && before_dot[1] == '}' ? "',', " : "", behind_not);
+        }
+        note(p, p->token.pos, "Syntax error: extraneous input '%s' expecting %s", token_text(p), wanted);
         next(p);
 }
 

@@ -171,6 +171,24 @@ static uint64_t hash_more(uint64_t h, const void *data, size_t len)
 }
 
 /* Members are hashed each by itself and added up: the order cannot matter. */
+static int by_key(const void *x, const void *y)
+{
+        return strcmp(((const struct json_member *)x)->key, ((const struct json_member *)y)->key);
+}
+
+void json_sort_keys(struct json *j)
+{
+        json_foreach_item(json_is_array(j) ? j : NULL, item)
+                json_sort_keys(item);
+        if (!json_is_object(j))
+                return;
+        if (j->len)
+                qsort(j->members, j->len, sizeof(*j->members), by_key);
+        j->index = NULL;
+        json_foreach_member(j, m)
+                json_sort_keys(m->value);
+}
+
 uint64_t json_hash(const struct json *j)
 {
         uint64_t h = hash_more(FNV64_OFFSET, &j->type, 1);

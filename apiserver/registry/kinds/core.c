@@ -277,9 +277,7 @@ static void definition_validate(struct api_request *r, const struct json *crd, c
 {
         if (*sub || meta_deleting(crd))
                 return;
-        crd_validate_definition(crd, old, errs, NULL, NULL);
-        if (!errs->n) /* again for what is said of definitions that are let in */
-                crd_validate_definition(crd, old, errs, warn_of, r);
+        crd_validate_definition(crd, old, errs, warn_of, r);
 }
 
 /* The first deletion marks the definition; its instances go first, then a finalizer of ours lets it go. */
