@@ -1,6 +1,7 @@
 /* Names and amounts of resources: what containers, quotas and limits may count. */
 #pragma once
 
+#include "../../lib/meta/quantity.h"
 #include "rules.h"
 
 bool resource_standard(const char *name);   /* known without a domain */
