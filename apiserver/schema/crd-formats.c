@@ -1,167 +1,24 @@
-/* Formats of strings (go-openapi's strfmt) and Go's regular expressions.
- *
- * Go's syntax is rewritten to what glibc's extended expressions know: classes such as \d, groups that do not
- * capture, escapes inside brackets. Both engines run in linear time as long as there are no back references,
- * which Go has not.
- */
+/* Formats of strings (go-openapi's strfmt), and patterns. */
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <regex.h>
 #include <stdlib.h>
 
 #include "../../lib/base/encode.h"
 #include <stdio.h>
 
 #include "../../lib/base/time.h"
+#include "../../lib/meta/regexp.h"
 #include "crd.h"
-
-#define PATTERN_MAX 8192
 
 /* --- patterns --- */
 
-static const char *class_of(char c)
-{
-        switch (c) {
-        case 'd': return "0-9";
-        case 'w': return "0-9A-Za-z_";
-        case 's': return " \t\n\f\r";
-        default: return NULL;
-        }
-}
-
-/* P stands behind '['. Returns what follows ']'; NULL: it never comes. */
-static const char *rewrite_bracket(struct strbuf *out, const char *p)
-{
-        _cleanup_strbuf_ struct strbuf in = STRBUF_INIT;
-        bool negated = *p == '^', dash = false, close = false, caret = false, first = true;
-
-        p += negated;
-        for (; *p && (*p != ']' || first); first = false) {
-                if (*p == '[' && p[1] == ':') {
-                        const char *end = strstr(p, ":]");
-                        if (!end)
-                                return NULL;
-                        strbuf_append(&in, p, end + 2 - p);
-                        p = end + 2;
-                        continue;
-                }
-                if (*p == '\\' && p[1]) {
-                        const char *set = class_of(p[1]);
-                        if (set)
-                                strbuf_puts(&in, set);
-                        else if (p[1] == '-')
-                                dash = true;
-                        else if (p[1] == ']')
-                                close = true;
-                        else if (p[1] == '^')
-                                caret = true;
-                        else
-                                strbuf_putc(&in, p[1] == 'n' ? '\n' : p[1] == 't' ? '\t' : p[1] == 'r' ? '\r' : p[1]);
-                        p += 2;
-                        continue;
-                }
-                if (*p == ']')
-                        close = true;
-                else if (*p == '-' && (first || p[1] == ']'))
-                        dash = true;
-                else if (*p == '^' && !in.len)
-                        caret = true;
-                else
-                        strbuf_putc(&in, *p);
-                p++;
-        }
-        if (!*p)
-                return NULL;
-        /* Where glibc takes them for what they are: "]" first, "^" not first, "-" last. */
-        if (caret && !in.len && !close && !dash && !negated) {
-                strbuf_puts(out, "\\^");
-                return p + 1;
-        }
-        strbuf_puts(out, negated ? "[^" : "[");
-        if (close)
-                strbuf_putc(out, ']');
-        strbuf_append(out, strbuf_str(&in), in.len);
-        if (caret)
-                strbuf_putc(out, '^');
-        if (dash)
-                strbuf_putc(out, '-');
-        strbuf_putc(out, ']');
-        return p + 1;
-}
-
-static const char *rewrite(struct strbuf *out, const char *p)
-{
-        while (*p) {
-                if (*p == '[') {
-                        p = rewrite_bracket(out, p + 1);
-                        if (!p)
-                                return "missing closing ]";
-                } else if (*p == '(' && p[1] == '?' && p[2] == ':') {
-                        strbuf_putc(out, '(');
-                        p += 3;
-                } else if (*p == '\\' && p[1]) {
-                        char c = p[1];
-                        if (class_of(c))
-                                strbuf_printf(out, "[%s]", class_of(c));
-                        else if (isupper((unsigned char)c) && class_of((char)tolower(c)))
-                                strbuf_printf(out, "[^%s]", class_of((char)tolower(c)));
-                        else if (c == 'A' || c == 'z')
-                                strbuf_putc(out, c == 'A' ? '^' : '$');
-                        else if (c == 'n' || c == 't' || c == 'r')
-                                strbuf_putc(out, c == 'n' ? '\n' : c == 't' ? '\t' : '\r');
-                        else if (c == 'b' || c == 'B' || ispunct((unsigned char)c))
-                                strbuf_printf(out, "\\%c", c);
-                        else
-                                return "invalid escape sequence";
-                        p += 2;
-                } else if (*p == '/' ) {
-                        strbuf_putc(out, *p++);
-                } else {
-                        strbuf_putc(out, *p++);
-                        if (*p == '?' && strchr("*+?}", p[-1]))
-                                p++; /* lazy: matters for groups only */
-                }
-        }
-        return NULL;
-}
-
-/* Go's words for the two mistakes that people make. */
-static const char *go_mistake(struct arena *a, const char *pattern)
-{
-        int depth = 0;
-
-        for (const char *p = pattern; *p; p++) {
-                if (*p == '\\' && p[1])
-                        p++;
-                else if (*p == '[' && !strchr(p, ']'))
-                        return arena_printf(a, "error parsing regexp: missing closing ]: `%s`", p);
-                else if (*p == '(')
-                        depth++;
-                else if (*p == ')' && --depth < 0)
-                        return arena_printf(a, "error parsing regexp: unexpected ): `%s`", pattern);
-        }
-        if (depth > 0)
-                return arena_printf(a, "error parsing regexp: missing closing ): `%s`", pattern);
-        if (*pattern && strchr("*+?", *pattern))
-                return arena_printf(a, "error parsing regexp: missing argument to repetition operator: `%c`", *pattern);
-        return arena_printf(a, "error parsing regexp: invalid or unsupported Perl syntax: `%s`", pattern);
-}
-
 int crd_pattern_match(struct arena *a, const char *pattern, const char *value, const char **ret_why)
 {
-        _cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-        regex_t re;
-        int r;
+        struct regexp *re;
 
-        if (strlen(pattern) > PATTERN_MAX || rewrite(&text, pattern) ||
-            regcomp(&re, strbuf_str(&text), REG_EXTENDED | REG_NOSUB) != 0) {
-                if (ret_why)
-                        *ret_why = go_mistake(a, pattern);
+        if (regexp_cached(a, pattern, strlen(pattern), &re, ret_why) < 0)
                 return -1;
-        }
-        r = regexec(&re, value, 0, NULL, 0);
-        regfree(&re);
-        return r == 0;
+        return regexp_match(re, value, strlen(value), 0, NULL, NULL) == 1; /* one that takes too long does not match */
 }
 
 static bool matches(const char *pattern, const char *value)

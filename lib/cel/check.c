@@ -3,9 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
+#include "../meta/regexp.h"
 #include "ast.h"
 
 /* Trees deeper than this would ask too much of a fiber's stack. */
@@ -624,14 +622,11 @@ static void check(struct checker *c, const struct scope *scope, struct node *n, 
 
 /* --- literals that functions cannot read --- */
 
-static bool regex_compiles(struct cel_string s)
+static bool regex_compiles(struct arena *a, struct cel_string s)
 {
-        int code;
-        PCRE2_SIZE at;
-        pcre2_code *re = pcre2_compile((PCRE2_SPTR)s.s, s.len, PCRE2_UTF, &code, &at, NULL);
+        struct regexp *re;
 
-        pcre2_code_free(re);
-        return re != NULL;
+        return regexp_cached(a, s.s, s.len, &re, NULL) == 0;
 }
 
 static const struct cel_shape *final_shape(struct checker *c, const struct node *n, bool optional)
@@ -784,7 +779,7 @@ static void validate(struct checker *c, const struct node *n, bool exempt)
                 if (n->function && n->function->call(&e, 1, &n->args[first]->value).type == CEL_ERROR)
                         complain(c, n->args[first], "invalid %s argument", n->name);
         } else if (streq(n->name, "matches") && n->args[first]->value.type == CEL_STRING &&
-                   !regex_compiles(n->args[first]->value.str)) {
+                   !regex_compiles(c->arena, n->args[first]->value.str)) {
                 complain(c, n->args[first], "invalid matches argument");
         }
 }

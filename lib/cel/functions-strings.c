@@ -1,12 +1,6 @@
-/* cel-go's extension of strings, version 2, with what the standard has for them; regular expressions are RE2's as far as
- * PCRE2 understands them, with a limit on backtracking. */
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
+/* cel-go's extension of strings, version 2, with what the standard has for them. */
+#include "../meta/regexp.h"
 #include "ast.h"
-
-/* Steps a match may take: what RE2 does in linear time ends here with an error. */
-enum { MATCH_STEPS = 200000 };
 
 static bool strings(size_t n, const struct cel_value *v)
 {
@@ -272,51 +266,6 @@ static struct cel_value f_reverse(struct eval *e, size_t n, const struct cel_val
 
 /* --- regular expressions --- */
 
-struct regex {
-        pcre2_code *code;
-        pcre2_match_data *match;
-        pcre2_match_context *context;
-};
-
-static void regex_deinit(struct regex *r)
-{
-        pcre2_match_context_free(r->context);
-        pcre2_match_data_free(r->match);
-        pcre2_code_free(r->code);
-}
-
-static bool regex_init(struct eval *e, struct regex *r, struct cel_string pattern, struct cel_value *ret_error)
-{
-        PCRE2_UCHAR text[128];
-        PCRE2_SIZE at;
-        int code;
-
-        *r = (struct regex){ .code = pcre2_compile((PCRE2_SPTR)pattern.s, pattern.len,
-                                                   PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY, &code, &at, NULL) };
-        if (!r->code) {
-                pcre2_get_error_message(code, text, sizeof(text));
-                *ret_error = cel_error(e->run->arena, "error parsing regexp: %s: `%.*s`", (char *)text, (int)pattern.len, pattern.s);
-                return false;
-        }
-        r->match = pcre2_match_data_create_from_pattern(r->code, NULL);
-        r->context = pcre2_match_context_create(NULL);
-        pcre2_set_match_limit(r->context, MATCH_STEPS);
-        return true;
-}
-
-/* 1: found, between *from and *to; 0: not; <0: too much work. */
-static int regex_next(struct regex *r, struct cel_string s, size_t start, size_t *from, size_t *to)
-{
-        int n = pcre2_match(r->code, (PCRE2_SPTR)s.s, s.len, start, 0, r->match, r->context);
-        const PCRE2_SIZE *at = pcre2_get_ovector_pointer(r->match);
-
-        if (n < 0)
-                return n == PCRE2_ERROR_NOMATCH ? 0 : -1;
-        *from = at[0];
-        *to = at[1];
-        return 1;
-}
-
 static struct cel_value too_hard(struct eval *e)
 {
         return cel_error(e->run->arena, "regular expression takes too long");
@@ -325,26 +274,23 @@ static struct cel_value too_hard(struct eval *e)
 /* The first match of pattern V[1] in V[0], between *FROM and *TO. What is returned is an error, or whether there is one. */
 static struct cel_value first_match(struct eval *e, const struct cel_value *v, size_t *from, size_t *to)
 {
-        struct cel_value error;
-        struct regex re;
+        const char *why = "";
+        struct regexp *re;
         int r;
 
         if (!strings(2, v))
                 return cel_no_overload();
         if (!eval_spend(e, (v->str.len / 10 + 1) * (v[1].str.len / 4 + 1)))
                 return eval_over_limit();
-        if (!regex_init(e, &re, v[1].str, &error))
-                return error;
-        r = regex_next(&re, v->str, 0, from, to);
-        regex_deinit(&re);
+        if (regexp_cached(e->run->arena, v[1].str.s, v[1].str.len, &re, &why) < 0)
+                return cel_error(e->run->arena, "%s", why);
+        r = regexp_match(re, v->str.s, v->str.len, 0, from, to);
         return r < 0 ? too_hard(e) : cel_bool(r);
 }
 
 static struct cel_value f_matches(struct eval *e, size_t n, const struct cel_value *v)
 {
-        size_t from, to;
-
-        return first_match(e, v, &from, &to);
+        return first_match(e, v, NULL, NULL);
 }
 
 static struct cel_value f_find(struct eval *e, size_t n, const struct cel_value *v)
@@ -360,18 +306,19 @@ static struct cel_value f_find(struct eval *e, size_t n, const struct cel_value 
 static struct cel_value f_find_all(struct eval *e, size_t n, const struct cel_value *v)
 {
         int64_t limit = n > 2 ? v[2].i : -1;
-        struct cel_value *items = NULL, error;
+        struct cel_value *items = NULL;
         size_t used = 0, cap = 0, at = 0, from, to;
-        struct regex re;
+        const char *why = "";
+        struct regexp *re;
         int r = 1;
 
         if (!strings(2, v) || (n > 2 && v[2].type != CEL_INT))
                 return cel_no_overload();
         if (!eval_spend(e, (v->str.len / 10 + 1) * (v[1].str.len / 4 + 1)))
                 return eval_over_limit();
-        if (!regex_init(e, &re, v[1].str, &error))
-                return error;
-        while (limit && at <= v->str.len && (r = regex_next(&re, v->str, at, &from, &to)) > 0) {
+        if (regexp_cached(e->run->arena, v[1].str.s, v[1].str.len, &re, &why) < 0)
+                return cel_error(e->run->arena, "%s", why);
+        while (limit && at <= v->str.len && (r = regexp_match(re, v->str.s, v->str.len, at, &from, &to)) > 0) {
                 if (used == cap) {
                         struct cel_value *more = arena_alloc(e->run->arena, (cap = cap * 2 + 8) * sizeof(*more));
 
@@ -379,10 +326,11 @@ static struct cel_value f_find_all(struct eval *e, size_t n, const struct cel_va
                         items = more;
                 }
                 items[used++] = cel_stringn(v->str.s + from, to - from);
+                if (!eval_spend(e, (v->str.len - at) / 200)) /* each may look at all that follows */
+                        return eval_over_limit();
                 at = to > from ? to : to + MAX(cel_offset((struct cel_string){ v->str.s + to, v->str.len - to }, 1), (size_t)1);
                 limit -= limit > 0;
         }
-        regex_deinit(&re);
         return r < 0 ? too_hard(e) : cel_list_new(e->run->arena, items, used);
 }
 

@@ -137,7 +137,7 @@ static const struct {
         { "'a'.matches('(')", "?invalid matches argument" },
         { "'ab12c345'.find('[0-9]+') + 'x'.find('[0-9]')", "\"12\"" },
         { "'ab12c345'.findAll('[0-9]+')", "[\"12\",\"345\"]" },
-        { "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab'.matches('^(a+)+$')", "!regular expression takes too long" },
+        { "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab'.matches('^(a+)+$')", "false" },
         /* Kubernetes' own */
         { "o.l.sum() + o.l.min() + o.l.max() + [].sum()", "10" },
         { "[1, 2].isSorted() && !o.l.isSorted() && o.l.indexOf(1) == 1 && [1, 1].lastIndexOf(1) == 1", "true" },
