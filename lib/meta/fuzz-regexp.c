@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const uint8_t *line = size ? memchr(data, '\n', size) : NULL;
         _cleanup_arena_ struct arena *a = arena_new(0);
         struct regexp *re;
-        const char *why = NULL, *text = (const char *)line + 1;
+        const char *why = NULL, *text;
         size_t from = 0, to = 0, len;
         int found;
 
@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         abort();
                 return 0;
         }
+        text = (const char *)line + 1;
         len = size - (size_t)(line - data) - 1;
         found = regexp_match(re, text, len, 0, &from, &to);
         if (found == 1 && (from > to || to > len))
