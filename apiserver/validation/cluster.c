@@ -29,9 +29,19 @@ void check_lower_qualified(struct check *c, const struct at *at)
 
 void check_parameters(struct check *c, const struct at *at)
 {
-        json_foreach_member(at->j, m)
+        size_t total = 0;
+
+        if (json_len(at->j) > 512) {
+                field_error_add(c->errs, FIELD_TOO_LONG, at_path(c, at), NULL, "may not be more than 512 bytes");
+                return;
+        }
+        json_foreach_member(at->j, m) {
                 if (!m->key_len)
                         field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, ""), "field can not be empty.");
+                total += m->key_len + (json_is_string(m->value) ? m->value->len : 0);
+        }
+        if (total > 256 * 1024)
+                field_error_add(c->errs, FIELD_TOO_LONG, at_path(c, at), NULL, "may not be more than 262144 bytes");
 }
 
 void check_topology_key(struct check *c, const struct at *at)
@@ -40,10 +50,15 @@ void check_topology_key(struct check *c, const struct at *at)
 
         if (!*text_at(at))
                 field_error_add(c->errs, FIELD_REQUIRED, at_path(c, driver), NULL, "%s", "");
+        for (size_t i = 0; i < at->index; i++)
+                if (json_equal(json_at(at->up->j, i), at->j)) {
+                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, driver), at->j, NULL);
+                        break;
+                }
         name_validate_string(c->errs, NAME_QUALIFIED, at_path(c, driver), text_at(at));
 }
 
-/* --- API services, fairness --- */
+/* --- API services --- */
 
 void check_api_service_name(struct check *c, const struct at *at)
 {
@@ -54,27 +69,6 @@ void check_api_service_name(struct check *c, const struct at *at)
         if (!c->old && !streq(name, wanted))
                 field_error_add(c->errs, FIELD_INVALID, "metadata.name", json_new_string(c->a, name ? name : ""),
                                 "must be `spec.version+\".\"+spec.group`: \"%s\"", wanted);
-}
-
-void check_queuing(struct check *c, const struct at *at)
-{
-        const struct at *queues = at_field(c, at, "queues"), *hand = at_field(c, at, "handSize");
-        int64_t q = 0, h = 0;
-
-        if (!at_set(at))
-                return;
-        json_to_int(queues->j, &q);
-        json_to_int(hand->j, &h);
-        if (json_get_int(at->j, "queueLengthLimit", 0) <= 0)
-                check_invalid(c, at_field(c, at, "queueLengthLimit"), "must be positive");
-        if (q <= 0)
-                check_invalid(c, queues, "must be positive");
-        else if (q > 10000000)
-                check_invalid(c, queues, "must not be greater than 10000000");
-        if (h <= 0)
-                check_invalid(c, hand, "must be positive");
-        else if (h > q)
-                check_invalid(c, hand, "should not be greater than queues (%lld)", (long long)q);
 }
 
 /* --- revisions --- */

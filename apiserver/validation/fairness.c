@@ -1,0 +1,278 @@
+/* What rules about access, storage and fairness cannot say. */
+#include "metadata.h"
+
+#include <ctype.h>
+#include <math.h>
+
+#include "../../lib/meta/quantity.h"
+#include "functions.h"
+#include "resources.h"
+
+static const char *text_at(const struct at *at)
+{
+        return json_string(at->j) ? json_string(at->j) : "";
+}
+
+static bool has_star(const struct at *list)
+{
+        json_foreach_item(list->j, item)
+                if (streq(json_string(item), "*"))
+                        return true;
+        return false;
+}
+
+/* --- priorities, leases, runtimes --- */
+
+/* Names of the system's own are for its two classes, as they are. */
+void check_system_priority(struct check *c, const struct at *at)
+{
+        static const struct {
+                const char *name;
+                int64_t value;
+        } known[] = { { "system-node-critical", 2000001000 }, { "system-cluster-critical", 2000000000 } };
+        const char *name = text_at(at), *error = NULL;
+
+        if (!str_has_prefix(name, "system-"))
+                return;
+        error = arena_printf(c->a, "%s is not a known system priority class", name);
+        for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+                if (!streq(known[i].name, name))
+                        continue;
+                error = NULL;
+                if (json_get_int(c->obj, "value", 0) != known[i].value)
+                        error = arena_printf(c->a, "value of %s PriorityClass must be %lld", name, (long long)known[i].value);
+                else if (json_get_bool(c->obj, "globalDefault", false))
+                        error = arena_printf(c->a, "globalDefault of %s PriorityClass must be false", name);
+        }
+        if (error)
+                check_forbidden(c, at, "priority class names with 'system-' prefix are reserved for system use only. error: %s", error);
+}
+
+/* A word of ours, or one with a domain before it. */
+void check_lease_strategy(struct check *c, const struct at *at)
+{
+        static const char *const words[] = { "OldestEmulationVersion", NULL };
+        const struct at *named = at_field(c, at, "strategy"); /* upstream says it twice */
+        const char *messages[NAME_MESSAGES];
+        unsigned n;
+
+        if (!at_set(at))
+                return;
+        if (!strchr(text_at(at), '/')) {
+                if (!streq(text_at(at), words[0]))
+                        field_error_not_supported(c->errs, at_path(c, named), at->j, words);
+                return;
+        }
+        n = name_check(c->a, NAME_QUALIFIED, text_at(at), messages);
+        for (unsigned i = 0; i < n; i++)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, named), at->j, "%s", messages[i]);
+}
+
+/* What a runtime takes for itself is checked like a container's limits. */
+void check_overhead(struct check *c, const struct at *at)
+{
+        const struct at *overhead = at_field(c, c->root, "overhead");
+        const char *path = at_path(c, overhead);
+
+        json_foreach_member(at->j, m) {
+                const char *entry = arena_printf(c->a, "%s.limits[%s]", path, m->key);
+                struct quantity q;
+
+                resource_name_for_containers(c, entry, m->key);
+                if (!resource_amount_of(m->value, &q))
+                        continue;
+                if (q.nano < 0)
+                        field_error_add(c->errs, FIELD_INVALID, entry, m->value, "must be greater than or equal to 0");
+                else if (resource_whole(m->key) && q.nano % 1000000000)
+                        field_error_add(c->errs, FIELD_INVALID, entry, m->value, "must be an integer");
+        }
+}
+
+/* --- storage --- */
+
+/* A subdomain whatever its case. */
+void check_csi_driver_name(struct check *c, const struct at *at)
+{
+        char *lower = arena_strdup(c->a, text_at(at));
+        const char *messages[NAME_MESSAGES];
+        unsigned n;
+
+        if (!*lower) {
+                check_required(c, at, NULL);
+                return;
+        }
+        if (strlen(lower) > 63)
+                field_error_add(c->errs, FIELD_TOO_LONG, at_path(c, at), NULL, "may not be more than 63 bytes");
+        for (char *p = lower; *p; p++)
+                *p = (char)tolower((unsigned char)*p);
+        n = name_check(c->a, NAME_DNS1123_SUBDOMAIN, lower, messages);
+        for (unsigned i = 0; i < n; i++)
+                check_invalid(c, at, "%s", messages[i]);
+}
+
+void check_lifecycle_mode(struct check *c, const struct at *at)
+{
+        static const char *const modes[] = { "Persistent", "Ephemeral", NULL };
+
+        if (!streq(text_at(at), modes[0]) && !streq(text_at(at), modes[1]))
+                field_error_not_supported(c->errs, at_path(c, at->up), at->j, modes);
+}
+
+/* A driver's entry comes and goes; it does not change. */
+void check_drivers_unchanged(struct check *c, const struct at *list)
+{
+        json_foreach_item(json_path(c->old, "spec.drivers"), was)
+                json_foreach_item(list->j, is)
+                        if (streq(json_get_string(was, "name"), json_get_string(is, "name")) && !json_equal(was, is))
+                                check_invalid(c, list, ERR_IMMUTABLE);
+}
+
+static void check_topology_term(struct check *c, const struct at *term)
+{
+        const struct at *list = at_field(c, term, "matchLabelExpressions");
+
+        for (size_t i = 0; i < json_len(list->j); i++) {
+                const struct at *e = at_item(c, list, i), *values = at_field(c, e, "values"), *key = at_field(c, e, "key");
+
+                if (!json_len(values->j))
+                        check_required(c, values, NULL);
+                for (size_t k = 1; k < json_len(values->j); k++)
+                        for (size_t m = 0; m < k; m++)
+                                if (json_equal(json_at(values->j, k), json_at(values->j, m))) {
+                                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at_item(c, values, k)),
+                                                        json_at(values->j, k), NULL);
+                                        break;
+                                }
+                check_name(c, key, NAME_QUALIFIED);
+                for (size_t k = 0; k < i; k++)
+                        if (streq(json_get_string(json_at(list->j, k), "key") ?: "", text_at(key))) {
+                                field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, key), key->j, NULL);
+                                break;
+                        }
+        }
+}
+
+void check_allowed_topologies(struct check *c, const struct at *list)
+{
+        for (size_t i = 0; i < json_len(list->j); i++) {
+                const struct at *term = at_item(c, list, i);
+
+                check_topology_term(c, term);
+                for (size_t k = 0; k < i; k++)
+                        if (json_equal(json_at(list->j, k), term->j))
+                                field_error_add_text(c->errs, FIELD_DUPLICATE,
+                                                     at_path(c, at_field(c, term, "matchLabelExpressions")), "\"\"", NULL);
+        }
+}
+
+/* --- fairness --- */
+
+static const char *const verbs[] = { "create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch", NULL };
+
+void check_flow_verbs(struct check *c, const struct at *list)
+{
+        if (!json_len(list->j)) {
+                check_required(c, list, "verbs must contain at least one value");
+        } else if (has_star(list)) {
+                if (json_len(list->j) > 1)
+                        check_invalid(c, list, "if '*' is present, must not specify other verbs");
+        } else {
+                json_foreach_item(list->j, verb) {
+                        const char *const *v = verbs;
+
+                        while (*v && !streq(*v, json_string(verb)))
+                                v++;
+                        if (!*v) {
+                                field_error_not_supported(c->errs, at_path(c, list), list->j, verbs);
+                                return;
+                        }
+                }
+        }
+}
+
+void check_flow_namespaces(struct check *c, const struct at *list)
+{
+        if (!json_len(list->j) && !json_get_bool(list->up->j, "clusterScope", false)) {
+                check_required(c, list, "resource rules that are not cluster scoped must supply at least one namespace");
+        } else if (has_star(list)) {
+                if (json_len(list->j) > 1)
+                        check_invalid(c, list, "if '*' is present, must not specify other namespaces");
+        } else {
+                for (size_t i = 0; i < json_len(list->j); i++) {
+                        const struct at *it = at_item(c, list, i);
+                        const char *messages[NAME_MESSAGES];
+                        unsigned n = name_check(c->a, NAME_DNS1123_LABEL, text_at(it), messages);
+
+                        for (unsigned k = 0; k < n; k++)
+                                check_invalid(c, it, "each member of this list must be '*' or a DNS-1123 label; %s", messages[k]);
+                }
+        }
+}
+
+static const char *path_fault(const char *s)
+{
+        const char *star = strchr(s, '*');
+        size_t n = strlen(s);
+
+        if (!n)
+                return "must not be empty";
+        if (streq(s, "/"))
+                return NULL;
+        if (*s != '/')
+                return "must start with slash";
+        if (strchr(s, ' '))
+                return "must not contain white-space";
+        if (strstr(s, "//"))
+                return "must not contain double slash";
+        if (star && (star[1] || n < 2 || s[n - 2] != '/'))
+                return "wildcard can only do suffix matching";
+        return NULL;
+}
+
+void check_flow_urls(struct check *c, const struct at *list)
+{
+        if (!json_len(list->j)) {
+                check_required(c, list, "nonResourceURLs must contain at least one value");
+        } else if (has_star(list)) {
+                if (json_len(list->j) > 1)
+                        check_invalid(c, list, "if '*' is present, must not specify other non-resource URLs");
+        } else {
+                for (size_t i = 0; i < json_len(list->j); i++) {
+                        const struct at *it = at_item(c, list, i);
+                        const char *fault = path_fault(text_at(it));
+
+                        if (fault)
+                                check_invalid(c, it, "%s", fault);
+                }
+        }
+}
+
+/* Shuffle sharding deals so many queues from so many: the hash must have bits for it. */
+static bool too_many_bits(int64_t queues, int64_t hand)
+{
+        return ceil(log2((double)queues) * (double)hand) > 60;
+}
+
+void check_queuing(struct check *c, const struct at *at)
+{
+        const struct at *queues = at_field(c, at, "queues"), *hand = at_field(c, at, "handSize");
+        int64_t q = 0, h = 0;
+
+        if (!at_set(at))
+                return;
+        json_to_int(queues->j, &q);
+        json_to_int(hand->j, &h);
+        if (json_get_int(at->j, "queueLengthLimit", 0) <= 0)
+                check_invalid(c, at_field(c, at, "queueLengthLimit"), "must be positive");
+        if (q <= 0)
+                check_invalid(c, queues, "must be positive");
+        else if (q > 10000000)
+                check_invalid(c, queues, "must not be greater than 10000000");
+        if (h <= 0)
+                check_invalid(c, hand, "must be positive");
+        else if (h > q)
+                check_invalid(c, hand, "should not be greater than queues (%lld)", (long long)q);
+        else if (too_many_bits(q, h))
+                check_invalid(c, hand, "required entropy bits of deckSize %lld and handSize %lld should not be greater than 60",
+                              (long long)q, (long long)h);
+}
