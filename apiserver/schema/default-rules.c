@@ -406,7 +406,7 @@ static void scaling_rules(struct arena *a, struct json *behavior, const char *di
         if (up)
                 set_int_if_absent(a, rules, "stabilizationWindowSeconds", 0);
         set_string_if_absent(a, rules, "selectPolicy", "Max");
-        if (json_len(json_get(rules, "policies")))
+        if (json_get(rules, "policies")) /* none at all differs from none said */
                 return;
         policies = json_new_array(a);
         if (up)

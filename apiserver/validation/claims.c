@@ -11,12 +11,14 @@ static const char *text_at(const struct at *at)
         return json_string(at->j) ? json_string(at->j) : "";
 }
 
-bool cond_negative(struct check *c, const struct at *at)
+/* An amount, which errors show as a whole number. */
+void check_basic_amount(struct check *c, const struct at *entry)
 {
         struct quantity q;
 
-        unused(c);
-        return resource_amount_of(at->j, &q) && q.nano < 0;
+        if (resource_amount_of(entry->j, &q) && quantity_value(&q) < 0)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, entry), json_new_int(c->a, quantity_value(&q)),
+                                "must be a valid resource quantity");
 }
 
 /* The list is named, the value shown. */
@@ -151,8 +153,7 @@ void check_resizing(struct check *c, const struct at *entry)
 void check_resizing_amount(struct check *c, const struct at *entry)
 {
         check_growing(c, entry);
-        if (cond_negative(c, entry))
-                check_invalid(c, entry, "must be a valid resource quantity");
+        check_basic_amount(c, entry);
 }
 
 /* --- volumes --- */

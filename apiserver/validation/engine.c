@@ -463,7 +463,8 @@ static void check_unique(struct check *c, const struct at *at, const char *detai
                 for (size_t k = n; k-- > 0;)
                         other = json_get(other, names[k]);
                 if (other ? json_equal(other, at->j) : at_empty(at)) {
-                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at), at->j, NULL);
+                        field_error_add(c->errs, detail ? FIELD_INVALID : FIELD_DUPLICATE, at_path(c, at), at->j, "%s",
+                                        detail ? detail : "");
                         return;
                 }
         }

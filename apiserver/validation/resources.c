@@ -63,7 +63,7 @@ bool resource_overcommit(const char *name)
 }
 
 /* Qualified, and known where it has no domain. False: something is wrong. */
-static bool name_known(struct check *c, const char *path, const char *name)
+bool resource_name_known(struct check *c, const char *path, const char *name)
 {
         const struct json *shown = json_new_string(c->a, name);
         size_t before = c->errs->n;
@@ -82,7 +82,7 @@ void resource_name_for_containers(struct check *c, const char *path, const char 
         if (in_list(usual, name))
                 return;
         shown = json_new_string(c->a, name);
-        name_known(c, path, name);
+        resource_name_known(c, path, name);
         if (!strchr(name, '/')) {
                 if (!huge_pages(name))
                         field_error_add(c->errs, FIELD_INVALID, path, shown, "must be a standard resource for containers");
@@ -95,7 +95,7 @@ static void name_for_pods(struct check *c, const char *path, const char *name)
 {
         static const char *const supported[] = { "cpu", "hugepages-", "memory", NULL };
 
-        name_known(c, path, name);
+        resource_name_known(c, path, name);
         if (!huge_pages(name) && !in_list(supported, name))
                 field_error_not_supported(c->errs, path, json_new_string(c->a, name), supported);
 }
@@ -192,7 +192,7 @@ void check_resources(struct check *c, const struct at *at)
 }
 
 /* What a pod costs beyond its containers: checked as if it were limits. */
-void check_overhead(struct check *c, const struct at *at)
+void check_pod_overhead(struct check *c, const struct at *at)
 {
         struct at *limits, *requests;
 

@@ -9,6 +9,8 @@ bool resource_native(const char *name);     /* no domain, or kubernetes.io's */
 bool resource_extended(const char *name);   /* of another domain, fit for quotas too */
 bool resource_whole(const char *name);      /* counted, not measured */
 bool resource_overcommit(const char *name); /* requests may be below limits */
+/* NAME is qualified, and known where it has no domain. False: something is wrong, and was said. */
+bool resource_name_known(struct check *c, const char *path, const char *name);
 /* NAME is one that containers may ask for; errors name PATH. */
 void resource_name_for_containers(struct check *c, const char *path, const char *name);
 /* ENTRY of a map of amounts: not negative, whole where it is counted. */

@@ -504,11 +504,15 @@ void check_host_ports_pairs(struct check *c, const struct at *at)
         }
 }
 
-bool cond_reserved_option(struct check *c, const struct at *at)
+void check_flex_option(struct check *c, const struct at *option)
 {
-        const char *domain = arena_printf(c->a, ".%.*s", (int)strcspn(at->name, "/"), at->name);
+        char *domain = arena_printf(c->a, ".%.*s", (int)strcspn(option->name, "/"), option->name);
 
-        return str_has_suffix(domain, ".kubernetes.io") || str_has_suffix(domain, ".k8s.io");
+        for (char *p = domain; *p; p++)
+                *p = (char)tolower((unsigned char)*p);
+        if (str_has_suffix(domain, ".kubernetes.io") || str_has_suffix(domain, ".k8s.io"))
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, option), json_new_string(c->a, option->name),
+                                "kubernetes.io and k8s.io namespaces are reserved");
 }
 
 /* --- claims --- */

@@ -168,3 +168,9 @@ void check_map_selects_template(struct check *c, const struct at *at)
                         return;
                 }
 }
+
+bool cond_no_object(struct check *c, const struct at *at)
+{
+        unused(c);
+        return at_set(at) && !json_is_object(at->j);
+}
