@@ -227,7 +227,10 @@ static void check_parts(struct judge *j, const struct json *versions, const stru
                 check_columns(j, json_get(v, "additionalPrinterColumns"), at);
         if (!which.fields || !json_len(json_get(v, "selectableFields")))
                 return;
-        if (json_is_object(schema))
+        /* A schema that moved to the top is not where these look for it, and the other way round. */
+        if (streq(at, "spec") && !which.schema)
+                invalid_text(j, join(j, at, "selectableFields"), "", "may only be set when validations.schema is included");
+        else if (json_is_object(schema) && which.schema)
                 check_selectable(j, json_get(v, "selectableFields"), schema, at);
         else
                 invalid_text(j, join(j, at, "selectableFields"), "",
@@ -324,6 +327,53 @@ static void check_review_versions(struct judge *j, const struct json *list)
                 invalid(j, path, list, "must include at least one of v1, v1beta1");
 }
 
+static void check_url(struct judge *j, const char *path, const char *url)
+{
+        const char *form = "; desired format: https://host[/path]", *colon = strstr(url, "://"), *rest = colon ? colon + 3 : "", *end, *at;
+        const char *scheme = colon ? arena_strndup(j->a, url, (size_t)(colon - url)) : "";
+
+        if (!streq(scheme, "https"))
+                invalid_text(j, path, scheme, arena_printf(j->a, "'https' is the only allowed URL scheme%s", form));
+        end = rest + strcspn(rest, "/?#");
+        at = memchr(rest, '@', (size_t)(end - rest));
+        if ((at ? at + 1 : rest) == end)
+                invalid_text(j, path, "", arena_printf(j->a, "host must be specified%s", form));
+        if (at)
+                invalid_text(j, path, arena_strndup(j->a, rest, (size_t)(at - rest)), "user information is not permitted in the URL");
+        if (strchr(url, '#') && strchr(url, '#')[1])
+                invalid_text(j, path, strchr(url, '#') + 1, "fragments are not permitted in the URL");
+        end += strcspn(end, "?#");
+        if (*end == '?' && strcspn(end + 1, "#"))
+                invalid_text(j, path, arena_strndup(j->a, end + 1, strcspn(end + 1, "#")), "query parameters are not permitted in the URL");
+}
+
+static void check_service_path(struct judge *j, const char *path, const char *s)
+{
+        size_t n = 0;
+        const char *step = s + 1, *messages[NAME_MESSAGES];
+
+        if (!*s || streq(s, "/"))
+                return;
+        if (streq(s, "//")) {
+                invalid_text(j, path, s, "segment[0] may not be empty");
+                return;
+        }
+        if (*s != '/')
+                invalid_text(j, path, s, "must start with a '/'");
+        for (;; n++) {
+                size_t len = strcspn(step, "/");
+
+                if (!len)
+                        invalid_text(j, path, s, arena_printf(j->a, "segment[%zu] may not be empty", n));
+                else if (name_check(j->a, NAME_DNS1123_SUBDOMAIN, arena_strndup(j->a, step, len), messages))
+                        invalid_text(j, path, s, arena_printf(j->a, "segment[%zu]: %s", n, messages[0]));
+                step += len;
+                if (!*step || !step[1])
+                        return;
+                step++;
+        }
+}
+
 static void check_client(struct judge *j, const struct json *client)
 {
         const char *path = "spec.conversion.webhookClientConfig";
@@ -336,18 +386,18 @@ static void check_client(struct judge *j, const struct json *client)
                 required(j, path, "exactly one of url or service is required");
         if (!client || !url == !service)
                 return;
-        if (url && !str_has_prefix(url, "https://"))
-                invalid_text(j, join(j, path, "url"), strstr(url, "://") ? arena_strndup(j->a, url, (size_t)(strstr(url, "://") - url)) : "",
-                             "'https' is the only allowed URL scheme; desired format: https://host[/path]");
+        if (url)
+                check_url(j, join(j, path, "url"), url);
         if (!service)
                 return;
         if (!*text(service, "name"))
-                required(j, join(j, path, "service.name"), "service name is required");
+                required(j, join(j, path, "service.name"), "");
         if (!*text(service, "namespace"))
-                required(j, join(j, path, "service.namespace"), "service namespace is required");
+                required(j, join(j, path, "service.namespace"), "");
         if (port && (json_get_int(service, "port", 0) < 1 || json_get_int(service, "port", 0) > 65535))
                 field_error_add(j->errs, FIELD_INVALID, join(j, path, "service.port"), port,
                                 "port is not valid: must be between 1 and 65535, inclusive");
+        check_service_path(j, join(j, path, "service.path"), text(service, "path"));
 }
 
 static void check_conversion(struct judge *j, const struct json *conversion)
@@ -423,16 +473,37 @@ static void check_immutable(struct judge *j, const struct json *crd, const struc
         }
 }
 
+enum approval { APPROVAL_MISSING, APPROVAL_BYPASSED, APPROVAL_GIVEN, APPROVAL_INVALID };
+
+static enum approval approval_of(const struct json *crd)
+{
+        const char *s = text(json_path(crd, "metadata.annotations"), "api-approved.kubernetes.io"), *colon = strstr(s, "://");
+
+        if (!*s)
+                return APPROVAL_MISSING;
+        if (str_has_prefix(s, "unapproved"))
+                return APPROVAL_BYPASSED;
+        return colon && colon > s && colon[3] && !strchr("/?#", colon[3]) && !strpbrk(s, " \t\n") ? APPROVAL_GIVEN : APPROVAL_INVALID;
+}
+
+/* Groups of Kubernetes' own need an approval; what had none may go on without. */
 static void check_approval(struct judge *j, const struct json *crd, const struct json *old)
 {
-        const char *group = text(json_get(crd, "spec"), "group");
+        const char *group = text(json_get(crd, "spec"), "group"), *at = "metadata.annotations[api-approved.kubernetes.io]";
         bool protected = str_has_suffix(group, ".k8s.io") || str_has_suffix(group, ".kubernetes.io") || streq(group, "k8s.io") ||
                          streq(group, "kubernetes.io");
+        enum approval is = approval_of(crd);
 
-        if (protected && !old && !json_get(json_path(crd, "metadata.annotations"), "api-approved.kubernetes.io"))
-                required(j, "metadata.annotations[api-approved.kubernetes.io]",
+        if (!protected || (old && approval_of(old) == is))
+                return;
+        if (is == APPROVAL_MISSING)
+                required(j, at,
                          "protected groups must have approval annotation \"api-approved.kubernetes.io\", see "
                          "https://github.com/kubernetes/enhancements/pull/1111");
+        else if (is == APPROVAL_INVALID)
+                invalid_text(j, at, text(json_path(crd, "metadata.annotations"), "api-approved.kubernetes.io"),
+                             "protected groups must have approval annotation \"api-approved.kubernetes.io\" with either a URL or a reason "
+                             "starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111");
 }
 
 /* --- warnings --- */
@@ -476,6 +547,8 @@ static void check_spec(struct judge *j, const struct json *spec)
         else if (!one_of(scope, scopes))
                 field_error_not_supported(j->errs, "spec.scope", json_get(spec, "scope"), scopes);
         check_versions(j, spec, &alike);
+        if (first && *text(first, "name"))
+                name_validate(j->errs, NAME_DNS1035_LABEL, "spec.version", json_get(first, "name"));
         check_names(j, json_get(spec, "names"));
         if (first)
                 check_parts(j, versions, first, "spec", alike, "spec.validation.openAPIV3Schema");

@@ -142,11 +142,16 @@ static void fill(struct arena *a, const struct schema *s, struct json *v)
                                 v->items[i] = json_clone(a, s->elem->crd->fallback);
                         fill(a, s->elem, v->items[i]);
                 }
-        } else if (s->type == SCHEMA_MAP && s->elem->crd) {
-                json_foreach_member(v, m) {
+        } else if (s->type == SCHEMA_MAP && s->elem->crd && json_is_object(v)) {
+                for (size_t i = v->len; i-- > 0;) {
+                        struct json_member *m = &v->members[i];
+
                         if (s->elem->crd->fallback && forbidden_null(s->elem, m->value))
                                 m->value = json_clone(a, s->elem->crd->fallback);
-                        fill(a, s->elem, m->value);
+                        else if (forbidden_null(s->elem, m->value))
+                                json_del(v, m->key);
+                        else
+                                fill(a, s->elem, m->value);
                 }
         }
 }

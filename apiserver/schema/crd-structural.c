@@ -252,20 +252,32 @@ static void check_default(struct walk *w, const struct json *s, const char *path
         const char *at = join(w, path, "default");
         _cleanup_error_ struct error err = ERROR_INIT;
         const struct schema *compiled;
+        struct field_errors found = {.arena = w->a};
         size_t before = w->schema->n;
         struct json *pruned;
+        int decoded;
 
         if (!value || json_is_null(value))
                 return;
         compiled = crd_compile_schema(w->a, s, false);
         pruned = json_clone(w->a, value);
-        if (crd_decode(w->a, compiled, pruned, NULL, &err) < 0 && in_metadata)
+        decoded = crd_decode(w->a, compiled, pruned, NULL, &err);
+        if (decoded < 0 && in_metadata)
                 invalid(w, at, value, arena_printf(w->a, "must result in valid metadata: %s", error_text(&err)));
+        else if (decoded < 0)
+                invalid(w, join(w, at, "metadata"), json_get(value, "metadata"), error_text(&err));
         else if (!in_metadata && !json_equal(pruned, value))
                 invalid(w, at, value, "must not have unknown fields");
         if (w->schema->n > before)
                 return;
-        crd_validate(compiled, value, NULL, at, w->schema);
+        crd_validate(compiled, value, NULL, "", &found); /* in its messages the value is the root */
+        for (size_t i = 0; i < found.n; i++) {
+                const struct field_error *e = &found.list[i];
+                const char *below = streq(e->path, "<nil>") ? "" : e->path;
+
+                if (e->type != FIELD_DUPLICATE) /* items of sets are not compared here */
+                        field_error_add_text(w->schema, e->type, *below ? join(w, at, below) : at, e->value, "%s", e->detail ? e->detail : "");
+        }
         if (w->schema->n == before && crd_attach_rules(w->a, compiled))
                 crd_judge_at(compiled, value, at, w->schema);
 }
@@ -296,6 +308,18 @@ struct place {
         const struct crd_place *cel; /* NULL: CEL does not reach here */
 };
 
+/* Some keywords count as soon as they are there, others only with something in them. */
+static bool forbids(const struct json *s, const char *key)
+{
+        const struct json *v = json_get(s, key);
+
+        if (!v || json_is_null(v))
+                return false;
+        if (streq(key, "$ref") || streq(key, "additionalItems") || streq(key, "dependencies"))
+                return true;
+        return json_is_object(v) ? json_len(v) > 0 : says(s, key);
+}
+
 static void check_words(struct walk *w, const struct json *s, const char *path, const struct place *at)
 {
         static const struct {
@@ -319,7 +343,7 @@ static void check_words(struct walk *w, const struct json *s, const char *path, 
         if (json_get(s, "default") && !json_is_null(json_get(s, "default")) && at->no_defaults)
                 forbidden(w, join(w, path, "default"), arena_printf(w->a, "must not be set %s", at->no_defaults));
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-                if (says(s, words[i].key) || (streq(words[i].key, "$ref") && json_is_string(json_get(s, "$ref"))))
+                if (forbids(s, words[i].key))
                         forbidden(w, join(w, path, words[i].key), words[i].detail);
         if (streq(type, "null"))
                 forbidden(w, join(w, path, "type"), "type cannot be set to null, use nullable as an alternative");
@@ -464,7 +488,7 @@ static void check_below(struct walk *w, const struct json *s, const char *path, 
         struct crd_place cel;
 
         if (more && !json_is_null(more)) {
-                if (json_len(json_get(s, "properties")))
+                if (json_len(json_get(s, "properties")) && !json_is_true(more))
                         forbidden(w, join(w, path, "additionalProperties"), "additionalProperties and properties are mutual exclusive");
                 inner = *at;
                 if (at->in_metadata)
@@ -531,8 +555,10 @@ static const char *unsupported(struct walk *w, const struct json *s)
         if (!json_is_object(s))
                 return NULL;
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-                if (says(s, words[i].key) && !(json_is_object(json_get(s, words[i].key)) && !json_len(json_get(s, words[i].key))))
+                if (streq(words[i].key, "$ref") || streq(words[i].key, "$schema") ? says(s, words[i].key) : forbids(s, words[i].key))
                         return arena_printf(w->a, "OpenAPIV3Schema '%s' is not supported", words[i].name);
+        if (json_is_bool(json_get(s, "x-kubernetes-preserve-unknown-fields")) && !flag(s, "x-kubernetes-preserve-unknown-fields"))
+                return "'x-kubernetes-preserve-unknown-fields' must be true or undefined";
         if (json_is_array(json_get(s, "items")) && json_len(json_get(s, "items")))
                 return "OpenAPIV3Schema 'items' must be a schema, but is an array";
         for (size_t i = 0; i < ARRAY_SIZE(lists) && !why; i++)

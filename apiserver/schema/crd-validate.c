@@ -5,8 +5,12 @@
  */
 #include "crd.h"
 
+#include <ctype.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
+
+#include "../validation/names.h"
 
 struct walk {
         struct arena *a;
@@ -61,7 +65,9 @@ static const char *word(const struct json *v)
         };
         int64_t i;
 
-        return json_is_number(v) && json_to_int(v, &i) == 0 ? "integer" : words[v->type];
+        if (json_is_number(v) && (json_to_int(v, &i) == 0 || json_to_double(v, 0.5) == floor(json_to_double(v, 0.5))))
+                return "integer";
+        return words[v->type];
 }
 
 static bool type_fits(const struct json *raw, const struct json *v)
@@ -104,10 +110,16 @@ static void check_format(struct walk *w, const struct json *raw, const struct js
 
         if (!format)
                 return;
-        if (json_is_string(v) && streq(type, "string") && !crd_format_valid(format, v->str))
-                complain(w, FIELD_TYPE_INVALID, path, v, "%s in body must be of type %s: \"%s\"", path, format, v->str);
+        if (json_is_string(v) && streq(type, "string") && !crd_format_valid(format, v->str)) {
+                _cleanup_strbuf_ struct strbuf quoted = STRBUF_INIT;
+
+                go_quote(&quoted, v->str, v->len);
+                complain(w, FIELD_TYPE_INVALID, path, v, "%s in body must be of type %s: %s", path, format, strbuf_str(&quoted));
+        }
         if (json_is_number(v) && streq(format, "int32") && (json_to_int(v, &i) < 0 || i < INT32_MIN || i > INT32_MAX))
                 complain_nowhere(w, arena_printf(w->a, "Checked value must be of type %s with format int32 in %s", type, path));
+        if (json_is_number(v) && streq(format, "float") && fabs(json_to_double(v, 0)) > FLT_MAX)
+                complain_nowhere(w, arena_printf(w->a, "Checked value must be of type %s with format float in %s", type, path));
 }
 
 static void check_number(struct walk *w, const struct json *raw, const struct json *v, const char *path)
@@ -115,8 +127,12 @@ static void check_number(struct walk *w, const struct json *raw, const struct js
         const struct json *max = json_get(raw, "maximum"), *min = json_get(raw, "minimum"), *of = json_get(raw, "multipleOf");
         bool below_max = json_get_bool(raw, "exclusiveMaximum", false), above_min = json_get_bool(raw, "exclusiveMinimum", false);
         double d = json_to_double(v, 0), x;
+        int64_t i;
 
-        if (of && (x = json_to_double(of, 0)) > 0 && fabs(d / x - round(d / x)) > 1e-9)
+        /* Of a whole number upstream takes whole numbers only. */
+        if (of && !strpbrk(v->str, ".eE") && json_to_int(v, &i) == 0 && json_to_double(of, 0) < 1)
+                complain(w, FIELD_INVALID, path, json_new_int(w->a, 0), "factor MultipleOf declared for %s must be positive: 0", path);
+        else if (of && (x = json_to_double(of, 0)) > 0 && fabs(d / x - round(d / x)) > 1e-9)
                 complain(w, FIELD_INVALID, path, v, "%s in body should be a multiple of %s", path, of->str);
         if (max && (x = json_to_double(max, 0), below_max ? d >= x : d > x))
                 complain(w, FIELD_INVALID, path, v, "%s in body should be less than%s %s", path, below_max ? "" : " or equal to",
@@ -150,6 +166,9 @@ static void check_enum(struct walk *w, const struct json *raw, const struct json
 
 static void walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
                  const struct json *old, const char *path);
+
+static void mismatch(struct walk *w, const struct json *raw, const struct json *v, const char *type, const char *path);
+static void mismatch_size(struct walk *w, const struct json *raw, const struct json *v, const char *path);
 
 static struct json *keys_of(struct arena *a, const struct schema *s, const struct json *item)
 {
@@ -188,7 +207,7 @@ static void walk_array(struct walk *w, const struct json *raw, const struct sche
                 complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld items", path,
                          (long long)min);
         if (max >= 0 && v->len > max)
-                complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld items", (long long)max);
+                complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld item%s", (long long)max, max == 1 ? "" : "s");
 }
 
 static void walk_object(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
@@ -201,7 +220,7 @@ static void walk_object(struct walk *w, const struct json *raw, const struct sch
                 complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld properties",
                          path, (long long)min);
         if (max >= 0 && v->len > max)
-                complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld items", (long long)max);
+                complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld item%s", (long long)max, max == 1 ? "" : "s");
         json_foreach_item(json_get(raw, "required"), name)
                 if (json_is_string(name) && !json_getn(v, name->str, name->len))
                         complain(w, FIELD_REQUIRED, below(w, path, name->str), NULL, "%s", "");
@@ -277,6 +296,40 @@ static void check_combinations(struct walk *w, const struct json *raw, const str
                 complain_nowhere(w, arena_printf(w->a, "\"%s\" must not validate the schema (not)", path));
 }
 
+/* A whole number that no integer holds. */
+static void mismatch_size(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+{
+        const char *format = json_get_string(raw, "format");
+
+        if (format && (streq(format, "int32") || streq(format, "int64"))) {
+                complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, "float64"), "%s in body must be of type %s: \"float64\"", path,
+                         format);
+                complain_nowhere(w, arena_printf(w->a, "Checked value must be of type integer with format %s in %s", format, path));
+        } else {
+                complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, "number"), "%s in body must be of type integer: \"number\"", path);
+                complain_nowhere(w, arena_printf(w->a, "Checked value must be of type integer (default format) in %s", path));
+        }
+}
+
+/* A value of another type: more is said of numbers with a fraction, and of those that are named. */
+static void mismatch(struct walk *w, const struct json *raw, const struct json *v, const char *type, const char *path)
+{
+        const char *format = json_get_string(raw, "format"), *is = word(v);
+        bool whole = streq(type, "integer"), sized = format && (streq(format, "int32") || streq(format, "int64"));
+
+        if (whole && sized && json_is_number(v)) {
+                type = format;
+                is = "float64";
+        }
+        complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, is), "%s in body must be of type %s: \"%s\"", path, type, is);
+        if (whole && json_is_number(v))
+                complain_nowhere(w, arena_printf(w->a, sized ? "Checked value must be of type integer with format %s in %s"
+                                                             : "Checked value must be of type integer (default format) in %s%.0s",
+                                                 sized ? format : path, path));
+        if (!json_is_null(v) && !(whole && json_is_number(v)))
+                check_enum(w, raw, v, path);
+}
+
 static void walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
                  const struct json *old, const char *path)
 {
@@ -288,8 +341,7 @@ static void walk(struct walk *w, const struct json *raw, const struct schema *s,
                         type = "integer,string";
                 if (json_is_null(v) && !type)
                         return;
-                complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, word(v)),
-                         "%s in body must be of type %s: \"%s\"", path, type ? type : "", word(v));
+                mismatch(w, raw, v, type ? type : "", path);
                 return;
         }
         if (json_is_null(v))
@@ -297,7 +349,10 @@ static void walk(struct walk *w, const struct json *raw, const struct schema *s,
         check_combinations(w, raw, v, path);
         if (json_is_string(v))
                 check_string(w, raw, v, path);
-        check_format(w, raw, v, path);
+        if (json_is_number(v) && json_to_int(v, &(int64_t){0}) < 0 && streq(json_get_string(raw, "type"), "integer"))
+                mismatch_size(w, raw, v, path);
+        else
+                check_format(w, raw, v, path);
         if (json_is_number(v))
                 check_number(w, raw, v, path);
         if (json_is_array(v))
@@ -312,10 +367,41 @@ static void walk(struct walk *w, const struct json *raw, const struct schema *s,
 static void check_embedded(struct walk *w, const struct json *v, const char *path)
 {
         static const char *const names[] = {"apiVersion", "kind"};
+        const char *messages[NAME_MESSAGES], *s, *slash;
 
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-                if (str_empty(json_get_string(v, names[i])))
-                        complain(w, FIELD_REQUIRED, below(w, path, names[i]), NULL, "%s", "");
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                const struct json *is = json_get(v, names[i]);
+                const char *at = below(w, path, names[i]);
+                char *lower;
+
+                if (!is) {
+                        complain(w, FIELD_REQUIRED, at, NULL, "%s", "");
+                        continue;
+                }
+                if (!(s = json_string(is))) {
+                        complain(w, FIELD_INVALID, at, is, "must be a string");
+                        continue;
+                }
+                if (!*s)
+                        complain(w, FIELD_INVALID, at, is, "must not be empty");
+                else if (i == 0 && (slash = strchr(s, '/')) && strchr(slash + 1, '/'))
+                        complain(w, FIELD_INVALID, at, is, "unexpected GroupVersion string: %s", s);
+                if (i == 0 || !*s)
+                        continue;
+                lower = arena_strdup(w->a, s);
+                for (char *p = lower; *p; p++)
+                        *p = (char)tolower((unsigned char)*p);
+                if (name_check(w->a, NAME_DNS1035_LABEL, lower, messages))
+                        complain(w, FIELD_INVALID, at, is, "may have mixed case, but should otherwise match: %s", messages[0]);
+        }
+        json_foreach_member(json_path(v, "metadata.labels"), m) {
+                const char *at = below(w, path, "metadata.labels");
+
+                if (name_check(w->a, NAME_QUALIFIED, m->key, messages))
+                        complain(w, FIELD_INVALID, at, json_new_string(w->a, m->key), "%s", messages[0]);
+                if (json_is_string(m->value) && name_check(w->a, NAME_LABEL_VALUE, m->value->str, messages))
+                        complain(w, FIELD_INVALID, at, m->value, "%s", messages[0]);
+        }
 }
 
 static void walk_embedded(struct walk *w, const struct schema *s, const struct json *v, const char *path)
@@ -338,40 +424,67 @@ static void walk_embedded(struct walk *w, const struct schema *s, const struct j
                         walk_embedded(w, s->elem, m->value, below(w, path, m->key));
 }
 
+/* Go tells 1 and 1.0 apart, which it holds in different types. */
+static bool same_key(const struct json *x, const struct json *y)
+{
+        if (json_is_number(x) && json_is_number(y) && !strpbrk(x->str, ".eE") != !strpbrk(y->str, ".eE"))
+                return false;
+        return json_equal(x, y);
+}
+
+/* Each item that was there before is told once, however often it comes again. */
 static void check_duplicates(struct walk *w, const struct schema *s, const struct json *list, const char *path)
 {
-        if (s->list_type == SCHEMA_LIST_ATOMIC)
+        size_t n = json_len(list), mask = 15;
+        struct seen {
+                const struct json *key;
+                uint64_t hash;
+                bool told;
+        } *table;
+
+        json_foreach_item(s->list_type == SCHEMA_LIST_MAP ? list : NULL, item)
+                if (!json_is_object(item) && !json_is_null(item)) {
+                        complain(w, FIELD_INVALID, item_path(w, path, item_i), item, "must be an object for an array of list-type map");
+                        return;
+                }
+        if (s->list_type == SCHEMA_LIST_ATOMIC || n < 2)
                 return;
+        while (mask < n * 2)
+                mask = mask * 2 + 1;
+        table = arena_calloc(w->a, (mask + 1) * sizeof(*table));
         json_foreach_item(list, item) {
-                const struct json *x = s->list_type == SCHEMA_LIST_MAP ? keys_of(w->a, s, item) : item;
-                for (size_t k = 0; k < item_i; k++) {
-                        const struct json *y = s->list_type == SCHEMA_LIST_MAP ? keys_of(w->a, s, json_at(list, k)) : json_at(list, k);
-                        if (json_equal(x, y)) {
-                                w->count++;
-                                field_error_add(w->errs, FIELD_DUPLICATE, item_path(w, path, item_i), x, NULL);
-                                break;
-                        }
+                const struct json *key = s->list_type == SCHEMA_LIST_MAP ? keys_of(w->a, s, item) : item;
+                uint64_t hash = json_hash(key);
+                size_t at = hash & mask;
+
+                while (table[at].key && (table[at].hash != hash || !same_key(table[at].key, key)))
+                        at = (at + 1) & mask;
+                if (table[at].key && !table[at].told) {
+                        table[at].told = true;
+                        complain(w, FIELD_DUPLICATE, item_path(w, path, item_i), key, "%s", "");
+                } else if (!table[at].key) {
+                        table[at] = (struct seen){key, hash, false};
                 }
         }
 }
 
-static void walk_lists(struct walk *w, const struct schema *s, const struct json *v, const struct json *old, const char *path)
+static void walk_lists(struct walk *w, const struct schema *s, const struct json *v, const char *path)
 {
-        if (!s->crd || (old && json_equal(v, old)))
+        if (!s->crd)
                 return;
         if (s->type == SCHEMA_STRUCT)
                 json_foreach_member(v, m) {
                         const struct schema_field *f = schema_field(s, m->key);
                         if (f)
-                                walk_lists(w, f->type, m->value, json_get(old, m->key), below(w, path, m->key));
+                                walk_lists(w, f->type, m->value, below(w, path, m->key));
                 }
         else if (s->type == SCHEMA_MAP)
                 json_foreach_member(v, m)
-                        walk_lists(w, s->elem, m->value, json_get(old, m->key), below(w, path, m->key));
+                        walk_lists(w, s->elem, m->value, below(w, path, m->key));
         if (s->type != SCHEMA_ARRAY || !json_is_array(v))
                 return;
         json_foreach_item(v, item)
-                walk_lists(w, s->elem, item, crd_same_item(w->a, s, item, old), item_path(w, path, item_i));
+                walk_lists(w, s->elem, item, item_path(w, path, item_i));
         check_duplicates(w, s, v, path);
 }
 
@@ -382,7 +495,16 @@ void crd_validate(const struct schema *s, const struct json *obj, const struct j
 
         walk(&w, s->crd->raw, s, obj, old, path);
         walk_embedded(&w, s, obj, path);
-        walk_lists(&w, s, obj, old, path);
+        /* What was stored with duplicates may have others. */
+        if (old) {
+                struct field_errors before = {.arena = errs->arena};
+                struct walk stored = {.a = errs->arena, .errs = &before};
+
+                walk_lists(&stored, s, old, path);
+                if (before.n)
+                        return;
+        }
+        walk_lists(&w, s, obj, path);
 }
 
 bool crd_value_valid(struct arena *a, const struct json *raw, const struct json *value)

@@ -6,6 +6,9 @@
 #include "field-error.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+#include <stdio.h>
 
 /* What Go prints before the value, and what a cause gives as its reason. */
 static const struct {
@@ -89,12 +92,32 @@ void go_quote(struct strbuf *out, const char *s, size_t len)
         strbuf_putc(out, '"');
 }
 
+/* A number that Go holds as a float64: its %v. */
+static const char *go_float(struct arena *a, double d)
+{
+        char buf[40], *e;
+        int exponent, n = 0;
+
+        do
+                snprintf(buf, sizeof(buf), "%.*e", n++, d);
+        while (n < 18 && strtod(buf, NULL) != d);
+        e = strchr(buf, 'e');
+        exponent = atoi(e + 1);
+        if (exponent < -4 || exponent >= 6)
+                return arena_strdup(a, buf);
+        return arena_printf(a, "%.*f", n - 1 - exponent > 0 ? n - 1 - exponent : 0, d);
+}
+
 static const char *print_value(struct arena *a, const struct json *value)
 {
+        int64_t i;
+
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
         if (!value)
                 return "\"null\"";
+        if (value->type == JSON_NUMBER && (strpbrk(value->str, ".eE") || json_to_int(value, &i) < 0))
+                return go_float(a, json_to_double(value, 0));
         if (value->type == JSON_STRING)
                 go_quote(&b, value->str, value->len);
         else

@@ -142,6 +142,7 @@ static const struct {
         { "o.l.sum() + o.l.min() + o.l.max() + [].sum()", "10" },
         { "[1, 2].isSorted() && !o.l.isSorted() && o.l.indexOf(1) == 1 && [1, 1].lastIndexOf(1) == 1", "true" },
         { "[].min()", "!min called on empty list" },
+        { "[].mi", "?ERROR: <input>:1:3: type 'list(_var0)' does not support field selection" },
         { "sets.contains([dyn(1), dyn(2)], [2.0]) && sets.equivalent([1, 1], [1]) && !sets.intersects([1], [2])", "true" },
         { "quantity('1Gi').isGreaterThan(quantity('1G')) && quantity('1500m').add(quantity('0.5')).asInteger() == 2", "true" },
         { "quantity('x')", "!quantities must match the regular expression" },

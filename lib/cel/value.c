@@ -292,7 +292,7 @@ const char *cel_type_word(enum cel_type t)
                 [CEL_DURATION] = "google.protobuf.Duration", [CEL_OPTIONAL] = "optional_type",
                 [CEL_QUANTITY] = "kubernetes.Quantity", [CEL_IP] = "net.IP", [CEL_CIDR] = "net.CIDR",
                 [CEL_URL] = "kubernetes.URL", [CEL_SEMVER] = "kubernetes.Semver", [CEL_FORMAT] = "kubernetes.NamedFormat",
-                [CEL_OBJECT] = "object", [CEL_DYN] = "dyn",
+                [CEL_OBJECT] = "object", [CEL_DYN] = "dyn", [CEL_PARAM] = "_var0",
         };
         return words[t];
 }
@@ -682,7 +682,7 @@ const char *cel_double_text(struct arena *a, double d)
         }
         e = strchr(buf, 'e');
         exponent = atoi(e + 1);
-        if (exponent < -4 || exponent >= 21)
+        if (exponent < -4 || exponent >= 6)
                 return arena_strdup(a, buf);
         return arena_printf(a, "%.*f", MAX((int)(e - buf) - (buf[0] == '-') - 2 - exponent, 0), d);
 }
