@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "../../lib/json/yaml.h"
+#include "../schema/crd.h"
 #include "../schema/default.h"
 #include "../schema/protobuf.h"
 #include "../schema/table.h"
@@ -72,7 +73,7 @@ const struct resource *answer_resource(struct api_request *r)
 
         if (!sub || str_empty(sub->kind) || streq(sub->kind, r->res->kind))
                 return r->res;
-        return streq(sub->name, "scale") ? &table_scale : NULL;
+        return !streq(sub->name, "scale") ? NULL : r->res->crd ? &table_custom_scale : &table_scale;
 }
 
 const struct resource *meta_kind(struct arena *a, const char *kind)
@@ -135,10 +136,24 @@ static bool is_body(const char *gv, const char *kind)
         return builtin_body(gv, kind) != NULL;
 }
 
+/* Whether the definition has a version that GV means. */
+static bool other_version(const struct body_type *type, const char *gv)
+{
+        size_t len = strlen(type->res->group);
+
+        if (strncmp(gv, type->res->group, len) != 0 || gv[len] != '/')
+                return false;
+        json_foreach_item(json_path(type->res->crd->crd->definition, "spec.versions"), v)
+                if (streq(json_get_string(v, "name"), gv + len + 1))
+                        return true;
+        return false;
+}
+
 static const struct status *check_type(struct api_request *r, const struct body_type *type, const char *gv,
-                                       const char *kind)
+                                       const char *kind, const struct json *obj)
 {
         const char *version = strchr(gv, '/') ? strchr(gv, '/') + 1 : gv;
+        _cleanup_error_ struct error err = ERROR_INIT;
         struct arena *a = r->arena;
 
         if (streq(gv, type->group_version) && streq(kind, type->kind))
@@ -148,6 +163,10 @@ static const struct status *check_type(struct api_request *r, const struct body_
                 return NULL;
         if (strchr(gv, '/') && strchr(strchr(gv, '/') + 1, '/') && !(type->res && type->res->crd))
                 return unrecognized(r, type, arena_printf(a, "unexpected GroupVersion string: %s", gv));
+        if (*gv && type->res && type->res->crd && r->field_validation != FIELD_VALIDATION_IGNORE)
+                json_foreach_member(obj, m) /* no version's schema knows them */
+                        if (!streq(m->key, "apiVersion") && !streq(m->key, "kind") && !streq(m->key, "metadata") && !other_version(type, gv))
+                                request_warn(r, "unknown field \"%s\"", m->key);
         if (type->res && type->res->crd)
                 return status_bad_request(a, "the API version in the data (%s) does not match the expected API version (%s)",
                                           gv, type->group_version);
@@ -157,6 +176,9 @@ static const struct status *check_type(struct api_request *r, const struct body_
                                               "no kind \"%s\" is registered for version \"%s\" in scheme "
                                               "\"pkg/api/legacyscheme/scheme.go:30\"",
                                               kind, gv));
+        /* It is read as what it says it is, before it turns out to be something else. */
+        if (obj && schema_decode(a, builtin_body(gv, kind), json_clone(a, obj), NULL, &err) < 0)
+                return unhandled(r, type, kind, version, error_text(&err));
         if (streq(kind, type->kind))
                 return status_bad_request(a, "the API version in the data (%s) does not match the expected API version (%s)",
                                           gv, type->group_version);
@@ -219,25 +241,6 @@ static const char *any_case(const struct json *obj, const char *name)
         return found;
 }
 
-static int by_key(const void *x, const void *y)
-{
-        return strcmp(((const struct json_member *)x)->key, ((const struct json_member *)y)->key);
-}
-
-/* YAML becomes JSON by way of Go's maps: the decoder sees keys in order, and of several errors it names the first. */
-static void sort_keys(struct json *j)
-{
-        json_foreach_item(json_is_array(j) ? j : NULL, item)
-                sort_keys(item);
-        if (!json_is_object(j))
-                return;
-        if (j->len)
-                qsort(j->members, j->len, sizeof(*j->members), by_key);
-        j->index = NULL;
-        json_foreach_member(j, m)
-                sort_keys(m->value);
-}
-
 static const struct status *decode_text(struct api_request *r, const struct body_type *type, bool yaml,
                                         struct strict_errors *strict, struct json **ret)
 {
@@ -250,8 +253,8 @@ static const struct status *decode_text(struct api_request *r, const struct body
 
         if (e < 0 && yaml)
                 return unrecognized(r, type, error_text(&err));
-        if (yaml)
-                sort_keys(obj);
+        if (yaml) /* it becomes JSON by way of Go's maps: the decoder sees keys in order, and of several errors names the first */
+                json_sort_keys(obj);
         if (e < 0)
                 return unrecognized(r, type, arena_printf(r->arena, "couldn't get version/kind; json parse error: %s",
                                                           error_text(&err)));
@@ -273,7 +276,7 @@ static const struct status *decode_text(struct api_request *r, const struct body
                 return unrecognized(r, type, arena_printf(r->arena, "Object 'Kind' is missing in '%s'", r->http->body));
         const struct status *st = check_type(r, type, str_empty(gv) && !(type->res && type->res->crd) ? type->group_version
                                              : gv ? gv : "",
-                                             str_empty(kind) ? type->kind : kind);
+                                             str_empty(kind) ? type->kind : kind, obj);
         if (st)
                 return st;
         *ret = obj;
@@ -295,7 +298,7 @@ static const struct status *decode_protobuf(struct api_request *r, const struct 
         gv = json_get_string(obj, "apiVersion");
         kind = json_get_string(obj, "kind");
         *ret = obj;
-        return check_type(r, type, str_empty(gv) ? type->group_version : gv, str_empty(kind) ? type->kind : kind);
+        return check_type(r, type, str_empty(gv) ? type->group_version : gv, str_empty(kind) ? type->kind : kind, NULL);
 }
 
 const struct status *body_decode(struct api_request *r, const struct body_type *type, struct json **ret)
@@ -443,7 +446,7 @@ static const struct status *delete_options_of_body(struct api_request *r, struct
         kind = json_get_string(obj, "kind");
         if (!str_empty(kind) && !streq(kind, "DeleteOptions")) {
                 const char *gv = json_get_string(obj, "apiVersion");
-                return check_type(r, &type, str_empty(gv) ? "v1" : gv, kind);
+                return check_type(r, &type, str_empty(gv) ? "v1" : gv, kind, NULL);
         }
         st = body_check(r, &type, obj, &strict, &obj);
         json_del(obj, "kind");

@@ -138,6 +138,10 @@ static const char *shown(struct api_request *r, const struct patch *p, const str
                 return arena_strdup(r->arena, strbuf_str(&b));
         }
         obj = ordered(r, p, type, old);
+        if (obj && r->res && r->res->crd) { /* a map in Go: its keys are sorted */
+                obj = json_clone(r->arena, obj);
+                json_sort_keys(obj);
+        }
         return obj ? json_print(r->arena, obj) : "";
 }
 
