@@ -6,6 +6,7 @@
 
 #include "aggregation/aggregation.h"
 #include "apiserver.h"
+#include "audit/audit.h"
 #include "auth/auth.h"
 #include "flow/flow.h"
 #include "registry/definitions.h"
@@ -21,13 +22,14 @@ struct options {
         const char *components, *aggregator_routing;
         const char *const *etcd_servers, *const *sa_key_files, *const *requestheader_names;
         enum log_level level;
-        int max_inflight, max_mutating_inflight;
+        int max_inflight, max_mutating_inflight, audit_megabytes;
 };
 
 struct daemon {
         struct apiserver server;
         struct options options;
         struct flow_options flow;
+        struct audit_options audit;
 };
 
 static int parse(int argc, char **argv, struct daemon *d)
@@ -73,11 +75,17 @@ static int parse(int argc, char **argv, struct daemon *d)
                 { "max-requests-inflight", FLAG_INT, &f->max_inflight, .max = 1000000,
                   .help = "how many requests may be under way; with the next, what all priority levels share" },
                 { "max-mutating-requests-inflight", FLAG_INT, &f->max_mutating_inflight, .max = 1000000, .help = "and of those that change something" },
+                { "audit-policy-file", FLAG_STRING, &d->audit.policy_file, .help = "a Policy of audit.k8s.io/v1: what is recorded" },
+                { "audit-log-path", FLAG_STRING, &d->audit.log.path, .help = "where to; - is standard output" },
+                { "audit-log-maxage", FLAG_INT, &d->audit.log.max_age_days, .max = 1000000, .help = "days that rotated files are kept" },
+                { "audit-log-maxbackup", FLAG_INT, &d->audit.log.max_backups, .max = 1000000, .help = "how many rotated files are kept" },
+                { "audit-log-maxsize", FLAG_INT, &f->audit_megabytes, .max = 1000000, .help = "megabytes of a file before it is rotated" },
                 { "cluster-components", FLAG_STRING, &f->components, .help = "daemons that run as users of their own" },
                 { "v", FLAG_VERBOSITY, &f->level, .help = "from 4 on: debugging" },
         };
 
         flags_parse_or_exit("colibri-apiserver", flags, ARRAY_SIZE(flags), argc, argv, NULL);
+        d->audit.log.max_size = (int64_t)f->audit_megabytes << 20;
         d->flow = (struct flow_options){ (unsigned)f->max_inflight, (unsigned)f->max_mutating_inflight };
         /* A cluster IP leads nowhere on a machine without a proxy. */
         o->aggregator_routing = f->aggregator_routing ? streq(f->aggregator_routing, "true")
@@ -237,6 +245,8 @@ static int start(struct daemon *d, struct error *reterr)
 
         r = auth_init(&auth, reterr);
         if (r == 0)
+                r = audit_start(s, &d->audit, reterr);
+        if (r == 0)
                 r = http_server_new(s->loop, &http, &s->http, reterr);
         return r;
 }
@@ -249,6 +259,7 @@ int main(int argc, char **argv)
                 .options = {.level = LOG_LEVEL_INFO, .max_inflight = 400, .max_mutating_inflight = 200},
         };
         _cleanup_error_ struct error err = ERROR_INIT;
+        int r;
 
         if (parse(argc, argv, &d) < 0)
                 return 2;
@@ -266,5 +277,7 @@ int main(int argc, char **argv)
         aggregation_start(&d.server);
         flow_start(&d.server, &d.flow);
         fiber_start(d.server.loop, bootstrap, &d.server);
-        return loop_run(d.server.loop);
+        r = loop_run(d.server.loop);
+        audit_stop();
+        return r;
 }

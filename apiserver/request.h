@@ -5,6 +5,7 @@
 #include "registry/status.h"
 
 struct apiserver;
+struct audit_event;
 
 struct user_info {
         const char *name;                  /* "system:anonymous" */
@@ -49,6 +50,9 @@ struct api_request {
         size_t written_len;
 
         const char *flow_schema, *flow_level; /* uids, for the answer's headers; NULL: none (flow/flow.h) */
+
+        const char *audit_id;              /* for the answer's Audit-Id; NULL: none */
+        struct audit_event *audit;         /* what is recorded of it (audit/audit.h); NULL: nothing */
 
         /* Warning headers to send: texts. */
         const char **warnings;

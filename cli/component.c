@@ -58,6 +58,11 @@ static const char *const apiserver_args[] = {
         "--enable-bootstrap-token-auth=true",
         "--allow-privileged=true",
         "--cluster-components={cluster.components}",
+        "--audit-policy-file={apiserver.auditPolicyFile}",
+        "--audit-log-path={apiserver.auditLogPath}",
+        "--audit-log-maxage={apiserver.auditLogMaxAge}",
+        "--audit-log-maxbackup={apiserver.auditLogMaxBackup}",
+        "--audit-log-maxsize={apiserver.auditLogMaxSize}",
         "*apiserver.extraArgs",
         NULL,
 };

@@ -21,6 +21,11 @@ const struct setting settings_table[] = {
         { "apiserver.port", "6443", "TCP port", "" },
         { "apiserver.advertiseAddress", "", "IP address", "how pods and other machines reach it; empty: the address of the default route" },
         { "apiserver.extraNames", "", "names and addresses, with commas", "more subject alternative names of its certificate" },
+        { "apiserver.auditPolicyFile", "", "file", "a Policy of audit.k8s.io/v1: what is recorded; empty: nothing" },
+        { "apiserver.auditLogPath", "{dirs.log}/audit.log", "file", "where it is recorded" },
+        { "apiserver.auditLogMaxAge", "", "days", "rotated audit logs are kept; empty: for good" },
+        { "apiserver.auditLogMaxBackup", "", "files", "rotated audit logs that are kept; empty: all" },
+        { "apiserver.auditLogMaxSize", "100", "megabytes", "an audit log is rotated past this size" },
         { "apiserver.extraArgs", "", "arguments, with spaces", "passed on as they are" },
         /* etcd */
         { "etcd.endpoints", "", "URLs, with commas", "an existing etcd cluster; empty: one of our own" },

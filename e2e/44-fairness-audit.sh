@@ -1,16 +1,34 @@
 #!/bin/bash
-# Priority and fairness: who has too much under way waits or is sent away, and nobody else notices.
+# Priority and fairness: who has too much under way waits or is sent away, and nobody else notices. The audit log: what a
+# policy wants recorded is, as upstream writes it, and a full disk stops nobody.
 . "$(dirname "$0")/lib.sh"
 
 yaml=$'# YAML\n'
-cleanup() { [ -n "${hook:-}" ] && kill "$hook"; }
+cleanup() {
+        [ -n "${hook:-}" ] && kill "$hook"
+        [ "$IN_NAMESPACE" = inside ] && umount -l "$WORK/small"
+}
 
 check "a certificate" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=hook" \
         -addext "subjectAltName=DNS:localhost" -keyout "$WORK/hook.key" -out "$WORK/hook.crt"
 python3 "$here/e2e/webhook.py" "$WORK/hook.crt" "$WORK/hook.key" "$WORK/port" "$WORK/log" &
 hook=$!
 check "a webhook listens" eventually 20 test -s "$WORK/port"
+cat > "$WORK/policy.yaml" <<'END'
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, userGroups: [system:masters], resources: [{group: "", resources: [pods/log]}]}
+- {level: RequestResponse, omitManagedFields: true, namespaces: [default], resources: [{group: "", resources: [secrets]}]}
+- {level: Request, verbs: [create, patch, delete], resources: [{group: "", resources: [serviceaccounts, serviceaccounts/token]}]}
+- {level: Metadata, resources: [{group: "", resources: [pods, pods/log]}]}
+- {level: Metadata, nonResourceURLs: ["/nothing*"]}
+END
+mkdir "$WORK/small"
+[ "$IN_NAMESPACE" = inside ] && mount -t tmpfs -o size=256k none "$WORK/small"
 check "up, with 15 seats" cluster up --components=etcd,apiserver \
+        --set apiserver.auditPolicyFile="$WORK/policy.yaml" --set apiserver.auditLogPath="$WORK/small/audit.log" \
         --set apiserver.extraArgs="--max-requests-inflight=10 --max-mutating-requests-inflight=5"
 [ $failures = 0 ] || exit 1
 
@@ -100,3 +118,67 @@ says "one's own to change" annotated kubectl annotate --overwrite flowschema ser
 check "changed" kubectl patch flowschema service-accounts --type merge -p '{"spec":{"matchingPrecedence":9001}}'
 sleep 0.5
 says "stays" 9001 kubectl get flowschema service-accounts -o 'jsonpath={.spec.matchingPrecedence}'
+
+# --- the audit log ---
+
+# event EXPRESSION: the events E for which it holds, a line each
+event() {
+        python3 -c '
+import json, sys
+found = False
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    ref, status, user, notes = e.get("objectRef", {}), e.get("responseStatus", {}), e["user"].get("username"), e.get("annotations", {})
+    if eval(sys.argv[2]):
+        print(line, end="")
+        found = True
+sys.exit(not found)' "$WORK/small/audit.log" "$1"
+}
+recorded() { # NAME PATTERN EXPRESSION
+        local name=$1
+        eventually 10 event "$3" > /dev/null
+        says "$name" "$2" event "$3"
+}
+check "a secret" kubectl create secret generic s --from-literal=a=b
+recorded "is recorded with what came" '"requestObject":{"kind":"Secret","apiVersion":"v1","metadata":{"name":"s"' 'e["verb"] == "create" and ref["resource"] == "secrets"'
+recorded "and went" '"responseObject":{"kind":"Secret","apiVersion":"v1","metadata":{"name":"s","namespace":"default","uid":' 'e["verb"] == "create" and ref["resource"] == "secrets"'
+recorded "by whom, about what" '"objectRef":{"resource":"secrets","namespace":"default","name":"s","apiVersion":"v1"}' 'ref["resource"] == "secrets" and user == "kubernetes-admin" and e["sourceIPs"] == ["127.0.0.1"]'
+recorded "and why" '"annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}' 'e["verb"] == "create" and e["stage"] == "ResponseComplete"'
+refused "managed fields are left out" "" event '"managedFields" in line'
+refused "so are stages" "" event 'e["stage"] == "RequestReceived"'
+refused "and what has no level" "" event 'ref.get("subresource") == "log"'
+check "a list" kubectl get secrets
+recorded "whole" '"kind":"Table"' 'e["verb"] == "list"'
+check "a watch" kubectl get --raw '/api/v1/namespaces/default/secrets?watch=1&timeoutSeconds=1'
+recorded "as it begins" '"verb":"watch"' 'e["stage"] == "ResponseStarted" and e["verb"] == "watch"'
+recorded "and as it ends" '"verb":"watch"' 'e["stage"] == "ResponseComplete" and e["verb"] == "watch"'
+refused "a refusal" "cannot get resource" kubectl get pod p --as=eve
+recorded "with its reason" '"responseStatus":{"metadata":{},"status":"Failure","message":"pods \"p\" is forbidden: User \"eve\" cannot get' 'status.get("code") == 403'
+recorded "who asked for whom" '"impersonatedUser":{"username":"eve"' 'notes.get("authorization.k8s.io/decision") == "forbid" and user == "kubernetes-admin"'
+check "a service account" kubectl create serviceaccount a
+recorded "with what came" '"name":"a"' 'e["level"] == "Request" and e["verb"] == "create" and "responseObject" not in e'
+check "a patch" kubectl label serviceaccount a x=y
+recorded "with itself" '"requestObject":{"metadata":{"labels":{"x":"y"}}}' 'e["verb"] == "patch"'
+check "a token" kubectl create token a
+recorded "of a subresource" '"subresource":"token"' 'ref["resource"] == "serviceaccounts" and ref.get("subresource") == "token"'
+says "a wrong token" 401 curl -s -A test --cacert "$WORK/ca.crt" -H "Authorization: Bearer x" "https://127.0.0.1:$PORT/nothing"
+recorded "is recorded" '"user":{},"sourceIPs":["127.0.0.1"],"userAgent":"test","responseStatus":{"metadata":{},"message":"Authentication failed, attempted: bearer","code":401}' 'status.get("code") == 401'
+says "an answer has an id" "Audit-Id: 12345" request eve /nothing/here -H "Audit-ID: 12345"
+recorded "the client's" '"auditID":"12345"' 'e["auditID"] == "12345" and status["code"] == 404'
+check "a namespace" kubectl create namespace judged
+check "that is judged" kubectl label namespace judged pod-security.kubernetes.io/audit=restricted
+pod() { kubectl create -n judged -f - <<<"$yaml{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {serviceAccountName: default, automountServiceAccountToken: false, containers: [{name: c, image: x}]}}"; }
+check "its service account" kubectl create serviceaccount -n judged default
+check "a pod" pod
+recorded "what is wrong with it" '"pod-security.kubernetes.io/audit-violations":"would violate PodSecurity \"restricted:latest\": ' '"pod-security.kubernetes.io/enforce-policy" in notes'
+
+if [ "$IN_NAMESPACE" = inside ]; then
+        dd if=/dev/zero of="$WORK/small/filler" bs=4096 2>/dev/null
+        told() { grep -q 'audit log .*No space left on device' "$ROOT/var/log/colibri/apiserver.log"; }
+        many() { local i; for i in {1..40}; do request eve /api/v1/namespaces/default/secrets || return; told && return; done; }
+        check "a full disk stops nobody" many
+        check "and is told" eventually 5 told
+        rm "$WORK/small/filler"
+        check "room again" kubectl create secret generic late
+        recorded "is used" '"name":"late"' 'ref.get("name") == "late"'
+fi

@@ -1,5 +1,6 @@
 /* PodSecurity: the profiles that a namespace's labels ask for, enforced on pods and said in warnings for what
  * makes pods. */
+#include "../audit/audit.h"
 #include "../registry/status.h"
 #include "internal.h"
 #include "pod-security-checks.h"
@@ -143,8 +144,15 @@ static const struct status *validate(struct admission_attributes *at)
                          ? json_path(admission_get(at, "", "v1", "namespaces", "", at->namespace), "metadata.labels")
                          : NULL;
         policy = policy_of(a, labels, "enforce");
+        if (pod)
+                audit_annotate(at->request, "pod-security.kubernetes.io/enforce-policy",
+                               arena_printf(a, "%s:%s", policy.level, policy.version));
         if (pod && (text = pod_security_violations(a, json_get(subject, "metadata"), spec, &policy, true)))
                 return deny(at, "violates PodSecurity \"%s:%s\": %s", policy.level, policy.version, text);
+        policy = policy_of(a, labels, "audit");
+        if (at->request->audit && (text = pod_security_violations(a, json_get(subject, "metadata"), spec, &policy, true)))
+                audit_annotate(at->request, "pod-security.kubernetes.io/audit-violations",
+                               arena_printf(a, "would violate PodSecurity \"%s:%s\": %s", policy.level, policy.version, text));
         policy = policy_of(a, labels, "warn");
         if ((text = pod_security_violations(a, json_get(subject, "metadata"), spec, &policy, true)))
                 request_warn(at->request, "would violate PodSecurity \"%s:%s\": %s", policy.level, policy.version, text);

@@ -49,7 +49,7 @@ static const char *header_value(struct arena *a, const char *value)
 
 static const char *const *request_headers(struct api_request *r, const struct place *p, bool upgrade)
 {
-        static const char *const dropped[] = {"Host", "Accept-Encoding", "X-Forwarded-Host"};
+        static const char *const dropped[] = {"Host", "Accept-Encoding", "X-Forwarded-Host", "Audit-ID"};
         const char *const *from = forwarded_headers(r, upgrade), **to;
         size_t n = 0, groups = 0, extras = 0, at = 0;
 
@@ -59,7 +59,7 @@ static const char *const *request_headers(struct api_request *r, const struct pl
                 groups++;
         json_foreach_member(r->user.extra, m)
                 extras += json_len(m->value);
-        to = arena_alloc(r->arena, (n + 2 * (groups + extras) + 8) * sizeof(*to));
+        to = arena_alloc(r->arena, (n + 2 * (groups + extras) + 12) * sizeof(*to));
         for (size_t i = 0; i < n; i += 2) {
                 size_t k = 0;
 
@@ -72,6 +72,10 @@ static const char *const *request_headers(struct api_request *r, const struct pl
         }
         to[at++] = "Host";
         to[at++] = arena_printf(r->arena, strchr(p->host, ':') ? "[%s]:%u" : "%s:%u", p->host, p->port);
+        if (r->audit_id) { /* the other server's own log has it under the same id */
+                to[at++] = "Audit-ID";
+                to[at++] = r->audit_id;
+        }
         to[at++] = "X-Remote-User";
         to[at++] = header_value(r->arena, r->user.name);
         if (!str_empty(r->user.uid)) {

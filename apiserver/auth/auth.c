@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "../admission/admission.h"
+#include "../audit/audit.h"
 #include "internal.h"
 
 struct auth *the_auth;
@@ -277,10 +278,17 @@ const struct status *authorize_request(struct api_request *r)
         const char *reason;
 
         request_attributes(r, &at);
-        /* The reason of an allowed request is of use to nobody here: only a refusal is asked for its words. */
-        if (authorize(r, &at, NULL) == AUTHZ_ALLOW)
+        /* The reason of an allowed request is of use to the audit log alone: else only a refusal is asked for its words. */
+        if (authorize(r, &at, r->audit ? &reason : NULL) == AUTHZ_ALLOW) {
+                if (r->audit) {
+                        audit_annotate(r, "authorization.k8s.io/decision", "allow");
+                        audit_annotate(r, "authorization.k8s.io/reason", reason);
+                }
                 return NULL;
+        }
         authorize(r, &at, &reason);
+        audit_annotate(r, "authorization.k8s.io/decision", "forbid");
+        audit_annotate(r, "authorization.k8s.io/reason", reason);
         /* Upstream asks for another subresource where nobody logged in would talk to a kubelet, and says so. */
         if (str_empty(reason) && streq(at.resource, "nodes") && streq(at.subresource, "proxy") && !*at.group &&
             user_in_group(&r->user, "system:unauthenticated"))

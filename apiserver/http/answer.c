@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "../audit/audit.h"
 #include "../registry/registry.h"
 #include "../schema/protobuf.h"
 #include "../schema/table.h"
@@ -43,10 +44,14 @@ const char *const *answer_headers(struct api_request *r, const char *const *more
 
         while (more && more[n_more])
                 n_more++;
-        h = arena_alloc(r->arena, (n_more + 2 * r->n_warnings + 8) * sizeof(*h));
+        h = arena_alloc(r->arena, (n_more + 2 * r->n_warnings + 10) * sizeof(*h));
         if (!names(more, "Cache-Control")) {
                 h[n++] = "Cache-Control";
                 h[n++] = "no-cache, private";
+        }
+        if (r->audit_id) {
+                h[n++] = "Audit-Id";
+                h[n++] = r->audit_id;
         }
         if (r->flow_level) {
                 h[n++] = "X-Kubernetes-Pf-Flowschema-Uid";
@@ -79,6 +84,8 @@ static void respond(struct api_request *r, unsigned code, const char *type, cons
                 .n_parts = n,
         };
 
+        if (r->audit && streq(type, "application/json"))
+                audit_response_parts(r, parts, skips, n);
         http_respond(r->http, &a);
 }
 
@@ -117,6 +124,7 @@ static void answer_tree(struct api_request *r, unsigned code, const struct json 
         enum media_type type = r->media ? r->media->type : MEDIA_JSON;
         const char *content_type = "application/json";
 
+        audit_response_object(r, obj);
         if (type == MEDIA_YAML) {
                 content_type = "application/yaml";
                 yaml_write(&b, obj);
@@ -142,6 +150,7 @@ static bool answer_protobuf(struct api_request *r, unsigned code, const struct j
 
         if (!s)
                 return false;
+        audit_response_object(r, obj);
         protobuf_encode(&b, s, obj);
         answer_buffer(r, code, PROTOBUF_MEDIA_TYPE, buffer_new_copy(b.data, b.len), headers);
         return true;
@@ -165,6 +174,7 @@ void answer_status(struct api_request *r, const struct status *st)
 
         struct json *obj = status_json(r->arena, st);
 
+        audit_status(r, obj);
         if (r->expired_continue)
                 json_path_set(r->arena, obj, "metadata.continue", json_new_string(r->arena, r->expired_continue));
         if (r->media && negotiate(r->arena, http_header(r->http, "Accept"), 0, &plain) != NULL)
@@ -185,6 +195,7 @@ void answer_success(struct api_request *r, unsigned code, const struct json *det
                 json_set(r->arena, st, "details", json_clone_shallow(r->arena, details));
         else
                 json_set_int(r->arena, st, "code", code);
+        audit_status(r, st);
         if (!r->media || r->media->type != MEDIA_PROTOBUF || !answer_protobuf(r, code, st, NULL))
                 answer_tree(r, code, st, NULL);
 }

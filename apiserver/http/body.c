@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "../../lib/json/yaml.h"
+#include "../audit/audit.h"
 #include "../schema/crd.h"
 #include "../schema/default.h"
 #include "../schema/protobuf.h"
@@ -320,9 +321,11 @@ const struct status *body_decode(struct api_request *r, const struct body_type *
                 st = body_check(r, type, obj, &strict, &obj);
         if (!st)
                 st = strict_outcome(r, type, &strict);
-        if (!st)
-                *ret = obj;
-        return st;
+        if (st)
+                return st;
+        audit_request_object(r, obj, false);
+        *ret = obj;
+        return NULL;
 }
 
 /* --- options --- */
@@ -482,6 +485,8 @@ const struct status *delete_options(struct api_request *r, struct json **ret)
         st = r->http->body_len ? delete_options_of_body(r, &o) : delete_options_of_query(r, &o);
         if (st)
                 return st;
+        if (o && r->http->body_len)
+                audit_request_object(r, o, true);
         if (o)
                 check_delete_options(r, o, &errs);
         if (errs.n)

@@ -4,6 +4,7 @@
 #include "../../lib/base/time.h"
 #include "../../lib/loop/fiber.h"
 #include "../aggregation/aggregation.h"
+#include "../audit/audit.h"
 #include "../auth/auth.h"
 #include "../flow/flow.h"
 #include "../registry/definitions.h"
@@ -247,21 +248,25 @@ void apiserver_handle(struct http_request *http, void *apiserver)
 {
         struct api_request r = {.server = apiserver, .http = http, .arena = http->arena};
         _cleanup_error_ struct error err = ERROR_INIT;
+        char id[AUDIT_ID_BUF];
         struct flow_ticket ticket;
         const struct status *st;
 
         r.server->requests++;
+        r.audit_id = audit_id(http, id);
         if (request_info(&r, &err) < 0) {
                 answer_status(&r, status_make(r.arena, 500, "", NULL, "%s", error_text(&err)));
                 return;
         }
         st = authenticate(&r);
+        audit_begin(&r, !st || r.real_user.name);
         if (st)
                 answer_status(&r, st);
         else if (flow_enter(&r, &ticket)) {
                 handle_authenticated(&r);
                 flow_leave(&ticket);
         }
+        audit_handled(&r);
 }
 
 void apiserver_refuse(unsigned status, const char **ret_content_type, const char **ret_body)

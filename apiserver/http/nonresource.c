@@ -3,6 +3,7 @@
 
 #include "../../lib/base/time.h"
 #include "../aggregation/aggregation.h"
+#include "../audit/audit.h"
 #include "../auth/auth.h"
 #include "../flow/flow.h"
 #include "../schema/openapi.h"
@@ -287,6 +288,7 @@ static void serve_metrics(struct api_request *r)
         store_stats(r->server->store, &st);
         aggregation_counts(&unavailable);
         flow_metrics(&fairness);
+        audit_metrics(&fairness);
         answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
                     arena_printf(r->arena,
                                  "# TYPE apiserver_request_total counter\napiserver_request_total %llu\n"

@@ -3,6 +3,7 @@
 
 #include "../../lib/base/time.h"
 #include "../../lib/json/yaml.h"
+#include "../audit/audit.h"
 #include "../registry/registry.h"
 #include "../schema/apply.h"
 #include "../schema/default.h"
@@ -98,10 +99,14 @@ const struct status *patch_parse(struct api_request *r, struct patch *ret)
                 if (e < 0)
                         return status_bad_request(r->arena, "error decoding YAML: error converting YAML to JSON: %s",
                                                   error_text(&err));
+                audit_request_object(r, ret->body, true);
                 return check_apply_body(r, ret);
         }
         e = json_parse(r->arena, r->http->body, r->http->body_len, &limits, &ret->body, &err);
-        return e < 0 ? status_bad_request(r->arena, "error decoding patch: %s", error_text(&err)) : NULL;
+        if (e < 0)
+                return status_bad_request(r->arena, "error decoding patch: %s", error_text(&err));
+        audit_request_object(r, ret->body, true);
+        return NULL;
 }
 
 static struct json *run_text_patch(struct api_request *r, const struct patch *p, const struct json *old)

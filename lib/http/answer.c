@@ -349,6 +349,7 @@ void http_respond(struct http_request *req, const struct http_answer *answer)
         bool bare = streq(r->head.method, "HEAD");
         bool bodyless = answer->status == 204 || answer->status == 304 || answer->status < 200, gzip;
 
+        r->status = answer->status;
         if (r->answered || c->dead) {
                 r->answered = true;
                 drop_parts(answer);
@@ -441,6 +442,7 @@ struct http_stream *http_stream_start(struct http_request *req, unsigned status,
         s->userdata = userdata;
         s->chunked = r->head.minor >= 1;
         r->answered = true;
+        r->status = status;
         c->stream = s;
         if (c->dead)
                 return s; /* told by run_handler's end: see server.c */
@@ -538,6 +540,7 @@ void http_upgrade(struct http_request *req, const char *const *headers, http_upg
         int ends[2];
 
         r->answered = true;
+        r->status = 101;
         if (c->dead || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
                 int fd = -1;
                 fn(fd, NULL, 0, userdata);

@@ -75,6 +75,7 @@ struct request {
         struct http_head head;
         struct http_conn *conn;
         bool answered;
+        unsigned status; /* with what; 0: not yet */
 };
 
 struct http_stream {
@@ -109,6 +110,8 @@ struct http_conn {
         z_stream *gzip;
         struct http_stream *stream;
         bool keep_alive;
+        void (*on_end)(void *userdata);
+        void *on_end_data;
         bool half_closed;          /* the client sends no more */
         bool processing;
         bool unread;               /* it sends ahead while we answer */

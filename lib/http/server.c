@@ -127,6 +127,30 @@ void conn_unpin(struct http_conn *c)
                 conn_free(c);
 }
 
+static void conn_ended(struct http_conn *c)
+{
+        void (*fn)(void *userdata) = c->on_end;
+
+        c->on_end = NULL;
+        if (fn)
+                fn(c->on_end_data);
+}
+
+void http_on_end(struct http_request *req, void (*fn)(void *userdata), void *userdata)
+{
+        struct http_conn *c = container_of(req, struct request, pub)->conn;
+
+        c->on_end = fn;
+        c->on_end_data = userdata;
+        if (c->dead)
+                conn_ended(c);
+}
+
+unsigned http_status(const struct http_request *req)
+{
+        return container_of(req, struct request, pub)->status;
+}
+
 void conn_kill(struct http_conn *c)
 {
         struct http_stream *stream = steal_ptr(c->stream);
@@ -135,6 +159,7 @@ void conn_kill(struct http_conn *c)
                 return;
         c->dead = true;
         c->pins++;
+        conn_ended(c);
         conn_timeout(c, NULL);
         list_remove(&c->dirty);
         loop_fd_free(steal_ptr(c->source));
@@ -455,6 +480,7 @@ void conn_answered(struct http_conn *c)
         struct request *r = steal_ptr(c->request);
         bool linger = c->state == CONN_ANSWER && !c->keep_alive && !c->half_closed;
 
+        conn_ended(c);
         if (r && !r->pub.conn) /* else the handler still runs and frees it */
                 request_free(r);
         if (!c->keep_alive || c->half_closed || c->server->draining) {

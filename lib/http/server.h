@@ -104,6 +104,13 @@ void http_stream_abort(struct http_stream *s);          /* cut off now; `closed`
 typedef void http_upgrade_fn(int fd, const void *already_read, size_t len, void *userdata);
 void http_upgrade(struct http_request *req, const char *const *headers, http_upgrade_fn *fn, void *userdata);
 
+/* --- for those who keep books --- */
+/* Calls FN when the answer is sent whole, its stream or tunnel has ended, or the client is gone: once, now if it has
+ * happened. One a request. */
+void http_on_end(struct http_request *req, void (*fn)(void *userdata), void *userdata);
+/* What the request was answered with; 0: nothing yet. In its handler only. */
+unsigned http_status(const struct http_request *req);
+
 typedef void http_handler_fn(struct http_request *req, void *userdata);
 
 struct http_server_options {
