@@ -12,6 +12,7 @@
 #include "registry/definitions.h"
 #include "registry/registry.h"
 
+#include "../lib/base/file.h"
 #include "../lib/base/flags.h"
 #include "../lib/base/log.h"
 #include "../lib/base/time.h"
@@ -216,6 +217,15 @@ static void on_term(int signo, void *userdata)
         loop_stop(userdata, 0);
 }
 
+/* A connection more than there are files for would wait, and nobody would know why: it is refused instead. The
+ * rest is for etcd, for kubelets and webhooks that are spoken to, and for files. */
+static size_t connections_that_fit(void)
+{
+        size_t files = files_raise_limit();
+
+        return MIN(files - MIN(files / 4, 512), 16384);
+}
+
 static int start(struct daemon *d, struct error *reterr)
 {
         struct apiserver *s = &d->server;
@@ -229,6 +239,7 @@ static int start(struct daemon *d, struct error *reterr)
                 .address = s->o.bind_address, .port = s->o.secure_port, .cert_file = s->o.tls_cert_file,
                 .key_file = s->o.tls_private_key_file, .client_ca_file = s->o.client_ca_file,
                 .handler = apiserver_handle, .userdata = s, .refuse = apiserver_refuse,
+                .max_connections = connections_that_fit(),
         };
         int r = store_new(s->loop, &store, &s->store, reterr);
 
