@@ -17,3 +17,5 @@ bool file_exists(const char *path);
 /* "no space left on device under PATH: 3 MB free, 64 MB needed"; NULL when there is as much, or when it
  * cannot be told. The caller frees. */
 char *disk_shortage(const char *path, uint64_t needed);
+/* Lets this process have as many open files as it may (the hard limit); how many that are. */
+size_t files_raise_limit(void);

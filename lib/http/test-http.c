@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -324,13 +325,104 @@ static int teardown(void **state)
         return 0;
 }
 
+/* --- clients that wear a server out --- */
+
+static int dial(unsigned port)
+{
+        struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+        return fd;
+}
+
+/* Turns the loop until the server has closed FD, or for MS milliseconds. What came is appended to GOT. */
+static bool closes(int fd, int ms)
+{
+        int64_t until = time_mono() + ms * NS_PER_MS;
+        char buf[4096];
+        ssize_t n;
+
+        do {
+                loop_turn(loop, NS_PER_MS);
+                n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+                if (n > 0)
+                        strbuf_append(&got, buf, (size_t)n);
+        } while (n != 0 && !(n < 0 && errno == ECONNRESET) && time_mono() < until);
+        return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+static struct http_server *small_server(void)
+{
+        struct http_server_options o = {.address = "127.0.0.1", .handler = handle, .refuse = refuse, .max_connections = 2,
+                                        .header_timeout_ns = 200 * NS_PER_MS, .idle_timeout_ns = 60 * NS_PER_SEC};
+        struct http_server *s = NULL;
+
+        assert_int_equal(http_server_new(loop, &o, &s, NULL), 0);
+        return s;
+}
+
+static void test_too_many_connections(void **state)
+{
+        struct http_server *s = small_server();
+        int fds[3];
+
+        for (size_t i = 0; i < 3; i++) {
+                fds[i] = dial(http_server_port(s));
+                loop_turn(loop, NS_PER_MS);
+        }
+        assert_true(closes(fds[2], 100)); /* at once, instead of hanging */
+        assert_false(closes(fds[0], 1));
+        close(fds[0]);
+        close(fds[2]);
+        for (int i = 0; i < 3; i++)
+                loop_turn(loop, NS_PER_MS);
+        fds[0] = dial(http_server_port(s)); /* there is room again */
+        strbuf_reset(&got);
+        assert_int_equal(write(fds[0], "GET /slow HTTP/1.0\r\n\r\n", 22), 22);
+        assert_true(closes(fds[0], 1000));
+        assert_non_null(strstr(strbuf_str(&got), "200 OK"));
+        close(fds[0]);
+        close(fds[1]);
+        http_server_free(s);
+}
+
+/* A head, or a body, a byte at a time: its time is counted from its beginning. */
+static void slow(const char *text)
+{
+        struct http_server *s = small_server();
+        int fd = dial(http_server_port(s));
+        int64_t began = time_mono();
+        bool ended_early = false;
+
+        strbuf_reset(&got);
+        assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+        while (!ended_early && time_mono() - began < 5 * NS_PER_SEC) {
+                if (send(fd, "a", 1, MSG_NOSIGNAL) < 0)
+                        break;
+                ended_early = closes(fd, 30);
+        }
+        assert_true(time_mono() - began < 3 * NS_PER_SEC);
+        close(fd);
+        http_server_free(s);
+}
+
+static void test_slow_clients(void **state)
+{
+        slow("GET / HTTP/1.1\r\nX: ");
+        slow("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+        slow("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_answers),        cmocka_unit_test(test_peer),
                 cmocka_unit_test(test_limits),         cmocka_unit_test(test_stream_ends),
                 cmocka_unit_test(test_stream_client_leaves), cmocka_unit_test(test_stream_aborted),
-                cmocka_unit_test(test_stream_backpressure),
+                cmocka_unit_test(test_stream_backpressure), cmocka_unit_test(test_too_many_connections),
+                cmocka_unit_test(test_slow_clients),
         };
         int failed = cmocka_run_group_tests_name("plain", tests, setup_plain, teardown);
 
