@@ -86,17 +86,21 @@ const char *audit_id(const struct http_request *http, char buf[AUDIT_ID_BUF])
         static const char digits[] = "0123456789abcdef";
         const char *given = http_header(http, "Audit-ID");
         uint64_t bits[2];
+        char *to = buf;
 
         if (!str_empty(given))
                 return given;
-        bits[0] = (next_random() & ~UINT64_C(0xf0000000000000)) | UINT64_C(0x40000000000000); /* version 4 */
+        bits[0] = (next_random() & ~UINT64_C(0xf0000000000000)) | UINT64_C(0x40000000000000); /* the seventh byte: version 4 */
         bits[1] = (next_random() & ~UINT64_C(0xc0)) | UINT64_C(0x80);                          /* variant 1 */
-        for (unsigned i = 0, at = 0; i < 32; i++) {
-                if (i == 8 || i == 12 || i == 16 || i == 20)
-                        buf[at++] = '-';
-                buf[at++] = digits[bits[i / 16] >> (i % 2 ? i % 16 * 4 - 4 : i % 16 * 4 + 4) & 15]; /* bytes, high digit first */
+        for (unsigned i = 0; i < 16; i++) {
+                unsigned byte = bits[i / 8] >> i % 8 * 8 & 255;
+
+                if (i == 4 || i == 6 || i == 8 || i == 10)
+                        *to++ = '-';
+                *to++ = digits[byte >> 4];
+                *to++ = digits[byte & 15];
         }
-        buf[AUDIT_ID_BUF - 1] = '\0';
+        *to = '\0';
         return buf;
 }
 

@@ -280,14 +280,24 @@ static const char *http_date(void)
         return text;
 }
 
+/* Nothing in it may end the line early. */
+static void append_value(struct strbuf *b, const char *value)
+{
+        size_t from = b->len, len = strlen(value);
+        char *bad;
+
+        strbuf_append(b, value, len);
+        while ((bad = memchr(b->data + from, '\r', b->len - from)) || (bad = memchr(b->data + from, '\n', b->len - from)))
+                *bad = ' ';
+}
+
 static void write_head(struct strbuf *b, unsigned status, const char *content_type, const char *const *headers)
 {
         strbuf_printf(b, "HTTP/1.1 %u %s\r\n", status, reason_phrase(status));
         for (; headers && headers[0]; headers += 2) {
                 strbuf_puts(b, headers[0]);
                 strbuf_append(b, ": ", 2);
-                for (const char *v = headers[1]; *v; v++) /* nothing may end the line early */
-                        strbuf_putc(b, *v == '\r' || *v == '\n' ? ' ' : *v);
+                append_value(b, headers[1]);
                 strbuf_append(b, "\r\n", 2);
         }
         if (content_type)
