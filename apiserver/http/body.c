@@ -3,6 +3,8 @@
  * A body may be of another kind or version than the URL: Go then fails when it converts one type to the
  * other, and its text names both types. Which of the texts comes is decided by what is registered.
  */
+#include <stdio.h>
+
 #include "body.h"
 
 #include <ctype.h>
@@ -294,6 +296,12 @@ static const struct status *decode_protobuf(struct api_request *r, const struct 
         if (type->res && type->res->crd)
                 return status_unsupported_media_type(r->arena, "application/json, application/yaml");
         e = protobuf_decode(r->arena, r->http->body, r->http->body_len, type->schema, &obj, &err);
+        if (e == -ENOENT) { /* its envelope was read: the error names what it said */
+                char named[64], version[64];
+
+                if (sscanf(error_text(&err), "no kind \"%63[^\"]\" is registered for version \"%63[^\"]\"", named, version) == 2)
+                        return unhandled(r, type, named, version, error_text(&err));
+        }
         if (e < 0)
                 return unrecognized(r, type, error_text(&err));
         gv = json_get_string(obj, "apiVersion");

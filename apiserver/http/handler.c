@@ -74,6 +74,14 @@ static bool form_fits(const struct api_request *r)
 }
 
 /* Groups that are not built in are served by whoever defines them: what nobody defines is no resource at all. */
+static bool is_builtin_group(const char *group)
+{
+        for (unsigned i = 0; i < n_builtin_groups; i++)
+                if (streq(builtin_groups[i].name, group))
+                        return true;
+        return false;
+}
+
 static bool nobodys(const struct api_request *r)
 {
         bool builtin = false;
@@ -188,11 +196,11 @@ static void handle_resource(struct api_request *r)
         struct media media;
         const struct status *st;
 
-        if (nobodys(r)) {
+        if (nobodys(r) && !is_builtin_group(r->group)) {
                 answer_text(r, 404, "text/plain; charset=utf-8", "404 page not found\n");
                 return;
         }
-        st = check_route(r);
+        st = nobodys(r) ? route_missing(r) : check_route(r);
         bool connect = *r->subresource && is_connect(r->subresource);
 
         if (!st && !connect)

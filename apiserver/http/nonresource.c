@@ -246,6 +246,25 @@ static bool excluded(struct api_request *r, const char *name)
         return false;
 }
 
+/* Names that the client left out and nobody has. */
+static void warn_of_exclusions(struct api_request *r, struct strbuf *b, bool ready)
+{
+        const char **names;
+        size_t n = http_query_all(r->http, "exclude", &names), unknown = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                bool known = false;
+
+                for (size_t k = 0; k < ARRAY_SIZE(checks); k++)
+                        known |= streq(checks[k].name, names[i]) && (ready || !checks[k].ready_only);
+                if (!known)
+                        strbuf_printf(b, "%s\"%s\"", unknown++ ? ", " : "warn: some health checks cannot be excluded: no matches for ",
+                                      names[i]);
+        }
+        if (unknown)
+                strbuf_putc(b, '\n');
+}
+
 /* /livez must not depend on etcd for its own life: a restart of ours does not mend etcd. */
 static void serve_health(struct api_request *r, const char *kind, const char *one)
 {
@@ -270,6 +289,7 @@ static void serve_health(struct api_request *r, const char *kind, const char *on
                 not_found(r);
                 return;
         }
+        warn_of_exclusions(r, &b, ready);
         strbuf_printf(&b, "%s check %s\n", kind, all ? "passed" : "failed");
         if (!all)
                 answer_text(r, 500, "text/plain; charset=utf-8", b.data);

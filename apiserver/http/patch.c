@@ -1,6 +1,8 @@
 /* PATCH: four kinds of patch, one way to the registry. */
 #include <errno.h>
 
+#include <stdlib.h>
+
 #include "../../lib/base/time.h"
 #include "../../lib/json/yaml.h"
 #include "../audit/audit.h"
@@ -150,6 +152,11 @@ static const char *shown(struct api_request *r, const struct patch *p, const str
         return obj ? json_print(r->arena, obj) : "";
 }
 
+static int by_text(const void *x, const void *y)
+{
+        return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
 static const struct status *strict_outcome(struct api_request *r, const struct patch *p, const struct body_type *type,
                                            const struct json *old, const struct strict_errors *strict)
 {
@@ -214,6 +221,8 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
                 if (again && schema_decode(r->arena, type->schema, again, &strict, NULL) == 0)
                         obj = again;
         }
+        if (p->type == PATCH_STRATEGIC && strict.n > 1)
+                qsort(strict.list, strict.n, sizeof(*strict.list), by_text);
         st = strict_outcome(r, p, type, old, &strict);
         if (st)
                 return st;

@@ -70,6 +70,13 @@ const struct status *selection_parse(struct api_request *r, struct arena *a, str
                         return st;
                 ret->has_fields = ret->fields.n > 0;
         }
+        if (streq(r->verb, "watch") && *r->name) { /* /watch/...: one object's events */
+                const char *one = arena_printf(a, "metadata.name=%s%s%s", r->name, str_empty(fields) ? "" : ",", fields ? fields : "");
+
+                if (field_selector_parse(a, one, &ret->fields, &err) < 0)
+                        return status_bad_request(r->arena, "%s", error_text(&err));
+                ret->has_fields = true;
+        }
         ret->prefix = registry_key(a, r->res, namespace_of(r, ret), NULL);
         return NULL;
 }

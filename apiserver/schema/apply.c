@@ -34,6 +34,7 @@ struct apply {
 struct conflict {
         const struct managed_entry *entry;
         const char *path;
+        size_t nth;
 };
 
 struct conflicts {
@@ -48,7 +49,8 @@ static void add_conflict(const char *path, void *userdata)
         struct conflicts *c = userdata;
 
         array_reserve(c->list, c->cap, c->n + 1);
-        c->list[c->n++] = (struct conflict){ c->entry, arena_strdup(c->a, path) };
+        c->list[c->n] = (struct conflict){ c->entry, arena_strdup(c->a, path), c->n };
+        c->n++;
 }
 
 static const char *print_manager(struct arena *a, const struct managed_entry *e)
@@ -66,7 +68,7 @@ static int by_manager(const void *x, const void *y)
         int r = strcmp(cx->entry->manager, cy->entry->manager);
 
         r = r ? r : (cx->entry > cy->entry) - (cx->entry < cy->entry);
-        return r ? r : strcmp(cx->path, cy->path);
+        return r ? r : (cx->nth > cy->nth) - (cx->nth < cy->nth);
 }
 
 static const struct status *conflict_status(struct arena *a, struct conflicts *c)

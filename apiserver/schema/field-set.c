@@ -325,19 +325,24 @@ static void print_element(struct arena *a, struct strbuf *out, const struct fiel
         strbuf_putc(out, ']');
 }
 
+/* What is here comes before what is below it, as upstream. */
 static void walk(struct arena *a, const struct field_set *s, struct strbuf *path,
                  void (*fn)(const char *path, void *userdata), void *userdata)
 {
         size_t len = path->len;
 
-        for (uint32_t i = 0; i < s->n; i++) {
-                print_element(a, path, &s->nodes[i]);
-                if (s->nodes[i].member)
-                        fn(strbuf_str(path), userdata);
-                walk(a, &s->nodes[i].below, path, fn, userdata);
-                path->len = len;
-                path->data[len] = '\0';
-        }
+        for (int below = 0; below < 2; below++)
+                for (uint32_t i = 0; i < s->n; i++) {
+                        if (below ? !s->nodes[i].below.n : !s->nodes[i].member)
+                                continue;
+                        print_element(a, path, &s->nodes[i]);
+                        if (below)
+                                walk(a, &s->nodes[i].below, path, fn, userdata);
+                        else
+                                fn(strbuf_str(path), userdata);
+                        path->len = len;
+                        path->data[len] = '\0';
+                }
 }
 
 void field_set_walk(struct arena *a, const struct field_set *s, void (*fn)(const char *path, void *userdata),

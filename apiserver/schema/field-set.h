@@ -44,6 +44,6 @@ struct field_set *field_set_intersection(struct arena *a, const struct field_set
 void field_set_drop(struct field_set *s, const char *path, bool deep);
 bool field_set_equal(const struct field_set *x, const struct field_set *y);
 
-/* Calls FN for each member, in order, with its path as messages show it: .spec.ports[port=80].name */
+/* Calls FN for each member, at every level those before what is below them, with its path as messages show it: .spec.ports[port=80].name */
 void field_set_walk(struct arena *a, const struct field_set *s, void (*fn)(const char *path, void *userdata),
                     void *userdata);
