@@ -102,6 +102,42 @@ answer "a number of 100,000 digits" 400 BadRequest "*" POST $CM "@$WORK/number"
 answer "a member twice, strictly" 400 BadRequest '*strict decoding error: duplicate field "data.a"' POST "$CM?fieldValidation=Strict" "@$WORK/twice"
 answer "YAML that grows" 400 BadRequest "*" POST $CM "" -H 'Content-Type: application/yaml' --data-binary "@$WORK/bomb.yaml"
 
+code() { curl_ -o "$WORK/answer" -w '%{http_code}' "$@"; }
+check "30,000 keys" [ "$(code "$SERVER$CM?dryRun=All" -H 'Content-Type: application/json' --data-binary "@$WORK/keys")" = 201 ]
+
+# --- expressions that would take for ever ---
+CRDS=/apis/apiextensions.k8s.io/v1/customresourcedefinitions
+python3 - "$WORK" <<'PY'
+import json, sys
+def put(name, value): json.dump(value, open(sys.argv[1] + "/" + name, "w"))
+def crd(schema):
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "foos.example.com"},
+            "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "foos", "kind": "Foo"},
+                     "versions": [{"name": "v1", "served": True, "storage": True,
+                                   "schema": {"openAPIV3Schema": {"type": "object", "properties": {"s": schema}}}}]}}
+put("crd-repeat", crd({"type": "string", "pattern": "((a{1000}){1000}){1000}"}))
+put("crd-evil", crd({"type": "string", "pattern": "^(a+)+$", "maxLength": 100000}))
+put("crd-rule", crd({"type": "string", "maxLength": 1000, "x-kubernetes-validations": [{"rule": "(" * 3000 + "true" + ")" * 3000}]}))
+put("crd-cost", crd({"type": "array", "maxItems": 1000000, "items": {"type": "string", "maxLength": 1000000},
+                     "x-kubernetes-validations": [{"rule": "self.all(x, self.all(y, self.all(z, x + y + z != 'a')))"}]}))
+deep = {"type": "string"}
+for i in range(400): deep = {"type": "object", "properties": {"p": deep}}
+put("crd-deep", crd(deep))
+put("foo", {"apiVersion": "example.com/v1", "kind": "Foo", "metadata": {"name": "f"}, "s": "a" * 99999 + "!"})
+PY
+answer "a pattern that would fill the memory" 422 Invalid '*invalid repeat count: `{1000}`*' POST "$CRDS?dryRun=All" "@$WORK/crd-repeat"
+answer "a rule of 3,000 brackets" 422 Invalid '*' POST "$CRDS?dryRun=All" "@$WORK/crd-rule"
+answer "a rule that could run for years" 422 Invalid '*' POST "$CRDS?dryRun=All" "@$WORK/crd-cost"
+check "a schema of 400 levels is answered" eval '[[ "$(code "$SERVER$CRDS?dryRun=All" -H "Content-Type: application/json" --data-binary "@$WORK/crd-deep")" =~ ^(201|400|422)$ ]]'
+check "an evil pattern is let in" [ "$(code "$SERVER$CRDS" -H 'Content-Type: application/json' --data-binary "@$WORK/crd-evil")" = 201 ]
+check "the kind is there" eventually 5 kubectl get foos.example.com
+before=$(date +%s%N)
+answer "what it is evil to" 422 Invalid '*should match*' POST /apis/example.com/v1/namespaces/default/foos "@$WORK/foo"
+took=$((($(date +%s%N) - before) / 1000000))
+echo "# judged in $took ms"
+check "and it is judged soon" [ $took -lt 3000 ]
+check "the definition goes" kubectl delete crd foos.example.com
+
 # --- who and what is not known ---
 answer "no credentials" 403 Forbidden 'configmaps is forbidden: User "system:anonymous" cannot list resource "configmaps" in API group "" in the namespace "default"' GET $CM "" --cert "" --key ""
 answer "a token that is none" 401 Unauthorized 'Unauthorized' GET $CM "" --cert "" --key "" -H 'Authorization: Bearer a.b.c'
@@ -142,11 +178,32 @@ for case in noise no-version long-line headers two-lengths negative huge; do
         check "no request: $case is refused" grep -qE "^$case (closed|HTTP/1.[01] (400|413|414|431) |$)" "$WORK/abuse"
 done
 
+# --- no bigger ---
+rss=$(awk '/VmRSS/ { print $2 }' "/proc/$(daemon apiserver)/status")
+echo "# the API server's memory: $rss KB"
+check "it has not grown" [ "$rss" -lt 102400 ]
+
+# --- ten thousand connections ---
+if ulimit -n 11000 2>/dev/null; then
+        python3 - "$PORT" >"$WORK/many" 2>&1 <<'PY' &
+import signal, socket, sys
+open_ = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) for _ in range(10000)]
+print("open", len(open_), flush=True)
+signal.pause()
+PY
+        many=$!
+        check "ten thousand connections" eventually 30 grep -q '^open 10000' "$WORK/many"
+        says "others are served meanwhile" ok timeout 5 kubectl get --raw /readyz
+        memory=$(awk '/VmRSS/ { print $2 }' "/proc/$(daemon apiserver)/status")
+        echo "# the API server's memory with them: $memory KB"
+        check "they cost less than 20 KB each" [ "$memory" -lt 300000 ]
+        kill $many
+else
+        echo "# no ten thousand connections: the limit of open files is $(ulimit -Hn)"
+fi
+
 # --- well afterwards ---
 says "it is ready" ok kubectl get --raw /readyz
 check "it never died" [ "$(grep -c ' ready$' "$ROOT/var/log/colibri/apiserver.log")" = 1 ]
 says "what was there is there" "a: \"1\"" kubectl get configmap x -o yaml
 check "nothing else is" [ "$(kubectl get configmaps -o name | wc -l)" -le 2 ]
-rss=$(awk '/VmRSS/ { print $2 }' "/proc/$(daemon apiserver)/status")
-echo "# the API server's memory: $rss KB"
-check "it has not grown" [ "$rss" -lt 102400 ]
