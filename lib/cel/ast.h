@@ -92,7 +92,8 @@ struct function {
 };
 
 /* All functions, by tables of a library each; a NULL ends them. */
-extern const struct function functions_standard[], functions_strings[], functions_kubernetes[], functions_network[];
+extern const struct function functions_standard[], functions_strings[], functions_kubernetes[], functions_network[],
+        functions_extended[];
 
 /* How the function may be called with N arguments; NULL: in no way. *ret_known: it exists under that name at all. */
 const struct function *function_find(const char *name, bool member, size_t n, bool *ret_known);

@@ -91,6 +91,7 @@ struct cel_string {
 struct cel_list {
         struct cel_value *items;
         size_t n;
+        const struct cel_shape *shape; /* of a set or a list with keys; NULL: it has an order */
 };
 
 struct cel_map {

@@ -42,7 +42,7 @@ static const struct {
 const struct function *function_find(const char *name, bool member, size_t n, bool *ret_known)
 {
         static const struct function *const tables[] = { functions_standard, functions_strings, functions_kubernetes,
-                                                         functions_network };
+                                                         functions_network, functions_extended };
 
         *ret_known = false;
         for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {

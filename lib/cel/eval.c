@@ -64,6 +64,8 @@ static struct cel_value field(struct eval *e, const struct cel_value *of, const 
         *ret_found = true;
         if (of->type == CEL_MAP)
                 return element(e, of, &key, ret_found);
+        if (of->type == CEL_LIST)
+                return cel_error(e->run->arena, "unsupported index type 'string' in list");
         if (of->type != CEL_OBJECT || !of->object.class->field)
                 return cel_error(e->run->arena, "no such overload");
         v = of->object.class->field(e->run, of->object.data, name);
@@ -150,12 +152,13 @@ static struct cel_value eval_map(struct eval *e, const struct node *n)
         struct cel_map *m = arena_calloc(e->run->arena, sizeof(*m));
         struct cel_value map = { .type = CEL_MAP, .map = m };
 
-        if (!eval_spend(e, 30))
+        if (!eval_spend(e, 30 + n->n))
                 return eval_over_limit();
         m->entries = arena_alloc(e->run->arena, (n->n / 2 + 1) * sizeof(*m->entries));
         m->type_name = n->kind == NODE_MESSAGE ? n->name : NULL;
         for (size_t i = 0; i + 1 < n->n; i += 2) {
-                struct cel_value key = eval(e, n->args[i]), v, other;
+                struct cel_value key = eval(e, n->args[i]), v;
+                size_t at;
 
                 if (cel_is_error(key))
                         return key;
@@ -171,9 +174,10 @@ static struct cel_value eval_map(struct eval *e, const struct node *n)
                                 continue;
                         v = *v.inner;
                 }
-                if (cel_map_find(&map, &key, &other))
-                        return cel_error(e->run->arena, "Failed with repeated key");
-                m->entries[m->n++] = (struct cel_entry){ key, v };
+                for (at = 0; at < m->n && !cel_equal(&m->entries[at].key, &key);)
+                        at++;
+                m->entries[at] = (struct cel_entry){ key, v }; /* of a key that comes twice the last value counts */
+                m->n = MAX(m->n, at + 1);
         }
         return map;
 }
@@ -318,7 +322,7 @@ static struct cel_value step(struct eval *e, const struct node *n, struct gather
         *ret_end = cel_is_error(v);
         if (*ret_end)
                 return v;
-        if (n->macro == MACRO_MAP || n->macro == MACRO_TRANSFORM_LIST)
+        if (n->macro == MACRO_MAP || n->macro == MACRO_TRANSFORM_LIST || n->macro == MACRO_SORT_BY)
                 take(e, g, v);
         else if (n->macro == MACRO_TRANSFORM_MAP)
                 v = take_entry(e, g, e->slots[n->slot], v);
@@ -361,6 +365,15 @@ static struct cel_value eval_optional_macro(struct eval *e, const struct node *n
         return cel_optional(e->run->arena, &v);
 }
 
+static const char *go_type(const struct cel_value *v)
+{
+        static const char *const names[] = { [CEL_NULL] = "Null", [CEL_BOOL] = "Bool", [CEL_INT] = "Int", [CEL_UINT] = "Uint",
+                                             [CEL_DOUBLE] = "Double", [CEL_STRING] = "String", [CEL_BYTES] = "Bytes", [CEL_TYPE] = "Type",
+                                             [CEL_TIMESTAMP] = "Timestamp", [CEL_DURATION] = "Duration", [CEL_OPTIONAL] = "Optional" };
+
+        return (size_t)v->type < ARRAY_SIZE(names) && names[v->type] ? names[v->type] : "Object";
+}
+
 static struct cel_value eval_macro(struct eval *e, const struct node *n)
 {
         struct cel_value range = eval(e, n->args[0]);
@@ -372,7 +385,7 @@ static struct cel_value eval_macro(struct eval *e, const struct node *n)
         if (n->macro >= MACRO_OPT_MAP)
                 return eval_optional_macro(e, n, range);
         if (range.type != CEL_LIST && range.type != CEL_MAP)
-                return cel_no_overload();
+                return cel_error(e->run->arena, "got 'types.%s', expected iterable type", go_type(&range));
         len = range.type == CEL_LIST ? cel_list_len(&range) : cel_map_len(&range);
         for (size_t i = 0; i < len; i++) {
                 struct cel_value v;
@@ -394,6 +407,12 @@ static struct cel_value eval_macro(struct eval *e, const struct node *n)
                 v = step(e, n, &g, &end);
                 if (end)
                         return v;
+        }
+        if (n->macro == MACRO_SORT_BY) {
+                struct cel_value sorted[2] = { range, cel_list_new(e->run->arena, g.items, g.n) };
+                bool known;
+
+                return function_find("@sortByAssociatedKeys", true, 2, &known)->call(e, 2, sorted);
         }
         return outcome(e, n, &g);
 }

@@ -303,31 +303,73 @@ static bool parse_semver(struct cel_string s, struct cel_semver *ret)
 /* Without a v in front, with all three numbers, and those without leading zeros. */
 static struct cel_string normalized(struct arena *a, struct cel_string s)
 {
-        uint64_t parts[3] = { 0 };
-        size_t at = 0, n = 0;
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const char *at = arena_strndup(a, s.s, s.len);
+        size_t n = 0;
 
-        if (s.len && *s.s == 'v') {
-                s.s++;
-                s.len--;
+        at += *at == 'v';
+        for (bool more = true; more && n < 3; n++) {
+                size_t len = n < 2 ? strcspn(at, ".") : strlen(at), zeros = len > 1 ? MIN(strspn(at, "0"), len) : 0;
+
+                if (len > 1 && (zeros == len || !strchr("123456789", at[zeros])))
+                        strbuf_putc(&b, '0');
+                strbuf_append(&b, at + zeros, len - zeros);
+                more = n < 2 && at[len] == '.';
+                if (n < 2)
+                        strbuf_putc(&b, '.');
+                at += len + more;
+                if (!more && n < 2 && strpbrk(strbuf_str(&b), "+-"))
+                        return s; /* short ones have nothing behind them */
         }
-        for (; n < 3 && at < s.len && s.s[at] >= '0' && s.s[at] <= '9'; n++) {
-                while (at < s.len && s.s[at] >= '0' && s.s[at] <= '9')
-                        parts[n] = parts[n] * 10 + (uint64_t)(s.s[at++] - '0');
-                if (n == 2 || at >= s.len || s.s[at] != '.')
-                        break;
-                at++;
-        }
-        if (n && at && s.s[at - 1] == '.')
-                return s; /* "1." stays wrong */
-        s.s = arena_printf(a, "%llu.%llu.%llu%.*s", (unsigned long long)parts[0], (unsigned long long)parts[1],
-                           (unsigned long long)parts[2], (int)(s.len - at), s.s + at);
-        s.len = strlen(s.s);
-        return s;
+        for (; n < 3; n++)
+                strbuf_puts(&b, n < 2 ? "0." : "0");
+        return (struct cel_string){ arena_strdup(a, strbuf_str(&b)), b.len };
 }
 
 static bool read_semver(struct eval *e, size_t n, const struct cel_value *v, struct cel_semver *ret)
 {
         return parse_semver(n > 1 && v[1].b ? normalized(e->run->arena, v->str) : v->str, ret);
+}
+
+/* What is wrong with a version, as blang/semver has it. */
+static const char *semver_mistake(struct arena *a, struct cel_string v)
+{
+        static const char *const names[] = { "major", "minor", "patch" }, *const upper[] = { "Major", "Minor", "Patch" };
+        const char *s = arena_strndup(a, v.s, v.len), *rest;
+
+        if (!*s)
+                return "Version string empty";
+        if (!strchr(s, '.') || !strchr(strchr(s, '.') + 1, '.'))
+                return "No Major.Minor.Patch elements found";
+        for (size_t i = 0; i < 3; i++) {
+                size_t len = strcspn(s, i < 2 ? "." : "+-");
+                const char *part = arena_strndup(a, s, len);
+
+                if (strspn(part, "0123456789") != len)
+                        return arena_printf(a, "Invalid character(s) found in %s number \"%s\"", names[i], part);
+                if (len > 1 && *part == '0')
+                        return arena_printf(a, "%s number must not contain leading zeroes \"%s\"", upper[i], part);
+                if (!len)
+                        return "strconv.ParseUint: parsing \"\": invalid syntax";
+                s += len + (i < 2);
+        }
+        for (bool pre = *s == '-'; *s; pre = false, s = rest) {
+                rest = s + 1 + strcspn(s + 1, pre ? "+" : "");
+                for (s++; s <= rest; s++) {
+                        size_t len = MIN(strcspn(s, "."), (size_t)(rest - s));
+                        const char *part = arena_strndup(a, s, len);
+                        bool number = strspn(part, "0123456789") == len;
+
+                        if (!len)
+                                return pre ? "Prerelease is empty" : "Build meta data is empty";
+                        if (pre && number && len > 1 && *part == '0')
+                                return arena_printf(a, "Numeric PreRelease version must not contain leading zeroes \"%s\"", part);
+                        if (strspn(part, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") != len)
+                                return arena_printf(a, "Invalid character(s) found in %s \"%s\"", pre ? "prerelease" : "build meta data", part);
+                        s += len;
+                }
+        }
+        return "Invalid semantic version";
 }
 
 static struct cel_value f_semver(struct eval *e, size_t n, const struct cel_value *v)
@@ -337,7 +379,7 @@ static struct cel_value f_semver(struct eval *e, size_t n, const struct cel_valu
         if (v->type != CEL_STRING || (n > 1 && v[1].type != CEL_BOOL))
                 return cel_no_overload();
         if (!read_semver(e, n, v, &s))
-                return cel_error(e->run->arena, "invalid semantic version: \"%s\"", cel_text(e->run->arena, v));
+                return cel_error(e->run->arena, "%s", semver_mistake(e->run->arena, n > 1 && v[1].b ? normalized(e->run->arena, v->str) : v->str));
         return (struct cel_value){ .type = CEL_SEMVER, .semver = arena_memdup(e->run->arena, &s, sizeof(s)) };
 }
 
@@ -568,7 +610,7 @@ static bool parse_url(struct cel_string s, struct cel_url *ret)
 
         *ret = (struct cel_url){ 0 };
         for (size_t i = 0; i < s.len; i++)
-                if ((unsigned char)s.s[i] <= ' ' || s.s[i] == 0x7f)
+                if ((unsigned char)s.s[i] < ' ' || s.s[i] == 0x7f)
                         return false;
         if (!s.len)
                 return false;
@@ -591,6 +633,8 @@ static bool parse_url(struct cel_string s, struct cel_url *ret)
                 if (user)
                         start = (size_t)(user - s.s) + 1;
                 ret->host = (struct cel_string){ s.s + start, at - start };
+                if (memchr(s.s + start, ' ', at - start))
+                        return false;
         }
         q = memchr(s.s + at, '?', s.len - at);
         ret->path = (struct cel_string){ s.s + at, (q ? (size_t)(q - s.s) : s.len) - at };

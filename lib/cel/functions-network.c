@@ -159,8 +159,9 @@ static struct cel_value f_cidr(struct eval *e, size_t n, const struct cel_value 
         if (v->type != CEL_STRING)
                 return cel_no_overload();
         if (!parse_cidr(e->run->arena, v->str, &x))
-                return cel_error(e->run->arena, "network address parse error during conversion from string: netip.ParsePrefix(\"%s\"): "
-                                 "invalid prefix", cel_text(e->run->arena, v));
+                return cel_error(e->run->arena, "network address parse error during conversion from string: network address parse error during "
+                                 "conversion from string: netip.ParsePrefix(\"%s\"): %s", cel_text(e->run->arena, v),
+                                 !memchr(v->str.s, '/', v->str.len) ? "no '/'" : "prefix length out of range");
         return address_value(e, &x);
 }
 
@@ -196,9 +197,9 @@ static struct cel_value f_contains_ip(struct eval *e, size_t n, const struct cel
 {
         struct cel_value x = v[1].type == CEL_STRING ? f_ip(e, 1, &v[1]) : v[1];
 
-        if (v[0].type != CEL_CIDR || (x.type != CEL_IP && !cel_is_error(x)))
+        if (v[0].type != CEL_CIDR || x.type != CEL_IP) /* also where the text is none */
                 return cel_no_overload();
-        return cel_is_error(x) ? x : cel_bool(within(v[0].address, x.address));
+        return cel_bool(within(v[0].address, x.address));
 }
 
 static struct cel_value f_contains_cidr(struct eval *e, size_t n, const struct cel_value *v)

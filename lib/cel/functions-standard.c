@@ -10,6 +10,17 @@ static struct cel_value overflow(struct eval *e)
         return cel_error(e->run->arena, "integer overflow");
 }
 
+static struct cel_value unsigned_overflow(struct eval *e)
+{
+        return cel_error(e->run->arena, "unsigned integer overflow");
+}
+
+/* A string that is none of the type it should become. */
+static struct cel_value no_conversion(struct eval *e, const char *type)
+{
+        return cel_error(e->run->arena, "type conversion error from 'string' to '%s'", type);
+}
+
 static struct cel_value uint_value(uint64_t u)
 {
         return (struct cel_value){ .type = CEL_UINT, .u = u };
@@ -73,6 +84,7 @@ static struct cel_value merged(struct eval *e, const struct cel_value *x, const 
 {
         size_t n = cel_list_len(x), more = cel_list_len(y);
         struct cel_value *items = arena_alloc(e->run->arena, (n + more + 1) * sizeof(*items));
+        struct cel_list *out = arena_calloc(e->run->arena, sizeof(*out));
 
         if (!eval_spend(e, n * more))
                 return eval_over_limit();
@@ -80,11 +92,12 @@ static struct cel_value merged(struct eval *e, const struct cel_value *x, const 
                 items[i] = cel_list_at(x, i);
         for (size_t i = 0; i < more; i++) {
                 struct cel_value item = cel_list_at(y, i);
-                ptrdiff_t at = cel_list_find(x, x->shape, &item);
+                ptrdiff_t at = cel_list_find(x, cel_list_shape(x), &item);
 
                 items[at < 0 ? n++ : (size_t)at] = item;
         }
-        return cel_list_new(e->run->arena, items, n);
+        *out = (struct cel_list){ items, n, cel_list_shape(x) };
+        return (struct cel_value){ .type = CEL_LIST, .list = out };
 }
 
 static struct cel_value f_add(struct eval *e, size_t n, const struct cel_value *v)
@@ -105,14 +118,14 @@ static struct cel_value f_add(struct eval *e, size_t n, const struct cel_value *
                         return overflow(e);
                 return v[0].type == CEL_INT ? cel_int(i) : duration(i);
         case CEL_UINT:
-                return __builtin_add_overflow(v[0].u, v[1].u, &u) ? overflow(e) : uint_value(u);
+                return __builtin_add_overflow(v[0].u, v[1].u, &u) ? unsigned_overflow(e) : uint_value(u);
         case CEL_DOUBLE:
                 return double_value(v[0].d + v[1].d);
         case CEL_STRING:
         case CEL_BYTES:
                 return joined(e, &v[0], &v[1]);
         case CEL_LIST:
-                return v->lazy && v->shape && v->shape->list != CEL_LIST_ATOMIC ? merged(e, &v[0], &v[1]) : appended(e, &v[0], &v[1]);
+                return cel_list_shape(v) ? merged(e, &v[0], &v[1]) : appended(e, &v[0], &v[1]);
         default:
                 return cel_no_overload();
         }
@@ -135,7 +148,7 @@ static struct cel_value f_sub(struct eval *e, size_t n, const struct cel_value *
                         return overflow(e);
                 return v[0].type == CEL_INT ? cel_int(i) : duration(i);
         case CEL_UINT:
-                return __builtin_sub_overflow(v[0].u, v[1].u, &u) ? overflow(e) : uint_value(u);
+                return __builtin_sub_overflow(v[0].u, v[1].u, &u) ? unsigned_overflow(e) : uint_value(u);
         case CEL_DOUBLE:
                 return double_value(v[0].d - v[1].d);
         case CEL_TIMESTAMP:
@@ -157,7 +170,7 @@ static struct cel_value f_mul(struct eval *e, size_t n, const struct cel_value *
         case CEL_INT:
                 return __builtin_mul_overflow(v[0].i, v[1].i, &i) ? overflow(e) : cel_int(i);
         case CEL_UINT:
-                return __builtin_mul_overflow(v[0].u, v[1].u, &u) ? overflow(e) : uint_value(u);
+                return __builtin_mul_overflow(v[0].u, v[1].u, &u) ? unsigned_overflow(e) : uint_value(u);
         case CEL_DOUBLE:
                 return double_value(v[0].d * v[1].d);
         default:
@@ -215,8 +228,16 @@ static struct cel_value f_not(struct eval *e, size_t n, const struct cel_value *
 
 /* --- relations --- */
 
+/* What has a schema is compared with its like only. */
+static bool unlike(const struct cel_value *v)
+{
+        return (v->type == CEL_LIST || v->type == CEL_MAP) && v->lazy && v->shape && v[1].type != v->type && v[1].type != CEL_NULL;
+}
+
 static struct cel_value f_equal(struct eval *e, size_t n, const struct cel_value *v)
 {
+        if (unlike(v))
+                return cel_no_overload();
         return cel_bool(cel_equal(&v[0], &v[1]));
 }
 
@@ -325,8 +346,7 @@ static struct cel_value f_int(struct eval *e, size_t n, const struct cel_value *
                 errno = 0;
                 i = strtoll(s, &end, 10);
                 if (errno || *end || !plain_number(s) || end != s + v->str.len)
-                        return cel_error(e->run->arena, "strconv.ParseInt: parsing \"%s\": %s", s,
-                                         errno ? "value out of range" : "invalid syntax");
+                        return no_conversion(e, "int");
                 return cel_int(i);
         default:
                 return cel_no_overload();
@@ -343,18 +363,17 @@ static struct cel_value f_uint(struct eval *e, size_t n, const struct cel_value 
         case CEL_UINT:
                 return *v;
         case CEL_INT:
-                return v->i < 0 ? overflow(e) : uint_value((uint64_t)v->i);
+                return v->i < 0 ? unsigned_overflow(e) : uint_value((uint64_t)v->i);
         case CEL_DOUBLE:
                 if (!(v->d > -1 && v->d < 18446744073709551616.0))
-                        return overflow(e);
+                        return unsigned_overflow(e);
                 return uint_value((uint64_t)v->d);
         case CEL_STRING:
                 s = cel_text(e->run->arena, v);
                 errno = 0;
                 u = strtoull(s, &end, 10);
                 if (errno || *end || *s == '-' || *s == '+' || !plain_number(s) || end != s + v->str.len)
-                        return cel_error(e->run->arena, "strconv.ParseUint: parsing \"%s\": %s", s,
-                                         errno ? "value out of range" : "invalid syntax");
+                        return no_conversion(e, "uint");
                 return uint_value(u);
         default:
                 return cel_no_overload();
@@ -378,7 +397,7 @@ static struct cel_value f_double(struct eval *e, size_t n, const struct cel_valu
                 s = cel_text(e->run->arena, v);
                 d = strtod(s, &end);
                 if (*end || !plain_number(s) || end != s + v->str.len)
-                        return cel_error(e->run->arena, "strconv.ParseFloat: parsing \"%s\": invalid syntax", s);
+                        return no_conversion(e, "double");
                 return double_value(d);
         default:
                 return cel_no_overload();
@@ -453,7 +472,7 @@ static struct cel_value f_bool(struct eval *e, size_t n, const struct cel_value 
         for (int i = 0; i < 12; i++)
                 if (cel_str_is(v->str, words[i / 6][i % 6]))
                         return cel_bool(i / 6);
-        return cel_error(e->run->arena, "strconv.ParseBool: parsing \"%s\": invalid syntax", cel_text(e->run->arena, v));
+        return no_conversion(e, "bool");
 }
 
 static struct cel_value f_duration(struct eval *e, size_t n, const struct cel_value *v)
@@ -465,7 +484,7 @@ static struct cel_value f_duration(struct eval *e, size_t n, const struct cel_va
         if (v->type != CEL_STRING)
                 return cel_no_overload();
         if (!cel_parse_duration(v->str, &ns))
-                return cel_error(e->run->arena, "time: invalid duration \"%s\"", cel_text(e->run->arena, v));
+                return no_conversion(e, "google.protobuf.Duration");
         return duration(ns);
 }
 
@@ -480,8 +499,7 @@ static struct cel_value f_timestamp(struct eval *e, size_t n, const struct cel_v
         if (v->type != CEL_STRING)
                 return cel_no_overload();
         if (!cel_parse_timestamp(v->str, &t.time.seconds, &t.time.nanos))
-                return cel_error(e->run->arena, "parsing time \"%s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse",
-                                 cel_text(e->run->arena, v));
+                return no_conversion(e, "google.protobuf.Timestamp");
         return t;
 }
 
@@ -517,13 +535,12 @@ static struct cel_value part_of(struct eval *e, size_t n, const struct cel_value
 
         if (v->type == CEL_DURATION && n == 1 && part >= HOURS) {
                 static const int64_t ns[] = { 3600000000000, 60000000000, 1000000000, 1000000 };
-                int64_t all = v->i / ns[part - HOURS];
 
-                return cel_int(part == MILLISECONDS ? all % 1000 : all);
+                return cel_int(v->i / ns[part - HOURS]);
         }
         if (v->type != CEL_TIMESTAMP || (n > 1 && v[1].type != CEL_STRING))
                 return cel_no_overload();
-        if (n > 1 && !zone_offset(v[1].str, &offset))
+        if (n > 1 && !zone_offset(v[1].str, &offset) && !cel_zone_offset(v[1].str, v->time.seconds, &offset))
                 return cel_error(e->run->arena, "unknown time zone %s", cel_text(e->run->arena, &v[1]));
         t = (time_t)v->time.seconds + offset;
         gmtime_r(&t, &tm);

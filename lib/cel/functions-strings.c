@@ -68,8 +68,12 @@ static struct cel_value f_index_of(struct eval *e, size_t n, const struct cel_va
 
         if (!strings(2, v) || (n > 2 && v[2].type != CEL_INT))
                 return cel_no_overload();
-        if (n > 2 && (v[2].i < 0 || (uint64_t)v[2].i > cel_code_points(v->str)))
+        if (n > 2 && v[2].i < 0)
                 return cel_error(e->run->arena, "index out of range: %lld", (long long)v[2].i);
+        if (n > 2 && !v[1].str.len)
+                return v[2];
+        if (n > 2 && (uint64_t)v[2].i >= cel_code_points(v->str))
+                return cel_int(-1);
         at = find(v[0].str, v[1].str, n > 2 ? cel_offset(v->str, (size_t)v[2].i) : 0);
         return cel_int(at < 0 ? -1 : (int64_t)cel_code_points((struct cel_string){ v->str.s, (size_t)at }));
 }
@@ -81,8 +85,12 @@ static struct cel_value f_last_index_of(struct eval *e, size_t n, const struct c
 
         if (!strings(2, v) || (n > 2 && v[2].type != CEL_INT))
                 return cel_no_overload();
-        if (n > 2 && (v[2].i < 0 || (uint64_t)v[2].i > cel_code_points(v->str)))
+        if (n > 2 && v[2].i < 0)
                 return cel_error(e->run->arena, "index out of range: %lld", (long long)v[2].i);
+        if (n > 2 && !v[1].str.len)
+                return v[2];
+        if (n > 2 && (uint64_t)v[2].i >= cel_code_points(v->str))
+                return cel_int(-1);
         last = n > 2 ? cel_offset(v->str, (size_t)v[2].i) : v->str.len;
         if (!eval_spend(e, v->str.len / 10))
                 return eval_over_limit();
@@ -248,22 +256,6 @@ static struct cel_value f_trim(struct eval *e, size_t n, const struct cel_value 
         return cel_stringn(s.s, s.len);
 }
 
-static struct cel_value f_reverse(struct eval *e, size_t n, const struct cel_value *v)
-{
-        char *out;
-
-        if (v->type != CEL_STRING)
-                return cel_no_overload();
-        out = arena_alloc(e->run->arena, v->str.len + 1);
-        for (size_t at = 0; at < v->str.len;) {
-                size_t step = cel_offset((struct cel_string){ v->str.s + at, v->str.len - at }, 1);
-
-                memcpy(out + v->str.len - at - step, v->str.s + at, step);
-                at += step;
-        }
-        return cel_stringn(out, v->str.len);
-}
-
 /* --- regular expressions --- */
 
 static struct cel_value too_hard(struct eval *e)
@@ -347,7 +339,6 @@ const struct function functions_strings[] = {
         { "split", true, false, 2, 3, CEL_LIST, f_split },
         { "substring", true, false, 2, 3, CEL_STRING, f_substring },
         { "trim", true, false, 1, 1, CEL_STRING, f_trim },
-        { "reverse", true, false, 1, 1, CEL_STRING, f_reverse },
         { "find", true, false, 2, 2, CEL_STRING, f_find },
         { "findAll", true, false, 2, 3, CEL_LIST, f_find_all },
         { NULL },

@@ -440,12 +440,19 @@ ptrdiff_t cel_list_find(const struct cel_value *list, const struct cel_shape *sh
         return -1;
 }
 
+const struct cel_shape *cel_list_shape(const struct cel_value *list)
+{
+        const struct cel_shape *s = list->lazy ? list->shape : list->list->shape;
+
+        return s && s->list != CEL_LIST_ATOMIC ? s : NULL;
+}
+
 /* Sets and lists with keys have no order. */
 static bool equal_unordered(const struct cel_value *a, const struct cel_value *b)
 {
         for (size_t i = 0; i < cel_list_len(b); i++) {
                 struct cel_value y = cel_list_at(b, i), x;
-                ptrdiff_t at = cel_list_find(a, a->shape, &y);
+                ptrdiff_t at = cel_list_find(a, cel_list_shape(a), &y);
 
                 if (at < 0)
                         return false;
@@ -458,7 +465,7 @@ static bool equal_unordered(const struct cel_value *a, const struct cel_value *b
 
 static bool equal_lists(const struct cel_value *a, const struct cel_value *b)
 {
-        if (a->lazy && a->shape && a->shape->list != CEL_LIST_ATOMIC)
+        if (cel_list_shape(a))
                 return cel_list_len(a) == cel_list_len(b) && equal_unordered(a, b);
         if (cel_list_len(a) != cel_list_len(b))
                 return false;

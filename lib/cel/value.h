@@ -15,6 +15,8 @@ const char *cel_type_word(enum cel_type t);   /* "int"; of values of that type *
 
 /* A value that can be worked with: base64 becomes bytes. */
 struct cel_value cel_ripe(struct arena *a, struct cel_value v);
+/* Of a set or a list with keys; NULL: it has an order. */
+const struct cel_shape *cel_list_shape(const struct cel_value *list);
 /* Where an item stands in a list of SHAPE, by its keys if it has any; -1: nowhere. */
 ptrdiff_t cel_list_find(const struct cel_value *list, const struct cel_shape *shape, const struct cel_value *item);
 
@@ -41,5 +43,7 @@ const char *cel_duration_text(struct arena *a, int64_t ns);
 /* RFC 3339. */
 bool cel_parse_timestamp(struct cel_string s, int64_t *ret_seconds, int32_t *ret_nanos);
 const char *cel_timestamp_text(struct arena *a, int64_t seconds, int32_t nanos);
+/* East of Greenwich at a time, in seconds, by the machine's table of zones ("Europe/Berlin"); false: there is none. */
+bool cel_zone_offset(struct cel_string name, int64_t time, int *ret);
 /* As Go prints a float64 with 'g' and the fewest digits. */
 const char *cel_double_text(struct arena *a, double d);
