@@ -2,14 +2,17 @@
  * in flight.
  *
  *     bench-load --kubeconfig=FILE --method=M --path=PATH [--body=FILE] --first=N --count=N --at-once=N
+ *                [--type=MEDIA-TYPE] [--accept=MEDIA-TYPE] [--read]
  *
- * "@@@@@@" in the path and the body becomes the request's number in six digits. As many requests as there
- * may be at once, with the numbers after the last, open the connections; then it says "ready", waits for a
- * line, and begins. Prints what it took: {"seconds": 1.5, "p50_ms": 3.2, "p99_ms": 8.1}. Any answer but
- * 200 and 201 ends it.
+ * "@@@@@@" in the path and the body becomes the request's number in six digits. With --read the body is what
+ * is there, read beforehand, with another time in the annotation "bench.example/made". As many requests as
+ * there may be at once, GETs of the first path, open the connections; then it says "ready", waits for a line,
+ * and begins. Prints what it took: {"seconds": 1.5, "p50_ms": 3.2, "p99_ms": 8.1, "bytes": 3512}, the last
+ * of an answer. Any answer but 200 and 201 ends it.
  */
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "../lib/base/file.h"
 #include "../lib/base/time.h"
@@ -20,12 +23,15 @@
 static struct {
         struct loop *loop;
         struct client *client;
-        const char *method, *path;
+        const char *method, *path, *type, *accept;
         char *body;
+        char **read; /* what was there, by request */
+        bool opening, reading;
         unsigned first, count, next, end, running;
         int64_t *taken;
+        size_t bytes;
         char *failure;
-} run = {.method = "GET", .count = 1};
+} run = {.method = "GET", .count = 1, .type = "application/json"};
 
 /* TEXT with I for each mark, in A. */
 static char *number(struct arena *a, const char *text, unsigned i)
@@ -38,25 +44,50 @@ static char *number(struct arena *a, const char *text, unsigned i)
         return copy;
 }
 
+/* TEXT with I as the time of its annotation. */
+static char *stamp(struct arena *a, const char *text, unsigned i)
+{
+        static const char name[] = "\"bench.example/made\":\"";
+        char *copy = arena_strdup(a, text), *p = strstr(copy, name), digits[32];
+
+        snprintf(digits, sizeof(digits), "%019u", i);
+        if (p)
+                memcpy(p + sizeof(name) - 1, digits, 19);
+        return copy;
+}
+
+static void fail(const char *url, const char *why)
+{
+        if (!run.failure)
+                run.failure = xasprintf("%s: %s", url, why);
+}
+
 static void ask(unsigned n)
 {
         _cleanup_arena_ struct arena *a = arena_new(16384);
         const char *headers[CLIENT_HEADERS];
         struct http_reply reply = {0};
-        struct http_call call = {.method = run.method, .headers = headers};
+        bool get = run.opening || run.reading;
+        struct http_call call = {.method = get ? "GET" : run.method, .headers = headers};
         _cleanup_error_ struct error err = ERROR_INIT;
         int64_t begin = time_mono();
 
-        call.url = arena_printf(a, "%s%s", client_server(run.client), number(a, run.path, run.first + n));
-        call.body = run.body ? number(a, run.body, run.first + n) : NULL;
+        call.url = arena_printf(a, "%s%s", client_server(run.client),
+                                run.opening ? "/readyz" : number(a, run.path, run.first + n));
+        if (!get && run.read)
+                call.body = stamp(a, run.read[n], (unsigned)getpid() + n + 1);
+        else if (!get && run.body)
+                call.body = number(a, run.body, run.first + n);
         call.body_len = call.body ? strlen(call.body) : 0;
-        client_headers(run.client, a, run.body ? "application/json" : NULL, NULL, headers);
+        client_headers(run.client, a, call.body ? run.type : NULL, run.accept, headers);
         if (http_call(client_http(run.client), &call, &reply, &err) < 0)
-                run.failure = run.failure ? run.failure : xasprintf("%s: %s", call.url, error_text(&err));
+                fail(call.url, error_text(&err));
         else if (reply.status != 200 && reply.status != 201)
-                run.failure = run.failure ? run.failure
-                                          : xasprintf("%s: %u %s", call.url, reply.status, strbuf_str(&reply.body));
+                fail(call.url, arena_printf(a, "%u %s", reply.status, strbuf_str(&reply.body)));
+        else if (run.reading)
+                run.read[n] = xstrdup(strbuf_str(&reply.body));
         run.taken[n] = time_mono() - begin;
+        run.bytes = reply.body.len;
         http_reply_deinit(&reply);
 }
 
@@ -68,9 +99,11 @@ static void worker(void *userdata)
                 loop_stop(run.loop, 0);
 }
 
-/* Requests from run.next to run.end. */
-static void run_all(unsigned at_once)
+/* The first N requests. */
+static void run_all(unsigned at_once, unsigned n)
 {
+        run.next = 0;
+        run.end = n;
         run.running = at_once;
         for (unsigned i = 0; i < at_once; i++)
                 fiber_start(run.loop, worker, NULL);
@@ -118,6 +151,12 @@ int main(int argc, char **argv)
                         run.count = (unsigned)atoi(v);
                 else if ((v = value_of(argv[i], "--at-once")))
                         at_once = (unsigned)atoi(v);
+                else if ((v = value_of(argv[i], "--type")))
+                        run.type = v;
+                else if ((v = value_of(argv[i], "--accept")))
+                        run.accept = v;
+                else if (streq(argv[i], "--read"))
+                        run.read = xcalloc(1, sizeof(*run.read));
                 else
                         return fprintf(stderr, "bench-load: unknown flag: %s\n", argv[i]), 2;
         }
@@ -127,18 +166,23 @@ int main(int argc, char **argv)
             client_new(run.loop, kubeconfig, "bench", &run.client, &err) < 0)
                 return fprintf(stderr, "bench-load: %s\n", error_text(&err)), 1;
         run.taken = xcalloc(run.count + at_once, sizeof(*run.taken));
-        run.next = run.count;
-        run.end = run.count + at_once;
-        run_all(at_once);
+        run.opening = true;
+        run_all(at_once, at_once);
+        run.opening = false;
+        if (run.read) {
+                run.read = xrealloc(run.read, run.count * sizeof(*run.read));
+                run.reading = true;
+                run_all(at_once, run.count);
+                run.reading = false;
+        }
         puts("ready");
         fflush(stdout);
         getchar();
-        run.next = 0;
-        run.end = run.count;
         begin = time_mono();
-        run_all(at_once);
+        run_all(at_once, run.count);
         qsort(run.taken, run.count, sizeof(*run.taken), compare);
-        printf("{\"seconds\": %.6f, \"p50_ms\": %.3f, \"p99_ms\": %.3f}\n", (double)(time_mono() - begin) / 1e9,
-               (double)run.taken[run.count / 2] / 1e6, (double)run.taken[run.count * 99 / 100] / 1e6);
+        printf("{\"seconds\": %.6f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"bytes\": %zu}\n",
+               (double)(time_mono() - begin) / 1e9, (double)run.taken[run.count / 2] / 1e6,
+               (double)run.taken[run.count * 99 / 100] / 1e6, run.bytes);
         return 0;
 }

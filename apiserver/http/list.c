@@ -11,6 +11,7 @@
 #include "../registry/registry.h"
 #include "../schema/protobuf.h"
 #include "../schema/table.h"
+#include "../storage/entry.h"
 #include "request-info.h"
 #include "selection.h"
 #include "verbs.h"
@@ -276,11 +277,48 @@ static void each_tree(struct api_request *r, const struct page *p,
         }
 }
 
+/* Where E's metadata stand in its text, and in them the managed fields, which are half of them. */
+static bool find_metadata(const struct entry *e, struct bytes *ret_metadata, struct bytes *ret_managed)
+{
+        struct scan_want want[] = {{"metadata", {NULL, 0}}, {"metadata.managedFields", {NULL, 0}}};
+
+        if (json_scan((struct bytes){e->json->data, e->json->len}, want, ARRAY_SIZE(want)) < 0 || !want[0].found.p)
+                return false;
+        *ret_metadata = want[0].found;
+        *ret_managed = want[1].found;
+        return true;
+}
+
+/* E's tree without the managed fields. */
+static struct json *tree_without(struct arena *a, const struct entry *e, struct bytes managed)
+{
+        size_t before = managed.p ? (size_t)(managed.p - e->json->data) : e->json->len;
+        size_t after = managed.p ? e->json->len - before - managed.len : 0;
+        char *text = arena_alloc(a, before + 4 + after + 1);
+        struct json *obj = NULL;
+
+        memcpy(text, e->json->data, before);
+        memcpy(text + before, "null", managed.p ? 4 : 0);
+        if (after)
+                memcpy(text + before + 4, managed.p + managed.len, after);
+        return json_parse_own(a, text, managed.p ? before + 4 + after : before, &obj) < 0 ? NULL : obj;
+}
+
 struct rows {
         struct strbuf *out;
         enum table_include include;
         int64_t now;
 };
+
+static void write_text_row(struct api_request *r, const struct entry *e, size_t i, const struct rows *t)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct bytes metadata, managed;
+        struct json *obj = find_metadata(e, &metadata, &managed) ? tree_without(a, e, managed) : NULL;
+
+        if (obj)
+                table_row_text(t->out, r->res, obj, metadata.p, metadata.len, r->media->version, t->now, i == 0);
+}
 
 static void write_row(struct api_request *r, struct json *obj, size_t i, void *userdata)
 {
@@ -307,7 +345,11 @@ static void answer_table(struct api_request *r, const struct page *p, const stru
                 return;
         }
         table_begin(&b, r->res, r->media->version, meta, true);
-        each_tree(r, p, write_row, &rows);
+        if (rows.include == TABLE_METADATA && registry_sends_bytes(r->res) && table_row_by_text(r->res))
+                for (size_t i = 0; i < p->n; i++)
+                        write_text_row(r, p->entries[i], i, &rows);
+        else
+                each_tree(r, p, write_row, &rows);
         table_end(&b, r->res, p->n);
         answer_buf(r, &b);
 }
@@ -326,7 +368,16 @@ static void answer_partials(struct api_request *r, const struct page *p, const s
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
         list_begin(&b, "PartialObjectMetadataList", arena_printf(r->arena, "meta.k8s.io/%s", r->media->version), meta);
-        each_tree(r, p, write_partial, &b);
+        if (registry_sends_bytes(r->res))
+                for (size_t i = 0; i < p->n; i++) {
+                        struct bytes metadata, managed;
+
+                        strbuf_puts(&b, i ? "," : "");
+                        if (find_metadata(p->entries[i], &metadata, &managed))
+                                partial_object_text(&b, metadata.p, metadata.len, r->media->version);
+                }
+        else
+                each_tree(r, p, write_partial, &b);
         if (!p->n) { /* Go's nil slice: upstream writes null here, and only here */
                 b.len--;
                 strbuf_puts(&b, "null}");

@@ -1,7 +1,8 @@
 /* JSON trees to Kubernetes' protobuf (protobuf.h); the mirror of protobuf.c.
  *
- * A nested message is written into a builder of its own, whose length is then known. Like Go's
- * encoder, what the tree does not hold is not written; readers take absent and zero as the same.
+ * A nested message is written where it belongs, and moved up when its length is known: most lengths take
+ * the one byte that was left for them. Like Go's encoder, what the tree does not hold is not written;
+ * readers take absent and zero as the same, and fields in any order.
  */
 #include <errno.h>
 
@@ -41,6 +42,30 @@ static void put_buffer(struct strbuf *out, unsigned field, struct strbuf *messag
 {
         put_bytes(out, field, strbuf_str(message), message->len);
         strbuf_deinit(message);
+}
+
+/* A message begins; returns where, for its end. */
+static size_t nested_begin(struct strbuf *out, unsigned field)
+{
+        put_varint(out, (uint64_t)field << 3 | 2);
+        strbuf_putc(out, 0);
+        return out->len;
+}
+
+static void nested_end(struct strbuf *out, size_t begin)
+{
+        size_t len = out->len - begin, more = 0, v = len;
+
+        while (v >>= 7)
+                more++;
+        if (more) {
+                strbuf_reserve(out, more);
+                memmove(out->data + begin + more, out->data + begin, len);
+                out->len += more;
+        }
+        v = len;
+        for (char *p = out->data + begin - 1; p < out->data + begin + more; p++, v >>= 7)
+                *p = (char)((v & 0x7f) | (v >= 0x80 ? 0x80 : 0));
 }
 
 static void encode_message(struct strbuf *out, const struct schema *s, const struct json *obj);
@@ -162,13 +187,14 @@ static void encode_scalar(struct strbuf *out, unsigned field, const struct schem
 
 static void encode_one(struct strbuf *out, unsigned field, const struct schema *s, const struct json *v)
 {
-        struct strbuf message = STRBUF_INIT;
+        size_t before = out->len, begin = nested_begin(out, field);
 
-        if (encode_as_message(&message, s, v))
-                put_buffer(out, field, &message);
-        else
+        if (encode_as_message(out, s, v)) {
+                nested_end(out, begin);
+        } else {
+                out->len = before;
                 encode_scalar(out, field, s, v);
-        strbuf_deinit(&message);
+        }
 }
 
 static void encode_field(struct strbuf *out, const struct schema_field *f, const struct json *v)
@@ -180,11 +206,11 @@ static void encode_field(struct strbuf *out, const struct schema_field *f, const
                         encode_one(out, f->proto, s->elem, item);
         } else if (s->type == SCHEMA_MAP) {
                 json_foreach_member(v, m) {
-                        struct strbuf entry = STRBUF_INIT;
+                        size_t begin = nested_begin(out, f->proto);
 
-                        put_bytes(&entry, 1, m->key, m->key_len);
-                        encode_one(&entry, 2, s->elem, m->value);
-                        put_buffer(out, f->proto, &entry);
+                        put_bytes(out, 1, m->key, m->key_len);
+                        encode_one(out, 2, s->elem, m->value);
+                        nested_end(out, begin);
                 }
         } else if (!json_is_null(v)) {
                 encode_one(out, f->proto, s, v);
@@ -220,11 +246,23 @@ static void encode_level(struct strbuf *out, const struct schema *s, const struc
         }
 }
 
+/* Member by member, as most objects have few of their type's fields. */
 static void encode_message(struct strbuf *out, const struct schema *s, const struct json *obj)
 {
         static const unsigned char none[2] = { 0 };
+        size_t before = out->len;
 
-        encode_level(out, s, obj, none, 0);
+        json_foreach_member(obj, m) {
+                const struct schema_field *f = schema_field(s, m->key);
+
+                if (f && f->proto_outer[0]) {
+                        out->len = before;
+                        encode_level(out, s, obj, none, 0);
+                        return;
+                }
+                if (f && f->proto)
+                        encode_field(out, f, m->value);
+        }
 }
 
 void protobuf_encode_message(struct strbuf *out, const struct schema *s, const struct json *obj)
@@ -234,10 +272,10 @@ void protobuf_encode_message(struct strbuf *out, const struct schema *s, const s
 
 void protobuf_encode_nested(struct strbuf *out, unsigned field, const struct schema *s, const struct json *obj)
 {
-        struct strbuf raw = STRBUF_INIT;
+        size_t begin = nested_begin(out, field);
 
-        encode_message(&raw, s, obj);
-        put_buffer(out, field, &raw);
+        encode_message(out, s, obj);
+        nested_end(out, begin);
 }
 
 void protobuf_envelope(struct strbuf *out, const char *group_version, const char *kind, const struct strbuf *raw)

@@ -169,15 +169,29 @@ static void write_cell(const struct cell *at)
                 strbuf_puts(c.out, "null");
 }
 
+static void partial_begin(struct strbuf *out, const char *version)
+{
+        strbuf_puts(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/");
+        strbuf_puts(out, version);
+        strbuf_puts(out, "\",\"metadata\":");
+}
+
 void partial_object_metadata(struct strbuf *out, const struct json *obj, const char *version)
 {
         const struct json *meta = json_get(obj, "metadata");
 
-        strbuf_printf(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":", version);
+        partial_begin(out, version);
         if (meta)
                 json_write(out, meta);
         else
                 strbuf_puts(out, "{}");
+        strbuf_putc(out, '}');
+}
+
+void partial_object_text(struct strbuf *out, const char *metadata, size_t len, const char *version)
+{
+        partial_begin(out, version);
+        strbuf_append(out, metadata, len);
         strbuf_putc(out, '}');
 }
 
@@ -199,13 +213,12 @@ static const struct json *without_shadow(const struct resource *res, const struc
         return copy;
 }
 
-void table_row(struct strbuf *out, const struct resource *res, const struct json *obj, enum table_include include,
-               const char *version, int64_t now, bool first)
+/* A row up to its object. */
+static void row_begin(struct strbuf *out, const struct resource *res, const struct json *obj, int64_t now, bool first)
 {
         unsigned n;
         const struct table_column *columns = columns_of(res, &n);
         struct cell c = { .out = out, .obj = obj, .args = "", .now = now };
-        struct arena *shadow = NULL;
 
         strbuf_puts(out, first ? "[{\"cells\":" : ",{\"cells\":");
         for (unsigned i = 0; i < n; i++) {
@@ -216,6 +229,14 @@ void table_row(struct strbuf *out, const struct resource *res, const struct json
         strbuf_putc(out, ']');
         write_conditions(out, res, obj);
         strbuf_puts(out, ",\"object\":");
+}
+
+void table_row(struct strbuf *out, const struct resource *res, const struct json *obj, enum table_include include,
+               const char *version, int64_t now, bool first)
+{
+        struct arena *shadow = NULL;
+
+        row_begin(out, res, obj, now, first);
         if (include == TABLE_NONE)
                 strbuf_puts(out, "null");
         else if (include == TABLE_OBJECT)
@@ -223,6 +244,19 @@ void table_row(struct strbuf *out, const struct resource *res, const struct json
         else
                 partial_object_metadata(out, without_shadow(res, obj, &shadow), version);
         arena_free(shadow);
+        strbuf_putc(out, '}');
+}
+
+bool table_row_by_text(const struct resource *res)
+{
+        return !streq(res->kind, "DaemonSet"); /* see without_shadow() */
+}
+
+void table_row_text(struct strbuf *out, const struct resource *res, const struct json *obj, const char *metadata, size_t len,
+                    const char *version, int64_t now, bool first)
+{
+        row_begin(out, res, obj, now, first);
+        partial_object_text(out, metadata, len, version);
         strbuf_putc(out, '}');
 }
 

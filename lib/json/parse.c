@@ -15,6 +15,7 @@
 struct parser {
         struct arena *arena;
         const char *start, *at, *end;
+        char *own; /* START, where it is ours to change: see json_parse_own() */
         const struct json_limits *limits;
         size_t depth, nodes;
         struct error *reterr;
@@ -183,29 +184,40 @@ static size_t utf8_len(const unsigned char *s, size_t left)
         return n;
 }
 
-/* After the opening quote. Invalid UTF-8 becomes U+FFFD, as in Go. */
-static int parse_string(struct parser *p, const char **ret, uint32_t *ret_len)
+/* The first byte at or after S that is no plain ASCII of a string: eight at a time. */
+static const char *skip_plain(const char *s, const char *end)
 {
-        const char *scan = p->at;
-        bool plain = true;
+        const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+
+        for (; end - s >= 8; s += 8) {
+                uint64_t x, quote, slash, found;
+
+                memcpy(&x, s, sizeof(x));
+                quote = x ^ ones * '"';
+                slash = x ^ ones * '\\';
+                /* A byte that is 0, below a space, or above 127 leaves its top bit; bits above the lowest may err. */
+                found = (x | (x - ones * 0x20) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & tops;
+                if (found && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+                        return s + (__builtin_ctzll(found) >> 3);
+                if (found)
+                        break;
+        }
+        while (s < end && *s != '"' && *s != '\\' && (unsigned char)*s >= 0x20 && (unsigned char)*s < 0x80)
+                s++;
+        return s;
+}
+
+/* With escapes, or bytes outside ASCII, or an error, of which SCAN is the first. Invalid UTF-8 becomes U+FFFD, as in Go. */
+__attribute__((noinline)) static int parse_odd_string(struct parser *p, const char *scan, const char **ret, uint32_t *ret_len)
+{
         size_t room = 1;
         char *text, *out;
 
         for (; scan < p->end && *scan != '"' && (unsigned char)*scan >= 0x20; scan++) {
-                if ((unsigned char)*scan >= 0x80) {
-                        plain = false;
+                if ((unsigned char)*scan >= 0x80)
                         room += 2; /* a bad byte becomes three */
-                }
-                if (*scan == '\\') {
-                        plain = false;
+                if (*scan == '\\')
                         scan++;
-                }
-        }
-        if (scan < p->end && *scan == '"' && plain) {
-                *ret_len = scan - p->at;
-                *ret = arena_strndup(p->arena, p->at, *ret_len);
-                p->at = scan + 1;
-                return 0;
         }
         room += (size_t)(MIN(scan, p->end) - p->at);
         out = text = arena_alloc(p->arena, room + 4);
@@ -239,6 +251,24 @@ static int parse_string(struct parser *p, const char **ret, uint32_t *ret_len)
         *out = '\0';
         *ret = text;
         *ret_len = out - text;
+        return 0;
+}
+
+/* After the opening quote. */
+static int parse_string(struct parser *p, const char **ret, uint32_t *ret_len)
+{
+        const char *scan = skip_plain(p->at, p->end);
+
+        if (scan == p->end || *scan != '"')
+                return parse_odd_string(p, scan, ret, ret_len);
+        *ret_len = scan - p->at;
+        if (p->own) {
+                *ret = p->at;
+                p->own[scan - p->start] = '\0'; /* the closing quote */
+        } else {
+                *ret = arena_strndup(p->arena, p->at, *ret_len);
+        }
+        p->at = scan + 1;
         return 0;
 }
 
@@ -399,6 +429,11 @@ static void close_object(struct parser *p, struct json *j, size_t mark)
                 j->members = arena_alloc(p->arena, n * sizeof(*j->members));
                 j->cap = n;
         }
+        if (p->own && n && !large) {
+                memcpy(j->members, p->stack + mark, n * sizeof(*j->members));
+                j->len = n;
+                n = 0;
+        }
         for (size_t i = 0; i < n; i++) {
                 struct json_member *m = &p->stack[mark + i];
                 uint32_t before = j->len;
@@ -533,6 +568,23 @@ static int parse_value(struct parser *p, struct json **ret)
         return r;
 }
 
+static int parse_all(struct parser *p, struct json **ret)
+{
+        struct json *j;
+        int r = parse_value(p, &j);
+
+        if (r == 0) {
+                skip_space(p);
+                if (p->at < p->end)
+                        r = fail_char(p, "after top-level value");
+        }
+        free(p->stack);
+        strbuf_deinit(&p->path);
+        if (r == 0)
+                *ret = j;
+        return r;
+}
+
 int json_parse(struct arena *a, const char *text, size_t len, const struct json_limits *limits,
                struct json **ret, struct error *reterr)
 {
@@ -544,17 +596,13 @@ int json_parse(struct arena *a, const char *text, size_t len, const struct json_
                 .limits = limits,
                 .reterr = reterr,
         };
-        struct json *j;
-        int r = parse_value(&p, &j);
 
-        if (r == 0) {
-                skip_space(&p);
-                if (p.at < p.end)
-                        r = fail_char(&p, "after top-level value");
-        }
-        free(p.stack);
-        strbuf_deinit(&p.path);
-        if (r == 0)
-                *ret = j;
-        return r;
+        return parse_all(&p, ret);
+}
+
+int json_parse_own(struct arena *a, char *text, size_t len, struct json **ret)
+{
+        struct parser p = {.arena = a, .start = text, .at = text, .end = text + len, .own = text};
+
+        return parse_all(&p, ret);
 }

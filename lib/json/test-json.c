@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
 
 #include "json.h"
 
@@ -174,10 +176,35 @@ static void paths(void **state)
         assert_string_equal(json_print(a, obj), "{\"spec\":{\"template\":{}}}");
 }
 
+/* In place, with escapes, and strings whose ends lie anywhere in the eight bytes that are looked at together. */
+static void test_own(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+
+        for (unsigned n = 0; n < 40; n++) {
+                char text[256], x[64] = "";
+                struct json *own, *plain;
+                size_t len;
+
+                memset(x, 'x', n);
+                len = (size_t)snprintf(text, sizeof(text), "{\"k%s\":\"%s\",\"u\":[\"%s\\u00e9\",\"%s\xc3\xa9\",-1.5,true,null,{}]}", x, x,
+                                       x, x);
+                assert_int_equal(json_parse(a, text, len, NULL, &plain, NULL), 0);
+                assert_int_equal(json_parse_own(a, arena_memdup(a, text, len), len, &own), 0);
+                assert_true(json_equal(own, plain));
+                assert_string_equal(json_print(a, own), json_print(a, plain));
+                text[len - 2] = '!';
+                assert_int_equal(json_parse_own(a, arena_memdup(a, text, len), len, &own), -EINVAL);
+                /* A control character in a string is an error wherever it stands. */
+                text[5] = n > 3 ? 1 : text[5];
+                assert_int_equal(json_parse(a, text, len, NULL, &plain, NULL), -EINVAL);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(round_trip),
+                cmocka_unit_test(test_own), cmocka_unit_test(round_trip),
                 cmocka_unit_test(errors_are_gos),
                 cmocka_unit_test(duplicates_are_told),
                 cmocka_unit_test(limits_hold),
