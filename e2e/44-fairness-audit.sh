@@ -172,6 +172,19 @@ check "its service account" kubectl create serviceaccount -n judged default
 check "a pod" pod
 recorded "what is wrong with it" '"pod-security.kubernetes.io/audit-violations":"would violate PodSecurity \"restricted:latest\": ' '"pod-security.kubernetes.io/enforce-policy" in notes'
 
+policy() {
+        kubectl apply -f - <<<"$yaml{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: odd.example.com}, spec: {
+ matchConstraints: {resourceRules: [{operations: [CREATE], apiGroups: [''], apiVersions: [v1], resources: [secrets]}]},
+ validations: [{expression: 'false', message: never}], auditAnnotations: [{key: who, valueExpression: 'request.userInfo.username'}]}}
+---
+{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: odd}, spec: {policyName: odd.example.com, validationActions: [Audit]}}"
+}
+check "a policy that only notes" policy
+noted() { kubectl create secret generic "noted-$RANDOM" && event '"odd.example.com/who" in notes'; }
+check "notes what it wants" eventually 10 noted
+recorded "and what failed" 'validation.policy.admission.k8s.io/validation_failure":"[{\"message\":\"never\",\"policy\":\"odd.example.com\",\"binding\":\"odd\",\"expressionIndex\":0,\"validationActions\":[\"Audit\"]}]"' '"odd.example.com/who" in notes'
+check "it goes" kubectl delete validatingadmissionpolicy odd.example.com
+
 if [ "$IN_NAMESPACE" = inside ]; then
         dd if=/dev/zero of="$WORK/small/filler" bs=4096 2>/dev/null
         told() { grep -q 'audit log .*No space left on device' "$ROOT/var/log/colibri/apiserver.log"; }

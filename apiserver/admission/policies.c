@@ -2,6 +2,7 @@
  * written (k8s.io/apiserver/pkg/admission/plugin/policy). A policy says what; a binding says where, and with which
  * parameters. */
 #include "../../lib/cel/cel.h"
+#include "../audit/audit.h"
 #include "../registry/status.h"
 #include "../schema/patch-json.h"
 #include "../schema/typed.h"
@@ -50,14 +51,34 @@ static const struct status *denied(struct judgement *j, const char *reason, cons
         return status_make(a, code, reason, details, "%s", st->message);
 }
 
-/* What a failed validation comes to, after the binding's validationActions. */
-static const struct status *act(struct judgement *j, const char *reason, const char *why)
+/* For the audit log: all failures of a request in one annotation. */
+static void note_failure(struct judgement *j, size_t index, const char *why)
+{
+        static const char key[] = "validation.policy.admission.k8s.io/validation_failure";
+        struct api_request *r = j->at->request;
+        struct json *x;
+
+        if (!r->audit)
+                return;
+        x = json_new_object(r->arena);
+        json_set_string(r->arena, x, "message", why);
+        json_set_string(r->arena, x, "policy", get_string(j->policy, "metadata.name"));
+        json_set_string(r->arena, x, "binding", get_string(j->binding, "metadata.name"));
+        json_set_int(r->arena, x, "expressionIndex", (int64_t)index);
+        json_set(r->arena, x, "validationActions", json_clone(r->arena, json_path(j->binding, "spec.validationActions")));
+        audit_append(r, key, x);
+}
+
+/* What a failed validation, the INDEX-th, comes to, after the binding's validationActions. */
+static const struct status *act(struct judgement *j, size_t index, const char *reason, const char *why)
 {
         const struct status *st = NULL;
 
         json_foreach_item(json_path(j->binding, "spec.validationActions"), action) {
                 if (streq(json_string(action), "Deny") && !st)
                         st = denied(j, reason, why);
+                else if (streq(json_string(action), "Audit"))
+                        note_failure(j, index, why);
                 else if (streq(json_string(action), "Warn"))
                         request_warn(j->at->request, "Validation failed for %s '%s' with binding '%s': %s", j->kind->kind,
                                      get_string(j->policy, "metadata.name"), get_string(j->binding, "metadata.name"), why);
@@ -71,11 +92,16 @@ static bool ignores_failures(const struct json *policy)
 }
 
 /* An error of the policy itself. */
-static const struct status *broken(struct judgement *j, const char *why)
+static const struct status *broken_at(struct judgement *j, size_t index, const char *why)
 {
         if (ignores_failures(j->policy))
                 return NULL;
-        return j->kind == &validating ? act(j, "Invalid", why) : denied(j, "Invalid", why);
+        return j->kind == &validating ? act(j, index, "Invalid", why) : denied(j, "Invalid", why);
+}
+
+static const struct status *broken(struct judgement *j, const char *why)
+{
+        return broken_at(j, 0, why);
 }
 
 static const char *failed_expression(struct arena *a, const char *text, const struct cel_value *v)
@@ -131,19 +157,37 @@ static const char *message_of(struct judgement *j, const struct json *validation
         return arena_printf(a, "failed expression: %s", trimmed(a, get_string(validation, "expression")));
 }
 
+/* What a policy wants noted, whatever comes of it. */
+static void note_annotations(struct judgement *j)
+{
+        struct api_request *r = j->at->request;
+
+        json_foreach_item(json_path(j->policy, "spec.auditAnnotations"), x) {
+                struct cel_value v;
+
+                if (!r->audit)
+                        return;
+                v = policy_eval(j->variables, get_string(x, "valueExpression"));
+                if (v.type == CEL_STRING)
+                        audit_annotate(r, arena_printf(r->arena, "%s/%s", get_string(j->policy, "metadata.name"), get_string(x, "key")),
+                                       trimmed(r->arena, cel_text(r->arena, &v)));
+        }
+}
+
 static const struct status *judge(struct judgement *j)
 {
         struct arena *a = j->at->request->arena;
 
+        note_annotations(j);
         json_foreach_item(json_path(j->policy, "spec.validations"), validation) {
                 const char *text = get_string(validation, "expression"), *reason = json_get_string(validation, "reason");
                 struct cel_value v = policy_eval(j->variables, text);
                 const struct status *st = NULL;
 
                 if (v.type != CEL_BOOL)
-                        st = broken(j, failed_expression(a, text, &v));
+                        st = broken_at(j, validation_i, failed_expression(a, text, &v));
                 else if (!v.b)
-                        st = act(j, str_empty(reason) ? "Invalid" : reason, message_of(j, validation));
+                        st = act(j, validation_i, str_empty(reason) ? "Invalid" : reason, message_of(j, validation));
                 if (st)
                         return st;
         }

@@ -6,6 +6,7 @@
  * ask for it (reinvocationPolicy IfNeeded) and were called before the change. Validating webhooks are asked all at once.
  * Every call waits on the request's own fiber: a webhook that hangs holds up those requests only that it is about.
  */
+#include "../audit/audit.h"
 #include "../../lib/base/encode.h"
 #include "../schema/crd.h"
 #include "../schema/decode.h"
@@ -135,6 +136,10 @@ static int ask(struct hook *h, const struct json *object, struct webhook_verdict
         json_foreach_item(ret->warnings, w)
                 if (json_is_string(w))
                         request_warn(at->request, "%s", json_string(w));
+        json_foreach_member(json_path(answer, "response.auditAnnotations"), m)
+                if (json_is_string(m->value))
+                        audit_annotate(at->request, arena_printf(a, "%s/%s", get_string(h->webhook, "name"), m->key),
+                                       json_string(m->value));
         *ret_st = ret->denied;
         return ret->denied ? -1 : 0;
 }

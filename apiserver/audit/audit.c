@@ -293,6 +293,21 @@ void audit_annotate(struct api_request *r, const char *key, const char *value)
                 json_set_string(e->arena, e->annotations, key, value);
 }
 
+void audit_append(struct api_request *r, const char *key, const struct json *x)
+{
+        struct audit_event *e = r->audit;
+        const char *text;
+        struct json *list = NULL;
+
+        if (!e)
+                return;
+        text = json_get_string(e->annotations, key);
+        if (!text || json_parse(e->arena, text, strlen(text), NULL, &list, NULL) < 0)
+                list = json_new_array(e->arena);
+        json_append(e->arena, list, json_clone(e->arena, x));
+        json_set_string(e->arena, e->annotations, key, json_print(e->arena, list));
+}
+
 /* Text in the event's arena; what is not to be recorded is left out. */
 static const char *text_of(struct audit_event *e, const struct json *obj)
 {

@@ -106,8 +106,9 @@ static void serve_root_groups(struct api_request *r, bool core)
 
 static void serve_discovery(struct api_request *r, const char *path)
 {
-        const char *slash = NULL;
+        const char *slash = NULL, *group;
         struct buffer *b = NULL;
+        bool ours = false;
 
         if (streq(path, "/api") || streq(path, "/apis")) {
                 serve_root_groups(r, streq(path, "/api"));
@@ -115,18 +116,19 @@ static void serve_discovery(struct api_request *r, const char *path)
         }
         if (str_has_prefix(path, "/api/")) {
                 b = discovery_resources("", path + 5, extra(r));
-                if (!b) {
-                        answer_status(r, status_make(r->arena, 404, "NotFound", json_new_object(r->arena),
-                                                     "the server could not find the requested resource"));
-                        return;
-                }
+                ours = true;
         } else {
                 path += strlen("/apis/");
                 slash = strchr(path, '/');
-                if (slash)
-                        b = discovery_resources(arena_strndup(r->arena, path, slash - path), slash + 1, extra(r));
-                else
-                        b = discovery_group(path, extra(r));
+                group = arena_strndup(r->arena, path, slash ? (size_t)(slash - path) : strlen(path));
+                b = slash ? discovery_resources(group, slash + 1, extra(r)) : discovery_group(group, extra(r));
+                for (unsigned i = 0; slash && i < n_builtin_groups; i++)
+                        ours |= streq(builtin_groups[i].name, group);
+        }
+        if (!b && ours) { /* below groups of our own it is a Status; elsewhere nobody is there to write one */
+                answer_status(r, status_make(r->arena, 404, "NotFound", json_new_object(r->arena),
+                                             "the server could not find the requested resource"));
+                return;
         }
         answer_document(r, b, !slash && !str_has_prefix(path, "/api/"));
 }
