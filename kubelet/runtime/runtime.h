@@ -159,7 +159,6 @@ enum runtime_outcome {
 
 enum runtime_event_type {
         RUNTIME_EVENT_EXITED,       /* a container: ask container_status() */
-        RUNTIME_EVENT_OOM,          /* a container lost a process to the OOM killer (it may still run) */
         RUNTIME_EVENT_SANDBOX_DIED, /* the pause process of a shared-PID pod is gone */
 };
 struct runtime_event {
