@@ -87,31 +87,43 @@ static void on_definition_replaced(const struct crd *c)
 
 /* --- events --- */
 
-static void write_text(struct watcher *w, const char *type, const struct strbuf *object)
+static void frame_text(struct strbuf *out, const char *type, const struct strbuf *object)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        strbuf_printf(&b, "{\"type\":\"%s\",\"object\":", type);
-        strbuf_append(&b, strbuf_str(object), object->len);
-        strbuf_puts(&b, "}\n");
-        http_stream_write(w->stream, b.data, b.len);
+        strbuf_printf(out, "{\"type\":\"%s\",\"object\":", type);
+        strbuf_append(out, strbuf_str(object), object->len);
+        strbuf_puts(out, "}\n");
 }
 
 /* An event whose object is a tree with kind and apiVersion, in the watcher's encoding. */
-static void write_tree(struct watcher *w, const char *type, const struct json *obj)
+static void frame_tree(struct strbuf *out, const struct watcher *w, const char *type, const struct json *obj)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT, frame = STRBUF_INIT;
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
         const char *version = json_get_string(obj, "apiVersion"), *kind = json_get_string(obj, "kind");
         const struct schema *s = w->media.type == MEDIA_PROTOBUF && version && kind ? builtin_body(version, kind) : NULL;
 
         if (!s) {
                 json_write(&b, obj);
-                write_text(w, type, &b);
-                return;
+                frame_text(out, type, &b);
+        } else {
+                protobuf_encode(&b, s, obj);
+                protobuf_frame(out, type, &b);
         }
-        protobuf_encode(&b, s, obj);
-        protobuf_frame(&frame, type, &b);
-        http_stream_write(w->stream, frame.data, frame.len);
+}
+
+static void write_text(struct watcher *w, const char *type, const struct strbuf *object)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        frame_text(&b, type, object);
+        http_stream_write(w->stream, b.data, b.len);
+}
+
+static void write_tree(struct watcher *w, const char *type, const struct json *obj)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        frame_tree(&b, w, type, obj);
+        http_stream_write(w->stream, b.data, b.len);
 }
 
 static struct json *partial_tree(struct arena *a, const struct json *obj, const char *version)
@@ -124,7 +136,7 @@ static struct json *partial_tree(struct arena *a, const struct json *obj, const 
         return out;
 }
 
-static void write_converted(struct watcher *w, const char *type, const struct entry *e)
+static void convert(struct strbuf *out, struct watcher *w, const char *type, const struct entry *e)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
@@ -138,16 +150,53 @@ static void write_converted(struct watcher *w, const char *type, const struct en
                 table_begin(&b, w->res, w->media.version, meta, !w->columns_sent);
                 table_row(&b, w->res, obj, w->include, w->media.version, time_real(), true);
                 table_end(&b, w->res, 1);
-                w->columns_sent = true;
-                write_text(w, type, &b);
+                frame_text(out, type, &b);
         } else if (w->media.as == MEDIA_AS_PARTIAL) {
-                write_tree(w, type, partial_tree(a, obj, w->media.type == MEDIA_PROTOBUF ? "v1" : w->media.version));
+                frame_tree(out, w, type, partial_tree(a, obj, w->media.type == MEDIA_PROTOBUF ? "v1" : w->media.version));
         } else if (w->media.as == MEDIA_AS_IS) {
-                write_tree(w, type, obj);
+                frame_tree(out, w, type, obj);
         } /* an object is no list: upstream sends nothing */
 }
 
-static void write_entry(struct watcher *w, enum store_event_type type, const struct entry *e)
+/* An event goes from watcher to watcher, and most of them want the same form: what was made last stays at hand. */
+static void write_converted(struct watcher *w, const char *type, struct entry *e)
+{
+        static struct {
+                struct entry *e;
+                struct buffer *b;
+                const struct resource *res;
+                const char *type;
+                struct media media;
+                char version[sizeof(w->media_version)];
+                enum table_include include;
+                bool columns_sent;
+                int64_t second; /* of a Table: ages are in it */
+        } last;
+        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
+        int64_t second = w->media.as == MEDIA_AS_TABLE ? time_real() / NS_PER_SEC : 0;
+
+        if (w->res->crd || last.second != second || last.e != e || last.res != w->res || last.type != type || last.media.as != w->media.as ||
+            last.media.type != w->media.type || !streq(last.version, w->media_version) || last.include != w->include ||
+            last.columns_sent != w->columns_sent) {
+                convert(&out, w, type, e);
+                entry_unref(last.e);
+                buffer_unref(last.b);
+                last.e = entry_ref(e);
+                last.b = buffer_new_copy(strbuf_str(&out), out.len);
+                last.res = w->res;
+                last.type = type;
+                last.media = w->media;
+                memcpy(last.version, w->media_version, sizeof(last.version));
+                last.include = w->include;
+                last.columns_sent = w->columns_sent;
+                last.second = second;
+        }
+        w->columns_sent = true;
+        if (last.b->len)
+                http_stream_write_buffer(w->stream, last.b);
+}
+
+static void write_entry(struct watcher *w, enum store_event_type type, struct entry *e)
 {
         static const char *const names[] = {"ADDED", "MODIFIED", "DELETED"};
         static const char *const fronts[] = {"{\"type\":\"ADDED\",\"object\":", "{\"type\":\"MODIFIED\",\"object\":",
