@@ -440,6 +440,20 @@ static bool work_on(struct crd *c)
         return !st || st->code == 404;
 }
 
+/* Those that somebody waits for come first. NULL: there is nothing to do. */
+static struct crd *next_dirty(void)
+{
+        struct definition *next = NULL;
+
+        for (size_t i = 0; i < defs.n; i++)
+                if (defs.list[i].dirty && (!next || (served(next->crd) && !served(defs.list[i].crd))))
+                        next = &defs.list[i];
+        if (!next)
+                return NULL;
+        next->dirty = false;
+        return crd_ref(next->crd);
+}
+
 static void run(void *userdata)
 {
 
@@ -453,11 +467,7 @@ static void run(void *userdata)
                         fiber_sleep(5 * NS_PER_MS);
                         continue;
                 }
-                for (i = 0; i < defs.n && !c; i++)
-                        if (defs.list[i].dirty) {
-                                defs.list[i].dirty = false;
-                                c = crd_ref(defs.list[i].crd);
-                        }
+                c = next_dirty();
                 if (c && !work_on(c)) {
                         i = find(c->name, &found);
                         if (found)
