@@ -31,6 +31,28 @@ static bool wants_aggregated(const struct api_request *r)
                (strstr(accept, "v=v2;") || strstr(accept, "v=v2,") || str_has_suffix(accept, "v=v2"));
 }
 
+/* Whether the first clause that asks for it asks for protobuf. */
+static bool wants_protobuf(const struct api_request *r)
+{
+        const char *accept = http_header(r->http, "Accept"), *at = accept ? strstr(accept, "as=APIGroupDiscoveryList") : NULL;
+
+        while (at && at > accept && at[-1] != ',')
+                at--;
+        return at && str_has_prefix(at + strspn(at, " "), PROTOBUF_MEDIA_TYPE ";");
+}
+
+static struct buffer *as_protobuf(struct api_request *r, struct buffer *json)
+{
+        const struct schema *s = builtin_body("apidiscovery.k8s.io/v2", "APIGroupDiscoveryList");
+        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
+        struct json *j = NULL;
+
+        if (json_parse(r->arena, json->data, json->len, NULL, &j, NULL) == 0)
+                protobuf_encode(&out, s, j);
+        buffer_unref(json);
+        return buffer_new_copy(out.data, out.len);
+}
+
 static void answer_with_etag(struct api_request *r, const char *type, struct buffer *b, const char *etag, const char *vary)
 {
         const char *const headers[] = {"ETag", etag, "Vary", vary, "Cache-Control", "public", NULL};
@@ -93,7 +115,11 @@ static void serve_root_groups(struct api_request *r, bool core)
 
         if (wants_aggregated(r)) {
                 struct buffer *b = discovery_aggregated(core, extra(r), etag);
-                answer_with_etag(r, DISCOVERY_MEDIA_TYPE, b, etag, "Accept");
+                bool protobuf = wants_protobuf(r);
+
+                if (protobuf)
+                        b = as_protobuf(r, b);
+                answer_with_etag(r, protobuf ? PROTOBUF_MEDIA_TYPE DISCOVERY_MEDIA_PARAMETERS : DISCOVERY_MEDIA_TYPE, b, etag, "Accept");
                 return;
         }
         answer_document(r, core ? discovery_versions(arena_printf(r->arena, "%s:%u",

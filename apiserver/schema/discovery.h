@@ -50,7 +50,8 @@ struct buffer *discovery_resources(const char *group, const char *version, const
 struct buffer *discovery_version(void);
 
 /* The media type that aggregated discovery is asked for by and answered with. */
-#define DISCOVERY_MEDIA_TYPE "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+#define DISCOVERY_MEDIA_PARAMETERS ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+#define DISCOVERY_MEDIA_TYPE "application/json" DISCOVERY_MEDIA_PARAMETERS
 
 /* Orders "v1", "v1beta2", "v2alpha1", ... as clients prefer them: < 0 when A comes first. */
 int discovery_version_cmp(const char *a, const char *b);
