@@ -949,7 +949,7 @@ static void print_metric(struct strbuf *b, const struct json *metric, const stru
                 strbuf_puts(b, " (avg)");
 }
 
-static void cell_hpa_targets(const struct cell *c)
+static void metric_targets(const struct cell *c)
 {
         const struct json *metrics = json_path(c->obj, "spec.metrics");
         const struct json *current = json_path(c->obj, "status.currentMetrics");
@@ -961,6 +961,24 @@ static void cell_hpa_targets(const struct cell *c)
                 print_metric(&one, metric, json_at(current, metric_i));
                 join_add(&j, "%s", strbuf_str(&one));
         }
+        join_end(c, &j, "<none>");
+}
+
+/* The old version has a goal for the CPU alone. */
+static void cell_hpa_targets(const struct cell *c)
+{
+        const struct json *goal = json_path(c->obj, "spec.targetCPUUtilizationPercentage");
+        const struct json *now = json_path(c->obj, "status.currentCPUUtilizationPercentage");
+        struct joiner j = { .b = STRBUF_INIT, .max = 1, .separator = "" };
+
+        if (!json_is_number(goal)) {
+                metric_targets(c);
+                return;
+        }
+        if (json_is_number(now))
+                join_add(&j, "cpu: %s%%/%s%%", now->str, goal->str);
+        else
+                join_add(&j, "cpu: <unknown>/%s%%", goal->str);
         join_end(c, &j, "<none>");
 }
 

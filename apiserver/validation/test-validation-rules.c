@@ -243,6 +243,26 @@ static void test_core(void **state)
         run_file("core.cases");
 }
 
+static void test_access(void **state)
+{
+        run_file("access.cases");
+}
+
+static void test_admission(void **state)
+{
+        run_file("admission.cases");
+}
+
+static void test_devices(void **state)
+{
+        run_file("devices.cases");
+}
+
+static void test_networking(void **state)
+{
+        run_file("networking.cases");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -250,6 +270,10 @@ int main(void)
                 cmocka_unit_test(test_volumes),
                 cmocka_unit_test(test_workloads),
                 cmocka_unit_test(test_core),
+                cmocka_unit_test(test_access),
+                cmocka_unit_test(test_admission),
+                cmocka_unit_test(test_devices),
+                cmocka_unit_test(test_networking),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

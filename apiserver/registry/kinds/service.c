@@ -650,6 +650,8 @@ static void drop_type_dependent(struct json *svc, const struct json *old)
                 for (size_t i = 0; i < ARRAY_SIZE(ip_fields); i++)
                         if (json_equal(json_get(spec, ip_fields[i]), json_get(old_spec, ip_fields[i])))
                                 json_del(spec, ip_fields[i]);
+        if (needs_ip(old) && !needs_ip(svc) && same(svc, old, "spec.internalTrafficPolicy"))
+                json_del(spec, "internalTrafficPolicy");
         if (needs_node_ports(old) && !needs_node_ports(svc)) {
                 struct json *ports = json_get(spec, "ports"), *old_ports = json_get(old_spec, "ports");
                 bool equal = json_len(ports) == json_len(old_ports);
