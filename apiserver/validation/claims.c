@@ -94,7 +94,7 @@ static void check_attributes_class(struct check *c, const struct at *at)
 static void check_mode_kept(struct check *c, const struct at *mode)
 {
         if (mode->old ? !json_equal(mode->j, mode->old) : at_set(mode))
-                field_error_add(c->errs, FIELD_INVALID, "volumeMode", at_set(mode) ? mode->j : NULL, ERR_IMMUTABLE);
+                field_error_add(c->errs, FIELD_INVALID, "volumeMode", mode->j, ERR_IMMUTABLE);
 }
 
 /* Of a claim's spec only the size of a bound one may grow, and its attributes class change. */
@@ -265,7 +265,7 @@ void check_volume_update(struct check *c, const struct at *at)
                                 "spec.persistentvolumesource is immutable after creation\n@@ -1 +1 @@\n");
         check_mode_kept(c, at_field(c, spec, "volumeMode"));
         if (affinity->old && !json_equal(affinity->j, affinity->old))
-                field_error_add_text(c->errs, FIELD_INVALID, "nodeAffinity", at_set(affinity) ? go_struct(c, affinity) : "\"null\"",
+                field_error_add_text(c->errs, FIELD_INVALID, "nodeAffinity", at_set(affinity) ? go_struct(c, affinity) : "null",
                                      "field is immutable, except for updating from beta label to GA");
         if (class->old && !at_set(class))
                 check_forbidden(c, class, "update from non-nil value to nil is forbidden");

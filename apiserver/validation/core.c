@@ -14,12 +14,6 @@ void check_config_key(struct check *c, const struct at *at)
         name_validate_string(c->errs, NAME_CONFIG_KEY, at_path(c, at), at->name);
 }
 
-bool cond_was_immutable(struct check *c, const struct at *at)
-{
-        unused(at);
-        return json_get_bool(c->old, "immutable", false);
-}
-
 bool cond_over_two(struct check *c, const struct at *at)
 {
         unused(c);

@@ -283,6 +283,7 @@ static bool changed(const struct at *at)
 static bool holds(struct check *c, const struct cond *k, const struct at *at)
 {
         const struct at *it;
+        struct at was;
 
         switch (k->op) {
         case COND_TRUE:
@@ -301,6 +302,11 @@ static bool holds(struct check *c, const struct cond *k, const struct at *at)
                 break;
         }
         it = follow(c, at, k->path);
+        if (k->was) {
+                was = *it;
+                was.j = it->old ? it->old : &null_node;
+                it = &was;
+        }
         switch (k->op) {
         case COND_SET:
                 return !json_is_null(it->j);

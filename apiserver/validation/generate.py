@@ -32,7 +32,7 @@ the index of the item that a is in, `--a` without that list, too. Checks:
 A check written with `!` ends the line and what stands below it when it fails (required always does).
 Any check may end in ` if cond`; `if cond` and `else` head indented lines. Conditions: `a set`, `a empty`,
 `a changed`, `create`, `a == b`, `a < @c` (c is a path), `a in (b, c)`, `a among c[].d`, `a longer n` (bytes, items),
-`a starts b`, `a has b`, `?f` (a C function),
+`a starts b`, `a has b`, `was a == b` (of the stored object; so with the others), `?f` (a C function),
 `not`, `and`, `or`, parentheses.
 """
 import argparse
@@ -154,7 +154,8 @@ class Compiler:
             fn = 'cond_' + t[1:].replace('-', '_')
             self.conditions.add(fn)
             return self.cond(['.op = COND_FN', f'.fn = {fn}'])
-        path, op = f'.path = {self.path(t)}', self.take()
+        was = t == 'was'
+        path, op = f'.path = {self.path(self.take() if was else t)}' + (', .was = true' if was else ''), self.take()
         if op in ('set', 'empty', 'changed'):
             return self.cond([f'.op = COND_{op.upper()}', path])
         if op == 'in':

@@ -42,10 +42,54 @@ static bool is_object_meta(const struct schema *s)
         return s->name && str_has_suffix(s->name, ".ObjectMeta");
 }
 
+/* Inside, the spec of a pod has another order than for clients, and its switches of the node stand elsewhere. */
+static const char *const pod_spec[] = {
+        "volumes", "initContainers", "containers", "ephemeralContainers", "restartPolicy", "terminationGracePeriodSeconds",
+        "activeDeadlineSeconds", "dnsPolicy", "nodeSelector", "serviceAccountName", "automountServiceAccountToken", "nodeName",
+        "securityContext", "imagePullSecrets", "hostname", "subdomain", "setHostnameAsFQDN", "affinity", "schedulerName",
+        "tolerations", "hostAliases", "priorityClassName", "priority", "preemptionPolicy", "dnsConfig", "readinessGates",
+        "runtimeClassName", "overhead", "enableServiceLinks", "topologySpreadConstraints", "os", "schedulingGates",
+        "resourceClaims", "resources", "hostnameOverride", "schedulingGroup", NULL,
+};
+static const char *const node_switches[] = { "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers", NULL };
+static const char *const security_context[] = {
+        "seLinuxOptions", "windowsOptions", "runAsUser", "runAsGroup", "runAsNonRoot", "supplementalGroups",
+        "supplementalGroupsPolicy", "fsGroup", "fsGroupChangePolicy", "sysctls", "seccompProfile", "appArmorProfile",
+        "seLinuxChangePolicy", NULL,
+};
+
+/* Fields NAMES of J; a security context begins with the switches of its pod. */
+static void print_named(struct strbuf *b, const struct schema *s, const struct json *j, const char *const *names, const char *comma)
+{
+        for (size_t i = 0; names[i]; i++, comma = ",") {
+                const struct schema_field *f = schema_field(s, names[i]);
+                const struct json *v = json_get(j, names[i]);
+
+                if (!f)
+                        continue;
+                strbuf_puts(b, comma);
+                print_name(b, names[i]);
+                if (names == pod_spec && streq(names[i], "securityContext")) {
+                        strbuf_putc(b, '{');
+                        print_named(b, s, j, node_switches, "");
+                        print_named(b, f->type, v, security_context, ",");
+                        strbuf_putc(b, '}');
+                } else {
+                        print_go(b, f->type, v, f->presence);
+                }
+        }
+}
+
 static void print_struct(struct strbuf *b, const struct schema *s, const struct json *j)
 {
         bool first = true;
 
+        if (streq(s->name, "io.k8s.api.core.v1.PodSpec")) {
+                strbuf_putc(b, '{');
+                print_named(b, s, j, pod_spec, "");
+                strbuf_putc(b, '}');
+                return;
+        }
         strbuf_putc(b, '{');
         for (unsigned order = 0; order < s->n_fields; order++)
                 for (unsigned i = 0; i < s->n_fields; i++) {

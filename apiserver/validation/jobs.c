@@ -284,27 +284,47 @@ void check_job_status(struct check *c, const struct at *status)
         if (at_set(end) && end->old && !json_equal(end->j, end->old))
                 check_invalid(c, end, ERR_IMMUTABLE);
         if (start->old && !json_equal(start->j, start->old) && !json_get_bool(spec, "suspend", false))
-                field_error_add(c->errs, FIELD_INVALID, at_path(c, start), at_set(start) ? start->j : NULL,
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, start), start->j,
                                 "field is immutable for unsuspended job once set");
         bad_conditions(c, status, was.met && !is.met, "cannot disable the SuccessCriteriaMet=True condition");
         bad_conditions(c, status, was.complete && !was.met && is.met,
                        "cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions");
 }
 
-/* Scheduling directives of a suspended job that never ran may change; nothing else of a template. */
+static void drop_resources(struct json *template)
+{
+        json_foreach_item(json_path(template, "spec.containers"), k)
+                json_del(k, "resources");
+        json_foreach_item(json_path(template, "spec.initContainers"), k)
+                json_del(k, "resources");
+}
+
+static void drop_node_affinity(struct json *template)
+{
+        json_path_del(template, "spec.affinity.nodeAffinity");
+        if (!json_len(json_path(template, "spec.affinity")))
+                json_path_del(template, "spec.affinity");
+}
+
+/* Where the pods of a suspended job that never ran may go, and what they get there, may change; nothing else of a template. */
 void check_job_template_unchanged(struct check *c, const struct at *at)
 {
-        const struct json *job = c->old;
-        bool open = json_get_bool(json_get(job, "spec"), "suspend", false) && !json_path(job, "status.startTime");
+        static const char *const directives[] = { "spec.nodeSelector", "spec.tolerations", "spec.schedulingGates", "metadata.labels",
+                                                  "metadata.annotations" };
+        bool suspended = json_path_bool(c->old, "spec.suspend", false);
+        bool open = suspended && (!json_path(c->old, "status.startTime") || condition_true(json_get(c->old, "status"), "Suspended"));
         struct json *x = json_clone(c->a, at->j), *y = at->old ? json_clone(c->a, at->old) : json_new_object(c->a);
-        static const char *const directives[] = { "spec.nodeSelector", "spec.affinity", "spec.tolerations", "spec.schedulingGates",
-                                                  "metadata.labels", "metadata.annotations", "spec.containers" };
+        struct json *sides[] = { x, y };
 
-        for (size_t i = 0; open && i < ARRAY_SIZE(directives); i++) {
-                json_path_del(x, directives[i]);
-                json_path_del(y, directives[i]);
+        for (size_t k = 0; open && k < ARRAY_SIZE(sides); k++) {
+                for (size_t i = 0; i < ARRAY_SIZE(directives); i++)
+                        json_path_del(sides[k], directives[i]);
+                drop_node_affinity(sides[k]);
+                drop_resources(sides[k]);
         }
-        if (!json_equal(x, y))
+        if (open && !json_equal(json_get(x, "spec"), json_get(y, "spec")))
+                invalid_go(c, at_field(c, at, "spec"), ERR_IMMUTABLE);
+        else if (!open && !json_equal(x, y))
                 invalid_go(c, at, ERR_IMMUTABLE);
 }
 

@@ -99,7 +99,7 @@ static bool check_deadline(struct check *c, const struct at *deadline)
 
         if (json_to_int(deadline->j, &is) != 0) {
                 if (had)
-                        field_error_add_text(c->errs, FIELD_INVALID, at_path(c, deadline), "\"null\"",
+                        field_error_add_text(c->errs, FIELD_INVALID, at_path(c, deadline), "null",
                                              "must not update from a positive integer to nil value");
                 return true;
         }

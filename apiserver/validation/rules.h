@@ -36,6 +36,7 @@ enum cond_op {
 struct cond {
         enum cond_op op;
         const struct step *path;
+        bool was;                  /* of the stored object */
         const struct step *other;  /* a place to compare with, instead of TEXT */
         const char *text;          /* what to compare with */
         bool number;               /* TEXT is one: compare sizes */

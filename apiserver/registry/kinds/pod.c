@@ -24,6 +24,55 @@ static void gated_condition(struct api_request *r, struct json *pod)
         json_append(a, conditions, c);
 }
 
+/* KEYS of the pod's labels, as requirements of the selector in HOLDER: its pods then are of one revision, or tenant. */
+static void add_label_keys(struct arena *a, struct json *holder, const char *keys, const char *operator, const struct json *labels)
+{
+        struct json *selector = json_get(holder, "labelSelector");
+
+        if (!selector)
+                return;
+        json_foreach_item(json_get(holder, keys), key) {
+                const char *value = json_is_string(key) ? json_get_string(labels, key->str) : NULL;
+                struct json *expr, *values;
+
+                if (!value)
+                        continue;
+                expr = json_new_object(a);
+                values = json_new_array(a);
+                json_append(a, values, json_new_string(a, value));
+                json_set_string(a, expr, "key", key->str);
+                json_set_string(a, expr, "operator", operator);
+                json_set(a, expr, "values", values);
+                json_append(a, json_ensure_array(a, selector, "matchExpressions"), expr);
+        }
+}
+
+static void add_affinity_keys(struct arena *a, struct json *affinity, const struct json *labels)
+{
+        json_foreach_item(json_get(affinity, "requiredDuringSchedulingIgnoredDuringExecution"), term) {
+                add_label_keys(a, term, "matchLabelKeys", "In", labels);
+                add_label_keys(a, term, "mismatchLabelKeys", "NotIn", labels);
+        }
+        json_foreach_item(json_get(affinity, "preferredDuringSchedulingIgnoredDuringExecution"), weighted) {
+                struct json *term = json_get(weighted, "podAffinityTerm");
+
+                add_label_keys(a, term, "matchLabelKeys", "In", labels);
+                add_label_keys(a, term, "mismatchLabelKeys", "NotIn", labels);
+        }
+}
+
+/* Keys of labels that stand for the pod's own values are resolved once, on creation. */
+static void resolve_label_keys(struct arena *a, struct json *pod)
+{
+        const struct json *labels = json_path(pod, "metadata.labels");
+        struct json *spec = json_get(pod, "spec"), *affinity = json_get(spec, "affinity");
+
+        add_affinity_keys(a, json_get(affinity, "podAffinity"), labels);
+        add_affinity_keys(a, json_get(affinity, "podAntiAffinity"), labels);
+        json_foreach_item(json_get(spec, "topologySpreadConstraints"), constraint)
+                add_label_keys(a, constraint, "matchLabelKeys", "In", labels);
+}
+
 static void pod_prepare_create(struct api_request *r, struct json *pod)
 {
         struct json *status = json_new_object(r->arena);
@@ -32,6 +81,7 @@ static void pod_prepare_create(struct api_request *r, struct json *pod)
         json_set_string(r->arena, status, "qosClass", pod_qos_class(pod));
         json_set(r->arena, pod, "status", status);
         gated_condition(r, pod);
+        resolve_label_keys(r->arena, pod);
         if (json_path_int(pod, "spec.terminationGracePeriodSeconds", 0) < 0) /* at once, but for the last signal */
                 json_path_set(r->arena, pod, "spec.terminationGracePeriodSeconds", json_new_int(r->arena, 1));
 }
