@@ -104,6 +104,24 @@ static void test_bombs(void **state)
         assert_true(yaml_parse(a, b.data, b.len, NULL, &j, NULL) < 0);
 }
 
+/* What an alias stands for is measured in one walk, however deep it is. */
+static void test_deep_alias(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct json *doc = NULL;
+
+        strbuf_puts(&b, "a: &a ");
+        for (int i = 0; i < 100; i++)
+                strbuf_puts(&b, i % 2 ? "{x: " : "[");
+        strbuf_putc(&b, '1');
+        for (int i = 100; i-- > 0;)
+                strbuf_putc(&b, i % 2 ? '}' : ']');
+        strbuf_puts(&b, "\nb: *a\n");
+        assert_int_equal(yaml_parse(a, b.data, b.len, NULL, &doc, NULL), 0);
+        assert_true(json_equal(json_get(doc, "a"), json_get(doc, "b")));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -111,6 +129,7 @@ int main(void)
                 cmocka_unit_test(test_all_documents),
                 cmocka_unit_test(test_duplicates),
                 cmocka_unit_test(test_bombs),
+                cmocka_unit_test(test_deep_alias),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

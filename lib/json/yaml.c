@@ -353,10 +353,17 @@ static size_t depth_of(const struct json *j, size_t bound)
 
         if (!bound)
                 return 1;
-        json_foreach_item(j, it)
-                deepest = MAX(deepest, depth_of(it, bound - 1));
-        json_foreach_member(j, m)
-                deepest = MAX(deepest, depth_of(m->value, bound - 1));
+        /* Not within MAX(), which would go down twice at each level. */
+        json_foreach_item(j, it) {
+                size_t depth = depth_of(it, bound - 1);
+
+                deepest = MAX(deepest, depth);
+        }
+        json_foreach_member(j, m) {
+                size_t depth = depth_of(m->value, bound - 1);
+
+                deepest = MAX(deepest, depth);
+        }
         return deepest + 1;
 }
 
@@ -367,12 +374,13 @@ static int expand_alias(struct builder *b, const yaml_event_t *e, struct json **
 
         if (!target)
                 return error_set(b->err, -EINVAL, "yaml: unknown anchor '%s' referenced", name);
-        /* Copies recurse: what is aliased may be wide, but not deep. */
-        if (depth_of(target, 200) > 200)
-                return too_much(b, "aliased value is nested too deeply");
         b->alias_nodes += count_nodes(target, MAX_ALIAS_NODES + 1);
         if (b->alias_nodes > MAX_ALIAS_NODES)
                 return too_much(b, "document contains excessive aliasing");
+        /* Copies recurse: what is aliased may be wide, but not deep. Merged values are shared, not copied, so
+         * only what was counted is walked. */
+        if (depth_of(target, 200) > 200)
+                return too_much(b, "aliased value is nested too deeply");
         *ret = json_clone(b->arena, target);
         return 0;
 }
