@@ -12,12 +12,14 @@
 #include "../../lib/base/encode.h"
 #include "../../lib/base/log.h"
 #include "../auth/feed.h"
+#include "../registry/definitions.h"
 #include "../registry/registry.h"
 #include "internal.h"
 
 #define ONE_MORE_LOOK_NS (30 * NS_PER_SEC) /* at one that was well, as upstream's informers come by again */
 
-#define GATHER_NS (50 * NS_PER_MS) /* definitions come in heaps: their APIServices can wait for it to end */
+#define GATHER_NS (300 * NS_PER_MS) /* definitions come in heaps: their APIServices can wait for it to end */
+#define RETRY_NS (10 * NS_PER_SEC)  /* after what could not be written */
 
 struct aggregator aggregator;
 
@@ -510,7 +512,7 @@ static void run(void *userdata)
         for (;;) {
                 int64_t next;
 
-                if (!s->bootstrapped || !follow(s->store)) {
+                if (!s->bootstrapped || !definitions_ready() || !follow(s->store)) {
                         fiber_sleep(20 * NS_PER_MS);
                         continue;
                 }
@@ -522,7 +524,7 @@ static void run(void *userdata)
                         if (register_all()) {
                                 once_done = true;
                         } else {
-                                fiber_sleep(NS_PER_SEC);
+                                fiber_sleep(RETRY_NS);
                                 registrations_due = true;
                         }
                         continue;

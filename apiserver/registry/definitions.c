@@ -37,6 +37,11 @@ static const struct resource *definition_resource(void)
         return builtin_resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
 }
 
+bool definitions_ready(void)
+{
+        return defs.feed.live;
+}
+
 void definitions_on_replace(void (*fn)(const struct crd *c))
 {
         defs.replaced = fn;

@@ -11,6 +11,8 @@
 
 /* Starts to follow; called once the store is there. S->extra is this module's from then on. */
 void definitions_start(struct apiserver *s);
+/* Whether S->extra has all definitions that the cache has. */
+bool definitions_ready(void);
 /* Calls FN when a definition's resources are replaced or gone: C is the old one. */
 struct crd;
 void definitions_on_replace(void (*fn)(const struct crd *c));
