@@ -1,6 +1,7 @@
 /* Reviews: questions about users and permissions in the form of objects that are created and never stored. */
 #include "../../lib/base/time.h"
 #include "internal.h"
+#include "../validation/names.h"
 
 /* The errors of these kinds carry no kind of their own, only the group: so upstream. */
 static const struct resource nameless = { .group = "authorization.k8s.io", .kind = "" };
@@ -68,6 +69,41 @@ static const struct status *self_subject_review(struct api_request *r, struct js
 
 /* --- authorization.k8s.io --- */
 
+/* Requirements or text, not both; unknown operators are for later versions to know. LABELS: else fields. */
+static void validate_selector(const struct json *sel, const char *path, bool labels, struct field_errors *errs)
+{
+        const struct json *list = json_get(sel, "requirements"), *raw = json_get(sel, "rawSelector");
+        struct arena *a = errs->arena;
+
+        if (!json_is_object(sel))
+                return;
+        if (!str_empty(json_string(raw)) && json_len(list))
+                field_error_add(errs, FIELD_INVALID, field_path(a, "%s.rawSelector", path), raw,
+                                "may not specified at the same time as requirements");
+        if (str_empty(json_string(raw)) && !json_len(list))
+                field_error_add(errs, FIELD_REQUIRED, field_path(a, "%s.requirements", path), NULL,
+                                "when %s is specified, requirements or rawSelector is required", path);
+        json_foreach_item(list, q) {
+                const char *at = field_path(a, "%s.requirements[%zu]", path, q_i), *op = json_get_string(q, "operator");
+                const char *key = json_get_string(q, "key");
+                size_t n = json_len(json_get(q, "values"));
+
+                if (!labels && str_empty(key))
+                        field_error_add(errs, FIELD_REQUIRED, field_path(a, "%s.key", at), NULL, "must be specified");
+                if ((streq(op, "In") || streq(op, "NotIn")) && !n)
+                        field_error_add(errs, FIELD_REQUIRED, field_path(a, "%s.values", at), NULL,
+                                        "must be specified when `operator` is 'In' or 'NotIn'");
+                if ((streq(op, "Exists") || streq(op, "DoesNotExist")) && n)
+                        field_error_add(errs, FIELD_FORBIDDEN, field_path(a, "%s.values", at), NULL,
+                                        "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+                if (!labels)
+                        continue;
+                name_validate_string(errs, NAME_QUALIFIED, field_path(a, "%s.key", at), key ? key : "");
+                json_foreach_item(json_get(q, "values"), v)
+                        name_validate(errs, NAME_LABEL_VALUE, field_path(a, "%s.values[%zu]", at, v_i), v);
+        }
+}
+
 static void validate_spec(const struct json *spec, bool self, struct field_errors *errs)
 {
         const struct json *res = json_get(spec, "resourceAttributes"), *path = json_get(spec, "nonResourceAttributes");
@@ -80,6 +116,8 @@ static void validate_spec(const struct json *spec, bool self, struct field_error
                                      "exactly one of nonResourceAttributes or resourceAttributes must be specified");
         if (!self && str_empty(json_get_string(spec, "user")) && !json_len(json_get(spec, "groups")))
                 field_error_add_text(errs, FIELD_INVALID, "spec.user", "\"\"", "at least one of user or group must be specified");
+        validate_selector(json_get(res, "fieldSelector"), "spec.resourceAttributes.fieldSelector", false, errs);
+        validate_selector(json_get(res, "labelSelector"), "spec.resourceAttributes.labelSelector", true, errs);
 }
 
 static void validate_local(struct arena *a, const struct json *obj, struct field_errors *errs)

@@ -225,3 +225,4 @@ void check_flow_verbs(struct check *c, const struct at *at);
 void check_lease_strategy(struct check *c, const struct at *at);
 void check_lifecycle_mode(struct check *c, const struct at *at);
 void check_system_priority(struct check *c, const struct at *at);
+void check_request_update(struct check *c, const struct at *at);

@@ -299,6 +299,51 @@ void check_request_conditions(struct check *c, const struct at *at)
                 check_invalid(c, at, "Approved and Denied conditions are mutually exclusive");
 }
 
+static const struct json *condition_of(const struct json *obj, const char *type, size_t *ret_n)
+{
+        const struct json *found = NULL;
+
+        *ret_n = 0;
+        json_foreach_item(json_path(obj, "status.conditions"), k)
+                if (streq(json_get_string(k, "type"), type)) {
+                        found = found ? found : k;
+                        (*ret_n)++;
+                }
+        return found;
+}
+
+/* A decision is made by who may approve and stays; a certificate comes from the signer, once. */
+void check_request_update(struct check *c, const struct at *root)
+{
+        static const char *const decisions[] = { "Approved", "Denied", "Failed" };
+        const struct at *conditions = at_field(c, root, "status.conditions"), *certificate = at_field(c, root, "status.certificate");
+        const char *was = json_path_string(c->old, "status.certificate"), *is = json_string(certificate->j);
+        size_t n, old_n;
+
+        if (!c->old)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(decisions); i++) {
+                condition_of(c->obj, decisions[i], &n);
+                condition_of(c->old, decisions[i], &old_n);
+                if (n < old_n)
+                        check_forbidden(c, conditions, "updates may not remove a condition of type \"%s\"", decisions[i]);
+        }
+        for (size_t i = 0; i < 2 && !streq(c->sub, "approval"); i++) {
+                const struct json *now = condition_of(c->obj, decisions[i], &n), *before = condition_of(c->old, decisions[i], &old_n);
+
+                if (n > old_n)
+                        check_forbidden(c, conditions, "updates may not add a condition of type \"%s\"", decisions[i]);
+                else if (n == old_n && n && !json_equal(now, before))
+                        check_forbidden(c, conditions, "updates may not modify a condition of type \"%s\"\n", decisions[i]);
+        }
+        if (streq(was ? was : "", is ? is : ""))
+                return;
+        if (!streq(c->sub, "status"))
+                check_forbidden(c, certificate, "updates may not set certificate content");
+        else if (!str_empty(was))
+                check_forbidden(c, certificate, "updates may not modify existing certificate content");
+}
+
 /* --- events --- */
 
 static void needs_unset(struct check *c, const struct at *at, const char *field)
