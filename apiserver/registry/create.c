@@ -159,12 +159,15 @@ fail:
 const struct status *create_prepared(struct api_request *r, const struct resource *res, const char *namespace,
                                      struct json *obj, bool keep_fields, struct json **ret)
 {
+        const struct strategy *strategy = registry_strategy(res);
         struct admission_attributes at;
         const struct status *st;
         struct json *original = NULL;
         bool generated, taken = false;
 
         schema_canonicalise(r->arena, res->schema, obj); /* fields that are always written have owners, too */
+        if (!keep_fields && strategy && strategy->complete)
+                strategy->complete(r->arena, obj);
         if (!keep_fields)
                 managed_fields_update(r->arena, res, NULL, obj, r->field_manager, "", request_now(r));
         at = admission_of(r, ADMISSION_CREATE, res, "", namespace, meta_string(obj, "name"), obj, NULL);

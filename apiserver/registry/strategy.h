@@ -10,6 +10,8 @@
 struct strategy {
         const char *group, *kind; /* "" is core */
 
+        /* What upstream's own form of the object always writes, although nobody sent it: owned by who writes. */
+        void (*complete)(struct arena *a, struct json *obj);
         /* Before validation. prepare_update sees the stored object too; SUB is "" or the subresource. Resets that
          * are data (kinds/) have happened; of subresources that data does not know, everything is here. */
         void (*prepare_create)(struct api_request *r, struct json *obj);

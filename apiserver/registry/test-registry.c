@@ -188,6 +188,36 @@ static void finalizers(void *userdata)
         assert_true(meta_deleting(one));
 }
 
+/* What pods and daemon sets become on their way in. */
+static void workloads(void *userdata)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *one = NULL, *labels;
+        struct api_request r;
+
+        begin(&r, a);
+        r.field_manager = "creator";
+        ok(make(&r, "apps", "v1", "daemonsets", "default",
+                "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{"
+                "\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}", &one));
+        assert_string_equal(json_get_string(json_path(one, "metadata.annotations"), "deprecated.daemonset.template.generation"), "1");
+        assert_non_null(json_get(json_path(json_at(json_path(one, "metadata.managedFields"), 0),
+                                           "fieldsV1.f:metadata.f:annotations"),
+                                 "f:deprecated.daemonset.template.generation")); /* nobody sent it; who created it has it */
+
+        ok(make(&r, "", "v1", "serviceaccounts", "default", "{\"metadata\":{\"name\":\"default\"}}", &one)); /* admission wants it */
+        ok(make(&r, "", "v1", "pods", "default",
+                "{\"metadata\":{\"name\":\"p\",\"labels\":{\"a\":\"b\",\"c\":\"d\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}],"
+                "\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{\"topologyKey\":\"t\","
+                "\"labelSelector\":{},\"matchLabelKeys\":[\"a\"],\"mismatchLabelKeys\":[\"c\"]}]}}}}", &one));
+        labels = json_path(json_at(json_path(one, "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution"), 0),
+                           "labelSelector.matchExpressions");
+        assert_int_equal(json_len(labels), 2);
+        assert_string_equal(json_get_string(json_at(labels, 0), "operator"), "In");
+        assert_string_equal(json_get_string(json_at(labels, 1), "operator"), "NotIn");
+        assert_string_equal(json_string(json_at(json_get(json_at(labels, 1), "values"), 0)), "d");
+}
+
 #define ON_FIBER(name)                                                                                                 \
         static void test_##name(void **state)                                                                          \
         {                                                                                                              \
@@ -199,6 +229,7 @@ ON_FIBER(config_maps)
 ON_FIBER(names)
 ON_FIBER(service)
 ON_FIBER(finalizers)
+ON_FIBER(workloads)
 
 int main(void)
 {
@@ -207,6 +238,7 @@ int main(void)
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_service),
                 cmocka_unit_test(test_finalizers),
+                cmocka_unit_test(test_workloads),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

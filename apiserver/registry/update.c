@@ -204,6 +204,7 @@ static const struct status *create_instead(struct update *u, struct json *obj, s
 /* The new object, checked and let in by mutating admission, of the version of the request. */
 static const struct status *wanted(struct update *u, const struct json *old, struct json **ret)
 {
+        const struct strategy *strategy = registry_strategy(u->res);
         struct api_request *r = u->r;
         struct json *obj = NULL, *scale = NULL;
         struct admission_attributes at;
@@ -233,6 +234,8 @@ static const struct status *wanted(struct update *u, const struct json *old, str
         }
         /* What is compared with the stored object, for owners and generation, has its form. */
         schema_canonicalise(r->arena, u->res->schema, obj);
+        if (!r->applied && strategy && strategy->complete)
+                strategy->complete(r->arena, obj);
         if (!r->applied)
                 managed_fields_update(r->arena, u->res, old, obj, r->field_manager, u->sub, request_now(r));
         at = admission_of(r, ADMISSION_UPDATE, u->res, u->sub, u->namespace, u->name, obj, old);

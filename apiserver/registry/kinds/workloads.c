@@ -65,6 +65,11 @@ static void set_template_generation(struct arena *a, struct json *ds, int64_t n)
         json_set(a, all, TEMPLATE_GENERATION, json_new_stringf(a, "%lld", (long long)n));
 }
 
+static void daemon_set_complete(struct arena *a, struct json *ds)
+{
+        set_template_generation(a, ds, template_generation(ds));
+}
+
 static void daemon_set_prepare_create(struct api_request *r, struct json *ds)
 {
         int64_t n = template_generation(ds);
@@ -84,6 +89,7 @@ static void daemon_set_prepare_update(struct api_request *r, struct json *ds, co
 const struct strategy daemon_set_strategy = {
         .group = "apps",
         .kind = "DaemonSet",
+        .complete = daemon_set_complete,
         .prepare_create = daemon_set_prepare_create,
         .prepare_update = daemon_set_prepare_update,
 };
