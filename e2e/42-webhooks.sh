@@ -151,3 +151,35 @@ check "the Service" kubectl create -f - \
 refused "is asked by its name" 'admission webhook "h1.svc.example.com" denied the request: not today' make a svc
 says "which the server sees" 1 asked "/deny?timeout=10s hook.default.svc:$port "
 [ "$IN_NAMESPACE" = inside ] || ip addr del "$address/32" dev lo 2>/dev/null
+
+# Conversion of custom resources: stored as v1, asked for in both.
+crd() { # PATH
+        kubectl apply -f - <<<"$yaml{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: ends.example.com}, spec: {
+                group: example.com, scope: Namespaced, names: {plural: ends, singular: end, kind: End, listKind: EndList},
+                conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: 'https://localhost:$port$1', caBundle: $CA}}},
+                versions: [
+                  {name: v1beta1, served: true, storage: false, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {host: {type: string}, port: {type: string}}}}}}},
+                  {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {hostPort: {type: string}}}}}}}]}}"
+}
+end() { kubectl apply -f - <<<"$yaml{apiVersion: example.com/$1, kind: End, metadata: {name: $2}, spec: {$3}}"; }
+spec() { kubectl get "ends.$1.example.com" "$2" -o 'jsonpath={.spec}'; }
+check "a definition with a conversion webhook" crd /convert
+check "is served" kubectl wait --for=condition=Established crd/ends.example.com --timeout=20s
+check "an object of the old version" end v1beta1 old 'host: a, port: "1"'
+says "is read as it was written" '{"host":"a","port":"1"}' spec v1beta1 old
+says "and converted" '{"hostPort":"a:1"}' spec v1 old
+check "one of the new version" end v1 new 'hostPort: "b:2"'
+says "is converted, too" '{"host":"b","port":"2"}' spec v1beta1 new
+says "so are lists" 'b a' kubectl get ends.v1beta1.example.com -o 'jsonpath={.items[*].spec.host}'
+check "a patch in the old version" kubectl patch ends.v1beta1.example.com new --type merge -p '{"spec":{"port":"3"}}'
+says "is one of the new, too" '{"hostPort":"b:3"}' spec v1 new
+check "the webhook was told what is wanted" heard '"desiredAPIVersion": "example.com/v1"'
+check "a webhook that refuses" crd /convert-refuse
+refused "its words are heard" 'conversion webhook for example.com/v1beta1, Kind=End failed: not that one' end v1beta1 third 'host: c'
+check "one that is broken" crd /convert-broken
+refused "fails" 'conversion webhook for example.com/v1beta1, Kind=End failed: an error on the server ("no such luck") has prevented the request from succeeding' end v1beta1 third 'host: c'
+check "one that renames" crd /convert-rename
+refused "may not" 'returned invalid object: must have the same name: third != other' end v1beta1 third 'host: c'
+check "one that loses objects" crd /convert-lose
+refused "is found out" 'conversion webhook for example.com/v1beta1, Kind=End returned 0 objects, expected 1' end v1beta1 third 'host: c'
+check "who needs none is not troubled" end v1 third 'hostPort: "c:4"'

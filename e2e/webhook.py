@@ -44,6 +44,26 @@ def verdict(path, request):
     return 404
 
 
+def convert(path, request):
+    """The response of a ConversionReview: v1beta1 has spec.host and spec.port, v1 has spec.hostPort."""
+    if path == "/convert-broken":
+        return 500
+    if path == "/convert-refuse":
+        return {"result": {"status": "Failure", "message": "not that one"}}
+    objects = []
+    for obj in request["objects"]:
+        spec = obj.get("spec") or {}
+        if request["desiredAPIVersion"].endswith("/v1"):
+            spec["hostPort"] = spec.pop("host", "") + ":" + spec.pop("port", "")
+        else:
+            spec["host"], spec["port"] = spec.pop("hostPort", ":").split(":")
+        obj["apiVersion"] = request["desiredAPIVersion"]
+        if path == "/convert-rename":
+            obj["metadata"]["name"] = "other"
+        objects.append(obj)
+    return {"result": {"status": "Success"}, "convertedObjects": objects[1:] if path == "/convert-lose" else objects}
+
+
 def patched(patch):
     return {"allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(patch).encode()).decode()}
 
@@ -57,13 +77,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         review = json.loads(body)
         with open(sys.argv[4], "a") as log:
             log.write(self.path + " " + self.headers["Host"] + " " + json.dumps(review) + "\n")
-        said = verdict(path, review["request"])
+        said = (convert if "desiredAPIVersion" in review["request"] else verdict)(path, review["request"])
         if isinstance(said, int):
             self.answer(said, "text/plain", b"no such luck\n")
             return
         said.setdefault("uid", review["request"]["uid"])
         self.answer(200, "application/json", json.dumps(
-            {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": said}).encode())
+            {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": said}).encode())
 
     def answer(self, code, kind, body):
         self.send_response(code)

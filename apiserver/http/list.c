@@ -477,6 +477,8 @@ void verb_list(struct api_request *r)
 
         if (!st)
                 st = read_page(r, &o, &p, &rv, &remaining);
+        if (!st)
+                st = registry_converted(r, r->res, p.entries, p.n);
         if (st)
                 answer_status(r, st);
         else

@@ -92,12 +92,19 @@ void verb_get(struct api_request *r)
                 return;
         }
         e = store_get(r->server->store, key);
-        if (e)
-                answer_entry(r, r->res, e);
-        else if (streq(r->res->kind, "ComponentStatus") && !r->res->crd && streq(r->name, "etcd-0"))
+        if (e) {
+                entry_ref(e);
+                st = registry_converted(r, r->res, &e, 1);
+                if (st)
+                        answer_status(r, st);
+                else
+                        answer_entry(r, r->res, e);
+                entry_unref(e);
+        } else if (streq(r->res->kind, "ComponentStatus") && !r->res->crd && streq(r->name, "etcd-0")) {
                 answer_object(r, 200, answer_resource(r), etcd_status(r->arena));
-        else
+        } else {
                 answer_status(r, status_not_found(r->arena, streq(r->res->kind, "ComponentStatus") && !r->res->crd ? &by_singular : r->res, r->name));
+        }
 }
 
 /* --- create --- */

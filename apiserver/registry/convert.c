@@ -2,11 +2,12 @@
  *
  *      events.k8s.io/v1 Event            stored as v1 Event
  *      autoscaling/v1 ...Autoscaler      stored as autoscaling/v2
- *      a custom resource's version       stored as it was written; only apiVersion differs
+ *      a custom resource's version       stored as it was written; only apiVersion differs, or a webhook is asked (conversion.h)
  */
 #include <ctype.h>
 
 #include "../schema/crd.h"
+#include "conversion.h"
 #include "internal.h"
 
 /* A member that has another name on the other side, and is moved as it is. */
@@ -294,7 +295,9 @@ struct json *convert_object(struct arena *a, const struct resource *from, const 
         if (to->crd) {
                 const char *want = arena_printf(a, "%s/%s", to->group, to->version);
 
-                out = json_clone(a, obj);
+                out = conversion_find(a, to, obj);
+                if (!out)
+                        out = json_clone(a, obj);
                 json_set_string(a, out, "apiVersion", want);
                 crd_decode(a, to->schema, out, NULL, NULL); /* the schema may have changed since */
                 crd_default(a, to->schema, out);

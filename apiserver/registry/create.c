@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "conversion.h"
+
 #define NAME_ATTEMPTS 8   /* upstream's number of tries for a generated name */
 #define GENERATE_MAX 58   /* of a name's 63 characters, 5 are the suffix */
 
@@ -131,6 +133,11 @@ static const struct status *attempt(struct api_request *r, const struct resource
         }
         set_resource_version(r->arena, internal, 0);
         schema_canonicalise(r->arena, stored->schema, internal);
+        st = r->dry_run ? NULL : conversion_to_storage(r, res, &internal);
+        if (st) {
+                admission_undo(&at);
+                goto fail;
+        }
         c = put(r, stored, namespace, internal, &there, &err);
         if (c == STORE_OK) {
                 if (allocation)
@@ -139,8 +146,9 @@ static const struct status *attempt(struct api_request *r, const struct resource
                         r->written_of = NULL;
                 if (strategy && strategy->after_create && !r->dry_run)
                         strategy->after_create(r, internal);
+                st = r->dry_run ? NULL : conversion_from_storage(r, res, &internal);
                 *obj = stored == res ? internal : convert_object(r->arena, stored, res, internal);
-                return NULL;
+                return st;
         }
         admission_undo(&at);
         if (c == STORE_CONFLICT) {

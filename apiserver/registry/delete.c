@@ -321,7 +321,9 @@ const struct status *registry_delete(struct api_request *r, const struct resourc
                 entry_ref(e);
                 if (i == 0 && d.strategy && d.strategy->warn_delete)
                         d.strategy->warn_delete(r, options);
-                st = delete_round(&d, e, ret, &gone, &again);
+                st = registry_converted(r, res, &e, 1);
+                if (!st)
+                        st = delete_round(&d, e, ret, &gone, &again);
                 entry_unref(e);
                 if (!again) {
                         if (ret_gone)

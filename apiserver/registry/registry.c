@@ -65,17 +65,25 @@ const struct status *registry_get(struct api_request *r, const struct resource *
         _cleanup_error_ struct error err = ERROR_INIT;
         struct store *s = r->server->store;
         struct entry *e;
+        const struct status *st;
+        const char *key;
         struct json *obj;
         int c = store_sync(s, &err);
 
         if (c < 0)
                 return registry_store_status(r->arena, c, &err);
-        e = store_get(s, registry_key(r->arena, res, namespace, name));
+        key = registry_key(r->arena, res, namespace, name);
+        e = store_get(s, key);
         if (!e)
                 return status_not_found(r->arena, res, name);
-        obj = registry_object(r->arena, res, e);
+        entry_ref(e);
+        st = registry_converted(r, res, &e, 1);
+        obj = st ? NULL : registry_object(r->arena, res, e);
+        entry_unref(e);
+        if (st)
+                return st;
         if (!obj)
-                return status_internal(r->arena, "the stored object %s cannot be read", e->key);
+                return status_internal(r->arena, "the stored object %s cannot be read", key);
         if (registry_strategy(res) && registry_strategy(res)->decorate)
                 registry_strategy(res)->decorate(r, obj);
         *ret = obj;

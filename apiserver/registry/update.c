@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "conversion.h"
+
 #define ATTEMPTS 16 /* conflicts with other writers, for one that sent no resourceVersion */
 
 struct update {
@@ -294,9 +296,16 @@ static const struct status *write_round(struct update *u, struct entry *e, struc
                 } else if (r->dry_run) {
                         c = STORE_OK;
                 } else {
+                        st = conversion_to_storage(r, u->res, &internal);
+                        if (st) {
+                                admission_undo(&at);
+                                goto fail;
+                        }
                         c = store_put(r->server->store, u->stored, u->key, internal, e->revision, &now, &err);
                         if (c == STORE_OK)
                                 set_resource_version(a, internal, now->revision);
+                        if (c == STORE_OK)
+                                st = conversion_from_storage(r, u->res, &internal);
                 }
                 *ret = u->stored == u->res ? internal : convert_object(a, u->stored, u->res, internal);
         }
@@ -304,7 +313,7 @@ static const struct status *write_round(struct update *u, struct entry *e, struc
         if (c == STORE_OK) {
                 if (allocation)
                         u->strategy->finish(r, allocation, !r->dry_run);
-                return NULL;
+                return st;
         }
         admission_undo(&at);
         if (c == STORE_CONFLICT)
@@ -332,13 +341,20 @@ const struct status *registry_update(struct api_request *r, const struct resourc
                 _cleanup_error_ struct error err = ERROR_INIT;
                 struct entry *e = store_get(r->server->store, u.key);
                 uint64_t revision = e ? e->revision : 0;
-                struct json *old = e ? registry_object(r->arena, res, e) : NULL, *obj = NULL;
-                const struct status *st;
+                struct json *old = NULL, *obj = NULL;
+                const struct status *st = NULL;
                 enum outcome outcome = DONE;
                 bool created = false, sent_version;
 
-                if (e)
+                if (e) {
                         entry_ref(e);
+                        st = registry_converted(r, res, &e, 1);
+                        if (st) {
+                                entry_unref(e);
+                                return st;
+                        }
+                        old = registry_object(r->arena, res, e);
+                }
                 st = e || !*u.sub ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
                 /* Before a round fills it in. A patch's result always carries one, of what was patched: whether the
                  * patch itself named it, the next round sees. */

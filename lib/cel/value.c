@@ -319,7 +319,8 @@ bool cel_str_is(struct cel_string s, const char *text)
 
 int cel_str_cmp(struct cel_string a, struct cel_string b)
 {
-        int c = memcmp(a.s, b.s, MIN(a.len, b.len));
+        size_t len = MIN(a.len, b.len);
+        int c = len ? memcmp(a.s, b.s, len) : 0; /* what is empty may be NULL */
 
         return c ? c : (a.len > b.len) - (a.len < b.len);
 }
