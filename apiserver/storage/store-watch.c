@@ -55,48 +55,94 @@ static void load_page(struct store *s, const struct wire_answer *a)
         }
 }
 
-static int load(struct store *s, struct error *reterr)
+/* A page on its way: asked for on a fiber of its own, so that etcd gathers the next one while this one becomes
+ * entries. With 50,000 objects each side has most of a second to do. */
+struct page {
+        struct store *s;
+        struct strbuf message, reply;
+        struct wire_answer a;
+        struct fiber *waiter;
+        struct error err;
+        int r;
+        bool asked, done;
+};
+
+static void page_fetch(void *userdata)
+{
+        struct page *p = userdata;
+
+        p->r = store_request(p->s, "/etcdserverpb.KV/Range", &p->message, WIRE_RANGE, true, &p->reply, &p->a, NULL, &p->err);
+        p->done = true;
+        fiber_wake(p->waiter);
+}
+
+static void page_ask(struct page *p, struct store *s, struct bytes from, struct bytes end, uint64_t revision)
+{
+        *p = (struct page){ .s = s, .waiter = fiber_self(), .asked = true };
+        wire_write_range(&p->message, &(struct wire_range){ .key = from, .range_end = end, .limit = PAGE,
+                                                            .revision = (int64_t)revision });
+        fiber_start(s->loop, page_fetch, p);
+}
+
+static void page_deinit(struct page *p)
+{
+        strbuf_deinit(&p->message);
+        strbuf_deinit(&p->reply);
+        wire_answer_deinit(&p->a);
+        error_deinit(&p->err);
+        *p = (struct page){ 0 };
+}
+
+static int page_wait(struct page *p, struct error *reterr)
+{
+        while (!p->done)
+                fiber_park();
+        return p->r < 0 ? error_set(reterr, p->r, "%s", error_text(&p->err)) : 0;
+}
+
+/* The page behind P. */
+static void page_ask_next(struct page *next, const struct page *p, struct bytes end, uint64_t revision)
 {
         _cleanup_strbuf_ struct strbuf from = STRBUF_INIT;
+        const struct wire_kv *last = &p->a.kvs[p->a.n_kvs - 1];
+
+        strbuf_append(&from, last->key.p, last->key.len);
+        strbuf_putc(&from, '\0');
+        page_ask(next, p->s, (struct bytes){ from.data, from.len }, end, revision);
+        fiber_sleep(0); /* it is sent at the end of a turn */
+}
+
+static int load(struct store *s, struct error *reterr)
+{
+        struct page pages[2] = { 0 }, *p = &pages[0], *next = &pages[1];
         char prefix[256], end[256];
         struct bytes range_end;
         uint64_t revision = 0;
-        bool more = true;
         struct map_entry *m;
+        int r;
 
         snprintf(prefix, sizeof(prefix), "%s/", s->prefix);
         range_end = wire_prefix_end(BYTES(prefix), end);
-        strbuf_puts(&from, prefix);
         s->loaded = false;
         sole_forget(&s->sole);
         s->own = 0; /* what was acknowledged until now is in what is loaded */
         forget_all(s);
-        while (more) {
-                _cleanup_strbuf_ struct strbuf message = STRBUF_INIT, reply = STRBUF_INIT;
-                struct wire_answer a = { 0 };
-                int r;
-
-                wire_write_range(&message, &(struct wire_range){ .key = { from.data, from.len },
-                                                                 .range_end = range_end, .limit = PAGE,
-                                                                 .revision = (int64_t)revision });
-                r = store_request(s, "/etcdserverpb.KV/Range", &message, WIRE_RANGE, true, &reply, &a, NULL, reterr);
-                if (r < 0) {
-                        wire_answer_deinit(&a);
-                        return r;
-                }
+        page_ask(p, s, BYTES(prefix), range_end, 0);
+        while ((r = page_wait(p, reterr)) == 0) {
                 if (!revision)
-                        revision = (uint64_t)a.revision;
-                load_page(s, &a);
-                more = a.more && a.n_kvs;
-                if (more) {
-                        const struct wire_kv *last = &a.kvs[a.n_kvs - 1];
-
-                        strbuf_reset(&from);
-                        strbuf_append(&from, last->key.p, last->key.len);
-                        strbuf_putc(&from, '\0');
-                }
-                wire_answer_deinit(&a);
+                        revision = (uint64_t)p->a.revision;
+                if (p->a.more && p->a.n_kvs)
+                        page_ask_next(next, p, range_end, revision);
+                load_page(s, &p->a);
+                page_deinit(p);
+                if (!next->asked)
+                        break;
+                p = next;
+                next = p == &pages[0] ? &pages[1] : &pages[0];
         }
+        page_deinit(p);
+        if (r < 0)
+                return r;
         s->floor = revision;
         map_foreach(&s->kinds, m)
                 ring_reset(&((struct store_kind *)m->value)->ring, revision);
