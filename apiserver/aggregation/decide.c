@@ -261,18 +261,55 @@ struct json *discovery_from_legacy(struct arena *a, const struct json *list)
         return out;
 }
 
+/* A key that can stand between quotes as it is. */
+static bool is_plain(const struct json_member *m)
+{
+        for (uint32_t i = 0; i < m->key_len; i++)
+                if ((unsigned char)m->key[i] < ' ' || m->key[i] == '"' || m->key[i] == '\\')
+                        return false;
+        return true;
+}
+
+/* The types that J names, and those that they name, from ALL to OUT. DEPTH: types may lead to types for long, and this
+ * runs on a fiber's stack. */
+static void take_named(struct arena *a, const struct json *j, const struct json *all, struct json *out, unsigned depth)
+{
+        static const char prefix[] = "#/definitions/";
+
+        if (depth > 2000)
+                return;
+        json_foreach_member(j, m) {
+                const char *ref = streq(m->key, "$ref") ? json_string(m->value) : NULL, *name;
+                const struct json *type;
+
+                take_named(a, m->value, all, out, depth + 1);
+                if (!ref || !str_has_prefix(ref, prefix))
+                        continue;
+                name = ref + strlen(prefix);
+                type = json_get(all, name);
+                if (!type || json_get(out, name))
+                        continue;
+                json_set(a, out, name, json_clone(a, type));
+                take_named(a, type, all, out, depth + 1);
+        }
+        json_foreach_item(j, item)
+                take_named(a, item, all, out, depth + 1);
+}
+
 struct json *openapi_v2_pick(struct arena *a, const struct json *doc, const char *group, const char *version)
 {
         const char *path = arena_printf(a, "/apis/%s/%s/", group, version);
-        struct json *out = json_new_object(a), *paths = json_ensure_object(a, out, "paths");
+        struct json *out = json_new_object(a), *paths = json_ensure_object(a, out, "paths"), *types = json_new_object(a);
 
         json_foreach_member(json_get(doc, "paths"), m)
-                if (str_has_prefix(m->key, path) && json_is_object(m->value))
+                if (str_has_prefix(m->key, path) && json_is_object(m->value) && is_plain(m))
                         json_setn(a, paths, m->key, m->key_len, json_clone(a, m->value));
         if (!json_len(paths))
                 return NULL;
-        if (json_is_object(json_get(doc, "definitions")))
-                json_set(a, out, "definitions", json_clone(a, json_get(doc, "definitions")));
+        take_named(a, paths, json_get(doc, "definitions"), types, 0);
+        json_foreach_member(types, m)
+                if (is_plain(m))
+                        json_setn(a, json_ensure_object(a, out, "definitions"), m->key, m->key_len, m->value);
         return out;
 }
 

@@ -34,7 +34,7 @@ bool path_group_version(struct arena *a, const char *path, const char **ret_grou
 struct json *discovery_pick(const struct json *list, const char *group, const char *version);
 /* The same made of an APIResourceList, as old servers answer. */
 struct json *discovery_from_legacy(struct arena *a, const struct json *list);
-/* Of an OpenAPI v2 document what belongs to a group version: its paths, and all definitions. */
+/* Of an OpenAPI v2 document what belongs to a group version: its paths, and the definitions they need. */
 struct json *openapi_v2_pick(struct arena *a, const struct json *doc, const char *group, const char *version);
 /* The hash that an OpenAPI v3 index gives for "apis/GROUP/VERSION"; "" when it has no hash, NULL: it is not in it. */
 const char *openapi_v3_pick(struct arena *a, const struct json *index, const char *group, const char *version);

@@ -124,6 +124,17 @@ static void test_documents(void **state)
                                            "paths")), 1);
 }
 
+static void test_definitions(void **state)
+{
+        struct json *doc = parse("{\"paths\":{\"/apis/g/v1/x\":{\"get\":{\"schema\":{\"$ref\":\"#/definitions/a\"}}},\"/apis/g/v1/\\\"\":{}},"
+                                 "\"definitions\":{\"a\":{\"items\":[{\"$ref\":\"#/definitions/b\"}]},\"b\":{\"x\":{\"$ref\":\"#/definitions/a\"}},\"c\":{}}}");
+        struct json *out = openapi_v2_pick(a, doc, "g", "v1");
+
+        assert_int_equal(json_len(json_get(out, "paths")), 1);
+        assert_int_equal(json_len(json_get(out, "definitions")), 2);
+        assert_non_null(json_path(out, "definitions.b"));
+}
+
 static void test_order(void **state)
 {
         static const struct discovery_remote low = {.group = "low.io", .version = "v1", .group_priority = 100, .version_priority = 5,
@@ -206,6 +217,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_places, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_paths, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_documents, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_definitions, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_builtin_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_automanaged, setup, teardown),
