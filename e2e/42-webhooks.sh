@@ -173,6 +173,14 @@ says "is converted, too" '{"host":"b","port":"2"}' spec v1beta1 new
 says "so are lists" 'b a' kubectl get ends.v1beta1.example.com -o 'jsonpath={.items[*].spec.host}'
 check "a patch in the old version" kubectl patch ends.v1beta1.example.com new --type merge -p '{"spec":{"port":"3"}}'
 says "is one of the new, too" '{"hostPort":"b:3"}' spec v1 new
+watched() {
+        kubectl get --raw "/apis/example.com/v1beta1/namespaces/default/ends?watch=1&timeoutSeconds=3" > "$WORK/watched" &
+        sleep 1
+        end v1 seen 'hostPort: "d:5"' && end v1 seen 'hostPort: "d:6"'
+        wait $!
+        grep -o '"type":"[A-Z]*"\|"host":"[a-z]*"\|"port":"[0-9]*"' "$WORK/watched" | tr -d '\n'
+}
+says "watchers get their version, in order" '"type":"ADDED""host":"d""port":"5""type":"MODIFIED""host":"d""port":"6"' watched
 check "the webhook was told what is wanted" heard '"desiredAPIVersion": "example.com/v1"'
 check "a webhook that refuses" crd /convert-refuse
 refused "its words are heard" 'conversion webhook for example.com/v1beta1, Kind=End failed: not that one' end v1beta1 third 'host: c'

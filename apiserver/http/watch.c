@@ -44,14 +44,37 @@ struct watcher {
         struct http_stream *stream;
         struct store_watch *watch;
         struct loop_timer *timeout;
+        struct backlog *backlog;     /* NULL: events are written at once */
+};
+
+/* Events that wait for a conversion webhook, and those behind them: a fiber writes them. */
+struct backlog {
+        struct watcher *w; /* NULL: it is gone */
+        struct store_event *list; /* without an entry: the bookmark that ends the initial events */
+        size_t at, n, cap;
+        bool running;
 };
 
 static struct list bookmarkers = LIST_INIT(bookmarkers);
 static struct list customs = LIST_INIT(customs);
 static struct loop_timer *bookmark_timer;
 
+static void backlog_free(struct backlog *b)
+{
+        for (; b->at < b->n; b->at++) {
+                entry_unref(b->list[b->at].entry);
+                entry_unref(b->list[b->at].before);
+        }
+        free(b->list);
+        free(b);
+}
+
 static void watcher_free(struct watcher *w)
 {
+        if (w->backlog && !w->backlog->running)
+                backlog_free(w->backlog);
+        else if (w->backlog)
+                w->backlog->w = NULL;
         list_remove(&w->link);
         list_remove(&w->custom);
         resource_unref(w->res);
@@ -210,9 +233,8 @@ static void write_entry(struct watcher *w, enum store_event_type type, struct en
 
 /* Selectors turn changes into comings and goings: what no longer matches was deleted, as far as this
  * watcher can see, and is shown as it last matched. */
-static void on_event(const struct store_event *ev, void *userdata)
+static void write_event(struct watcher *w, const struct store_event *ev)
 {
-        struct watcher *w = userdata;
         bool now = ev->type != STORE_DELETED && selection_matches(&w->sel, ev->entry);
         bool before = ev->before && selection_matches(&w->sel, ev->before);
 
@@ -239,6 +261,87 @@ static void on_event(const struct store_event *ev, void *userdata)
 static void write_status(struct watcher *w, const struct status *st, struct arena *a)
 {
         write_tree(w, "ERROR", status_json(a, st));
+}
+
+static void write_bookmark(struct watcher *w, uint64_t revision, bool initial_end);
+
+static void write_waiting(struct backlog *b, const struct store_event *ev)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct api_request r = {.arena = a, .server = b->w->server};
+        const struct resource *res = b->w->res;
+        struct entry *entries[] = {ev->entry, ev->before};
+        const struct status *st;
+
+        resource_ref(res);
+        st = registry_converted(&r, res, entries, ev->before ? 2 : ev->entry ? 1 : 0);
+        resource_unref(res);
+        if (!b->w || !b->w->watch)
+                return;
+        if (st) {
+                write_status(b->w, st, a);
+                watcher_end(b->w);
+        } else if (ev->entry) {
+                write_event(b->w, ev);
+        } else {
+                write_bookmark(b->w, ev->revision, true);
+        }
+}
+
+static void run_backlog(void *userdata)
+{
+        struct backlog *b = userdata;
+
+        for (; b->at < b->n; b->at++) {
+                struct store_event ev = b->list[b->at]; /* the list may move */
+
+                if (b->w && b->w->watch)
+                        write_waiting(b, &ev);
+                entry_unref(ev.entry);
+                entry_unref(ev.before);
+        }
+        if (b->w)
+                b->w->backlog = NULL;
+        backlog_free(b);
+}
+
+static void start_backlog(struct watcher *w)
+{
+        struct backlog *b = w->backlog;
+
+        if (!b || b->running || !w->watch) /* as long as it begins, there is no watch */
+                return;
+        b->running = true;
+        fiber_start(w->server->loop, run_backlog, b);
+}
+
+/* Whether EV has to wait: then it was taken. */
+static bool put_off(struct watcher *w, const struct store_event *ev)
+{
+        struct backlog *b = w->backlog;
+
+        if (!b && (!ev->entry || !registry_unconverted(w->res, ev->entry)))
+                return false;
+        if (!b) {
+                b = w->backlog = new0(struct backlog);
+                b->w = w;
+        }
+        array_reserve(b->list, b->cap, b->n + 1);
+        b->list[b->n++] = *ev;
+        if (ev->entry)
+                entry_ref(ev->entry);
+        if (ev->before)
+                entry_ref(ev->before);
+        start_backlog(w);
+        return true;
+}
+
+static void on_event(const struct store_event *ev, void *userdata)
+{
+        struct watcher *w = userdata;
+
+        if (!put_off(w, ev))
+                write_event(w, ev);
 }
 
 static void on_cut(void *userdata)
@@ -287,7 +390,7 @@ static void on_bookmark_timer(struct loop_timer *timer, void *userdata)
         list_foreach_safe(&bookmarkers, it, tmp) {
                 struct watcher *w = list_entry(it, struct watcher, link);
                 uint64_t revision = store_revision(w->server->store);
-                if (w->watch && revision > w->told)
+                if (w->watch && !w->backlog && revision > w->told)
                         write_bookmark(w, revision, false);
         }
         if (!list_empty(&bookmarkers))
@@ -373,7 +476,8 @@ static bool send_initial(struct entry *e, void *userdata)
 {
         struct watcher *w = userdata;
 
-        if (selection_matches(&w->sel, e))
+        if (selection_matches(&w->sel, e) &&
+            !put_off(w, &(struct store_event){.type = STORE_ADDED, .revision = e->revision, .entry = e}))
                 write_entry(w, STORE_ADDED, e);
         return true;
 }
@@ -383,7 +487,7 @@ static void on_timeout(struct loop_timer *timer, void *userdata)
         struct watcher *w = userdata;
         uint64_t revision = store_revision(w->server->store);
 
-        if (w->bookmarks && w->watch && revision > w->told)
+        if (w->bookmarks && w->watch && !w->backlog && revision > w->told)
                 write_bookmark(w, revision, false);
         watcher_end(w);
 }
@@ -398,7 +502,7 @@ static void start(struct watcher *w, const struct watch_options *o)
                 from = store_revision(w->server->store);
                 store_scan(w->server->store, w->sel.prefix, NULL, send_initial, w);
                 w->told = from;
-                if (o->end_mark && w->bookmarks)
+                if (o->end_mark && w->bookmarks && !put_off(w, &(struct store_event){.revision = from}))
                         write_bookmark(w, from, true);
         }
         w->told = from;
@@ -416,6 +520,7 @@ static void start(struct watcher *w, const struct watch_options *o)
                              o->timeout_s > 60 ? BOOKMARK_SLACK_NS : 100 * NS_PER_MS);
         if (w->bookmarks)
                 want_bookmarks(w);
+        start_backlog(w);
 }
 
 void verb_watch(struct api_request *r)

@@ -4,17 +4,21 @@
  * registry_converted(), on a fiber, calls the webhook once for all objects at hand and remembers what it made of them,
  * by definition, uid and resourceVersion; convert_object() finds it there, also later, as neither can change.
  */
+#include "../../lib/base/list.h"
 #include "../admission/webhook-call.h"
 #include "../schema/crd.h"
 #include "conversion.h"
 #include "internal.h"
 
-enum { REMEMBERED = 4096, BYTES_MAX = 32 << 20 };
+enum { BUCKETS = 4096, BYTES_MAX = 64 << 20 };
 
 static struct converted {
+        struct converted *next; /* of the bucket */
+        struct list age;
+        size_t bucket, len;
         char *key, *text;
-        size_t len;
-} memory[REMEMBERED];
+} *memory[BUCKETS];
+static struct list ages = LIST_INIT(ages); /* the oldest first */
 static size_t bytes;
 
 static const struct json *webhook_of(const struct resource *res)
@@ -42,46 +46,65 @@ static const char *key_of(struct arena *a, const struct resource *to, const stru
                             meta_string(obj, "uid"), revision);
 }
 
-static struct converted *place_of(const char *key)
+static size_t bucket_of(const char *key)
 {
         uint64_t hash = 14695981039346656037u;
 
         for (const char *c = key; *c; c++)
                 hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-        return memory + hash % REMEMBERED;
+        return hash % BUCKETS;
+}
+
+static struct converted *recall(const char *key)
+{
+        struct converted *c = memory[bucket_of(key)];
+
+        while (c && !streq(c->key, key))
+                c = c->next;
+        return c;
 }
 
 static void forget(struct converted *c)
 {
+        struct converted **at = &memory[c->bucket];
+
+        while (*at != c)
+                at = &(*at)->next;
+        *at = c->next;
+        list_remove(&c->age);
         bytes -= c->len;
         free(c->key);
         free(c->text);
-        *c = (struct converted){ 0 };
+        free(c);
 }
 
 static void remember(struct arena *a, const char *key, const struct json *obj)
 {
-        struct converted *c = place_of(key);
+        struct converted *c = recall(key);
 
-        forget(c);
+        if (c)
+                return; /* somebody else asked meanwhile */
+        c = new0(struct converted);
         c->text = xstrdup(json_print(a, obj));
-        c->len = strlen(c->text);
         c->key = xstrdup(key);
+        c->len = strlen(c->text);
+        c->bucket = bucket_of(key);
+        c->next = memory[c->bucket];
+        memory[c->bucket] = c;
+        list_push_back(&ages, &c->age);
         bytes += c->len;
-        for (size_t i = 0; i < REMEMBERED && bytes > BYTES_MAX; i++)
-                if (memory + i != c && memory[i].key)
-                        forget(memory + i);
+        while (bytes > BYTES_MAX && ages.next != &c->age)
+                forget(list_entry(ages.next, struct converted, age));
 }
 
 struct json *conversion_find(struct arena *a, const struct resource *to, const struct json *obj)
 {
         const char *key = webhook_of(to) && !streq(json_get_string(obj, "apiVersion"), wanted_version(a, to)) ?
                                   key_of(a, to, obj) : NULL;
-        const struct converted *c = key ? place_of(key) : NULL;
+        const struct converted *c = key ? recall(key) : NULL;
         struct json *out = NULL;
 
-        if (!c || !c->key || !streq(c->key, key) ||
-            json_parse_own(a, arena_memdup(a, c->text, c->len), c->len, &out) < 0)
+        if (!c || json_parse_own(a, arena_memdup(a, c->text, c->len), c->len, &out) < 0)
                 return NULL;
         return out;
 }
@@ -319,7 +342,7 @@ const struct status *registry_converted(struct api_request *r, const struct reso
                     streq(json_get_string(obj, "apiVersion"), want))
                         continue;
                 key = key_of(a, to, obj);
-                if (!key || (place_of(key)->key && streq(place_of(key)->key, key)))
+                if (!key || recall(key))
                         continue;
                 keys[m] = key;
                 objs[m++] = obj;
@@ -328,4 +351,20 @@ const struct status *registry_converted(struct api_request *r, const struct reso
         for (size_t i = 0; i < m && !st; i++)
                 remember(a, keys[i], objs[i]);
         return st;
+}
+
+bool registry_unconverted(const struct resource *res, const struct entry *e)
+{
+        _cleanup_arena_ struct arena *a = NULL;
+        struct json *obj = NULL;
+        const char *key;
+
+        if (!webhook_of(res))
+                return false;
+        a = arena_new(0);
+        if (json_parse_own(a, arena_memdup(a, e->json->data, e->json->len), e->json->len, &obj) < 0 ||
+            streq(json_get_string(obj, "apiVersion"), wanted_version(a, res)))
+                return false;
+        key = key_of(a, res, obj);
+        return key && !recall(key);
 }

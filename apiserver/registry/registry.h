@@ -23,6 +23,8 @@ struct json *registry_object(struct arena *a, const struct resource *res, const 
 /* May park: to be called before registry_object() of them in a version of RES that a webhook converts to. */
 const struct status *registry_converted(struct api_request *r, const struct resource *res, struct entry *const *entries,
                                         size_t n);
+/* Whether that has something to ask the webhook. */
+bool registry_unconverted(const struct resource *res, const struct entry *e);
 /* Whether entries of RES can be sent as they are: they are stored in its version. */
 bool registry_sends_bytes(const struct resource *res);
 /* OBJ of RES as Tables show it: in the version that is stored. *RET_RES is that version. */
