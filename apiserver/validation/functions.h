@@ -180,6 +180,7 @@ void check_addresses_once(struct check *c, const struct at *at);
 void check_at_most_all(struct check *c, const struct at *at);
 void check_container_resource_name(struct check *c, const struct at *at);
 void check_domain_path(struct check *c, const struct at *at);
+void check_addresses_kept(struct check *c, const struct at *spec);
 void check_external_name(struct check *c, const struct at *at);
 void check_external_traffic(struct check *c, const struct at *at);
 void check_finalizer(struct check *c, const struct at *at);

@@ -1,6 +1,7 @@
 /* What rules about services cannot say: addresses, what goes with which type, ports that may be there once. */
 #include "functions.h"
 #include "metadata.h"
+#include "validate.h"
 
 #define RANGES "service.beta.kubernetes.io/load-balancer-source-ranges"
 
@@ -92,6 +93,136 @@ void check_topology_annotations(struct check *c, const struct at *at)
         if (x && y && !streq(x, y))
                 field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s[%s]", at_path(c, at), new), json_new_string(c->a, x),
                                 "must match annotations[%s] when both are specified", old);
+}
+
+/* --- addresses and families --- */
+
+static bool has_item(const struct json *list, const struct json *item)
+{
+        json_foreach_item(list, it)
+                if (json_equal(it, item))
+                        return true;
+        return false;
+}
+
+static void list_error(struct field_errors *errs, const char *path, const struct json *list, const char *detail)
+{
+        if (list)
+                field_error_add(errs, FIELD_INVALID, path, list, "%s", detail);
+        else
+                field_error_add_text(errs, FIELD_INVALID, path, "null", "%s", detail);
+}
+
+/* Each address by itself. RET_V6 and RET_V4 say what there is. */
+static bool check_addresses(struct field_errors *errs, const struct json *ips, const struct json *before, bool *ret_v4, bool *ret_v6)
+{
+        bool good = true;
+
+        *ret_v4 = *ret_v6 = false;
+        json_foreach_item(ips, ip) {
+                size_t n = errs->n;
+
+                if (ip_i == 0 && streq(json_string(ip), "None")) {
+                        if (json_len(ips) > 1) {
+                                good = false;
+                                list_error(errs, "spec.clusterIPs", ips, "'None' must be the first and only value");
+                        }
+                        continue;
+                }
+                if (!has_item(before, ip))
+                        name_validate_string(errs, NAME_IP, field_path(errs->arena, "spec.clusterIPs[%zu]", (size_t)ip_i),
+                                             json_string(ip) ? json_string(ip) : "");
+                good = good && errs->n == n;
+                *(json_string(ip) && strchr(json_string(ip), ':') ? ret_v6 : ret_v4) = true;
+        }
+        return good;
+}
+
+void validate_service_addresses(struct field_errors *errs, const struct json *svc, const struct json *old)
+{
+        static const char *const family_names[] = { "IPv4", "IPv6", NULL };
+        static const char *const policies[] = { "PreferDualStack", "RequireDualStack", "SingleStack", NULL };
+        const struct json *spec = json_get(svc, "spec"), *ips = json_get(spec, "clusterIPs"), *families = json_get(spec, "ipFamilies");
+        const struct json *policy = json_get(spec, "ipFamilyPolicy");
+        const char *primary = json_get_string(spec, "clusterIP");
+        bool v4, v6, good;
+
+        if (str_empty(primary)) {
+                if (json_len(ips))
+                        list_error(errs, "spec.clusterIPs", ips, "must be empty when `clusterIP` is not specified");
+        } else if (!json_len(ips)) {
+                field_error_add(errs, FIELD_REQUIRED, "spec.clusterIPs", NULL, NULL);
+        } else if (!streq(json_string(json_at(ips, 0)), primary)) {
+                list_error(errs, "spec.clusterIPs", ips, "first value must match `clusterIP`");
+        }
+        json_foreach_item(families, f) {
+                const char *path = field_path(errs->arena, "spec.ipFamilies[%zu]", (size_t)f_i);
+
+                if (!streq(json_string(f), "IPv4") && !streq(json_string(f), "IPv6"))
+                        field_error_not_supported(errs, path, f, family_names);
+                for (size_t i = 0; i < (size_t)f_i; i++)
+                        if (json_equal(json_at(families, i), f)) {
+                                field_error_add(errs, FIELD_DUPLICATE, path, f, NULL);
+                                break;
+                        }
+        }
+        if (policy && !streq(json_string(policy), policies[0]) && !streq(json_string(policy), policies[1]) &&
+            !streq(json_string(policy), policies[2]))
+                field_error_not_supported(errs, "spec.ipFamilyPolicy", policy, policies);
+        good = check_addresses(errs, ips, json_path(old, "spec.clusterIPs"), &v4, &v6);
+        if (json_len(ips) > 2)
+                list_error(errs, "spec.clusterIPs", ips, "may only hold up to 2 values");
+        if (!good)
+                return;
+        if (json_len(ips) > 1 && !(v4 && v6))
+                list_error(errs, "spec.clusterIPs", ips, "may specify no more than one IP for each IP family");
+        json_foreach_item(ips, ip) {
+                const char *family = json_string(json_at(families, ip_i)), *is = strchr(json_string(ip), ':') ? "IPv6" : "IPv4";
+
+                if (streq(json_string(ip), "None"))
+                        break;
+                if (family && !streq(family, is) && (streq(family, "IPv4") || streq(family, "IPv6")))
+                        field_error_add(errs, FIELD_INVALID, field_path(errs->arena, "spec.clusterIPs[%zu]", (size_t)ip_i), ip,
+                                        "expected an %s value as indicated by `ipFamilies[%zu]`", family, (size_t)ip_i);
+        }
+}
+
+/* A list whose first is for the service's life; a second one may be taken, and given back if the policy says so. */
+static void check_kept(struct check *c, const char *path, const struct json *was, const struct json *is, bool unset,
+                       const char *unset_detail, const char *release_detail)
+{
+        const struct json *policy = json_path(c->obj, "spec.ipFamilyPolicy");
+        size_t n = json_len(was), m = json_len(is);
+
+        if (n > m && unset)
+                list_error(c->errs, field_path(c->a, "%s[0]", path), is, unset_detail);
+        for (size_t i = 0; i < (n == m ? n : MIN(MIN(n, m), (size_t)1)); i++)
+                if (!json_equal(json_at(was, i), json_at(is, i)))
+                        list_error(c->errs, field_path(c->a, "%s[%zu]", path, i), is, "may not change once set");
+        if (n > m && m == 1 && !streq(json_string(policy), "SingleStack"))
+                list_error(c->errs, "spec.ipFamilyPolicy", policy, release_detail);
+}
+
+static bool headless(const struct json *svc)
+{
+        const struct json *ips = json_path(svc, "spec.clusterIPs");
+
+        return json_len(ips) == 1 && streq(json_string(json_at(ips, 0)), "None");
+}
+
+void check_addresses_kept(struct check *c, const struct at *spec)
+{
+        const struct json *was = json_get(c->old, "spec"), *is = spec->j, *ips = json_get(is, "clusterIPs");
+        bool named = streq(json_get_string(was, "type"), "ExternalName") || streq(json_get_string(is, "type"), "ExternalName");
+
+        if (named)
+                return;
+        if (!headless(c->old) || !headless(c->obj))
+                check_kept(c, "spec.clusterIPs", json_get(was, "clusterIPs"), ips, !json_len(ips), "primary clusterIP can not be unset",
+                           "must be set to 'SingleStack' when releasing the secondary clusterIP");
+        if (!headless(c->old) && !headless(c->obj))
+                check_kept(c, "spec.ipFamilies", json_get(was, "ipFamilies"), json_get(is, "ipFamilies"), !json_len(ips),
+                           "primary ipFamily can not be unset", "must be set to 'SingleStack' when releasing the secondary ipFamily");
 }
 
 /* --- load balancers --- */

@@ -15,3 +15,5 @@ void validate_object(struct api_request *r, const struct resource *res, const st
 /* Of what was found valid: adds warnings to R. */
 void validation_warn(struct api_request *r, const struct resource *res, const struct json *obj, const struct json *old,
                      const char *sub);
+/* Addresses and families of a Service that has some, as far as it says: asked before any are given to it. */
+void validate_service_addresses(struct field_errors *errs, const struct json *svc, const struct json *old);

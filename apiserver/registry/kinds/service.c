@@ -5,6 +5,7 @@
  * /registry/ranges/servicenodeports. A claim whose service never came to be (a crash between the two
  * writes) is taken over once it is a minute old and no service uses it.
  */
+#include "../../validation/validate.h"
 #include "kinds.h"
 
 #include <arpa/inet.h>
@@ -38,6 +39,11 @@ static bool is_type(const struct json *svc, const char *type)
         const char *t = json_path_string(svc, "spec.type");
 
         return streq(t ? t : "ClusterIP", type);
+}
+
+static bool same(const struct json *x, const struct json *y, const char *path)
+{
+        return json_equal(json_path(x, path), json_path(y, path));
 }
 
 static bool needs_ip(const struct json *svc)
@@ -288,92 +294,120 @@ static const struct status *invalid(struct api_request *r, const struct json *sv
 
 /* --- families: which addresses a service has (upstream's initIPFamilyFields) --- */
 
-/* clusterIP and clusterIPs by themselves, before anything is allocated. */
-static const struct status *check_ips(struct api_request *r, const struct json *svc)
+static bool is_policy(const struct json *svc, const char *policy)
 {
-        const struct json *spec = json_get(svc, "spec"), *ips = json_get(spec, "clusterIPs");
-        const char *primary = json_get_string(spec, "clusterIP");
-        struct field_errors errs = { .arena = r->arena };
-        char buf[16];
+        const char *is = json_path_string(svc, "spec.ipFamilyPolicy");
 
-        if (str_empty(primary) && json_len(ips))
-                field_error_add(&errs, FIELD_INVALID, "spec.clusterIPs", ips, "must be empty when `clusterIP` is not specified");
-        else if (json_len(ips) && !streq(json_string(json_at(ips, 0)), primary))
-                field_error_add(&errs, FIELD_INVALID, "spec.clusterIPs", ips, "first value must match `clusterIP`");
-        if (!str_empty(primary))
-                json_foreach_item(ips, ip)
-                        if (!(ip_i == 0 && streq(json_string(ip), "None")) && json_is_string(ip) &&
-                            inet_pton(AF_INET, ip->str, buf) != 1 && inet_pton(AF_INET6, ip->str, buf) != 1)
-                                field_error_add(&errs, FIELD_INVALID, field_path(r->arena, "spec.clusterIPs[%zu]", (size_t)ip_i), ip,
-                                                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-        return errs.n ? status_invalid(r->arena, services(), meta_string(svc, "name"), &errs) : NULL;
+        return is && streq(is, policy);
+}
+
+/* What prefers two families follows no change of the cluster by itself. */
+static bool keeps_families(const struct json *svc, const struct json *old)
+{
+        return needs_ip(old) && same(svc, old, "spec.type") && is_policy(svc, "PreferDualStack") && is_policy(old, "PreferDualStack") &&
+               same(svc, old, "spec.clusterIPs") && same(svc, old, "spec.ipFamilies");
+}
+
+static bool has_fewer(const struct json *svc, const struct json *old, const char *path)
+{
+        size_t n = json_len(json_path(svc, path));
+
+        return n && n < json_len(json_path(old, path));
+}
+
+static void policy_error(struct field_errors *errs, const struct json *svc, const char *detail)
+{
+        const struct json *policy = json_path(svc, "spec.ipFamilyPolicy");
+
+        if (policy)
+                field_error_add(errs, FIELD_INVALID, "spec.ipFamilyPolicy", policy, "%s", detail);
+        else
+                field_error_add_text(errs, FIELD_INVALID, "spec.ipFamilyPolicy", "null", "%s", detail);
+}
+
+/* An update that takes away the second address says so by its policy. */
+static void check_release(struct field_errors *errs, struct json *svc, const struct json *old)
+{
+        if (is_policy(svc, "SingleStack")) {
+                struct json *ips = json_path(svc, "spec.clusterIPs"), *families = json_path(svc, "spec.ipFamilies");
+
+                if (json_len(ips) > 1 && same(svc, old, "spec.clusterIPs"))
+                        json_remove(ips, 1);
+                if (json_len(families) > 1 && same(svc, old, "spec.ipFamilies"))
+                        json_remove(families, 1);
+                return;
+        }
+        if (has_fewer(svc, old, "spec.clusterIPs"))
+                policy_error(errs, svc, "must be 'SingleStack' to release the secondary cluster IP");
+        if (has_fewer(svc, old, "spec.ipFamilies"))
+                policy_error(errs, svc, "must be 'SingleStack' to release the secondary IP family");
 }
 
 static const struct status *init_families(struct api_request *r, struct json *svc, const struct json *old)
 {
         struct arena *a = r->arena;
+        struct field_errors errs = { .arena = a };
         struct range list[2];
         size_t n = ranges(r, list);
-        struct json *spec = json_ensure_object(a, svc, "spec"), *families, *ips = json_get(spec, "clusterIPs");
-        const char *policy = json_get_string(spec, "ipFamilyPolicy");
+        struct json *spec = json_ensure_object(a, svc, "spec"), *families, *ips;
         bool headless = is_headless(svc);
-        const struct status *st;
 
-        if (!needs_ip(svc) || n == 0)
+        if (!needs_ip(svc) || n == 0 || keeps_families(svc, old))
                 return NULL;
-        st = check_ips(r, svc);
-        if (st)
-                return st;
+        if (old)
+                check_release(&errs, svc, old);
+        if (!errs.n)
+                validate_service_addresses(&errs, svc, old);
+        if (errs.n)
+                return status_invalid(a, services(), meta_string(svc, "name"), &errs);
+        ips = json_get(spec, "clusterIPs");
         families = json_ensure_array(a, spec, "ipFamilies");
-        if (old && streq(policy, "SingleStack") && json_len(ips) == 2 && json_len(families) == 2 &&
-            json_len(json_path(old, "spec.clusterIPs")) == 2) {
-                json_remove(ips, 1); /* downgraded on the client's behalf */
-                json_remove(families, 1);
-        }
+        if (is_policy(svc, "SingleStack") && json_len(ips) == 2)
+                policy_error(&errs, svc, "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified");
+        if (is_policy(svc, "SingleStack") && json_len(families) == 2)
+                policy_error(&errs, svc, "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified");
         for (size_t i = json_len(families); i < json_len(ips) && !headless; i++) {
-                const char *ip = json_string(json_at(ips, i));
-                const char *family = ip && strchr(ip, ':') ? "IPv6" : "IPv4";
+                const char *family = strchr(json_string(json_at(ips, i)), ':') ? "IPv6" : "IPv4";
 
-                if (!range_of(list, n, family))
-                        return invalid(r, svc, field_path(a, "spec.clusterIPs[%zu]", i), ips,
-                                       arena_printf(a, "%s is not configured on this cluster", family));
-                json_append(a, families, json_new_string(a, family));
+                if (range_of(list, n, family))
+                        json_append(a, families, json_new_string(a, family));
+                else
+                        field_error_add(&errs, FIELD_INVALID, field_path(a, "spec.clusterIPs[%zu]", i), ips,
+                                        "%s is not configured on this cluster", family);
         }
+        if (errs.n)
+                return status_invalid(a, services(), meta_string(svc, "name"), &errs);
         if (headless && json_len(json_get(spec, "selector")) == 0) {
                 /* Endpoints that the user makes may be of any family. */
-                if (!policy)
-                        json_set_string(a, spec, "ipFamilyPolicy", policy = "RequireDualStack");
+                if (!json_get(spec, "ipFamilyPolicy"))
+                        json_set_string(a, spec, "ipFamilyPolicy", "RequireDualStack");
                 if (json_len(families) == 0)
                         json_append(a, families, json_new_string(a, family_name(list[0].family)));
-                if (json_len(families) == 1 && !streq(policy, "SingleStack"))
+                if (json_len(families) == 1 && !is_policy(svc, "SingleStack"))
                         json_append(a, families,
                                     json_new_string(a, streq(json_string(json_at(families, 0)), "IPv4") ? "IPv6" : "IPv4"));
                 return NULL;
         }
-        if (!policy)
+        if (!json_get(spec, "ipFamilyPolicy"))
                 json_set_string(a, spec, "ipFamilyPolicy",
-                                policy = json_len(families) == 2 || json_len(ips) == 2 ? "RequireDualStack" : "SingleStack");
-        if (streq(policy, "RequireDualStack") && n < 2)
-                return invalid(r, svc, "spec.ipFamilyPolicy", json_get(spec, "ipFamilyPolicy"),
-                               "this cluster is not configured for dual-stack services");
+                                json_len(families) == 2 || json_len(ips) == 2 ? "RequireDualStack" : "SingleStack");
+        if (is_policy(svc, "RequireDualStack") && n < 2)
+                policy_error(&errs, svc, "this cluster is not configured for dual-stack services");
         for (size_t i = 0; i < json_len(families); i++)
                 if (!range_of(list, n, json_string(json_at(families, i))))
-                        return invalid(r, svc, field_path(a, "spec.ipFamilies[%zu]", i), json_at(families, i),
-                                       "not configured on this cluster");
+                        field_error_add(&errs, FIELD_INVALID, field_path(a, "spec.ipFamilies[%zu]", i), json_at(families, i),
+                                        "not configured on this cluster");
+        if (errs.n)
+                return status_invalid(a, services(), meta_string(svc, "name"), &errs);
         if (json_len(families) == 0)
                 json_append(a, families, json_new_string(a, family_name(list[0].family)));
-        if (json_len(families) == 1 && n == 2 && !streq(policy, "SingleStack"))
+        if (json_len(families) == 1 && n == 2 && !is_policy(svc, "SingleStack"))
                 json_append(a, families,
                             json_new_string(a, streq(json_string(json_at(families, 0)), "IPv4") ? "IPv6" : "IPv4"));
         return NULL;
 }
 
 /* --- clusterIP and clusterIPs say the same, whichever of them the client knows --- */
-
-static bool same(const struct json *x, const struct json *y, const char *path)
-{
-        return json_equal(json_path(x, path), json_path(y, path));
-}
 
 static void normalize_ips(struct arena *a, struct json *svc, const struct json *old)
 {
@@ -718,31 +752,9 @@ static void service_after_delete(struct api_request *r, const struct json *svc)
                         meta_string(svc, "name"), NULL, &endpoints, &gone);
 }
 
-/* The addresses of a service are for its life; a second one may be taken and given back. */
-static void service_validate(struct api_request *r, const struct json *svc, const struct json *old, const char *sub,
-                             struct field_errors *errs)
-{
-        const struct json *was = json_path(old, "spec.clusterIPs"), *is = json_path(svc, "spec.clusterIPs");
-        size_t n = json_len(was) < json_len(is) ? json_len(was) : json_len(is);
-
-        unused(sub);
-        if (!old || !needs_ip(old) || !needs_ip(svc))
-                return;
-        if (json_len(was) && !json_len(is))
-                field_error_add(errs, FIELD_INVALID, "spec.clusterIPs[0]", is, "primary clusterIP can not be unset");
-        for (size_t i = 0; i < n; i++)
-                if (!json_equal(json_at(was, i), json_at(is, i)))
-                        field_error_add(errs, FIELD_INVALID, field_path(r->arena, "spec.clusterIPs[%zu]", i), is,
-                                        "may not change once set");
-        if (json_len(was) == 2 && json_len(is) == 1 && !streq(json_path_string(svc, "spec.ipFamilyPolicy"), "SingleStack"))
-                field_error_add(errs, FIELD_INVALID, "spec.ipFamilyPolicy", json_path(svc, "spec.ipFamilyPolicy"),
-                                "must be set to 'SingleStack' when releasing the secondary clusterIP");
-}
-
 const struct strategy service_strategy = {
         .group = "",
         .kind = "Service",
-        .validate = service_validate,
         .allocate = service_allocate,
         .finish = service_finish,
         .after_delete = service_after_delete,
