@@ -19,6 +19,7 @@ struct waiting {
         unsigned attempts;
         int64_t last_attempt;
         int64_t due;          /* BACKOFF and PARKED: when it moves by itself */
+        bool failed;          /* BACKOFF: the world's fault, waited out whatever happens */
         size_t heap;          /* ACTIVE: place in the heap */
 };
 
@@ -131,6 +132,7 @@ static int64_t backoff_ends(const struct waiting *w)
 static void back_off(struct sched_queue *q, struct waiting *w, int64_t now)
 {
         leave(q, w);
+        w->failed = false;
         w->due = backoff_ends(w);
         if (w->due <= now)
                 activate(q, w);
@@ -179,15 +181,31 @@ static void move_due(struct sched_queue *q, int64_t now)
         }
 }
 
+/* With nothing else to do, who waits out a backoff need not: the one whose turn comes first; NULL: none. */
+static struct waiting *first_of_backoff(const struct sched_queue *q)
+{
+        struct waiting *first = NULL;
+        struct map_entry *e;
+
+        map_foreach(&q->all, e)
+        {
+                struct waiting *w = e->value;
+
+                if (w->place == BACKOFF && !w->failed && (!first || w->due < first->due))
+                        first = w;
+        }
+        return first;
+}
+
 const char *sched_queue_pop(struct sched_queue *q, int64_t now_ns)
 {
         struct waiting *w;
 
         if (!q->n)
                 move_due(q, now_ns);
-        if (!q->n)
+        w = q->n ? q->heap[0] : first_of_backoff(q);
+        if (!w)
                 return NULL;
-        w = q->heap[0];
         leave(q, w);
         w->place = TRYING;
         w->wake = 0;
@@ -216,8 +234,10 @@ void sched_queue_retry(struct sched_queue *q, const char *key, int64_t now_ns)
 {
         struct waiting *w = map_get(&q->all, key);
 
-        if (w)
-                back_off(q, w, now_ns);
+        if (!w)
+                return;
+        back_off(q, w, now_ns);
+        w->failed = true;
 }
 
 void sched_queue_wake(struct sched_queue *q, unsigned wake, int64_t now_ns)
@@ -240,7 +260,7 @@ int64_t sched_queue_next(const struct sched_queue *q)
         int64_t next = INT64_MAX;
         struct map_entry *e;
 
-        if (q->n)
+        if (q->n || first_of_backoff(q))
                 return 0;
         map_foreach(&q->all, e)
         {

@@ -59,12 +59,34 @@ static void backoff_doubles(void **state)
         sched_queue_add(q, "a", 0, 0);
         for (size_t i = 0; i < ARRAY_SIZE(seconds); i++) {
                 assert_non_null(sched_queue_pop(q, now));
-                sched_queue_park(q, "a", WAKE_NODE, now);
-                sched_queue_wake(q, WAKE_NODE, now);
+                sched_queue_retry(q, "a", now);
                 assert_true(sched_queue_next(q) == now + seconds[i] * S);
                 assert_null(sched_queue_pop(q, now + seconds[i] * S - 1));
                 now += seconds[i] * S;
         }
+        sched_queue_free(q);
+}
+
+/* What an event may have helped is tried at once, but behind all that is not waiting. */
+static void idle_cuts_backoff(void **state)
+{
+        struct sched_queue *q = sched_queue_new();
+        unused(state);
+
+        for (int i = 0; i < 2; i++) {
+                const char *key = i ? "b" : "a";
+
+                sched_queue_add(q, key, 0, i * S);
+                assert_string_equal(sched_queue_pop(q, i * S), key);
+                sched_queue_park(q, key, WAKE_NODE, i * S);
+        }
+        sched_queue_wake(q, WAKE_NODE, S + 1);
+        sched_queue_add(q, "new", 0, S + 1);
+        assert_int_equal(sched_queue_next(q), 0);
+        assert_string_equal(sched_queue_pop(q, S + 1), "a"); /* its second is over */
+        assert_string_equal(sched_queue_pop(q, S + 1), "new");
+        assert_string_equal(sched_queue_pop(q, S + 1), "b");
+        assert_null(sched_queue_pop(q, S + 1));
         sched_queue_free(q);
 }
 
@@ -87,6 +109,7 @@ int main(void)
                 cmocka_unit_test(priority_then_age),
                 cmocka_unit_test(only_what_helps_wakes),
                 cmocka_unit_test(backoff_doubles),
+                cmocka_unit_test(idle_cuts_backoff),
                 cmocka_unit_test(events_while_trying_count),
         };
 
