@@ -37,6 +37,9 @@ event no-volume 'Warning FailedMount MountVolume.SetUp failed for volume "v" : c
 soon no-volume 'Pending ContainerCreating' '{.status.phase} {.status.containerStatuses[0].state.waiting.reason}'
 check "no-volume: what it misses" kubectl create configmap not-there --from-literal=a=b
 
+event no-secret 'Warning FailedToRetrieveImagePullSecret Unable to retrieve some image pull secrets (not-there); attempting to pull the image may not succeed.'
+soon no-secret 'Running' '{.status.phase}'
+
 event no-image 'Normal Pulling Pulling image "nobody/nothing:1"'
 event no-image 'Warning Failed Failed to pull image "nobody/nothing:1": *'
 event no-image 'Warning Failed Error: ErrImagePull'
