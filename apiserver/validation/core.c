@@ -125,25 +125,43 @@ void check_node_taint(struct check *c, const struct at *at)
         check_taint(c, at, "metadata.taints");
 }
 
-/* Taints were an annotation once. */
-void check_node_annotations(struct check *c, const struct at *at)
+/* What was an annotation once, as JSON. NULL: it is not there, or told under PATH. */
+static struct json *annotation(struct check *c, const struct at *at, const char *key, const char *path)
 {
-        static const char key[] = "scheduler.alpha.kubernetes.io/taints";
         const char *text = json_get_string(at->j, key);
         _cleanup_error_ struct error err = ERROR_INIT;
         struct json *parsed;
-        struct at *list;
 
         if (str_empty(text))
-                return;
+                return NULL;
         if (json_parse(c->a, text, strlen(text), NULL, &parsed, &err) < 0) {
-                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, key), "%s", error_text(&err));
-                return;
+                field_error_add(c->errs, FIELD_INVALID, path, json_new_string(c->a, key), "%s", error_text(&err));
+                return NULL;
         }
-        list = arena_memdup(c->a, at_field(c, c->root, "spec.taints"), sizeof(*list));
+        return parsed;
+}
+
+void check_node_annotations(struct check *c, const struct at *at)
+{
+        static const char taints[] = "scheduler.alpha.kubernetes.io/taints", avoided[] = "scheduler.alpha.kubernetes.io/preferAvoidPods";
+        const char *path = at_path(c, at);
+        struct json *parsed = annotation(c, at, taints, path);
+        struct at *list = arena_memdup(c->a, at_field(c, c->root, "spec.taints"), sizeof(*list));
+
         list->j = parsed;
         for (size_t i = 0; i < json_len(json_is_array(parsed) ? parsed : NULL); i++)
-                check_taint(c, at_item(c, list, i), arena_printf(c->a, "%s.%s", at_path(c, at), key));
+                check_taint(c, at_item(c, list, i), arena_printf(c->a, "%s.%s", path, taints));
+        parsed = annotation(c, at, avoided, arena_printf(c->a, "%s.AvoidPods", path));
+        json_foreach_item(json_get(parsed, "preferAvoidPods"), pods) {
+                const struct json *controller = json_path(pods, "podSignature.podController");
+                const char *signature = arena_printf(c->a, "%s.%s[%zu].PodSignature", path, avoided, (size_t)pods_i);
+
+                if (!controller)
+                        field_error_add(c->errs, FIELD_REQUIRED, signature, NULL, NULL);
+                else if (!json_get_bool(controller, "controller", false))
+                        field_error_add_text(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.PodController.Controller", signature),
+                                             "false", "must point to a controller");
+        }
 }
 
 void check_pod_cidrs(struct check *c, const struct at *spec)
