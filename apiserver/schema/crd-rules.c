@@ -252,8 +252,11 @@ static void walk_below(struct judge *j, const struct schema *s, const struct jso
                 json_foreach_member(v, m)
                         walk(j, s->elem, m->value, json_getn(old, m->key, m->key_len), same, arena_printf(j->a, "%s[%s]", path, m->key));
         } else if (s->type == SCHEMA_ARRAY && s->elem->crd && s->elem->crd->has_rules) {
+                struct crd_keyed_list before;
+
+                crd_keyed_init(&before, j->a, s, old);
                 json_foreach_item(v, item)
-                        walk(j, s->elem, item, crd_same_item(j->a, s, item, old), same, arena_printf(j->a, "%s[%zu]", path, item_i));
+                        walk(j, s->elem, item, crd_keyed_find(&before, item), same, arena_printf(j->a, "%s[%zu]", path, item_i));
         }
 }
 

@@ -180,16 +180,46 @@ static struct json *keys_of(struct arena *a, const struct schema *s, const struc
         return out;
 }
 
-const struct json *crd_same_item(struct arena *a, const struct schema *s, const struct json *item, const struct json *old)
+static int by_hash(const void *x, const void *y)
 {
-        struct json *keys;
+        const struct crd_keyed *a = x, *b = y;
 
-        if (!s || s->type != SCHEMA_ARRAY || s->list_type != SCHEMA_LIST_MAP || !old)
-                return NULL;
-        keys = keys_of(a, s, item);
-        json_foreach_item(old, o)
-                if (json_equal(keys, keys_of(a, s, o)))
-                        return o;
+        if (a->hash != b->hash)
+                return a->hash < b->hash ? -1 : 1;
+        return (a->i > b->i) - (a->i < b->i);
+}
+
+void crd_keyed_init(struct crd_keyed_list *l, struct arena *a, const struct schema *s, const struct json *old)
+{
+        *l = (struct crd_keyed_list){.arena = a, .schema = s};
+        if (!s || s->type != SCHEMA_ARRAY || s->list_type != SCHEMA_LIST_MAP || !json_is_array(old) || !json_len(old))
+                return;
+        l->items = arena_alloc(a, json_len(old) * sizeof(*l->items));
+        json_foreach_item(old, item) {
+                const struct json *keys = keys_of(a, s, item);
+
+                l->items[l->n++] = (struct crd_keyed){json_hash(keys), item_i, keys, item};
+        }
+        qsort(l->items, l->n, sizeof(*l->items), by_hash);
+}
+
+const struct json *crd_keyed_find(const struct crd_keyed_list *l, const struct json *item)
+{
+        const struct json *keys = l->n ? keys_of(l->arena, l->schema, item) : NULL;
+        uint64_t hash = keys ? json_hash(keys) : 0;
+        size_t from = 0, to = l->n;
+
+        while (from < to) {
+                size_t middle = from + (to - from) / 2;
+
+                if (l->items[middle].hash < hash)
+                        from = middle + 1;
+                else
+                        to = middle;
+        }
+        for (; from < l->n && l->items[from].hash == hash; from++)
+                if (json_equal(keys, l->items[from].keys))
+                        return l->items[from].item;
         return NULL;
 }
 
@@ -198,10 +228,12 @@ static void walk_array(struct walk *w, const struct json *raw, const struct sche
 {
         const struct json *items = json_get(raw, "items");
         int64_t max = json_get_int(raw, "maxItems", -1), min = json_get_int(raw, "minItems", -1);
+        struct crd_keyed_list before;
 
+        crd_keyed_init(&before, w->a, s, old);
         if (json_is_object(items))
                 json_foreach_item(v, item)
-                        walk(w, items, s && s->type == SCHEMA_ARRAY ? s->elem : NULL, item, crd_same_item(w->a, s, item, old),
+                        walk(w, items, s && s->type == SCHEMA_ARRAY ? s->elem : NULL, item, crd_keyed_find(&before, item),
                              item_path(w, path, item_i));
         if (min >= 0 && v->len < min)
                 complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld items", path,

@@ -59,8 +59,20 @@ void crd_default(struct arena *a, const struct schema *s, struct json *obj);
  * about again (ratcheting). PATH: "" or where the value stands. */
 void crd_validate(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
                   struct field_errors *errs);
-/* The item of OLD, a list of schema S, that ITEM is a newer state of; NULL: it cannot be told. */
-const struct json *crd_same_item(struct arena *a, const struct schema *s, const struct json *item, const struct json *old);
+/* The items of OLD, a list of maps of schema S, by their keys; empty where items cannot be told apart. */
+struct crd_keyed_list {
+        struct arena *arena;
+        const struct schema *schema;
+        struct crd_keyed {
+                uint64_t hash;
+                size_t i;
+                const struct json *keys, *item;
+        } *items;
+        size_t n;
+};
+void crd_keyed_init(struct crd_keyed_list *l, struct arena *a, const struct schema *s, const struct json *old);
+/* The one that ITEM is a newer state of, or NULL. */
+const struct json *crd_keyed_find(const struct crd_keyed_list *l, const struct json *item);
 
 /* CEL rules (crd-rules.c). Compiles those of S and below; whether there are any. */
 bool crd_attach_rules(struct arena *a, const struct schema *s);
