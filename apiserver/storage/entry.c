@@ -140,9 +140,14 @@ static bool scan_object(struct scan *s, const char *const *at)
                 } else if (!skip_value(s)) {
                         return false;
                 }
-                for (size_t i = 0; hits && i < s->n; i++)
-                        if (take[i])
-                                s->want[i].found = (struct bytes){ start, (size_t)(s->p - start) };
+                for (size_t i = 0; hits && i < s->n; i++) {
+                        if (!take[i])
+                                continue;
+                        s->left -= !s->want[i].found.p; /* a key may be there twice */
+                        s->want[i].found = (struct bytes){ start, (size_t)(s->p - start) };
+                }
+                if (s->left == 0)
+                        return true; /* an object around this one that is wanted would still be left */
                 skip_space(s);
                 if (s->p == s->end)
                         return false;
@@ -159,7 +164,7 @@ static bool scan_object(struct scan *s, const char *const *at)
 
 int json_scan(struct bytes text, struct scan_want *want, size_t n)
 {
-        struct scan s = { .p = text.p, .end = text.p + text.len, .want = want, .n = n };
+        struct scan s = { .p = text.p, .end = text.p + text.len, .want = want, .n = n, .left = n };
         const char *at[SCAN_MAX];
 
         for (size_t i = 0; i < n; i++) {

@@ -10,7 +10,7 @@ struct scan_want {
         struct bytes found; /* the text of the value, quotes included; p NULL: absent */
 };
 #define SCAN_MAX 24
-/* One pass over TEXT for all of WANT (at most SCAN_MAX). Arrays are not entered. -EINVAL unless TEXT is
+/* One pass over TEXT, until all of WANT (at most SCAN_MAX) are found. Arrays are not entered. -EINVAL unless TEXT is
  * a JSON object as far as it has to be read. */
 int json_scan(struct bytes text, struct scan_want *want, size_t n);
 /* The characters of a JSON string's text (with its quotes), unescaped; anything else as it stands. */
