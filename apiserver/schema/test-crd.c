@@ -245,11 +245,52 @@ static void test_definition(void **state)
         }
 }
 
+/* Rules are checked against the schema they stand in: types, names, and what they may cost. */
+static void test_rules_compile(void **state)
+{
+        static const struct {
+                const char *properties, *rule;
+                const char *detail; /* a part of the first error's; NULL: none */
+        } cases[] = {
+                {"\"a\":{\"type\":\"string\"}", "self.a == 'x'", NULL},
+                {"\"a\":{\"type\":\"string\"}", "self.b == 'x'", "ERROR: <input>:1:5: undefined field 'b'\n | self.b == 'x'\n | ....^"},
+                {"\"a\":{\"type\":\"string\"}", "self.a == 1", "found no matching overload for '_==_' applied to '(string, int)'"},
+                {"\"a\":{\"type\":\"string\"}", "self.a", "must evaluate to a bool"},
+                {"\"a.b\":{\"type\":\"integer\"},\"in\":{\"type\":\"boolean\"}", "self.a__dot__b > 1 && self.__in__", NULL},
+                {"\"a\":{\"type\":\"string\",\"format\":\"date-time\"}", "self.a.getFullYear() > 2000", NULL},
+                {"\"a\":{\"type\":\"string\",\"format\":\"duration\"}", "self.a < duration('1h')", NULL},
+                {"\"a\":{\"x-kubernetes-int-or-string\":true}", "self.a == 1 || self.a == '1'", NULL},
+                {"\"a\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true}", "self.a.b == 1", "undefined field 'b'"},
+                {"\"a\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", "self.a.all(x, self.a.all(y, x.contains(y)))",
+                 "estimated rule cost exceeds budget by factor of more than 100x"},
+                {"\"a\":{\"type\":\"array\",\"maxItems\":5,\"items\":{\"type\":\"string\",\"maxLength\":5}}",
+                 "self.a.all(x, self.a.all(y, x.contains(y)))", NULL},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct field_errors errs = {.arena = a};
+                struct json *crd = parse(a, arena_printf(a,
+                        "{\"metadata\":{\"name\":\"foos.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Cluster\",\"names\":"
+                        "{\"plural\":\"foos\",\"singular\":\"foo\",\"kind\":\"Foo\",\"listKind\":\"FooList\"},\"versions\":[{\"name\":\"v1\","
+                        "\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"spec\":"
+                        "{\"type\":\"object\",\"properties\":{%s},\"x-kubernetes-validations\":[{\"rule\":\"%s\"}]}}}}}]},"
+                        "\"status\":{\"storedVersions\":[\"v1\"]}}", cases[i].properties, cases[i].rule));
+
+                crd_validate_definition(crd, NULL, &errs, NULL, NULL);
+                if (!cases[i].detail && errs.n)
+                        fail_msg("%s: %s", cases[i].rule, errs.list[0].detail);
+                if (cases[i].detail && (!errs.n || !strstr(errs.list[0].detail, cases[i].detail)))
+                        fail_msg("%s: %s", cases[i].rule, errs.n ? errs.list[0].detail : "let in");
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_compile),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_bad_metadata),
                 cmocka_unit_test(test_validate), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition), cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_rules_compile),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
