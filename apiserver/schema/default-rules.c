@@ -478,6 +478,26 @@ void default_node_spec(struct arena *a, struct json *obj)
         json_set(a, obj, "podCIDRs", list);
 }
 
+/* podIP stands for the first of podIPs: whoever says only that, or another, means one address. */
+void default_pod_status(struct arena *a, struct json *obj)
+{
+        const struct json *ip = json_get(obj, "podIP"), *first = json_get(json_at(json_get(obj, "podIPs"), 0), "ip");
+        struct json *list, *entry;
+
+        if (str_empty(json_string(ip))) {
+                if (!str_empty(json_string(first)))
+                        json_set(a, obj, "podIP", json_clone(a, first));
+                return;
+        }
+        if (first && json_equal(first, ip))
+                return;
+        list = json_new_array(a);
+        entry = json_new_object(a);
+        json_set(a, entry, "ip", json_clone(a, ip));
+        json_append(a, list, entry);
+        json_set(a, obj, "podIPs", list);
+}
+
 static void copy_missing(struct arena *a, struct json *obj, const char *to, const char *from)
 {
         struct json *source = json_get(obj, from);
