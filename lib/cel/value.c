@@ -448,9 +448,103 @@ const struct cel_shape *cel_list_shape(const struct cel_value *list)
         return s && s->list != CEL_LIST_ATOMIC ? s : NULL;
 }
 
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
+{
+        const unsigned char *p = data;
+
+        for (size_t i = 0; i < len; i++)
+                hash = (hash ^ p[i]) * 1099511628211u;
+        return hash;
+}
+
+/* What is equal has the same. What sets and keys are seldom made of has none. */
+static uint64_t hash_value(uint64_t hash, const struct cel_value *v)
+{
+        double d;
+
+        switch (v->type) {
+        case CEL_BOOL:
+                return hash_bytes(hash, &v->b, sizeof(v->b));
+        case CEL_INT:
+        case CEL_UINT:
+        case CEL_DOUBLE:
+                d = v->type == CEL_INT ? (double)v->i : v->type == CEL_UINT ? (double)v->u : v->d;
+                if (d == 0)
+                        d = 0; /* and no -0 */
+                return hash_bytes(hash, &d, sizeof(d));
+        case CEL_STRING:
+                return hash_bytes(hash, v->str.s, v->str.len);
+        case CEL_TIMESTAMP:
+                return hash_bytes(hash, &v->time.seconds, sizeof(v->time.seconds));
+        case CEL_DURATION:
+                return hash_bytes(hash, &v->i, sizeof(v->i));
+        default:
+                return hash;
+        }
+}
+
+static uint64_t hash_item(const struct cel_shape *shape, const struct cel_value *item)
+{
+        uint64_t hash = 14695981039346656037u;
+
+        if (shape->list != CEL_LIST_MAP)
+                return hash_value(hash, item);
+        if (item->type != CEL_MAP)
+                return hash;
+        json_foreach_item(shape->keys, key) {
+                struct cel_value name = cel_string(json_string(key) ? json_string(key) : ""), v;
+
+                hash = cel_map_find(item, &name, &v) ? hash_value(hash, &v) : hash + 1;
+        }
+        return hash;
+}
+
+/* Large ones: one look at each item. */
+static bool equal_indexed(const struct cel_value *a, const struct cel_value *b)
+{
+        const struct cel_shape *shape = cel_list_shape(a);
+        size_t n = cel_list_len(a), mask = 63;
+        struct place {
+                uint64_t hash;
+                size_t i; /* from 1 */
+        } *table;
+        bool same = true;
+
+        while (mask < n * 2)
+                mask = mask * 2 + 1;
+        table = xcalloc(mask + 1, sizeof(*table));
+        for (size_t i = 0; i < n; i++) {
+                struct cel_value x = cel_list_at(a, i);
+                uint64_t hash = hash_item(shape, &x);
+                size_t at = hash & mask;
+
+                while (table[at].i)
+                        at = (at + 1) & mask;
+                table[at] = (struct place){ hash, i + 1 };
+        }
+        for (size_t i = 0; i < cel_list_len(b) && same; i++) {
+                struct cel_value y = cel_list_at(b, i), x;
+                uint64_t hash = hash_item(shape, &y);
+                size_t at = hash & mask;
+
+                for (; table[at].i; at = (at + 1) & mask) {
+                        if (table[at].hash != hash)
+                                continue;
+                        x = cel_list_at(a, table[at].i - 1);
+                        if (shape->list == CEL_LIST_MAP ? same_item(shape->keys, &x, &y) : cel_equal(&x, &y))
+                                break;
+                }
+                same = table[at].i && cel_equal(&x, &y);
+        }
+        free(table);
+        return same;
+}
+
 /* Sets and lists with keys have no order. */
 static bool equal_unordered(const struct cel_value *a, const struct cel_value *b)
 {
+        if (cel_list_len(a) > 32)
+                return equal_indexed(a, b);
         for (size_t i = 0; i < cel_list_len(b); i++) {
                 struct cel_value y = cel_list_at(b, i), x;
                 ptrdiff_t at = cel_list_find(a, cel_list_shape(a), &y);
