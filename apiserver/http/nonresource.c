@@ -227,7 +227,7 @@ static void serve_openapi(struct api_request *r, const char *path)
                 serve_openapi_v2(r);
         else if (streq(r->http->path, "/openapi/v3"))
                 answer_buffer(r, 200, "text/plain; charset=utf-8", openapi_v3_index(extra(r)), NULL);
-        else if (str_has_prefix(r->http->path, "/openapi/v3/"))
+        else if (str_has_prefix(path, "/openapi/v3/"))
                 serve_openapi_v3(r, path);
         else
                 not_found(r);
