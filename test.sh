@@ -127,32 +127,42 @@ end_fuzz() {
         done
 }
 
-# Each check of an end-to-end test counts: lines "ok - ..." and "not ok - ...". A test of foreign clients whose packages
-# cannot be had says "# skip NAME: reason": it counts as neither, and is named again at the end.
+# end_e2e FILE LOG STATUS: each check counts, lines "ok - ..." and "not ok - ...". A test of foreign clients whose
+# packages cannot be had says "# skip NAME: reason": it counts as neither, and is named again at the end.
+end_e2e() {
+        local file=$1 log=$2 status=$3
+        say "$file"
+        grep -E '^(ok|not ok|#) ' "$log"
+        passed=$((passed + $(grep -c '^ok ' "$log")))
+        failed=$((failed + $(grep -c '^not ok ' "$log")))
+        mapfile -t -O ${#skipped[@]} skipped < <(sed -n 's/^# skip //p' "$log")
+        if [ "$status" != 0 ] || ! grep -qE '^(ok|not ok|# skip) ' "$log"; then
+                grep -q '^not ok ' "$log" || count "$file (exit $status)" 1
+                grep -A 12 '^not ok ' "$log" | head -n 80
+                echo "--- the end of what $file said"
+                tail -n 60 "$log"
+        fi
+}
+
+# Two at a time: each is in namespaces of its own, and waits most of its time.
 run_e2e() {
-        local file log=build/e2e.log status pid shown
+        local file pid status
+        local -A running=()
         say "build"
         scripts/build.sh build -DTESTS=ON || { count build 1; return; }
-        for file in e2e/[0-9]*-${E2E:-*}.sh e2e/${E2E:-none}.sh; do
-                [ -x "$file" ] || continue
-                say "$file"
-                timeout -k 60 "${E2E_TIMEOUT:-1500}" "$file" >"$log" 2>&1 &
-                pid=$!
-                # what it checks is shown as it comes; the rest only when it failed
-                tail -n +1 -s 0.2 -f --pid=$pid "$log" | grep --line-buffered -E '^(ok|not ok|#) ' &
-                shown=$!
-                wait $pid
-                status=$?
-                wait $shown
-                passed=$((passed + $(grep -c '^ok ' "$log")))
-                failed=$((failed + $(grep -c '^not ok ' "$log")))
-                mapfile -t -O ${#skipped[@]} skipped < <(sed -n 's/^# skip //p' "$log")
-                if [ "$status" != 0 ] || ! grep -qE '^(ok|not ok|# skip) ' "$log"; then
-                        grep -q '^not ok ' "$log" || count "$file (exit $status)" 1
-                        grep -A 12 '^not ok ' "$log" | head -n 80
-                        echo "--- the end of what $file said"
-                        tail -n 60 "$log"
-                fi
+        mkdir -p build/e2e
+        for file in e2e/[0-9]*-${E2E:-*}.sh e2e/${E2E:-none}.sh ""; do
+                [ -z "$file" ] || [ -x "$file" ] || continue
+                # at the end, all that still run
+                while [ ${#running[@]} -ge "${E2E_JOBS:-2}" ] || [ -z "$file" -a ${#running[@]} -gt 0 ]; do
+                        wait -n -p pid "${!running[@]}"
+                        status=$?
+                        end_e2e "${running[$pid]}" "build/${running[$pid]%.sh}.log" $status
+                        unset "running[$pid]"
+                done
+                [ -n "$file" ] || break
+                timeout -k 60 "${E2E_TIMEOUT:-1500}" "$file" >"build/${file%.sh}.log" 2>&1 &
+                running[$!]=$file
         done
 }
 
