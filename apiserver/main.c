@@ -137,13 +137,12 @@ static const struct status *ensure(struct api_request *r, const char *group, con
         struct refresh f = { obj, fields };
         struct json *is = NULL;
         const struct status *st = registry_get(r, res, "default", "kubernetes", &is);
-        bool created;
 
         if (st && st->code == 404) {
                 st = registry_create(r, res, "default", obj, &is);
                 return st && st->code == 409 ? NULL : st; /* another API server was faster */
         }
-        return st || !*fields ? st : registry_update(r, res, "default", "kubernetes", NULL, refresh, &f, &is, &created);
+        return st || !*fields ? st : registry_update(r, res, "default", "kubernetes", NULL, refresh, &f, &is, NULL);
 }
 
 static struct json *parse_text(struct arena *a, const char *text)

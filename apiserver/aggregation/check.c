@@ -176,7 +176,6 @@ static void write_condition(const struct api_service *s, struct availability *v)
         const struct status *st;
         struct api_request r;
         struct json *out;
-        bool created;
 
         if (!availability_set(a, json_path(s->object, "status.conditions"), v, "", &out))
                 return;
@@ -185,7 +184,7 @@ static void write_condition(const struct api_service *s, struct availability *v)
         r.res = builtin_resource("apiregistration.k8s.io", "v1", "apiservices");
         r.verb = "update";
         r.subresource = "status";
-        st = registry_update(&r, r.res, "", s->name, "status", set_condition, v, &out, &created);
+        st = registry_update(&r, r.res, "", s->name, "status", set_condition, v, &out, NULL);
         if (st && st->code != 404)
                 log_error("APIService %s: %s", s->name, st->message);
 }

@@ -383,7 +383,7 @@ static bool register_one(const struct json *is, struct json *wanted)
                 st = registry_create(&r, res, "", json_clone(a, wanted), &out);
                 break;
         case AUTOMANAGED_UPDATE:
-                st = registry_update(&r, res, "", name, "", take_spec, wanted, &out, &flag);
+                st = registry_update(&r, res, "", name, "", take_spec, wanted, &out, NULL);
                 break;
         case AUTOMANAGED_DELETE:
                 st = registry_delete(&r, res, "", name, NULL, &out, &flag);

@@ -467,7 +467,6 @@ static const struct status *run_job(struct api_request *r, const struct job *job
         struct json *old = NULL, *out = NULL;
         const struct status *st;
         struct entry *e;
-        bool created;
 
         if (!job->res)
                 return status_internal(r->arena, "no such kind: %s", json_get_string(job->obj, "kind"));
@@ -477,11 +476,11 @@ static const struct status *run_job(struct api_request *r, const struct job *job
                 return st && st->code == 409 ? NULL : st; /* another API server was faster */
         }
         if (streq(job->res->group, FLOW) && keep)
-                return registry_update(r, job->res, ns, name, "", update_spec, job->obj, &out, &created);
+                return registry_update(r, job->res, ns, name, "", update_spec, job->obj, &out, NULL);
         if ((!streq(job->res->group, RBAC) && !streq(job->res->kind, "ConfigMap")) || json_parse(r->arena, e->json->data, e->json->len, NULL, &old, NULL) < 0 ||
             !reconciled(r->arena, old, job->obj))
                 return NULL;
-        return registry_update(r, job->res, ns, name, "", update_role, job->obj, &out, &created);
+        return registry_update(r, job->res, ns, name, "", update_role, job->obj, &out, NULL);
 }
 
 static void worker(void *userdata)

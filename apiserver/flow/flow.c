@@ -320,7 +320,6 @@ static void write_condition(const char *name, const struct json *schema, bool is
         const struct status *st;
         struct api_request r;
         struct json *out;
-        bool created;
 
         request_init_internal(&r, flow.server, a);
         r.field_manager = "api-priority-and-fairness-config-consumer-v1";
@@ -329,7 +328,7 @@ static void write_condition(const char *name, const struct json *schema, bool is
         r.subresource = "status";
         if (says(condition_of(schema), dangling(&r, schema, is)))
                 return;
-        st = registry_update(&r, r.res, "", name, "status", set_dangling, &is, &out, &created);
+        st = registry_update(&r, r.res, "", name, "status", set_dangling, &is, &out, NULL);
         if (st && st->code != 404)
                 log_error("FlowSchema %s: %s", name, st->message);
 }

@@ -52,7 +52,8 @@ const struct status *registry_create_subresource(struct api_request *r, const st
 /* UPDATE is asked for the new object (decoded, defaulted) from the stored one, again after each conflict. OLD is
  * NULL when there is none (create on update, apply); with SUBRESOURCE "scale" OLD and NEW are Scales, and so is
  * *ret. For server-side apply it sets r->applied: managedFields are then in place, and a missing object is
- * created. The registry checks name, namespace, uid and resourceVersion of what comes. */
+ * created. The registry checks name, namespace, uid and resourceVersion of what comes. RET_CREATED NULL: the
+ * object must be there, UPDATE is never asked without. */
 typedef const struct status *registry_update_fn(struct api_request *r, const struct json *old, struct json **ret_new,
                                                 void *userdata);
 const struct status *registry_update(struct api_request *r, const struct resource *res, const char *namespace,

@@ -120,6 +120,9 @@ static void config_maps(void *userdata)
         assert_int_equal(st->code, 404);
         st = registry_update(&r, res, "n", "c", "status", relabel, "2", &three, NULL);
         assert_int_equal(st->code, 404);
+        /* relabel() wants an object */
+        st = registry_update(&r, res, "n", "c", "", relabel, "2", &three, NULL);
+        assert_int_equal(st->code, 404);
 }
 
 static void names(void *userdata)

@@ -355,7 +355,7 @@ const struct status *registry_update(struct api_request *r, const struct resourc
                         }
                         old = registry_object(r->arena, res, e);
                 }
-                st = e || !*u.sub ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
+                st = e || (!*u.sub && ret_created) ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
                 /* Before a round fills it in. A patch's result always carries one, of what was patched: whether the
                  * patch itself named it, the next round sees. */
                 sent_version = !st && !streq(r->verb, "patch") && *meta_string(obj, "resourceVersion");
