@@ -14,6 +14,8 @@ struct kinds {
         struct map known; /* "group/resource" to its number */
         bool working;
         bool begun; /* the collector */
+        unsigned tries; /* to see all of them listed */
+        bool fresh; /* there are kinds that it did not know when it last looked at everything */
 };
 
 static bool has_verbs(const struct json *res)
@@ -49,20 +51,28 @@ static void watch_kind(struct kinds *k, const char *key, const char *group, cons
                 return;
         controllers_watch_with(k->controllers, &quota_controller, &quota_watch, (unsigned)number);
         map_put(&k->known, key, (void *)number);
+        k->fresh = true;
 }
 
-/* The collector begins when it sees all: an owner that is let go orphans or takes along what is known to be its. */
+/* The collector begins when it sees all: an owner that is let go orphans or takes along what is known to be its.
+ * When it sees more kinds, it looks at everything again: owners of such a kind may have come and gone unseen. */
 static void begin(struct kinds *k)
 {
         struct map_entry *e;
 
         map_foreach(&k->known, e)
                 if (!controllers_synced(k->controllers, (unsigned)(uintptr_t)e->value)) {
-                        loop_timer_arm(k->timer, SETTLE_NS);
+                        loop_timer_arm(k->timer, SETTLE_NS << k->tries);
+                        k->tries = MIN(k->tries + 1, 5u); /* one that cannot be listed must not keep us busy */
                         return;
                 }
+        k->tries = 0;
+        if (k->begun)
+                controllers_again(k->controllers, &garbage_collector);
+        else
+                controllers_hold(k->controllers, &garbage_collector, false);
         k->begun = true;
-        controllers_hold(k->controllers, &garbage_collector, false);
+        k->fresh = false;
 }
 
 /* Takes in one group version; what it names goes to SEEN. False: it could not be asked. */
@@ -115,7 +125,7 @@ static void discover(void *userdata)
                 forget_unseen(k, a, &seen);
         else
                 loop_timer_arm(k->timer, FAILED_NS); /* a group that does not answer: nothing is forgotten meanwhile */
-        if (all && !k->begun)
+        if (all && (!k->begun || k->fresh))
                 begin(k);
         map_deinit(&seen);
         k->working = false;

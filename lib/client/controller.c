@@ -581,6 +581,20 @@ void controllers_hold(struct controllers *c, const struct controller *controller
                 check_ready(c);
 }
 
+void controllers_again(struct controllers *c, const struct controller *controller)
+{
+        for (size_t i = 0; i < c->n_links; i++) {
+                struct link *l = c->links[i];
+                struct object_store *store = c->stores[l->watch->resource];
+                struct map_entry *e;
+
+                if (l->r->def != controller || l->watch->passive || l->dead || !store)
+                        continue;
+                map_foreach(object_store_objects(store), e)
+                        on_changed(store, NULL, e->value, l);
+        }
+}
+
 void controllers_forget(struct controllers *c, unsigned resource)
 {
         struct informer *inf = c->informers[resource];

@@ -186,6 +186,8 @@ void controllers_watch_with(struct controllers *c, const struct controller *cont
 bool controllers_synced(const struct controllers *c, unsigned resource);
 /* Holds CONTROLLER back (before start), and lets it begin. */
 void controllers_hold(struct controllers *c, const struct controller *controller, bool hold);
+/* Has CONTROLLER look at all objects that it watches again, as if they had just been added. */
+void controllers_again(struct controllers *c, const struct controller *controller);
 /* Its kind is served no more. Its number may serve another later. */
 void controllers_forget(struct controllers *c, unsigned resource);
 /* The informer of a resource, made when it is not there yet: for parts that are no pure controllers. */
