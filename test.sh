@@ -144,15 +144,17 @@ end_e2e() {
         fi
 }
 
+e2e_files() { ls e2e/[0-9]*-${E2E:-*}.sh e2e/${E2E:-none}.sh 2>/dev/null | sort -u; }
+
 # Two at a time: each is in namespaces of its own, and waits most of its time.
 run_e2e() {
-        local file pid status
+        local file pid status long='/(40|71)-'
         local -A running=()
         say "build"
         scripts/build.sh build -DTESTS=ON || { count build 1; return; }
         mkdir -p build/e2e
-        for file in e2e/[0-9]*-${E2E:-*}.sh e2e/${E2E:-none}.sh ""; do
-                [ -z "$file" ] || [ -x "$file" ] || continue
+        # the long ones first, so that none is alone at the end
+        for file in $(e2e_files | grep -E "$long") $(e2e_files | grep -vE "$long") ""; do
                 # at the end, all that still run
                 while [ ${#running[@]} -ge "${E2E_JOBS:-2}" ] || [ -z "$file" -a ${#running[@]} -gt 0 ]; do
                         wait -n -p pid "${!running[@]}"
