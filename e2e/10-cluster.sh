@@ -17,6 +17,7 @@ machine() {
 # What goes meanwhile is another's.
 same() { ! diff -u "$WORK/before" "$WORK/after" | grep -E '^\+[^+]'; }
 argument() { tr '\0' '\n' <"/proc/$(daemon "$1")/cmdline" | sed -n "s/^--$2=//p"; }
+gone() { ! kubectl get "$@"; }
 no_process() { ! pgrep -f "^[^ ]*(etcd|runc|conmon|colibri-[a-z]+|sleep 1000)"; }
 
 mkdir -p "$ROOT"
@@ -36,6 +37,25 @@ check "a Service" kubectl expose pod first --port=80
 says "its cgroup is there" "$cgroup" find /sys/fs/cgroup -type d -name "*$cgroup*"
 machine >"$WORK/after"
 refused "this machine shows that a pod runs" conmon same
+
+# An owner of a kind that is so new that nobody watches it yet.
+kubectl create -f - >/dev/null <<'YAML'
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: webs.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: webs, kind: Web}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+YAML
+check "a kind is served" eventually 5 kubectl get --raw /apis/example.com/v1/namespaces/default/webs
+uid=$(kubectl create -o 'jsonpath={.metadata.uid}' -f - <<<'{"apiVersion": "example.com/v1", "kind": "Web", "metadata": {"name": "w"}}')
+kubectl create -f - >/dev/null <<<'{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owned", "ownerReferences":
+        [{"apiVersion": "example.com/v1", "kind": "Web", "name": "w", "uid": "'"$uid"'"}]}}'
+check "its owner goes" kubectl delete web w
+check "what it owned goes too" eventually 20 gone configmap owned
+check "the kind goes" kubectl delete crd webs.example.com
 
 for name in apiserver controllers scheduler kubelet proxy etcd; do kill -KILL "$(daemon $name)"; done
 check "everything is killed at once, and comes back" eventually 20 kubectl get --raw /readyz
