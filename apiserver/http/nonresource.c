@@ -229,6 +229,8 @@ static void serve_openapi(struct api_request *r, const char *path)
                 answer_buffer(r, 200, "text/plain; charset=utf-8", openapi_v3_index(extra(r)), NULL);
         else if (str_has_prefix(path, "/openapi/v3/"))
                 serve_openapi_v3(r, path);
+        else if (streq(path, "/openapi/v3")) /* with a slash: a document without a name */
+                empty_answer(r, 404, NULL);
         else
                 not_found(r);
 }
