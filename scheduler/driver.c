@@ -162,7 +162,7 @@ static void on_pod(struct informer *inf, struct object *old, struct object *new,
         } else {
                 sched_queue_remove(s->queue, key);
         }
-        if (was && (!is || after->deleting != before->deleting))
+        if (was && !is)
                 note_claims_in_use(s, WAKE_POD_GONE);
         if (is && (!was || !json_equal(before->labels, after->labels)))
                 sched_queue_wake(s->queue, WAKE_POD_NEW, time_mono());
