@@ -15,6 +15,8 @@ clients_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PATH=$PATH:$CLIENTS/tools/bin:/usr/local/go/bin
 # no registry, no waiting for it
 export npm_config_fetch_retries=0 PIP_RETRIES=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# a machine may trust authorities of its own: node asks for them by name
+[ -e /etc/ssl/certs/ca-certificates.crt ] && export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}
 
 skip() {
         echo "# skip $(basename "$0" .sh): $*"
