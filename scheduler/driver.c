@@ -131,7 +131,7 @@ static bool is_ours(const struct scheduler *s, const struct sched_pod *p)
         return !p->node && !p->terminal && !p->deleting && !p->gated && streq(scheduler, s->name);
 }
 
-static void note_claims_in_use(struct scheduler *s, unsigned wake)
+static void wake_waiting(struct scheduler *s, unsigned wake)
 {
         sched_queue_wake(s->queue, wake, time_mono());
         kick(s);
@@ -163,7 +163,7 @@ static void on_pod(struct informer *inf, struct object *old, struct object *new,
                 sched_queue_remove(s->queue, key);
         }
         if (was && !is)
-                note_claims_in_use(s, WAKE_POD_GONE);
+                wake_waiting(s, WAKE_POD_GONE);
         if (is && (!was || !json_equal(before->labels, after->labels)))
                 sched_queue_wake(s->queue, WAKE_POD_NEW, time_mono());
         kick(s);
@@ -193,7 +193,7 @@ static void on_node(struct informer *inf, struct object *old, struct object *new
 
 static void on_volume(struct informer *inf, struct object *old, struct object *new, void *userdata)
 {
-        note_claims_in_use(userdata, WAKE_VOLUME);
+        wake_waiting(userdata, WAKE_VOLUME);
 }
 
 static void on_namespace(struct informer *inf, struct object *old, struct object *new, void *userdata)

@@ -2,8 +2,9 @@
  * those that nothing but an event can help. Pure: the time comes with each call.
  *
  * A failed pod is parked with the events that could help it (enum wake). Such an event moves it to
- * its backoff: 1 s after the first attempt, doubling to 10 s, cut short when there is nothing else to try (but not
- * after a failure of the world's). What was parked for five minutes is tried again whatever happened. Events that come while a pod is being tried are not lost to it.
+ * its backoff: 1 s after the first attempt, doubling to 10 s, cut short when there is nothing else to try
+ * (but not after a failure of the world's). What was parked for five minutes is tried again whatever
+ * happened. Events that come while a pod is being tried are not lost to it.
  */
 #pragma once
 

@@ -292,7 +292,6 @@ static int adopt_all(struct kubelet *k, struct error *reterr)
         int r = rt->ops->list_sandboxes(rt, a, &sandboxes, &n, reterr);
         for (size_t i = 0; r >= 0 && i < n; i++)
                 adopt_sandbox(k, &sandboxes[i]);
-        struct map_entry *e;
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 struct adopted_pod *p = map_get(&k->adopted, sandboxes[i].pod_uid);
                 struct runtime_container *containers = NULL;
@@ -303,7 +302,6 @@ static int adopt_all(struct kubelet *k, struct error *reterr)
                 for (size_t j = 0; r >= 0 && j < n_containers; j++)
                         adopt_container(k, &containers[j], sandboxes[i].pod_uid);
         }
-        unused(e);
         return r < 0 ? r : 0;
 }
 
