@@ -60,7 +60,7 @@ def call(url, method, path, body=None):
 def watch(url, seen):
     revision = call(url, "GET", PATH)[1]["metadata"]["resourceVersion"]
     ready.set()
-    while not stop.is_set():
+    while True:
         try:
             connection = connect(url, 3)
             connection.request("GET", f"{PATH}?watch=1&allowWatchBookmarks=true&resourceVersion={revision}")
@@ -108,7 +108,7 @@ watcher.start()
 ready.wait(10)
 connections.clear()
 write(urls, acked)
-for _ in range(30):
+for _ in range(300): # the watch may have to be opened again first, on a busy machine
     if set(acked) <= set(seen):
         break
     time.sleep(0.1)
