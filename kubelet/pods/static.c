@@ -25,8 +25,12 @@ struct static_pods {
         struct map files; /* path to struct object *: the pod that it describes */
         struct map mirrors; /* "ns/name" to struct object *: mirror pods in the API */
         int inotify;
-        bool scanning, again;
+        struct loop_timer *settled;
 };
+
+/* How long the folder must be quiet before it is read: who writes a file beside its place and renames it,
+ * or writes several, does not get pods that live for a moment. */
+#define SETTLE (NS_PER_SEC / 10)
 
 /* --- from a file to a pod --- */
 
@@ -268,7 +272,12 @@ static void folder_changed(struct loop_fd *source, uint32_t events, void *userda
         char buf[4096];
         while (read(s->inotify, buf, sizeof(buf)) > 0)
                 ;
-        scan(s);
+        loop_timer_arm(s->settled, SETTLE);
+}
+
+static void folder_settled(struct loop_timer *timer, void *userdata)
+{
+        scan(userdata);
 }
 
 void static_pods_start(struct kubelet *k)
@@ -285,5 +294,6 @@ void static_pods_start(struct kubelet *k)
         s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
         inotify_add_watch(s->inotify, path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
         loop_fd_new(k->loop, s->inotify, EPOLLIN, folder_changed, s);
+        s->settled = loop_timer_new(k->loop, folder_settled, s);
         scan(s);
 }
