@@ -321,8 +321,12 @@ static void set_conditions(struct arena *a, struct json *status, const struct li
 const char *status_phase(const struct lifecycle *lc)
 {
         const char *held = lc->reported_phase ? lc->reported_phase : "Pending";
-        if (lc->state < POD_CLEANING || lc->phase_held)
-                return lc->state >= POD_TERMINATING ? held : lifecycle_phase(lc, false);
+        if (lc->state < POD_CLEANING || lc->phase_held) {
+                const char *phase = lifecycle_phase(lc, false);
+                /* one that was deleted while its first container started has run, and says so */
+                bool began = streq(held, "Pending") && streq(phase, "Running");
+                return lc->state >= POD_TERMINATING && !began ? held : phase;
+        }
         if (lc->phase)
                 return lc->phase;
         const char *phase = lifecycle_phase(lc, true);
