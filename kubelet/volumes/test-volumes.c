@@ -164,7 +164,20 @@ static struct json *parse(struct arena *arena, const char *text)
 static int get(const char *resource, const char *namespace, const char *name, struct arena *arena, struct json **ret,
                void *userdata, struct error *reterr)
 {
+        if (streq(resource, "persistentvolumes")) {
+                *ret = parse(arena, arena_printf(arena, "{\"spec\":{\"claimRef\":{\"uid\":\"%s\"},\"hostPath\":{\"path\":\"/tmp\"}}}", name));
+                return streq(name, "gone") ? VOLUMES_NOT_FOUND : 0;
+        }
         assert_string_equal(namespace, "ns");
+        if (streq(resource, "persistentvolumeclaims") && !streq(name, "none")) {
+                const char *phase = streq(name, "waits") ? "Pending" : "Bound", *going = streq(name, "going") ? "x" : NULL;
+                *ret = parse(arena, arena_printf(arena,
+                                                 "{\"metadata\":{\"uid\":\"%s\"%s},\"spec\":{\"volumeName\":\"%s\"},"
+                                                 "\"status\":{\"phase\":\"%s\"}}",
+                                                 streq(name, "other") ? "u2" : "u1", going ? ",\"deletionTimestamp\":\"t\"" : "",
+                                                 streq(name, "lost") ? "gone" : "u1", phase));
+                return 0;
+        }
         if (streq(resource, "configmaps") && streq(name, "cm"))
                 *ret = parse(arena, "{\"data\":{\"k\":\"v\",\"l\":\"w\"},\"binaryData\":{\"b\":\"AAE=\"}}");
         else if (streq(resource, "secrets") && streq(name, "s"))
@@ -276,6 +289,37 @@ static void test_failures(void **state)
 }
 
 /* Secrets and tokens live in memory only: that takes a mount. */
+/* What is wrong with claims is told before anything is mounted, and of all at once. */
+static void test_claims(void **state)
+{
+        static const struct {
+                const char *claim, *why;
+        } cases[] = {
+                {"none", "failed to fetch PVC from API server: persistentvolumeclaims \"none\" not found"},
+                {"waits", "PVC is not bound"},
+                {"going", "PVC is being deleted"},
+                {"lost", "failed to fetch PV gone from API server: persistentvolumes \"gone\" not found"},
+                {"other", "found PV object u1 but its pv.Spec.ClaimRef.UID u1 does not point to claim.UID u2"},
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct run r = with_volumes(arena_printf(a, "{\"name\":\"v\",\"emptyDir\":{}},"
+                                                            "{\"name\":\"c\",\"persistentVolumeClaim\":{\"claimName\":\"%s\"}},"
+                                                            "{\"name\":\"b\",\"persistentVolumeClaim\":{\"claimName\":\"well\"}}",
+                                                         cases[i].claim));
+                assert_int_equal(r.result, -EAGAIN);
+                assert_string_equal(error_text(&r.err),
+                                    arena_printf(a, "Unable to attach or mount volumes: unmounted volumes=[b c v], unattached volumes=[], "
+                                                    "failed to process volumes=[c]: error processing PVC ns/%s: %s",
+                                                 cases[i].claim, cases[i].why));
+                assert_false(file_exists(arena_printf(a, "%s/%s", top, AT("empty-dir", "v"))));
+                finish(&r);
+        }
+        struct run r = with_volumes("{\"name\":\"b\",\"persistentVolumeClaim\":{\"claimName\":\"well\"}}");
+        assert_int_equal(r.result, 0);
+        assert_string_equal(content("pods/uid-1/claims/b"), "/tmp");
+        finish(&r);
+}
+
 static void test_projected(void **state)
 {
         struct run r = with_volumes("{\"name\":\"v\",\"projected\":{\"sources\":[{\"secret\":{\"name\":\"s\"}},"
@@ -316,6 +360,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_group, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_config_map, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_claims, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_projected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_uses, setup, teardown),
         };

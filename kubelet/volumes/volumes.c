@@ -18,6 +18,7 @@
 #include "../../lib/base/time.h"
 #include "../../lib/meta/quantity.h"
 #include "atomic.h"
+#include "claims.h"
 #include "downward.h"
 #include "ownership.h"
 
@@ -37,6 +38,7 @@ struct context {
         struct volumes *v;
         struct arena *a;
         const struct json *pod, *volume, *source;
+        const struct json *pvs; /* of its claims, by volume */
         const char *name, *ns, *uid;
         int64_t fs_group; /* -1: none */
         int64_t *next;
@@ -356,23 +358,6 @@ static int setup_host_path(struct context *c, struct error *reterr)
 
 /* --- claims --- */
 
-static int fetch_pv(struct context *c, const char *claim, struct json **ret, struct error *reterr)
-{
-        struct json *pvc;
-        const char *volume, *phase;
-        int r = fetch_object(c, "persistentvolumeclaims", "persistentvolumeclaim", claim, false, &pvc, reterr);
-
-        if (r)
-                return r;
-        volume = json_path_string(pvc, "spec.volumeName");
-        phase = json_path_string(pvc, "status.phase");
-        if (str_empty(volume) || !streq(phase, "Bound"))
-                return error_set(reterr, -EAGAIN, "PVC is not bound");
-        r = c->v->o.fetch.get("persistentvolumes", NULL, volume, c->a, ret, c->v->o.fetch.userdata, reterr);
-        return r == VOLUMES_NOT_FOUND
-                       ? error_set(reterr, -ENOENT, "persistentvolume \"%s\" not found", volume) : r;
-}
-
 static char *volume_dir(struct context *c, const char *kind)
 {
         return arena_printf(c->a, "%s/pods/%s/volumes/kubernetes.io~%s/%s", c->v->o.root, c->uid, kind, c->name);
@@ -435,15 +420,11 @@ static int give_to_group(struct context *c, const char *path, struct error *rete
 /* What a claim leads to is noted in a file: the mounts of containers are made from it later. */
 static int setup_claim(struct context *c, struct error *reterr)
 {
-        struct json *pv;
-        const struct json *spec;
+        const struct json *pv = json_get(c->pvs, c->name), *spec = json_get(pv, "spec");
         const char *path;
         char *note = pv_note(c);
-        int r = fetch_pv(c, json_get_string(c->source, "claimName"), &pv, reterr);
+        int r;
 
-        if (r < 0)
-                return r;
-        spec = json_get(pv, "spec");
         path = json_path_string(spec, "hostPath.path");
         if (path) {
                 c->source = json_get(spec, "hostPath");
@@ -510,8 +491,11 @@ static void init_context(struct context *c, struct volumes *v, struct arena *a, 
 int volumes_setup(struct volumes *v, const struct json *pod, int64_t *ret_next, struct error *reterr)
 {
         struct error own = ERROR_INIT, *err = reterr ? reterr : &own;
+        _cleanup_arena_ struct arena *claims = arena_new(0);
+        struct json *pvs = NULL;
         int64_t next = 0;
-        int r = 0;
+        bool started = file_exists(arena_printf(claims, "%s/pods/%s/claims", v->o.root, json_path_string(pod, "metadata.uid")));
+        int r = claims_fetch(&v->o.fetch, pod, started, claims, &pvs, err);
 
         json_foreach_item(json_path(pod, "spec.volumes"), volume) {
                 _cleanup_arena_ struct arena *a = arena_new(0);
@@ -522,6 +506,7 @@ int volumes_setup(struct volumes *v, const struct json *pod, int64_t *ret_next, 
                         break;
                 init_context(&c, v, a, pod, volume);
                 c.next = &next;
+                c.pvs = pvs;
                 r = k < 0 ? error_set(err, -EOPNOTSUPP, "no volume plugin matched") : kinds[k].setup(&c, err);
                 if (r) {
                         char *why = arena_strdup(a, error_text(err));
