@@ -398,10 +398,8 @@ static void write_protobuf_item(struct api_request *r, struct json *obj, size_t 
         struct protobuf_items *p = userdata;
 
         if (p->partial) {
-                struct json one = {.type = JSON_OBJECT};
-                struct json_member m = {.key = "metadata", .key_len = 8, .value = json_get(obj, "metadata")};
-                one.len = one.cap = 1;
-                one.members = &m;
+                struct json_member m = json_member_of("metadata", json_get(obj, "metadata"));
+                struct json one = json_object_of(&m);
                 protobuf_encode_nested(p->out, 2, p->schema, &one);
         } else {
                 protobuf_encode_nested(p->out, 2, p->schema, obj);

@@ -52,8 +52,10 @@ static const struct schema *compile(struct arena *a, const struct json *raw);
 
 static void add_field(struct arena *a, struct schema_field *f, const char *name, const struct schema *type, bool required)
 {
-        *f = (struct schema_field){.name = name, .type = type, .presence = true, .required = required,
-                                   .description = type->description};
+        size_t len = strlen(name);
+
+        *f = (struct schema_field){.name = name, .len = (uint32_t)len, .tag = json_tag(name, len), .type = type,
+                                   .presence = true, .required = required, .description = type->description};
         if (type->crd && type->crd->fallback) /* keys of lists that are left out */
                 f->fallback = json_print(a, type->crd->fallback);
 }

@@ -410,13 +410,14 @@ static bool only_gated(const struct schema *s, const struct json *v, size_t had)
         return false;
 }
 
+/* A known key becomes the field's own name: who looks for the field later finds the same pointer. */
 static void decode_struct(struct decoder *d, const struct schema *s, struct json *obj, const struct step *at)
 {
         size_t n = 0, had;
 
         for (size_t i = 0; i < obj->len; i++) {
                 struct json_member *m = &obj->members[i];
-                const struct schema_field *f = schema_field(s, m->key);
+                const struct schema_field *f = schema_member(s, m);
                 struct step step = { .up = at, .key = m->key, .embed = f ? f->embed : NULL };
 
                 if (!f) {
@@ -430,6 +431,7 @@ static void decode_struct(struct decoder *d, const struct schema *s, struct json
                 if (json_is_null(m->value))
                         continue;
                 had = m->value->len;
+                m->key = f->name;
                 decode_value(d, f->type, s, &m->value, &step);
                 if (f->gated || (f->presence && only_gated(f->type, m->value, had)))
                         continue;
@@ -608,10 +610,11 @@ void schema_canonicalise(struct arena *a, const struct schema *s, struct json *o
         }
         for (size_t i = 0; i < obj->len; i++) {
                 struct json_member m = obj->members[i];
-                const struct schema_field *f = schema_field(s, m.key);
+                const struct schema_field *f = schema_member(s, &m);
 
                 if (f) {
-                        canonicalise_value(a, f->type, m.value);
+                        if (f->type->type >= SCHEMA_ANY)
+                                canonicalise_value(a, f->type, m.value);
                         if (!keep_member(a, f, &m))
                                 continue;
                 }
@@ -621,14 +624,14 @@ void schema_canonicalise(struct arena *a, const struct schema *s, struct json *o
                 obj->len = n;
                 obj->index = NULL;
         }
-        for (unsigned i = 0; i < s->n_fields; i++) {
-                const struct schema_field *f = &s->fields[i];
+        for (unsigned i = 0; i < s->n_written; i++) {
+                const struct schema_field *f = &s->fields[s->written[i]];
                 struct json *v;
 
-                if ((!f->emit_empty && !f->empty_as) || json_get(obj, f->name))
+                if (schema_get(obj, f))
                         continue;
                 v = empty_value(a, f);
                 canonicalise_value(a, f->type, v);
-                json_set(a, obj, f->name, v);
+                json_put(a, obj, f->name, f->len, f->tag, v);
         }
 }

@@ -49,16 +49,16 @@ static struct json *parse_fallback(struct arena *a, const char *text)
 
 static void default_field(struct arena *a, const struct schema_field *f, struct json *obj)
 {
-        struct json *v = json_get(obj, f->name);
+        struct json *v = schema_get(obj, f);
 
         if (f->fallback && (!v || (!f->presence && is_zero(v)))) {
                 v = parse_fallback(a, f->fallback);
                 if (v)
-                        json_set(a, obj, f->name, v);
+                        json_put(a, obj, f->name, f->len, f->tag, v);
         }
         if (!v && !f->presence && f->type->type == SCHEMA_STRUCT && f->type->defaults_absent && f->empty_as) {
                 v = json_new_object(a);
-                json_set(a, obj, f->name, v);
+                json_put(a, obj, f->name, f->len, f->tag, v);
         }
         if (v && f->type->has_defaults)
                 default_value(a, f->type, v);
@@ -69,9 +69,8 @@ static void default_value(struct arena *a, const struct schema *s, struct json *
         if (!s->has_defaults)
                 return;
         if (s->type == SCHEMA_STRUCT && json_is_object(v)) {
-                for (unsigned i = 0; i < s->n_fields; i++)
-                        if (s->fields[i].fallback || s->fields[i].type->has_defaults)
-                                default_field(a, &s->fields[i], v);
+                for (unsigned i = 0; i < s->n_defaulted; i++)
+                        default_field(a, &s->fields[s->defaulted[i]], v);
         } else if (s->type == SCHEMA_ARRAY) {
                 json_foreach_item(v, item)
                         default_value(a, s->elem, item);

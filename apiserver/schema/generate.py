@@ -316,6 +316,9 @@ def schema_init(tables, row):
         p.append('.atomic = true')
     if row.get('fields'):
         p.append(f'.fields = {row["fields"]}, .n_fields = {row["n_fields"]}')
+        for name in ('written', 'defaulted'):
+            if row[name][1]:
+                p.append(f'.{name} = {row[name][0]}, .n_{name} = {row[name][1]}')
     if row.get('enums'):
         p.append(f'.enums = {tables.strings(row["enums"])}')
     if row.get('format'):
@@ -336,6 +339,38 @@ def is_empty_struct(tables, v, t, where):
     return tables.find(expr, t.package, where).is_struct
 
 
+def json_tag(name):
+    """As json_tag() in lib/json/json.h."""
+    s = name.encode()
+    return len(s) & 0xff | s[0] << 8 | s[len(s) // 2] << 16 | s[-1] << 24
+
+
+def is_by_value(tables, t, f, v):
+    return is_empty_struct(tables, v, t, f'{t.where}: {f}') and not v.get('pointer')
+
+
+def emits_empty(tables, t, f, v):
+    return v.get('emit') or (v.get('required') and not v.get('omit') and not is_by_value(tables, t, f, v))
+
+
+def is_written(tables, t, f, v):
+    return 'type' in v and (emits_empty(tables, t, f, v) or 'empty' in v or is_by_value(tables, t, f, v))
+
+
+def is_defaulted(tables, t, f, v):
+    """Whether an object of type T may get something in field F, or below it."""
+    if 'default' in v or 'type' not in v:
+        return 'default' in v
+    child, alias_rules, _ = tables.base(v['type'], t.package, f'{t.where}: {f}')
+    return bool(alias_rules or (child and tables.defaults(child)[0]))
+
+
+def numbers(which):
+    """The numbers of those fields that WHICH says yes of, for a walk over just them."""
+    picked = [str(i) for i, yes in enumerate(which) if yes]
+    return f'(const unsigned char[]){{ {", ".join(picked)} }}' if picked else 'NULL', len(picked)
+
+
 def field_init(tables, t, f, v, order):
     where = f'{t.where}: {f}'
     lst, keys = None, ()
@@ -344,7 +379,7 @@ def field_init(tables, t, f, v, order):
     elif v.get('list'):
         lst = v['list'].upper()
     n = tables.schema(v['type'], t.package, where, lst, keys, v.get('map') == 'atomic', v.get('enum', ()))
-    p = [f'.name = {c_string(f)}']
+    p = [f'.name = {c_string(f)}, .len = {len(f)}, .tag = {json_tag(f):#x}']
     if v.get('about'):
         p.append(f'.description = {c_string(v["about"])}')
     p.append(f'.type = &builtin_schemas[{n}]')
@@ -359,10 +394,9 @@ def field_init(tables, t, f, v, order):
         p.append('.presence = true')
     if v.get('gated'):
         p.append('.gated = ' + ('GATED_PARENT' if v['gated'] == 'parent' else 'GATED_FIELD'))
-    by_value = is_empty_struct(tables, v, t, where) and not v.get('pointer')
-    if v.get('emit') or (v.get('required') and not v.get('omit') and not by_value):
+    if emits_empty(tables, t, f, v):
         p.append('.emit_empty = true')
-    if 'empty' in v or by_value:
+    if 'empty' in v or is_by_value(tables, t, f, v):
         p.append(f'.empty_as = {c_string("null" if v.get("empty", "{}") is None else v.get("empty", "{}"))}')
     if 'default' in v:
         p.append(f'.fallback = {c_string(json.dumps(v["default"], separators=(",", ":")))}')
@@ -413,7 +447,8 @@ def named_rows(tables, out_fields):
             row.update(type='STRUCT', rules=tuple(t.d.get('rules', ())), has_defaults=deep, defaults_absent=absent)
             if fields:
                 out_fields.append((number, [field_init(tables, t, f, v, order[f]) for f, v in fields]))
-                row.update(fields=f'f{number}', n_fields=len(fields))
+                row.update(fields=f'f{number}', n_fields=len(fields), written=numbers([is_written(tables, t, f, v) for f, v in fields]),
+                           defaulted=numbers([is_defaulted(tables, t, f, v) for f, v in fields]))
         rows[tables.named[t.full]] = row
     return [rows[i] for i in range(len(rows))]
 

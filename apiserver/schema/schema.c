@@ -30,30 +30,34 @@ static const struct schema_field *search(const struct schema *s, const char *nam
         return NULL;
 }
 
-/* A write asks for some 500 fields, the same ones as the write before it. What was found stays in a small table; the
+/* A write asks for some 300 fields, the same ones as the write before it. What was found stays in a small table; the
  * name is compared anyway, so that it does not matter what else falls into the same place. */
-const struct schema_field *schema_fieldn(const struct schema *s, const char *name, size_t len)
+const struct schema_field *schema_find(const struct schema *s, const char *name, size_t len, uint32_t tag)
 {
         static struct seen {
                 const struct schema *s;
                 const struct schema_field *f;
         } seen[1024];
         struct seen *place;
+        const struct schema_field *f;
 
         if (len == 0)
                 return NULL;
         if (s < builtin_schemas || s >= builtin_schemas + n_builtin_schemas)
                 return search(s, name, len); /* a definition's may go, and another come in its place */
-        place = &seen[((uintptr_t)s / 8 + 131 * (unsigned char)name[0] + 31 * (unsigned char)name[len - 1] +
-                       7 * (unsigned char)name[len / 2] + len) % ARRAY_SIZE(seen)];
-        if (place->s != s || strncmp(place->f->name, name, len) != 0 || place->f->name[len]) {
-                const struct schema_field *f = search(s, name, len);
-
-                if (!f)
-                        return NULL;
+        place = &seen[((uint32_t)((uintptr_t)s >> 3) ^ tag) * UINT32_C(0x9e3779b1) >> 22];
+        f = place->f;
+        if (place->s == s && f->tag == tag && f->len == len && (f->name == name || memcmp(f->name, name, len) == 0))
+                return f;
+        f = search(s, name, len);
+        if (f)
                 *place = (struct seen){ s, f };
-        }
-        return place->f;
+        return f;
+}
+
+const struct schema_field *schema_fieldn(const struct schema *s, const char *name, size_t len)
+{
+        return schema_find(s, name, len, json_tag(name, len));
 }
 
 const struct schema_field *schema_field(const struct schema *s, const char *name)

@@ -62,6 +62,9 @@ struct schema {
         /* STRUCT: sorted by name */
         const struct schema_field *fields;
         unsigned n_fields;
+        /* Numbers of the fields that are written even where they are absent, and of those that have defaults, or below. */
+        const unsigned char *written, *defaulted;
+        unsigned n_written, n_defaulted;
         bool preserve_unknown;        /* unknown fields are kept (CRDs) */
         bool embedded_resource;       /* x-kubernetes-embedded-resource */
         /* constraints that data can say; 0 or NULL: none */
@@ -78,6 +81,7 @@ struct schema {
 enum schema_gated { GATED_NOT, GATED_FIELD, GATED_PARENT /* and the object around it when nothing else is there */ };
 struct schema_field {
         const char *name;
+        uint32_t len, tag;         /* of the name: json_tag() */
         const char *description;   /* may be NULL */
         const struct schema *type;
         const char *patch_merge_key;      /* strategic merge; NULL: none */
@@ -182,3 +186,14 @@ extern const unsigned n_builtin_groups;
 /* The field NAME of a struct type, by binary search; NULL: unknown. */
 const struct schema_field *schema_field(const struct schema *s, const char *name);
 const struct schema_field *schema_fieldn(const struct schema *s, const char *name, size_t len); /* no NUL in it */
+/* The same for those that have the name's json_tag(). Quickest where NAME is the field's own, as schema_decode() leaves it. */
+const struct schema_field *schema_find(const struct schema *s, const char *name, size_t len, uint32_t tag);
+static inline const struct schema_field *schema_member(const struct schema *s, const struct json_member *m)
+{
+        return schema_find(s, m->key, m->key_len, m->tag);
+}
+/* The value that OBJ has for F. */
+static inline struct json *schema_get(const struct json *obj, const struct schema_field *f)
+{
+        return json_find(obj, f->name, f->len, f->tag);
+}

@@ -261,9 +261,38 @@ static void test_everything_is_explained(void **state)
         }
 }
 
+static bool listed(const unsigned char *numbers, unsigned n, unsigned number)
+{
+        for (unsigned i = 0; i < n; i++)
+                if (numbers[i] == number)
+                        return true;
+        return false;
+}
+
+/* The walks over fields that are written or defaulted leave none out. */
+static void test_lists_of_fields(void **state)
+{
+        (void)state;
+        for (unsigned i = 0; i < n_builtin_schemas; i++) {
+                const struct schema *s = &builtin_schemas[i];
+
+                for (unsigned k = 0; k < s->n_fields; k++) {
+                        const struct schema_field *f = &s->fields[k];
+
+                        assert_int_equal(f->len, strlen(f->name));
+                        assert_int_equal(f->tag, json_tag(f->name, f->len));
+                        assert_ptr_equal(schema_find(s, f->name, f->len, f->tag), f);
+                        if (listed(s->written, s->n_written, k) != (f->emit_empty || f->empty_as) ||
+                            listed(s->defaulted, s->n_defaulted, k) != (f->fallback || f->type->has_defaults))
+                                fail_msg("%s.%s is missing in a list, or too much", s->name, f->name);
+                }
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_lists_of_fields),
                 cmocka_unit_test(test_decode_errors),
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_defaults_of_a_container),

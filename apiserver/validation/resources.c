@@ -214,7 +214,7 @@ static void above_containers(struct check *c, const struct at *map, const struct
         for (size_t i = 0; i < sum->n; i++) {
                 const char *name = sum->items[i].name;
                 struct json *mine = json_get(map->j, name);
-                struct json_member m = { .key = name, .key_len = strlen(name), .value = mine };
+                struct json_member m = json_member_of(name, mine);
                 struct quantity q;
                 char buf[QUANTITY_BUF];
 

@@ -145,7 +145,7 @@ static void warn_fractions(struct check *c, const struct at *resources, const ch
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 const char *text = json_get_string(map->j, names[i]);
-                struct json_member m = { .key = names[i], .key_len = strlen(names[i]), .value = json_get(map->j, names[i]) };
+                struct json_member m = json_member_of(names[i], json_get(map->j, names[i]));
 
                 if (text && quantity_seems_fractional(text))
                         check_warn(c, at_entry(c, map, &m), "fractional byte value \"%s\" is invalid, must be an integer", text);
@@ -248,9 +248,9 @@ void check_name_warning(struct check *c, const struct at *at)
 
 void check_mountable_secrets_warning(struct check *c, const struct at *at)
 {
-        struct json_member m = { .key = "kubernetes.io/enforce-mountable-secrets", .key_len = 39 };
+        static const char name[] = "kubernetes.io/enforce-mountable-secrets";
+        struct json_member m = json_member_of(name, json_get(at->j, name));
 
-        m.value = json_get(at->j, m.key);
         if (m.value)
                 check_warn(c, at_entry(c, at, &m), "deprecated in v1.32+; prefer separate namespaces to isolate access to "
                                                    "mounted secrets");

@@ -7,9 +7,6 @@
 #include <math.h>
 #include <stdio.h>
 
-/* From this many members on, an object is searched by an index. */
-#define INDEX_FROM 16
-
 static struct json *new_node(struct arena *a, enum json_type type)
 {
         struct json *j = arena_calloc(a, sizeof(*j));
@@ -184,36 +181,41 @@ static void index_build(struct arena *a, struct json *obj)
                 index_add(obj, i);
 }
 
-static struct json_member *find(const struct json *obj, const char *key, size_t len)
+static struct json_member *find_indexed(const struct json *obj, const char *key, size_t len)
 {
-        if (!json_is_object(obj))
-                return NULL;
-        if (obj->index) {
-                uint32_t mask = index_size(obj->cap) - 1;
+        uint32_t mask = index_size(obj->cap) - 1;
 
-                for (uint32_t i = hash_bytes(key, len) & mask; obj->index[i]; i = (i + 1) & mask) {
-                        struct json_member *m = &obj->members[obj->index[i] - 1];
+        for (uint32_t i = hash_bytes(key, len) & mask; obj->index[i]; i = (i + 1) & mask) {
+                struct json_member *m = &obj->members[obj->index[i] - 1];
 
-                        if (m->key_len == len && memcmp(m->key, key, len) == 0)
-                                return m;
-                }
-                return NULL;
-        }
-        for (uint32_t i = 0; i < obj->len; i++) {
-                struct json_member *m = &obj->members[i];
-
-                /* The last letter tells most of equal length apart. */
-                if (m->key_len == len && (!len || m->key[len - 1] == key[len - 1]) && memcmp(m->key, key, len) == 0)
+                if (m->key_len == len && memcmp(m->key, key, len) == 0)
                         return m;
         }
         return NULL;
 }
 
-struct json *json_getn(const struct json *obj, const char *key, size_t key_len)
+static inline struct json_member *find(const struct json *obj, const char *key, size_t len, uint32_t tag)
 {
-        struct json_member *m = find(obj, key, key_len);
+        if (!json_is_object(obj) || !(obj->names & json_tag_bit(tag)))
+                return NULL;
+        if (obj->index)
+                return find_indexed(obj, key, len);
+        for (struct json_member *m = obj->members, *end = m + obj->len; m < end; m++)
+                if (m->tag == tag && m->key_len == len && (m->key == key || memcmp(m->key, key, len) == 0))
+                        return m;
+        return NULL;
+}
+
+struct json *json_find(const struct json *obj, const char *key, size_t key_len, uint32_t tag)
+{
+        struct json_member *m = find(obj, key, key_len, tag);
 
         return m ? m->value : NULL;
+}
+
+struct json *json_getn(const struct json *obj, const char *key, size_t key_len)
+{
+        return json_find(obj, key, key_len, json_tag(key, key_len));
 }
 
 struct json *json_at(const struct json *arr, size_t i)
@@ -323,8 +325,8 @@ static bool objects_equal(const struct json *x, const struct json *y)
                 /* Most often both sides have the same order. */
                 const struct json_member *n = &y->members[i];
 
-                if (n->key_len != m->key_len || memcmp(n->key, m->key, m->key_len) != 0)
-                        n = find(y, m->key, m->key_len);
+                if (n->tag != m->tag || n->key_len != m->key_len || memcmp(n->key, m->key, m->key_len) != 0)
+                        n = find(y, m->key, m->key_len, m->tag);
                 if (!n || !json_equal(m->value, n->value))
                         return false;
         }
@@ -374,22 +376,15 @@ static void grow(struct arena *a, void **list, uint32_t len, uint32_t *cap, size
         *list = more;
 }
 
-void json_setn(struct arena *a, struct json *obj, const char *key, size_t len, struct json *value)
+/* Behind all others: nobody has KEY yet. */
+static void add(struct arena *a, struct json *obj, const char *key, size_t len, uint32_t tag, struct json *value)
 {
-        struct json_member *m = find(obj, key, len);
         uint32_t cap = obj->cap;
 
-        if (m) {
-                m->value = value;
-                return;
-        }
         grow(a, (void **)&obj->members, obj->len, &obj->cap, sizeof(*obj->members));
-        obj->members[obj->len++] = (struct json_member){
-                .key = arena_strndup(a, key, len),
-                .key_len = len,
-                .value = value,
-        };
-        if (obj->len > INDEX_FROM) {
+        obj->members[obj->len++] = (struct json_member){ .key = key, .key_len = len, .tag = tag, .value = value };
+        obj->names |= json_tag_bit(tag);
+        if (obj->len > JSON_INDEX_FROM) {
                 if (!obj->index || cap != obj->cap)
                         index_build(a, obj);
                 else
@@ -397,9 +392,25 @@ void json_setn(struct arena *a, struct json *obj, const char *key, size_t len, s
         }
 }
 
-void json_set(struct arena *a, struct json *obj, const char *key, struct json *value)
+void json_put(struct arena *a, struct json *obj, const char *key, size_t len, uint32_t tag, struct json *value)
 {
-        json_setn(a, obj, key, strlen(key), value);
+        struct json_member *m = find(obj, key, len, tag);
+
+        if (m)
+                m->value = value;
+        else
+                add(a, obj, key, len, tag, value);
+}
+
+void json_setn(struct arena *a, struct json *obj, const char *key, size_t len, struct json *value)
+{
+        uint32_t tag = json_tag(key, len);
+        struct json_member *m = find(obj, key, len, tag);
+
+        if (m)
+                m->value = value;
+        else
+                add(a, obj, arena_strndup(a, key, len), len, tag, value);
 }
 
 void json_set_string(struct arena *a, struct json *obj, const char *key, const char *s)
@@ -451,7 +462,8 @@ void json_path_set(struct arena *a, struct json *obj, const char *path, struct j
 
 bool json_del(struct json *obj, const char *key)
 {
-        struct json_member *m = find(obj, key, strlen(key));
+        size_t len = strlen(key);
+        struct json_member *m = find(obj, key, len, json_tag(key, len));
 
         if (!m)
                 return false;

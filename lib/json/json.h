@@ -5,7 +5,9 @@
  * passed as const. Objects keep the order of their members. Numbers keep the text they came in, so
  * nothing is lost between a client's 1e3 or 18446744073709551615 and etcd.
  *
- * Objects are searched linearly up to 16 members, and with an index made on demand above.
+ * Most questions to an object are for what it does not have. So each member has a tag, the length and three
+ * letters of its key, and each object a set of bits, one for each tag it ever had: an absent member costs one test,
+ * a present one a look along the tags. Above 32 members there is an index.
  */
 #pragma once
 
@@ -22,6 +24,7 @@ struct json {
         bool boolean;
         uint32_t len; /* bytes of a string or number, items of an array, members of an object */
         uint32_t cap; /* of items or members */
+        uint32_t names; /* of an object: json_tag_bit() of each member, and maybe of some that are gone */
         union {
                 const char *str; /* string or number text; NUL-terminated (may hold NULs inside) */
                 struct json **items;
@@ -33,8 +36,36 @@ struct json {
 struct json_member {
         const char *key; /* NUL-terminated */
         uint32_t key_len;
+        uint32_t tag;       /* json_tag() of it */
         struct json *value; /* never NULL */
 };
+
+/* What tells most keys apart. Of a literal the compiler knows it. */
+static inline uint32_t json_tag(const char *key, size_t len)
+{
+        if (!len)
+                return 0;
+        return (uint32_t)(len & 0xff) | (uint32_t)(unsigned char)key[0] << 8 |
+               (uint32_t)(unsigned char)key[len / 2] << 16 | (uint32_t)(unsigned char)key[len - 1] << 24;
+}
+
+static inline uint32_t json_tag_bit(uint32_t tag)
+{
+        return UINT32_C(1) << (tag * UINT32_C(0x9e3779b1) >> 27);
+}
+
+/* Members and objects that live on the stack. */
+static inline struct json_member json_member_of(const char *key, struct json *value)
+{
+        size_t len = strlen(key);
+
+        return (struct json_member){ .key = key, .key_len = (uint32_t)len, .tag = json_tag(key, len), .value = value };
+}
+
+static inline struct json json_object_of(struct json_member *only)
+{
+        return (struct json){ .type = JSON_OBJECT, .len = 1, .cap = 1, .names = json_tag_bit(only->tag), .members = only };
+}
 
 /* --- making --- */
 struct json *json_new_null(struct arena *a);
@@ -65,9 +96,12 @@ static inline bool json_is(const struct json *j, enum json_type t)
 
 size_t json_len(const struct json *j); /* items or members; 0 of anything else */
 struct json *json_getn(const struct json *obj, const char *key, size_t key_len); /* NULL: absent, or no object */
+struct json *json_find(const struct json *obj, const char *key, size_t key_len, uint32_t tag); /* the same */
 static inline struct json *json_get(const struct json *obj, const char *key)
 {
-        return json_getn(obj, key, strlen(key)); /* here, so that the length of a literal is known */
+        if (__builtin_constant_p(key)) /* a literal */
+                return json_find(obj, key, strlen(key), json_tag(key, strlen(key)));
+        return json_getn(obj, key, strlen(key));
 }
 struct json *json_at(const struct json *arr, size_t i);           /* NULL: out of range, or no array */
 struct json *json_path(const struct json *j, const char *path);   /* "spec.template.spec"; keys hold no dots */
@@ -85,8 +119,16 @@ bool json_path_bool(const struct json *j, const char *path, bool otherwise);
 bool json_equal(const struct json *x, const struct json *y);
 
 /* --- changing: A is the arena that the tree lives in --- */
-void json_set(struct arena *a, struct json *obj, const char *key, struct json *value); /* key is copied */
-void json_setn(struct arena *a, struct json *obj, const char *key, size_t len, struct json *value);
+void json_setn(struct arena *a, struct json *obj, const char *key, size_t len, struct json *value); /* copies the key */
+/* KEY outlives the tree; TAG is its json_tag(). */
+void json_put(struct arena *a, struct json *obj, const char *key, size_t len, uint32_t tag, struct json *value);
+static inline void json_set(struct arena *a, struct json *obj, const char *key, struct json *value)
+{
+        if (__builtin_constant_p(key)) /* a literal */
+                json_put(a, obj, key, strlen(key), json_tag(key, strlen(key)), value);
+        else
+                json_setn(a, obj, key, strlen(key), value);
+}
 void json_set_string(struct arena *a, struct json *obj, const char *key, const char *s); /* NULL: deletes */
 void json_set_int(struct arena *a, struct json *obj, const char *key, int64_t i);
 void json_set_bool(struct arena *a, struct json *obj, const char *key, bool b);
@@ -115,6 +157,7 @@ void json_remove(struct json *arr, size_t at);
 /* --- text --- */
 /* Go allows 10000; no kind needs a hundred, and who walks a tree recursively must have room on a fiber's stack. */
 #define JSON_MAX_DEPTH 512
+#define JSON_INDEX_FROM 32 /* larger objects have an index */
 struct json_limits {
         size_t max_depth;   /* nested arrays and objects; 0: JSON_MAX_DEPTH */
         size_t max_nodes;   /* 0: no limit */

@@ -1,8 +1,8 @@
 /* The JSON parser: recursive descent with Go's error texts, because clients see them.
  *
- * Strings that need no unescaping are copied once into the arena. Arrays and objects collect their
- * elements in a stack shared by the whole parse and are copied out when they close, so that each
- * node gets a list of just its size.
+ * The text is copied once into the arena, and strings that need no unescaping stay where they are in it: their
+ * closing quotes become NULs. Arrays and objects collect their elements in a stack shared by the whole parse and
+ * are copied out when they close, so that each node gets a list of just its size.
  */
 #include "json.h"
 
@@ -14,8 +14,9 @@
 
 struct parser {
         struct arena *arena;
-        const char *start, *at, *end;
-        char *own; /* START, where it is ours to change: see json_parse_own() */
+        char *start;      /* the text, ours to change */
+        const char *at, *end;
+        bool trusted;     /* written from a tree: no key is there twice */
         const struct json_limits *limits;
         size_t depth, nodes;
         struct error *reterr;
@@ -262,12 +263,8 @@ static int parse_string(struct parser *p, const char **ret, uint32_t *ret_len)
         if (scan == p->end || *scan != '"')
                 return parse_odd_string(p, scan, ret, ret_len);
         *ret_len = scan - p->at;
-        if (p->own) {
-                *ret = p->at;
-                p->own[scan - p->start] = '\0'; /* the closing quote */
-        } else {
-                *ret = arena_strndup(p->arena, p->at, *ret_len);
-        }
+        *ret = p->at;
+        p->start[scan - p->start] = '\0'; /* the closing quote */
         p->at = scan + 1;
         return 0;
 }
@@ -419,53 +416,59 @@ static int parse_array(struct parser *p, struct json *j)
         return 0;
 }
 
+static void note_duplicate(struct parser *p, const struct json_member *m)
+{
+        size_t path = p->path.len;
+
+        if (!tracks_path(p))
+                return;
+        push_key(p, m->key, m->key_len);
+        p->limits->on_duplicate(strbuf_str(&p->path), p->limits->userdata);
+        p->path.len = path;
+}
+
+/* Whether a member of J, which has the tags in J->names, has M's key; then its value is M's now. */
+static bool replaces(struct json *j, const struct json_member *m)
+{
+        if (!(j->names & json_tag_bit(m->tag)))
+                return false;
+        for (struct json_member *k = j->members, *end = k + j->len; k < end; k++)
+                if (k->tag == m->tag && k->key_len == m->key_len && memcmp(k->key, m->key, m->key_len) == 0) {
+                        k->value = m->value;
+                        return true;
+                }
+        return false;
+}
+
 /* Moves the members since MARK into J; of equal keys the last value wins, at the first's place. */
 static void close_object(struct parser *p, struct json *j, size_t mark)
 {
+        struct json_member *m = p->stack + mark, *end = p->stack + p->n;
         size_t n = p->n - mark;
-        bool large = n > 16;
 
-        if (n && !large) {
-                j->members = arena_alloc(p->arena, n * sizeof(*j->members));
-                j->cap = n;
-        }
-        if (p->own && n && !large) {
-                memcpy(j->members, p->stack + mark, n * sizeof(*j->members));
-                j->len = n;
-                n = 0;
-        }
-        for (size_t i = 0; i < n; i++) {
-                struct json_member *m = &p->stack[mark + i];
-                uint32_t before = j->len;
-
-                if (large) {
-                        /* Builds the index on the way: linear work for hostile sizes too. */
-                        json_setn(p->arena, j, m->key, m->key_len, m->value);
-                } else {
-                        struct json_member *same = NULL;
-
-                        json_foreach_member(j, k)
-                        {
-                                if (k->key_len == m->key_len &&
-                                    memcmp(k->key, m->key, m->key_len) == 0)
-                                        same = k;
-                        }
-                        if (same)
-                                same->value = m->value;
-                        else
-                                j->members[j->len++] = *m;
-                }
-                if (j->len == before && tracks_path(p)) {
-                        size_t path = p->path.len;
-
-                        push_key(p, m->key, m->key_len);
-                        p->limits->on_duplicate(strbuf_str(&p->path), p->limits->userdata);
-                        p->path.len = path;
-                }
-        }
         p->n = mark;
         p->depth--;
         p->at++;
+        if (n > JSON_INDEX_FROM) {
+                /* Builds the index on the way: linear work for hostile sizes too. */
+                for (uint32_t before = 0; m < end; m++, before = j->len) {
+                        json_put(p->arena, j, m->key, m->key_len, m->tag, m->value);
+                        if (j->len == before)
+                                note_duplicate(p, m);
+                }
+                return;
+        }
+        if (n)
+                j->members = arena_alloc(p->arena, n * sizeof(*j->members));
+        j->cap = n;
+        for (; m < end; m++) {
+                if (!p->trusted && replaces(j, m)) {
+                        note_duplicate(p, m);
+                        continue;
+                }
+                j->names |= json_tag_bit(m->tag);
+                j->members[j->len++] = *m;
+        }
 }
 
 static int parse_member(struct parser *p, const char *context)
@@ -481,6 +484,7 @@ static int parse_member(struct parser *p, const char *context)
         r = parse_string(p, &m.key, &m.key_len);
         if (r < 0)
                 return r;
+        m.tag = json_tag(m.key, m.key_len);
         skip_space(p);
         if (p->at >= p->end || *p->at != ':')
                 return fail_char(p, "after object key");
@@ -588,11 +592,12 @@ static int parse_all(struct parser *p, struct json **ret)
 int json_parse(struct arena *a, const char *text, size_t len, const struct json_limits *limits,
                struct json **ret, struct error *reterr)
 {
+        char *copy = arena_memdup(a, text, len);
         struct parser p = {
                 .arena = a,
-                .start = text,
-                .at = text,
-                .end = text + len,
+                .start = copy,
+                .at = copy,
+                .end = copy + len,
                 .limits = limits,
                 .reterr = reterr,
         };
@@ -602,7 +607,7 @@ int json_parse(struct arena *a, const char *text, size_t len, const struct json_
 
 int json_parse_own(struct arena *a, char *text, size_t len, struct json **ret)
 {
-        struct parser p = {.arena = a, .start = text, .at = text, .end = text + len, .own = text};
+        struct parser p = {.arena = a, .start = text, .at = text, .end = text + len, .trusted = true};
 
         return parse_all(&p, ret);
 }
