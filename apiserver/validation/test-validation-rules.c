@@ -6,7 +6,8 @@
  *      create spec.replicas = -1; ...      what is created: the object with these values; `path -` leaves one out
  *        spec.replicas: Invalid value: -1: must be greater than or equal to 0
  *      update spec.selector = {}           what the object becomes; `status`, `resize` and others: through the subresource
- *        ...                               every error in order, as clients read it; none: it is let in
+ *        ...                               every error in order, as clients read it; none: it is let in, and what it is
+ *                                          warned of is below: "warning: ..."
  *
  * Paths are dotted, `a[0]` is an item, `a["b.c"]` a key with dots.
  */
@@ -19,6 +20,7 @@
 #include <stdio.h>
 
 #include "../../lib/base/file.h"
+#include "../request.h"
 #include "../schema/decode.h"
 #include "../schema/default.h"
 #include "validate.h"
@@ -140,6 +142,7 @@ static void run_case(struct cases *k, const char *verb, const char *changes, con
         _cleanup_strbuf_ struct strbuf said = STRBUF_INIT;
         struct json *obj = base_object(k, a), *old = NULL;
         struct field_errors errs = { .arena = a };
+        struct api_request r = { .arena = a };
         bool create = streq(verb, "create");
 
         if (!create)
@@ -153,6 +156,10 @@ static void run_case(struct cases *k, const char *verb, const char *changes, con
                 text[strcspn(text, "\n")] = '\0'; /* what differs is for people */
                 strbuf_printf(&said, "%s\n", text);
         }
+        if (!errs.n && (create || streq(verb, "update")))
+                validation_warn(&r, k->res, obj, old, "");
+        for (size_t i = 0; i < r.n_warnings; i++)
+                strbuf_printf(&said, "warning: %s\n", r.warnings[i]);
         k->n++;
         if (streq(strbuf_str(&said), wanted))
                 return;
@@ -263,6 +270,11 @@ static void test_networking(void **state)
         run_file("networking.cases");
 }
 
+static void test_warnings(void **state)
+{
+        run_file("warnings.cases");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -274,6 +286,7 @@ int main(void)
                 cmocka_unit_test(test_admission),
                 cmocka_unit_test(test_devices),
                 cmocka_unit_test(test_networking),
+                cmocka_unit_test(test_warnings),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

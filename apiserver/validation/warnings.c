@@ -1,10 +1,13 @@
 /* Warnings about pods and pod templates: what runs, but not as its writer may think
  * (upstream's GetWarningsForPodTemplate). Tables first, then what has to be counted. */
+#include <arpa/inet.h>
+
 #include "names.h"
 #include "rules.h"
 
 #include "../../lib/base/encode.h"
 #include "../../lib/meta/quantity.h"
+#include "../schema/field-error.h"
 #include "functions.h"
 
 /* --- words that are no longer used --- */
@@ -35,15 +38,18 @@ static const struct {
 
 static const struct {
         const char *annotation, *text;
-        bool prefix;
 } old_annotations[] = {
-        { "scheduler.alpha.kubernetes.io/critical-pod", "non-functional in v1.16+; use the \"priorityClassName\" field instead", false },
-        { "security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead", false },
-        { "security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead", false },
-        { "seccomp.security.alpha.kubernetes.io/pod", "non-functional in v1.27+; use the \"seccompProfile\" field instead", false },
-        { "container.seccomp.security.alpha.kubernetes.io/", "non-functional in v1.27+; use the \"seccompProfile\" field instead", true },
-        { "container.apparmor.security.beta.kubernetes.io/", "deprecated since v1.30; use the \"appArmorProfile\" field instead", true },
+        { "scheduler.alpha.kubernetes.io/critical-pod", "non-functional in v1.16+; use the \"priorityClassName\" field instead" },
+        { "security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead" },
+        { "security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead" },
 };
+
+/* Annotations that a field has taken the place of: told only where the field is not used. */
+#define OLD_SECCOMP "seccomp.security.alpha.kubernetes.io/pod"
+#define OLD_CONTAINER_SECCOMP "container.seccomp.security.alpha.kubernetes.io/"
+#define OLD_APPARMOR "container.apparmor.security.beta.kubernetes.io/"
+#define USE_SECCOMP_FIELD "non-functional in v1.27+; use the \"seccompProfile\" field instead"
+#define USE_APPARMOR_FIELD "deprecated since v1.30; use the \"appArmorProfile\" field instead"
 
 static void warn_label(struct check *c, const struct at *at, const char *label)
 {
@@ -52,58 +58,289 @@ static void warn_label(struct check *c, const struct at *at, const char *label)
                         check_warn(c, at, "%s", old_labels[i].text);
 }
 
-static void warn_expressions(struct check *c, const struct at *term)
+/* The keys of a term. VALUES: what no node can have is said, too (where it is no error). */
+static void warn_expressions(struct check *c, const struct at *term, bool values)
 {
         const struct at *list = at_field(c, term, "matchExpressions");
 
         for (size_t i = 0; i < json_len(list->j); i++) {
-                const struct at *key = at_field(c, at_item(c, list, i), "key");
+                const struct at *key = at_field(c, at_item(c, list, i), "key"), *of = at_field(c, at_item(c, list, i), "values");
+                const char *messages[NAME_MESSAGES];
+
                 warn_label(c, key, json_string(key->j));
+                for (size_t v = 0; values && v < json_len(of->j); v++) {
+                        unsigned n = name_check(c->a, NAME_LABEL_VALUE, json_string(json_at(of->j, v)) ?: "", messages);
+
+                        for (unsigned m = 0; m < n; m++)
+                                check_warn(c, at_item(c, of, v), "%s", messages[m]);
+                }
         }
+}
+
+void check_node_terms_warning(struct check *c, const struct at *terms)
+{
+        for (size_t i = 0; i < json_len(terms->j); i++)
+                warn_expressions(c, at_item(c, terms, i), false);
+}
+
+static void warn_null_selector(struct check *c, const struct at *holder)
+{
+        if (!json_get(holder->j, "labelSelector"))
+                check_warn(c, at_field(c, holder, "labelSelector"), "a null labelSelector results in matching no pod");
+}
+
+static void warn_pod_affinity(struct check *c, const struct at *affinity)
+{
+        const struct at *required = at_field(c, affinity, "requiredDuringSchedulingIgnoredDuringExecution");
+        const struct at *preferred = at_field(c, affinity, "preferredDuringSchedulingIgnoredDuringExecution");
+
+        for (size_t i = 0; i < json_len(required->j); i++)
+                warn_null_selector(c, at_item(c, required, i));
+        for (size_t i = 0; i < json_len(preferred->j); i++)
+                warn_null_selector(c, at_field(c, at_item(c, preferred, i), "podAffinityTerm"));
 }
 
 static void warn_scheduling(struct check *c, const struct at *spec)
 {
         const struct at *selector = at_field(c, spec, "nodeSelector");
         const struct at *node = at_field(c, spec, "affinity.nodeAffinity");
-        const struct at *terms = at_field(c, node, "requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms");
         const struct at *preferred = at_field(c, node, "preferredDuringSchedulingIgnoredDuringExecution");
         const struct at *spread = at_field(c, spec, "topologySpreadConstraints");
 
         json_foreach_member(selector->j, m)
                 warn_label(c, at_entry(c, selector, m), m->key);
-        for (size_t i = 0; i < json_len(terms->j); i++)
-                warn_expressions(c, at_item(c, terms, i));
+        check_node_terms_warning(c, at_field(c, node, "requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"));
         for (size_t i = 0; i < json_len(preferred->j); i++)
-                warn_expressions(c, at_field(c, at_item(c, preferred, i), "preference"));
+                warn_expressions(c, at_field(c, at_item(c, preferred, i), "preference"), true);
         for (size_t i = 0; i < json_len(spread->j); i++) {
                 const struct at *one = at_item(c, spread, i), *key = at_field(c, one, "topologyKey");
                 warn_label(c, key, json_string(key->j));
-                if (!json_get(one->j, "labelSelector"))
-                        check_warn(c, at_field(c, one, "labelSelector"), "a null labelSelector results in matching no pod");
+                warn_null_selector(c, one);
+        }
+        warn_pod_affinity(c, at_field(c, spec, "affinity.podAffinity"));
+        warn_pod_affinity(c, at_field(c, spec, "affinity.podAntiAffinity"));
+}
+
+/* --- annotations --- */
+
+static void warn_annotation(struct check *c, const struct at *annotations, const char *key, const char *text)
+{
+        struct json_member m = json_member_of(key, json_get(annotations->j, key));
+
+        if (m.value)
+                check_warn(c, at_entry(c, annotations, &m), "%s", text);
+}
+
+/* What is said of AppArmor is said of templates: a pod's annotation becomes the field before anybody looks here. */
+static void warn_annotations(struct check *c, const struct at *annotations, const struct at *spec, bool template)
+{
+        static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(old_annotations); i++)
+                warn_annotation(c, annotations, old_annotations[i].annotation, old_annotations[i].text);
+        if (!json_path(spec->j, "securityContext.seccompProfile"))
+                warn_annotation(c, annotations, OLD_SECCOMP, USE_SECCOMP_FIELD);
+        for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+                json_foreach_item(json_get(spec->j, lists[l]), k) {
+                        const char *name = json_get_string(k, "name") ?: "";
+
+                        if (!json_path(k, "securityContext.seccompProfile"))
+                                warn_annotation(c, annotations, arena_printf(c->a, OLD_CONTAINER_SECCOMP "%s", name),
+                                                USE_SECCOMP_FIELD);
+                        if (template && !json_path(spec->j, "securityContext.appArmorProfile") &&
+                            !json_path(k, "securityContext.appArmorProfile"))
+                                warn_annotation(c, annotations, arena_printf(c->a, OLD_APPARMOR "%s", name), USE_APPARMOR_FIELD);
+                }
+}
+
+/* --- volumes --- */
+
+/* A file that a volume will have, and what it comes from. */
+struct placed {
+        const char *path, *source; /* SOURCE: NULL where the volume has only one */
+};
+
+struct paths {
+        struct check *c;
+        const char *volume;        /* volume "v" (Secret "s") */
+        struct placed *list;
+        size_t n, cap;
+};
+
+static const char *quoted(struct arena *a, const char *s)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        go_quote(&b, s, strlen(s));
+        return arena_strndup(a, strbuf_str(&b), b.len);
+}
+
+static const char *placed_text(struct check *c, const struct placed *p)
+{
+        const char *path = quoted(c->a, p->path);
+
+        return p->source ? arena_printf(c->a, "%s (%s)", path, p->source) : path;
+}
+
+/* One is the other, or a folder on the way to it. */
+static bool overlap(const char *x, const char *y)
+{
+        size_t nx = strlen(x), ny = strlen(y), n = MIN(nx, ny);
+
+        return nx && ny && memcmp(x, y, n) == 0 && (nx == ny || (nx > ny ? x : y)[n] == '/');
+}
+
+static void add_path(struct paths *p, const char *path, const char *source)
+{
+        size_t n = strlen(path);
+        struct placed new = { NULL, source };
+
+        while (n && path[n - 1] == '/')
+                n--;
+        new.path = arena_strndup(p->c->a, path, n);
+        for (size_t i = 0; i < p->n; i++)
+                if (overlap(p->list[i].path, new.path) && p->c->r)
+                        request_warn(p->c->r, "%s: overlapping paths: %s with %s", p->volume, placed_text(p->c, &new),
+                                     placed_text(p->c, &p->list[i]));
+        if (p->n == p->cap) {
+                struct placed *more = arena_alloc(p->c->a, (p->cap = p->cap * 2 + 8) * sizeof(*more));
+
+                if (p->n)
+                        memcpy(more, p->list, p->n * sizeof(*more));
+                p->list = more;
+        }
+        p->list[p->n++] = new;
+}
+
+static void add_items(struct paths *p, const struct json *from, const char *source)
+{
+        json_foreach_item(json_get(from, "items"), item)
+                add_path(p, json_get_string(item, "path") ?: "", source);
+}
+
+/* "Secret \"s\"": how warnings call what files come from. */
+static const char *source_name(struct check *c, const char *sort, const struct json *source, const char *field)
+{
+        return arena_printf(c->a, "%s %s", sort, quoted(c->a, json_get_string(source, field) ?: ""));
+}
+
+static void warn_projected(struct check *c, const char *volume, const struct json *projected)
+{
+        struct paths p = { .c = c, .volume = arena_printf(c->a, "volume %s (Projected)", volume) };
+
+        json_foreach_item(json_get(projected, "sources"), source) {
+                const struct json *map = json_get(source, "configMap"), *secret = json_get(source, "secret");
+                const struct json *down = json_get(source, "downwardAPI"), *token = json_get(source, "serviceAccountToken");
+
+                if (!json_len(source) && c->r)
+                        request_warn(c->r, "volume %s (Projected) has no sources provided", volume);
+                if (map)
+                        add_items(&p, map, source_name(c, "ConfigMap", map, "name"));
+                else if (secret)
+                        add_items(&p, secret, source_name(c, "Secret", secret, "name"));
+                else if (down)
+                        add_items(&p, down, "DownwardAPI");
+                else if (token)
+                        add_path(&p, json_get_string(token, "path") ?: "", "ServiceAccountToken");
         }
 }
 
-static void warn_annotations(struct check *c, const struct at *annotations)
+/* Files of a volume that stand in each other's place. */
+static void warn_overlaps(struct check *c, const struct json *v)
 {
-        json_foreach_member(annotations->j, m)
-                for (size_t i = 0; i < ARRAY_SIZE(old_annotations); i++)
-                        if (old_annotations[i].prefix ? str_has_prefix(m->key, old_annotations[i].annotation) :
-                                                        streq(m->key, old_annotations[i].annotation))
-                                check_warn(c, at_entry(c, annotations, m), "%s", old_annotations[i].text);
+        static const struct {
+                const char *field, *sort, *name;
+        } sorts[] = { { "configMap", "ConfigMap", "name" }, { "secret", "Secret", "secretName" }, { "downwardAPI", NULL, NULL } };
+        const char *volume = quoted(c->a, json_get_string(v, "name") ?: "");
+
+        for (size_t i = 0; i < ARRAY_SIZE(sorts); i++) {
+                const struct json *source = json_get(v, sorts[i].field);
+                struct paths p = { .c = c };
+
+                if (!source)
+                        continue;
+                p.volume = arena_printf(c->a, "volume %s (%s)", volume,
+                                        sorts[i].sort ? source_name(c, sorts[i].sort, source, sorts[i].name) : "DownwardAPI");
+                add_items(&p, source, NULL);
+        }
+        warn_projected(c, volume, json_get(v, "projected"));
+}
+
+static void warn_fraction(struct check *c, const struct at *amounts, const char *name);
+
+void check_claim_warning(struct check *c, const struct at *spec)
+{
+        warn_fraction(c, at_field(c, spec, "resources.requests"), "storage");
+        warn_fraction(c, at_field(c, spec, "resources.limits"), "storage");
 }
 
 static void warn_volumes(struct check *c, const struct at *volumes)
 {
         for (size_t i = 0; i < json_len(volumes->j); i++) {
                 const struct at *v = at_item(c, volumes, i);
-                const struct json *projected = json_get(v->j, "projected");
+
                 for (size_t k = 0; k < ARRAY_SIZE(old_volumes); k++)
                         if (json_get(v->j, old_volumes[k].source))
                                 check_warn(c, at_field(c, v, old_volumes[k].source), "%s", old_volumes[k].text);
-                json_foreach_item(json_get(projected, "sources"), source)
-                        if (json_is_object(source) && source->len == 0 && c->r)
-                                request_warn(c->r, "volume \"%s\" (Projected) has no sources provided", json_get_string(v->j, "name"));
+                if (json_path(v->j, "ephemeral.volumeClaimTemplate"))
+                        check_claim_warning(c, at_field(c, v, "ephemeral.volumeClaimTemplate.spec"));
+                warn_overlaps(c, v->j);
+        }
+}
+
+void check_volume_source_warning(struct check *c, const struct at *spec)
+{
+        for (size_t k = 0; k < ARRAY_SIZE(old_volumes); k++)
+                if (json_get(spec->j, old_volumes[k].source) && !streq(old_volumes[k].source, "gitRepo"))
+                        check_warn(c, at_field(c, spec, old_volumes[k].source), "%s", old_volumes[k].text);
+}
+
+/* --- addresses --- */
+
+/* The text of an IPv6 address that RFC 5952 asks for; NULL: TEXT is none. */
+static const char *canonical_v6(struct arena *a, const char *text, size_t n)
+{
+        unsigned char bytes[16];
+        char buf[INET6_ADDRSTRLEN];
+
+        if (inet_pton(AF_INET6, arena_strndup(a, text, n), bytes) != 1 || !inet_ntop(AF_INET6, bytes, buf, sizeof(buf)))
+                return NULL;
+        return arena_strdup(a, buf);
+}
+
+/* AT is an address, or NULL or a list of them. IPv6 has several spellings of one. */
+void check_address_warning(struct check *c, const struct at *at)
+{
+        const char *text = json_string(at->j), *canonical = text ? canonical_v6(c->a, text, strlen(text)) : NULL;
+
+        if (canonical && !streq(canonical, text))
+                check_warn(c, at, "IPv6 address \"%s\" should be in RFC 5952 canonical format (\"%s\")", text, canonical);
+}
+
+void check_cidr_warning(struct check *c, const struct at *at)
+{
+        const char *text = json_string(at->j), *slash = text ? strchr(text, '/') : NULL;
+        const char *canonical = slash ? canonical_v6(c->a, text, slash - text) : NULL;
+
+        if (canonical && (strlen(canonical) != (size_t)(slash - text) || memcmp(canonical, text, slash - text) != 0))
+                check_warn(c, at, "IPv6 CIDR value \"%s\" should be in RFC 5952 canonical format (\"%s%s\")", text, canonical, slash);
+}
+
+static void warn_addresses(struct check *c, const struct at *spec)
+{
+        const struct at *aliases = at_field(c, spec, "hostAliases"), *servers = at_field(c, spec, "dnsConfig.nameservers");
+
+        for (size_t i = 0; i < json_len(servers->j); i++)
+                check_address_warning(c, at_item(c, servers, i));
+        for (size_t i = 0; i < json_len(aliases->j); i++) {
+                const struct at *ip = at_field(c, at_item(c, aliases, i), "ip");
+
+                check_address_warning(c, ip);
+                for (size_t k = 0; k < i; k++)
+                        if (streq(json_get_string(json_at(aliases->j, k), "ip"), json_string(ip->j))) {
+                                check_warn(c, ip, "duplicate ip \"%s\"", json_string(ip->j));
+                                break;
+                        }
         }
 }
 
@@ -138,56 +375,74 @@ static void warn_env(struct check *c, const struct at *env)
 }
 
 /* Bytes come whole. What does not fit into 64 bits of thousandths is as odd to upstream. */
-static void warn_fractions(struct check *c, const struct at *resources, const char *which)
+static void warn_fraction(struct check *c, const struct at *amounts, const char *name)
 {
-        static const char *const names[] = { "memory", "ephemeral-storage" };
-        const struct at *map = at_field(c, resources, which);
+        struct json_member m = json_member_of(name, json_get(amounts->j, name));
+        const char *text = m.value ? json_string(m.value) : NULL;
 
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                const char *text = json_get_string(map->j, names[i]);
-                struct json_member m = json_member_of(names[i], json_get(map->j, names[i]));
-
-                if (text && quantity_seems_fractional(text))
-                        check_warn(c, at_entry(c, map, &m), "fractional byte value \"%s\" is invalid, must be an integer", text);
-        }
+        if (text && quantity_seems_fractional(text))
+                check_warn(c, at_entry(c, amounts, &m), "fractional byte value \"%s\" is invalid, must be an integer", text);
 }
 
-static void warn_ports(struct check *c, const struct at *ports)
+static void warn_fractions(struct check *c, const struct at *amounts)
 {
-        for (size_t i = 0; i < json_len(ports->j); i++) {
-                const struct json *p = json_at(ports->j, i);
-                const char *protocol = json_get_string(p, "protocol"), *name = json_get_string(p, "name");
-                const char *ip = json_get_string(p, "hostIP");
-                int64_t port = json_get_int(p, "containerPort", 0), host = json_get_int(p, "hostPort", 0);
+        warn_fraction(c, amounts, "memory");
+        warn_fraction(c, amounts, "ephemeral-storage");
+}
 
-                for (size_t k = 0; k < i; k++) {
-                        const struct json *o = json_at(ports->j, k);
-                        if (json_get_int(o, "containerPort", 0) == port && streq(json_get_string(o, "protocol"), protocol) &&
-                            json_get_int(o, "hostPort", 0) == host) {
-                                check_warn(c, at_item(c, ports, i), "duplicate port definition with %s",
-                                           at_path(c, at_item(c, ports, k)));
-                                break;
-                        }
-                }
-                if (!str_empty(ip) && !host)
-                        check_warn(c, at_item(c, ports, i),
-                                   "hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%lld Protocol:%s HostIP:%s}",
-                                   name ? name : "", (long long)port, protocol ? protocol : "", ip);
+/* Two ports of one number and protocol, of containers of one pod: what that is called. NULL: they go together. */
+static const char *port_conflict(const struct json *x, const struct json *y)
+{
+        const char *ip_x = json_get_string(x, "hostIP") ?: "", *ip_y = json_get_string(y, "hostIP") ?: "";
+        int64_t host_x = json_get_int(x, "hostPort", 0), host_y = json_get_int(y, "hostPort", 0);
+
+        if (host_x == host_y && streq(ip_x, ip_y))
+                return "duplicate";
+        if (!host_x || !host_y)
+                return "overlapping";
+        return host_x == host_y && !*ip_x != !*ip_y ? "dangerously ambiguous" : NULL;
+}
+
+/* Port I of AT, beside all that came before it: those of the containers ahead and of its own. SEEN: [{path, port}]. */
+static void warn_port(struct check *c, const struct at *at, struct json *seen)
+{
+        const struct json *port = at->j;
+        const char *protocol = json_get_string(port, "protocol") ?: "", *ip = json_get_string(port, "hostIP") ?: "";
+        int64_t number = json_get_int(port, "containerPort", 0);
+        struct json *note = json_new_object(c->a);
+
+        if (*ip && !json_get_int(port, "hostPort", 0))
+                check_warn(c, at, "hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%lld Protocol:%s HostIP:%s}",
+                           json_get_string(port, "name") ?: "", (long long)number, protocol, ip);
+        json_foreach_item(seen, s) {
+                const struct json *other = json_get(s, "port");
+                const char *what;
+
+                if (json_get_int(other, "containerPort", 0) != number || !streq(json_get_string(other, "protocol") ?: "", protocol))
+                        continue;
+                what = port_conflict(port, other);
+                if (what)
+                        check_warn(c, at, "%s port definition with %s", what, json_get_string(s, "path"));
         }
+        json_set_string(c->a, note, "path", at_path(c, at));
+        json_set(c->a, note, "port", (struct json *)port);
+        json_append(c->a, seen, note);
 }
 
 static void warn_containers(struct check *c, const struct at *spec)
 {
         static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
+        struct json *seen = json_new_array(c->a);
 
         for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
                 const struct at *list = at_field(c, spec, lists[l]);
                 for (size_t i = 0; i < json_len(list->j); i++) {
-                        const struct at *k = at_item(c, list, i), *resources = at_field(c, k, "resources");
-                        warn_fractions(c, resources, "limits");
-                        warn_fractions(c, resources, "requests");
+                        const struct at *k = at_item(c, list, i), *ports = at_field(c, k, "ports");
+                        warn_fractions(c, at_field(c, k, "resources.limits"));
+                        warn_fractions(c, at_field(c, k, "resources.requests"));
                         warn_env(c, at_field(c, k, "env"));
-                        warn_ports(c, at_field(c, k, "ports"));
+                        for (size_t p = 0; p < json_len(ports->j); p++)
+                                warn_port(c, at_item(c, ports, p), seen);
                 }
         }
 }
@@ -200,6 +455,8 @@ static void warn_spec(struct check *c, const struct at *spec)
         warn_scheduling(c, spec);
         warn_pull_secrets(c, at_field(c, spec, "imagePullSecrets"));
         warn_volumes(c, at_field(c, spec, "volumes"));
+        warn_addresses(c, spec);
+        warn_fractions(c, at_field(c, spec, "overhead"));
         warn_containers(c, spec);
         if (json_to_int(grace->j, &seconds) == 0 && seconds < 0)
                 check_warn(c, grace, "must be >= 0; negative values are invalid and will be treated as 1");
@@ -209,13 +466,14 @@ void check_template_warnings(struct check *c, const struct at *at)
 {
         if (!at_set(at))
                 return;
-        warn_annotations(c, at_field(c, at, "metadata.annotations"));
+        warn_annotations(c, at_field(c, at, "metadata.annotations"), at_field(c, at, "spec"), true);
         warn_spec(c, at_field(c, at, "spec"));
 }
 
 void check_pod_warnings(struct check *c, const struct at *at)
 {
-        check_template_warnings(c, at);
+        warn_annotations(c, at_field(c, at, "metadata.annotations"), at_field(c, at, "spec"), false);
+        warn_spec(c, at_field(c, at, "spec"));
 }
 
 /* --- names --- */
@@ -223,15 +481,14 @@ void check_pod_warnings(struct check *c, const struct at *at)
 static void warn_name(struct check *c, const char *where)
 {
         const struct at *name = at_field(c, c->root, "metadata.name");
-        const char *messages[NAME_MESSAGES], *s = json_string(name->j) ? json_string(name->j) : "";
+        const char *messages[NAME_MESSAGES], *s = json_string(name->j) ? json_string(name->j) : "", *all = "";
         unsigned n = name_check(c->a, NAME_DNS1123_LABEL, s, messages);
 
-        /* A name with dots would be told the whole expression: upstream says it in three words. */
-        if (n && strchr(s, '.'))
-                messages[0] = "must not contain dots";
+        for (unsigned i = 0; i < n; i++)
+                all = arena_printf(c->a, "%s%s%s", all, i ? " " : "", messages[i]);
         if (n)
                 check_warn(c, name, "this is used in %s, which can result in surprising behavior; a DNS label is recommended: [%s]",
-                           where, messages[0]);
+                           where, all);
 }
 
 void check_pod_name_warning(struct check *c, const struct at *at)
@@ -245,6 +502,29 @@ void check_name_warning(struct check *c, const struct at *at)
         unused(at);
         warn_name(c, "Pod names and hostnames");
 }
+
+/* --- services --- */
+
+void check_service_warnings(struct check *c, const struct at *at)
+{
+        static const char hints[] = "service.kubernetes.io/topology-aware-hints", mode[] = "service.kubernetes.io/topology-mode";
+        const struct json *spec = json_get(at->j, "spec"), *ips = json_get(spec, "clusterIPs"), *affinity = json_get(spec, "sessionAffinity");
+
+        if (!c->r)
+                return;
+        if (json_get(json_path(at->j, "metadata.annotations"), hints))
+                request_warn(c->r, "annotation %s is deprecated, please use %s instead", hints, mode);
+        if (json_len(ips) != 1 || !streq(json_string(json_at(ips, 0)), "None"))
+                return;
+        if (!str_empty(json_get_string(spec, "loadBalancerIP")))
+                request_warn(c->r, "spec.loadBalancerIP is ignored for headless services");
+        if (json_len(json_get(spec, "externalIPs")))
+                request_warn(c->r, "spec.externalIPs is ignored for headless services");
+        if (!streq(json_string(affinity), "None"))
+                request_warn(c->r, "spec.SessionAffinity is ignored for headless services");
+}
+
+/* --- small kinds --- */
 
 void check_mountable_secrets_warning(struct check *c, const struct at *at)
 {

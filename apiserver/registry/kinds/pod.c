@@ -73,6 +73,48 @@ static void resolve_label_keys(struct arena *a, struct json *pod)
                 add_label_keys(a, constraint, "matchLabelKeys", "In", labels);
 }
 
+#define OLD_APPARMOR "container.apparmor.security.beta.kubernetes.io/"
+
+/* What the value of that annotation says as a field; NULL: nothing that is known. */
+static struct json *apparmor_profile(struct arena *a, const char *text)
+{
+        const char *type = streq(text, "unconfined")        ? "Unconfined" :
+                           streq(text, "runtime/default")   ? "RuntimeDefault" :
+                           str_has_prefix(text, "localhost/") && text[10] ? "Localhost" :
+                                                              NULL;
+        struct json *profile;
+
+        if (!type)
+                return NULL;
+        profile = json_new_object(a);
+        json_set_string(a, profile, "type", type);
+        if (streq(type, "Localhost"))
+                json_set_string(a, profile, "localhostProfile", text + 10);
+        return profile;
+}
+
+/* Before there was a field an annotation said it. */
+static void take_apparmor_annotations(struct api_request *r, struct json *pod)
+{
+        static const char *const lists[] = { "initContainers", "containers" };
+        struct json *spec = json_get(pod, "spec"), *annotations = json_path(pod, "metadata.annotations");
+        const struct json *of_pod = json_path(spec, "securityContext.appArmorProfile");
+
+        if (!json_len(annotations) || streq(json_path_string(spec, "os.name"), "windows"))
+                return;
+        for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+                json_foreach_item(json_get(spec, lists[l]), k) {
+                        const char *key = arena_printf(r->arena, OLD_APPARMOR "%s", json_get_string(k, "name") ?: "");
+                        const char *value = json_get_string(annotations, key);
+                        struct json *profile = value ? apparmor_profile(r->arena, value) : NULL;
+
+                        if (!profile || json_path(k, "securityContext.appArmorProfile") || (of_pod && json_equal(of_pod, profile)))
+                                continue;
+                        json_set(r->arena, json_ensure_object(r->arena, k, "securityContext"), "appArmorProfile", profile);
+                        request_warn(r, "metadata.annotations[%s]: deprecated since v1.30; use the \"appArmorProfile\" field instead", key);
+                }
+}
+
 static void pod_prepare_create(struct api_request *r, struct json *pod)
 {
         struct json *status = json_new_object(r->arena);
@@ -82,6 +124,7 @@ static void pod_prepare_create(struct api_request *r, struct json *pod)
         json_set(r->arena, pod, "status", status);
         gated_condition(r, pod);
         resolve_label_keys(r->arena, pod);
+        take_apparmor_annotations(r, pod);
         if (json_path_int(pod, "spec.terminationGracePeriodSeconds", 0) < 0) /* at once, but for the last signal */
                 json_path_set(r->arena, pod, "spec.terminationGracePeriodSeconds", json_new_int(r->arena, 1));
 }
