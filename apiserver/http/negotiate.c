@@ -141,15 +141,11 @@ static const struct status *not_acceptable(struct arena *a, unsigned flags)
                            flags & NEGOTIATE_NO_PROTOBUF ? "" : ", application/vnd.kubernetes.protobuf");
 }
 
-const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret)
+/* The clauses of ACCEPT, in the order in which they are to be tried. */
+static size_t parse_clauses(struct arena *a, const char *accept, struct clause *clauses)
 {
-        struct clause clauses[CLAUSES_MAX];
         size_t n = 0;
-        bool any = false;
 
-        *ret = (struct media){.version = "v1"};
-        if (str_empty(accept))
-                return NULL;
         for (const char *s = accept; *s && n < CLAUSES_MAX; s += *s == ',') {
                 size_t len = strcspn(s, ",");
                 if (parse_clause(a, s, len, &clauses[n])) {
@@ -159,6 +155,31 @@ const struct status *negotiate(struct arena *a, const char *accept, unsigned fla
                 s += len;
         }
         qsort(clauses, n, sizeof(*clauses), clause_cmp);
+        return n;
+}
+
+int negotiate_plain(struct arena *a, const char *accept, const char *const *types)
+{
+        struct clause clauses[CLAUSES_MAX];
+        size_t n = parse_clauses(a, str_empty(accept) ? "*/*" : accept, clauses);
+
+        for (size_t i = 0; i < n; i++)
+                for (int t = 0; types[t]; t++)
+                        if (clause_names(&clauses[i], strchr(types[t], '/') + 1))
+                                return t;
+        return -1;
+}
+
+const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret)
+{
+        struct clause clauses[CLAUSES_MAX];
+        bool any = false;
+        size_t n;
+
+        *ret = (struct media){.version = "v1"};
+        if (str_empty(accept))
+                return NULL;
+        n = parse_clauses(a, accept, clauses);
         for (size_t i = 0; i < n; i++)
                 for (enum media_type t = MEDIA_JSON; t <= MEDIA_PROTOBUF; t++) {
                         if (clause_take(&clauses[i], t, flags, ret))

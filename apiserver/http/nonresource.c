@@ -166,11 +166,15 @@ static const char *quoted(struct arena *a, const char *s)
         return arena_printf(a, "\"%s\"", s);
 }
 
-/* Whether ACCEPT takes TYPE ("application/json"), or one of its other spellings. Weights are not looked at. */
-static bool takes(const char *accept, const char *type, const char *other)
+/* 0: JSON, above: protobuf, by its old or its new name; -1: neither. */
+static int openapi_form(const struct api_request *r, int version)
 {
-        return str_empty(accept) || strstr(accept, "*/*") || strstr(accept, "application/*") || strstr(accept, type) ||
-               (other && strstr(accept, other));
+        static const char *const types[][4] = {
+                {"application/json", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", OPENAPI_V2_PROTOBUF_TYPE},
+                {"application/json", "application/com.github.proto-openapi.spec.v3@v1.0+protobuf", OPENAPI_V3_PROTOBUF_TYPE},
+        };
+
+        return negotiate_plain(r->arena, http_header(r->http, "Accept"), types[version - 2]);
 }
 
 static void empty_answer(struct api_request *r, unsigned code, const char *const *headers)
@@ -183,11 +187,11 @@ static void empty_answer(struct api_request *r, unsigned code, const char *const
 static void serve_openapi_v2(struct api_request *r)
 {
         static const char *const vary[] = {"Vary", "Accept-Encoding", NULL};
-        const char *accept = http_header(r->http, "Accept");
-        bool protobuf = accept && (strstr(accept, "proto-openapi.spec.v2@v1.0") || strstr(accept, "proto-openapi.spec.v2.v1.0"));
+        int form = openapi_form(r, 2);
+        bool protobuf = form > 0;
         char hash[OPENAPI_HASH];
 
-        if (!protobuf && !takes(accept, "application/json", NULL)) {
+        if (form < 0) {
                 empty_answer(r, 406, vary);
                 return;
         }
@@ -201,6 +205,7 @@ static void serve_openapi_v3(struct api_request *r, const char *path)
 {
         static const char *const vary[] = {"Vary", "Accept", NULL};
         const char *wanted = http_query(r->http, "hash");
+        int form = openapi_form(r, 3);
         char hash[OPENAPI_HASH];
         struct buffer *b;
 
@@ -209,7 +214,7 @@ static void serve_openapi_v3(struct api_request *r, const char *path)
         b = openapi_v3(path + strlen("/openapi/v3/"), extra(r), hash);
         if (!b) {
                 empty_answer(r, 404, NULL);
-        } else if (!takes(http_header(r->http, "Accept"), "application/json", NULL)) {
+        } else if (form < 0) {
                 buffer_unref(b);
                 empty_answer(r, 406, vary);
         } else if (!str_empty(wanted) && !streq(wanted, hash)) {
@@ -217,7 +222,8 @@ static void serve_openapi_v3(struct api_request *r, const char *path)
                 buffer_unref(b);
                 answer_buffer(r, 301, "application/json", buffer_new_copy("", 0), headers);
         } else {
-                answer_with_etag(r, "application/json", b, quoted(r->arena, hash), "Accept");
+                answer_with_etag(r, form ? OPENAPI_V3_PROTOBUF_TYPE : "application/json", form ? openapi_v3_protobuf(b) : b,
+                                 quoted(r->arena, hash), "Accept");
         }
 }
 

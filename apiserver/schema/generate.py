@@ -43,7 +43,7 @@ KIND_KEYS = set('''kind group version about package names scope verbs stored sto
     immutable createOnUpdate unconditionalUpdate deleteAnswers selectable selectByNamespace deprecated columns rules fields types
     map embeds union'''.split())
 TYPE_KEYS = set('about package body map embeds rules fields raw either alias union'.split())
-FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum values default show about gated'.split())
+FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum values default show about gated bare'.split())
 WIRES = {'list': 'OR_LIST', 'bool': 'OR_BOOL', 'strings': 'OR_STRINGS'}
 
 
@@ -229,7 +229,8 @@ class Tables:
             self.rows.append(row)
         return self.anonymous[key]
 
-    def schema(self, expr, package, where, list_type=None, keys=(), atomic=False, enum=(), in_map=False, rules=()):
+    def schema(self, expr, package, where, list_type=None, keys=(), atomic=False, enum=(), in_map=False, rules=(),
+               granular=False):
         """The number of the schema that a type expression means."""
         if expr.startswith('list '):
             elem = self.schema(expr[5:], package, where, enum=enum)
@@ -238,18 +239,21 @@ class Tables:
                                          wire='ITEMS' if in_map else 'PLAIN')
         if expr.startswith('map '):
             elem = self.schema(expr[4:], package, where, enum=enum, in_map=True)
-            return self.anonymous_schema(type='MAP', elem=elem, atomic=atomic, rules=tuple(rules))
+            row = {'openapi': '"x-kubernetes-map-type":"granular"'} if granular else {}
+            return self.anonymous_schema(type='MAP', elem=elem, atomic=atomic, rules=tuple(rules), **row)
         if expr in SCALARS:
             kind, fmt, _, full = SCALARS[expr]
             if full:
                 return self.named[full]
-            return self.anonymous_schema(type=kind, format=fmt, enums=tuple(enum))
+            return self.anonymous_schema(type=kind, format=fmt, enums=tuple(enum), list_declared=list_type is not None)
         t = self.find(expr, package, where)
         if 'alias' in t.d:
             n = self.schema(t.d['alias'], t.package, t.where, rules=t.d.get('rules', ()))
             return self.anonymous_schema(**{**self.rows[n - len(self.named)], 'go_type': f'v1.{t.name}'})
         if atomic and 'map' not in t.d:
             raise Fail(f'{where}: an atomic field needs an atomic type')
+        if granular and t.d.get('map') == 'atomic': # this field's struct is a map to apply, though its type says otherwise
+            return self.anonymous_schema(granular=t.full)
         return self.named[t.full]
 
     # --- which types have defaults to set ---
@@ -378,7 +382,8 @@ def field_init(tables, t, f, v, order):
         lst, keys = 'MAP', v['list']
     elif v.get('list'):
         lst = v['list'].upper()
-    n = tables.schema(v['type'], t.package, where, lst, keys, v.get('map') == 'atomic', v.get('enum', ()))
+    n = tables.schema(v['type'], t.package, where, lst, keys, v.get('map') == 'atomic', v.get('enum', ()),
+                      granular=v.get('map') == 'granular')
     p = [f'.name = {c_string(f)}, .len = {len(f)}, .tag = {json_tag(f):#x}']
     if v.get('about'):
         p.append(f'.description = {c_string(v["about"])}')
@@ -402,6 +407,8 @@ def field_init(tables, t, f, v, order):
         p.append(f'.fallback = {c_string(json.dumps(v["default"], separators=(",", ":")))}')
     if v.get('show'):
         p.append('.published = true')
+    if v.get('bare'):
+        p.append('.bare = true')
     proto = v.get('proto', 0)
     if isinstance(proto, list):
         p.append('.proto_outer = { ' + ', '.join(map(str, proto[:-1])) + ' }')
@@ -450,6 +457,9 @@ def named_rows(tables, out_fields):
                 row.update(fields=f'f{number}', n_fields=len(fields), written=numbers([is_written(tables, t, f, v) for f, v in fields]),
                            defaulted=numbers([is_defaulted(tables, t, f, v) for f, v in fields]))
         rows[tables.named[t.full]] = row
+    for row in tables.rows:
+        if 'granular' in row:
+            row.update(rows[tables.named[row['granular']]], atomic=False, openapi='"x-kubernetes-map-type":"granular"')
     return [rows[i] for i in range(len(rows))]
 
 

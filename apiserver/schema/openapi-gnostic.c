@@ -22,19 +22,19 @@ static void put_bytes(struct strbuf *out, unsigned field, const void *data, size
         strbuf_append(out, data, len);
 }
 
-static void put_string(struct strbuf *out, unsigned field, const char *s)
+void gnostic_put_string(struct strbuf *out, unsigned field, const char *s)
 {
         put_bytes(out, field, s, strlen(s));
 }
 
 /* Moves a finished message into its parent. */
-static void put_message(struct strbuf *out, unsigned field, struct strbuf *message)
+void gnostic_put_message(struct strbuf *out, unsigned field, struct strbuf *message)
 {
         put_bytes(out, field, strbuf_str(message), message->len);
         strbuf_deinit(message);
 }
 
-static void put_bool(struct strbuf *out, unsigned field, bool b)
+void gnostic_put_bool(struct strbuf *out, unsigned field, bool b)
 {
         if (!b)
                 return; /* proto3: false is nothing */
@@ -42,7 +42,7 @@ static void put_bool(struct strbuf *out, unsigned field, bool b)
         strbuf_putc(out, 1);
 }
 
-static void put_number(struct strbuf *out, unsigned field, const struct json *v, bool integer)
+void gnostic_put_number(struct strbuf *out, unsigned field, const struct json *v, bool integer)
 {
         double d = json_to_double(v, 0);
         int64_t i = 0;
@@ -58,35 +58,35 @@ static void put_number(struct strbuf *out, unsigned field, const struct json *v,
         strbuf_append(out, &d, sizeof(d));
 }
 
-static void put_strings(struct strbuf *out, unsigned field, const struct json *list)
+void gnostic_put_strings(struct strbuf *out, unsigned field, const struct json *list)
 {
         json_foreach_item(list, item)
                 if (json_string(item))
-                        put_string(out, field, item->str);
+                        gnostic_put_string(out, field, item->str);
 }
 
 /* Any {yaml=2} */
-static void put_any(struct strbuf *out, unsigned field, const struct json *v)
+void gnostic_put_any(struct strbuf *out, unsigned field, const struct json *v)
 {
         struct strbuf any = STRBUF_INIT, text = STRBUF_INIT;
 
         json_write(&text, v);
         strbuf_putc(&text, '\n');
-        put_message(&any, 2, &text);
-        put_message(out, field, &any);
+        gnostic_put_message(&any, 2, &text);
+        gnostic_put_message(out, field, &any);
 }
 
 /* NamedAny {name=1, value=2} for every "x-..." member. */
-static void put_extensions(struct strbuf *out, unsigned field, const struct json *obj)
+void gnostic_put_extensions(struct strbuf *out, unsigned field, const struct json *obj)
 {
         json_foreach_member(obj, m) {
                 struct strbuf named = STRBUF_INIT;
 
                 if (!str_has_prefix(m->key, "x-"))
                         continue;
-                put_string(&named, 1, m->key);
-                put_any(&named, 2, m->value);
-                put_message(out, field, &named);
+                gnostic_put_string(&named, 1, m->key);
+                gnostic_put_any(&named, 2, m->value);
+                gnostic_put_message(out, field, &named);
         }
 }
 
@@ -99,7 +99,7 @@ static void put_schema(struct strbuf *out, unsigned field, const struct json *s)
         struct strbuf message = STRBUF_INIT;
 
         write_schema(&message, s);
-        put_message(out, field, &message);
+        gnostic_put_message(out, field, &message);
 }
 
 /* Wrapped once more: ItemsItem, SchemaItem, AdditionalPropertiesItem all have the schema as field 1. */
@@ -108,10 +108,10 @@ static void put_schema_item(struct strbuf *out, unsigned field, const struct jso
         struct strbuf item = STRBUF_INIT;
 
         if (json_is_bool(s))
-                put_bool(&item, 2, s->boolean);
+                gnostic_put_bool(&item, 2, s->boolean);
         else
                 put_schema(&item, 1, s);
-        put_message(out, field, &item);
+        gnostic_put_message(out, field, &item);
 }
 
 /* Properties {additional_properties=1 NamedSchema {name=1, value=2}} */
@@ -122,11 +122,11 @@ static void put_properties(struct strbuf *out, unsigned field, const struct json
         json_foreach_member(map, m) {
                 struct strbuf named = STRBUF_INIT;
 
-                put_string(&named, 1, m->key);
+                gnostic_put_string(&named, 1, m->key);
                 put_schema(&named, 2, m->value);
-                put_message(&all, 1, &named);
+                gnostic_put_message(&all, 1, &named);
         }
-        put_message(out, field, &all);
+        gnostic_put_message(out, field, &all);
 }
 
 static void put_type(struct strbuf *out, unsigned field, const struct json *type)
@@ -134,9 +134,9 @@ static void put_type(struct strbuf *out, unsigned field, const struct json *type
         struct strbuf item = STRBUF_INIT;
 
         if (json_string(type))
-                put_string(&item, 1, type->str);
-        put_strings(&item, 1, type);
-        put_message(out, field, &item);
+                gnostic_put_string(&item, 1, type->str);
+        gnostic_put_strings(&item, 1, type);
+        gnostic_put_message(out, field, &item);
 }
 
 static const struct schema_key {
@@ -160,25 +160,25 @@ static void write_schema_key(struct strbuf *out, const struct schema_key *k, con
         switch (k->form) {
         case KEY_STRING:
                 if (json_string(v))
-                        put_string(out, k->field, v->str);
+                        gnostic_put_string(out, k->field, v->str);
                 break;
         case KEY_NUMBER:
         case KEY_INTEGER:
                 if (json_is_number(v))
-                        put_number(out, k->field, v, k->form == KEY_INTEGER);
+                        gnostic_put_number(out, k->field, v, k->form == KEY_INTEGER);
                 break;
         case KEY_BOOL:
-                put_bool(out, k->field, json_is_true(v));
+                gnostic_put_bool(out, k->field, json_is_true(v));
                 break;
         case KEY_STRINGS:
-                put_strings(out, k->field, v);
+                gnostic_put_strings(out, k->field, v);
                 break;
         case KEY_ANY:
-                put_any(out, k->field, v);
+                gnostic_put_any(out, k->field, v);
                 break;
         case KEY_ANYS:
                 json_foreach_item(v, item)
-                        put_any(out, k->field, item);
+                        gnostic_put_any(out, k->field, item);
                 break;
         case KEY_SCHEMA:
                 put_schema_item(out, k->field, v);
@@ -200,7 +200,7 @@ static void write_schema(struct strbuf *out, const struct json *s)
                 if (v)
                         write_schema_key(out, &schema_keys[i], v);
         }
-        put_extensions(out, 31, s);
+        gnostic_put_extensions(out, 31, s);
 }
 
 /* --- paths --- */
@@ -210,7 +210,7 @@ static void put_member_string(struct strbuf *out, unsigned field, const struct j
         const char *s = json_get_string(obj, key);
 
         if (s)
-                put_string(out, field, s);
+                gnostic_put_string(out, field, s);
 }
 
 /* ParametersItem {parameter=1 Parameter {body_parameter=1 | non_body_parameter=2 {query=3 | path=4}}} */
@@ -222,22 +222,22 @@ static void put_parameter(struct strbuf *out, unsigned field, const struct json 
 
         if (streq(in, "body")) {
                 put_member_string(&inner, 2, p, "name");
-                put_string(&inner, 3, "body");
-                put_bool(&inner, 4, json_get_bool(p, "required", false));
+                gnostic_put_string(&inner, 3, "body");
+                gnostic_put_bool(&inner, 4, json_get_bool(p, "required", false));
                 put_schema(&inner, 5, json_get(p, "schema"));
-                put_message(&parameter, 1, &inner);
+                gnostic_put_message(&parameter, 1, &inner);
         } else {
-                put_bool(&inner, 1, json_get_bool(p, "required", false));
-                put_string(&inner, 2, in);
+                gnostic_put_bool(&inner, 1, json_get_bool(p, "required", false));
+                gnostic_put_string(&inner, 2, in);
                 put_member_string(&inner, 3, p, "description");
                 put_member_string(&inner, 4, p, "name");
                 put_member_string(&inner, path ? 5 : 6, p, "type");
-                put_bool(&inner, path ? 19 : 20, json_get_bool(p, "uniqueItems", false));
-                put_message(&kind, path ? 4 : 3, &inner);
-                put_message(&parameter, 2, &kind);
+                gnostic_put_bool(&inner, path ? 19 : 20, json_get_bool(p, "uniqueItems", false));
+                gnostic_put_message(&kind, path ? 4 : 3, &inner);
+                gnostic_put_message(&parameter, 2, &kind);
         }
-        put_message(&item, 1, &parameter);
-        put_message(out, field, &item);
+        gnostic_put_message(&item, 1, &parameter);
+        gnostic_put_message(out, field, &item);
 }
 
 /* Responses {response_code=1 {name=1, value=2 ResponseValue {response=1 {description=1, schema=2}}}} */
@@ -251,12 +251,12 @@ static void put_responses(struct strbuf *out, unsigned field, const struct json 
                 put_member_string(&response, 1, m->value, "description");
                 if (json_get(m->value, "schema"))
                         put_schema_item(&response, 2, json_get(m->value, "schema"));
-                put_message(&value, 1, &response);
-                put_string(&named, 1, m->key);
-                put_message(&named, 2, &value);
-                put_message(&all, 1, &named);
+                gnostic_put_message(&value, 1, &response);
+                gnostic_put_string(&named, 1, m->key);
+                gnostic_put_message(&named, 2, &value);
+                gnostic_put_message(&all, 1, &named);
         }
-        put_message(out, field, &all);
+        gnostic_put_message(out, field, &all);
 }
 
 static void put_operation(struct strbuf *out, unsigned field, const struct json *op)
@@ -264,13 +264,13 @@ static void put_operation(struct strbuf *out, unsigned field, const struct json 
         struct strbuf o = STRBUF_INIT;
 
         put_member_string(&o, 5, op, "operationId");
-        put_strings(&o, 6, json_get(op, "produces"));
-        put_strings(&o, 7, json_get(op, "consumes"));
+        gnostic_put_strings(&o, 6, json_get(op, "produces"));
+        gnostic_put_strings(&o, 7, json_get(op, "consumes"));
         json_foreach_item(json_get(op, "parameters"), p)
                 put_parameter(&o, 8, p);
         put_responses(&o, 9, json_get(op, "responses"));
-        put_extensions(&o, 13, op);
-        put_message(out, field, &o);
+        gnostic_put_extensions(&o, 13, op);
+        gnostic_put_message(out, field, &o);
 }
 
 void gnostic_path(struct strbuf *out, const char *path, const struct json *item)
@@ -286,18 +286,18 @@ void gnostic_path(struct strbuf *out, const char *path, const struct json *item)
                         put_operation(&value, methods[i].field, json_get(item, methods[i].method));
         json_foreach_item(json_get(item, "parameters"), p)
                 put_parameter(&value, 9, p);
-        put_string(&named, 1, path);
-        put_message(&named, 2, &value);
-        put_message(out, 2, &named);
+        gnostic_put_string(&named, 1, path);
+        gnostic_put_message(&named, 2, &value);
+        gnostic_put_message(out, 2, &named);
 }
 
 void gnostic_definition(struct strbuf *out, const char *name, const struct json *schema)
 {
         struct strbuf named = STRBUF_INIT;
 
-        put_string(&named, 1, name);
+        gnostic_put_string(&named, 1, name);
         put_schema(&named, 2, schema);
-        put_message(out, 1, &named);
+        gnostic_put_message(out, 1, &named);
 }
 
 /* --- the document --- */
@@ -306,10 +306,10 @@ void gnostic_head(struct strbuf *out)
 {
         struct strbuf info = STRBUF_INIT;
 
-        put_string(out, 1, "2.0");
-        put_string(&info, 1, "Kubernetes");
-        put_string(&info, 2, VERSION_GIT);
-        put_message(out, 2, &info);
+        gnostic_put_string(out, 1, "2.0");
+        gnostic_put_string(&info, 1, "Kubernetes");
+        gnostic_put_string(&info, 2, VERSION_GIT);
+        gnostic_put_message(out, 2, &info);
 }
 
 /* security: [{BearerToken: []}], securityDefinitions: an API key in the header authorization */
@@ -318,19 +318,19 @@ static void put_security(struct strbuf *out)
         struct strbuf requirement = STRBUF_INIT, named = STRBUF_INIT, strings = STRBUF_INIT;
         struct strbuf key = STRBUF_INIT, item = STRBUF_INIT, definition = STRBUF_INIT, definitions = STRBUF_INIT;
 
-        put_string(&named, 1, "BearerToken");
-        put_message(&named, 2, &strings);
-        put_message(&requirement, 1, &named);
-        put_message(out, 12, &requirement);
-        put_string(&key, 1, "apiKey");
-        put_string(&key, 2, "authorization");
-        put_string(&key, 3, "header");
-        put_string(&key, 4, "A bearer token.");
-        put_message(&item, 2, &key);
-        put_string(&definition, 1, "BearerToken");
-        put_message(&definition, 2, &item);
-        put_message(&definitions, 1, &definition);
-        put_message(out, 13, &definitions);
+        gnostic_put_string(&named, 1, "BearerToken");
+        gnostic_put_message(&named, 2, &strings);
+        gnostic_put_message(&requirement, 1, &named);
+        gnostic_put_message(out, 12, &requirement);
+        gnostic_put_string(&key, 1, "apiKey");
+        gnostic_put_string(&key, 2, "authorization");
+        gnostic_put_string(&key, 3, "header");
+        gnostic_put_string(&key, 4, "A bearer token.");
+        gnostic_put_message(&item, 2, &key);
+        gnostic_put_string(&definition, 1, "BearerToken");
+        gnostic_put_message(&definition, 2, &item);
+        gnostic_put_message(&definitions, 1, &definition);
+        gnostic_put_message(out, 13, &definitions);
 }
 
 void gnostic_finish(struct strbuf *out, const struct strbuf *paths, const struct strbuf *definitions)

@@ -1,5 +1,5 @@
 /* Shared by the files that write OpenAPI: openapi.c (documents), openapi-schemas.c, openapi-paths.c,
- * openapi-gnostic.c (v2 as protobuf). */
+ * openapi-gnostic.c and openapi-gnostic3.c (v2 and v3 as protobuf). */
 #pragma once
 
 #include "openapi.h"
@@ -40,3 +40,15 @@ void gnostic_path(struct strbuf *out, const char *path, const struct json *item)
 void gnostic_definition(struct strbuf *out, const char *name, const struct json *schema);
 /* Paths and definitions are gathered into messages of their own first, then added. */
 void gnostic_finish(struct strbuf *out, const struct strbuf *paths, const struct strbuf *definitions);
+
+/* openapi.v3.Document of a whole document, as it is sent as JSON. */
+void gnostic_v3(struct strbuf *out, const struct json *document);
+
+/* What both are written with. put_message() takes over the message; put_any() wraps JSON text. */
+void gnostic_put_string(struct strbuf *out, unsigned field, const char *s);
+void gnostic_put_message(struct strbuf *out, unsigned field, struct strbuf *message);
+void gnostic_put_bool(struct strbuf *out, unsigned field, bool b);
+void gnostic_put_number(struct strbuf *out, unsigned field, const struct json *v, bool integer);
+void gnostic_put_strings(struct strbuf *out, unsigned field, const struct json *list);
+void gnostic_put_any(struct strbuf *out, unsigned field, const struct json *v);
+void gnostic_put_extensions(struct strbuf *out, unsigned field, const struct json *obj); /* its "x-..." members */

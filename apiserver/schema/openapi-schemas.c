@@ -11,11 +11,18 @@
 
 #define META_V1 "io.k8s.apimachinery.pkg.apis.meta.v1."
 
+/* A field may see its type otherwise than the type itself does: a schema of its own, by the same name. */
+static bool is_variant(const struct schema *s)
+{
+        return s != builtin_schema(s->name);
+}
+
 void openapi_use(struct openapi_doc *doc, const struct schema *s)
 {
-        size_t i = s - builtin_schemas;
+        const struct schema *named = builtin_schema(s->name);
+        size_t i = named ? (size_t)(named - builtin_schemas) : SIZE_MAX;
 
-        if (i < n_builtin_schemas && i < OPENAPI_USED_WORDS * 64)
+        if (i < OPENAPI_USED_WORDS * 64)
                 doc->used[i / 64] |= UINT64_C(1) << i % 64;
 }
 
@@ -100,7 +107,11 @@ static void write_inline(struct openapi_doc *doc, const struct schema *s)
                         strbuf_puts(doc->out, ",\"x-kubernetes-map-type\":\"atomic\"");
         } else {
                 write_scalar(doc, s);
+                if (s->list_declared) /* bytes: a list in Go */
+                        strbuf_printf(doc->out, ",\"x-kubernetes-list-type\":\"%s\"", list_types[s->list_type]);
         }
+        if (s->openapi)
+                strbuf_printf(doc->out, ",%s", s->openapi);
 }
 
 /* The default that v3 shows: Go's zero value where it is always written, else one that the type declares. */
@@ -148,6 +159,10 @@ static void write_property(struct openapi_doc *doc, const struct schema_field *f
         } else if (doc->v2) {
                 openapi_use(doc, f->type);
                 strbuf_printf(out, "\"$ref\":\"#/definitions/%s\"", f->type->name);
+        } else if (f->bare) {
+                openapi_use(doc, f->type);
+                strbuf_printf(out, "\"$ref\":\"#/components/schemas/%s\"}", f->type->name);
+                return;
         } else {
                 if (f->type->type == SCHEMA_STRUCT && f->empty_as && !f->presence)
                         strbuf_puts(out, "\"default\":{},");
@@ -155,6 +170,8 @@ static void write_property(struct openapi_doc *doc, const struct schema_field *f
                 openapi_ref(doc, f->type->name);
                 strbuf_putc(out, ']');
         }
+        if (f->type->name && is_variant(f->type))
+                strbuf_printf(out, ",%s", f->type->openapi);
         if (f->description)
                 write_text(out, "description", f->description);
         write_patch_extensions(out, f);

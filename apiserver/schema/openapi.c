@@ -378,6 +378,16 @@ struct buffer *openapi_v3(const char *path, const struct discovery_extra *extra,
         return finish(&out);
 }
 
+struct buffer *openapi_v3_protobuf(struct buffer *document)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct strbuf out = STRBUF_INIT;
+
+        gnostic_v3(&out, parse_item(a, document->data, document->len));
+        buffer_unref(document);
+        return finish(&out);
+}
+
 /* --- v2 --- */
 
 void openapi_v2_hash(const struct discovery_extra *extra, char ret_hash[OPENAPI_HASH])

@@ -15,6 +15,9 @@ struct buffer *openapi_v3_index(const struct discovery_extra *extra);
 /* The document at "api/v1", "apis/apps/v1", "api", "apis", "apis/apps", "version"; NULL: there is none.
  * ret_hash may be NULL. */
 struct buffer *openapi_v3(const char *path, const struct discovery_extra *extra, char ret_hash[OPENAPI_HASH]);
+/* DOCUMENT, as openapi_v3() made it, as gnostic's openapi.v3.Document; takes over the reference. */
+struct buffer *openapi_v3_protobuf(struct buffer *document);
+#define OPENAPI_V3_PROTOBUF_TYPE "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
 /* Only the hash; false: there is no such document. */
 bool openapi_v3_hash(const char *path, const struct discovery_extra *extra, char ret_hash[OPENAPI_HASH]);
 

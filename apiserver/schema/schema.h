@@ -93,6 +93,7 @@ struct schema_field {
         const char *empty_as;      /* JSON text written for an absent one ("{}", "null", "0"); NULL: none */
         const char *fallback;      /* default value as JSON text; NULL: none */
         bool published;            /* OpenAPI shows that default */
+        bool bare;                 /* upstream has no words for it: OpenAPI v3 shows nothing but the reference */
         unsigned short proto;      /* protobuf number; 0: none */
         unsigned char proto_outer[2]; /* the message fields it is nested in, outermost first, or 0: JSON flattens them */
         const char *embed;         /* Go's name of that embedded struct, for its errors; NULL: none */

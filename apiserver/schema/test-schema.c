@@ -261,6 +261,33 @@ static void test_everything_is_explained(void **state)
         }
 }
 
+/* What upstream has no words for is a plain reference; a field may see an atomic type as a map. */
+static void test_openapi_particulars(void **state)
+{
+        struct buffer *ingress = openapi_v3("apis/networking.k8s.io/v1", NULL, NULL), *core = openapi_v3("api/v1", NULL, NULL);
+
+        assert_non_null(strstr(ingress->data, "\"http\":{\"$ref\":\"#/components/schemas/io.k8s.api.networking.v1.HTTPIngressRuleValue\"}"));
+        assert_non_null(strstr(core->data, "ObjectReference\"}],\"x-kubernetes-map-type\":\"granular\""));
+        assert_non_null(strstr(core->data, "NodeResizePending\"]},\"x-kubernetes-map-type\":\"granular\""));
+        assert_false(schema_field(builtin_schema("io.k8s.api.core.v1.PersistentVolumeSpec"), "claimRef")->type->atomic);
+        buffer_unref(ingress);
+        buffer_unref(core);
+}
+
+/* Document {openapi = 1, info = 2 {title = 1, version = 6}, paths = 4 ...} */
+static void test_openapi_v3_protobuf(void **state)
+{
+        struct buffer *b = openapi_v3_protobuf(openapi_v3("version", NULL, NULL));
+        static const char head[] = "\x0a\x05" "3.0.0\x12", path[] = "\x0a\x09/version/";
+        static const char reference[] = "\x12\x3b\x0a\x39#/components/schemas/io.k8s.apimachinery.pkg.version.Info";
+
+        assert_true(b->len > 500);
+        assert_memory_equal(b->data, head, sizeof(head) - 1);
+        assert_non_null(memmem(b->data, b->len, path, sizeof(path) - 1));
+        assert_non_null(memmem(b->data, b->len, reference, sizeof(reference) - 1));
+        buffer_unref(b);
+}
+
 static bool listed(const unsigned char *numbers, unsigned n, unsigned number)
 {
         for (unsigned i = 0; i < n; i++)
@@ -293,6 +320,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_lists_of_fields),
+                cmocka_unit_test(test_openapi_particulars),
+                cmocka_unit_test(test_openapi_v3_protobuf),
                 cmocka_unit_test(test_decode_errors),
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_defaults_of_a_container),
