@@ -40,5 +40,8 @@ struct json *admission_list_having(struct admission_attributes *at, const char *
 void admission_catch_up(struct admission_attributes *at);
 const char *get_string(const struct json *obj, const char *path); /* "" when absent */
 
+/* Whether the pod's containers, volumes or pulls name Secrets, and ConfigMaps. */
+void pod_references(const struct json *pod, bool *ret_secrets, bool *ret_configs);
+
 void quota_undo(struct admission_attributes *at);
 void quota_deinit(void);

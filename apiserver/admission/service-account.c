@@ -99,14 +99,35 @@ static bool is_mirror(const struct json *pod)
         return json_get(json_path(pod, "metadata.annotations"), MIRROR) != NULL;
 }
 
+static const struct status *check_mirror(struct admission_attributes *at)
+{
+        const struct json *spec = json_get(at->object, "spec");
+        bool secrets, configs;
+
+        if (*get_string(spec, "serviceAccountName"))
+                return deny(at, "a mirror pod may not reference service accounts");
+        pod_references(at->object, &secrets, &configs);
+        if (secrets)
+                return deny(at, "a mirror pod may not reference secrets");
+        json_foreach_item(json_get(spec, "volumes"), v) {
+                json_foreach_item(json_path(v, "projected.sources"), s) {
+                        if (json_get(s, "serviceAccountToken"))
+                                return deny(at, "a mirror pod may not use ServiceAccountToken volume projections");
+                }
+        }
+        return NULL;
+}
+
 static const struct status *mutate(struct admission_attributes *at)
 {
         struct arena *a = at->request->arena;
         struct json *spec, *sa;
         const char *name;
 
-        if (!pod_create(at) || is_mirror(at->object))
+        if (!pod_create(at))
                 return NULL;
+        if (is_mirror(at->object))
+                return check_mirror(at);
         spec = json_ensure_object(a, at->object, "spec");
         name = get_string(spec, "serviceAccountName");
         if (!*name)
@@ -187,23 +208,6 @@ static const struct status *check_secrets(struct admission_attributes *at, const
                                     "imagePullSecrets[%zu].name=\"%s\" is not allowed because service account %s does not "
                                     "reference that imagePullSecret",
                                     s_i, get_string(s, "name"), name);
-        }
-        return NULL;
-}
-
-static const struct status *check_mirror(struct admission_attributes *at)
-{
-        const struct json *spec = json_get(at->object, "spec");
-
-        if (*get_string(spec, "serviceAccountName"))
-                return deny(at, "a mirror pod may not reference service accounts");
-        json_foreach_item(json_get(spec, "volumes"), v) {
-                if (json_get(v, "secret"))
-                        return deny(at, "a mirror pod may not reference secrets");
-                json_foreach_item(json_path(v, "projected.sources"), s) {
-                        if (json_get(s, "serviceAccountToken"))
-                                return deny(at, "a mirror pod may not use ServiceAccountToken volume projections");
-                }
         }
         return NULL;
 }

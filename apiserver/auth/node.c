@@ -27,7 +27,7 @@ const char *node_identity(const struct user_info *user)
 {
         static const char prefix[] = "system:node:";
 
-        if (!str_has_prefix(user->name, prefix) || !user->name[strlen(prefix)] || !user_in_group(user, "system:nodes"))
+        if (!str_has_prefix(user->name, prefix) || !user_in_group(user, "system:nodes"))
                 return NULL;
         return user->name + strlen(prefix);
 }
@@ -318,6 +318,10 @@ static bool related(const struct question *q)
                 return streq(json_path_string(auth_lookup(q->a, "storage.k8s.io", "v1", "volumeattachments", "", at->name),
                                               "spec.nodeName"),
                              q->node);
+        if (streq(at->resource, "resourceslices"))
+                return streq(json_path_string(auth_lookup(q->a, "resource.k8s.io", "v1", "resourceslices", "", at->name),
+                                              "spec.nodeName"),
+                             q->node);
         return refers(q->g, q->a, q->node, at->resource, at->namespace, at->name) ||
                (streq(at->resource, "secrets") && volume_names_secret(q->g, q->a, q->node, at->namespace, at->name));
 }
@@ -331,6 +335,8 @@ static enum authz_decision ask_read(const struct question *q)
                 return no(q, "can only read resources of this type");
         if (*q->at->subresource)
                 return no(q, "cannot read subresource");
+        if (!*q->at->namespace)
+                return no(q, "can only read namespaced object of this type");
         if (!*q->at->name)
                 return no(q, "No Object name found");
         return related(q) ? AUTHZ_ALLOW : NOTHING_FOUND(q);
@@ -349,17 +355,21 @@ static enum authz_decision ask_get(const struct question *q)
 
 static enum authz_decision ask_claim_status(const struct question *q)
 {
-        static const char *const verbs[] = { "get", "update", "patch", NULL };
+        static const char *const verbs[] = { "update", "patch", NULL };
 
         if (!verb_in(q->at->verb, verbs))
                 return no(q, "can only get/update/patch this type");
+        if (!*q->at->name)
+                return no(q, "No Object name found");
         return related(q) ? AUTHZ_ALLOW : NOTHING_FOUND(q);
 }
 
 static enum authz_decision ask_token(const struct question *q)
 {
-        if (!streq(q->at->verb, "create"))
+        if (!streq(q->at->verb, "create") || !*q->at->name)
                 return no(q, "can only create tokens for individual service accounts");
+        if (!streq(q->at->subresource, "token"))
+                return no(q, "can only create token subresource of serviceaccount");
         return related(q) ? AUTHZ_ALLOW : NOTHING_FOUND(q);
 }
 
@@ -373,6 +383,8 @@ static enum authz_decision ask_lease(const struct question *q, const char *kind)
                                    : "can only get, create, update, patch, or delete a CSINode");
         if (lease && !streq(q->at->namespace, "kube-node-lease"))
                 return no(q, "can only access leases in the \"kube-node-lease\" system namespace");
+        if (!lease && *q->at->subresource)
+                return no(q, "cannot authorize CSINode subresources");
         if (!streq(q->at->verb, "create") && !streq(q->at->name, q->node))
                 return no(q, lease ? "can only access node lease with the same name as the requesting node"
                                    : "can only access CSINode with the same name as the requesting node");
@@ -425,10 +437,35 @@ static enum authz_decision ask_pod(const struct question *q)
         if (streq(at->verb, "create") || streq(at->verb, "delete"))
                 return AUTHZ_ALLOW;
         if (streq(at->verb, "get"))
+                return ask_get(q);
+        if (!streq(at->verb, "list") && !streq(at->verb, "watch"))
+                return no(q, "");
+        if (selects_this_node(q))
+                return AUTHZ_ALLOW;
+        if (*at->name)
                 return related(q) ? AUTHZ_ALLOW : NOTHING_FOUND(q);
-        if (streq(at->verb, "list") || streq(at->verb, "watch"))
-                return selects_this_node(q) ? AUTHZ_ALLOW : no(q, "can only list/watch pods with spec.nodeName field selector");
-        return no(q, "");
+        return no(q, "can only list/watch pods with spec.nodeName field selector");
+}
+
+/* What a new one says is admission's to check; of those that are there, the node's own. */
+static enum authz_decision ask_slice(const struct question *q)
+{
+        static const char *const one[] = { "get", "update", "patch", "delete", NULL };
+        static const char *const many[] = { "watch", "list", "deletecollection", NULL };
+
+        if (*q->at->subresource)
+                return no(q, "cannot authorize ResourceSlice subresources");
+        if (streq(q->at->verb, "create"))
+                return AUTHZ_ALLOW;
+        if (verb_in(q->at->verb, many))
+                return selects_this_node(q) ? AUTHZ_ALLOW : no(q, "can only list/watch/deletecollection resourceslices with "
+                                                                  "nodeName field selector");
+        if (!verb_in(q->at->verb, one))
+                return no(q, "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, "
+                             "patch, delete, deletecollection");
+        if (!*q->at->name)
+                return no(q, "No Object name found");
+        return related(q) ? AUTHZ_ALLOW : NOTHING_FOUND(q);
 }
 
 /* The rest is the same for all nodes: rules, as RBAC has them. */
@@ -476,7 +513,7 @@ static enum authz_decision ask(const struct question *q)
                 if (streq(resource, "persistentvolumeclaims") || streq(resource, "persistentvolumes"))
                         return ask_get(q);
                 if (streq(resource, "serviceaccounts"))
-                        return streq(sub, "token") ? ask_token(q) : ask_get(q);
+                        return streq(q->at->verb, "get") && !*sub ? ask_read(q) : ask_token(q);
                 if (streq(resource, "nodes"))
                         return ask_node(q);
                 if (streq(resource, "pods"))
@@ -490,6 +527,8 @@ static enum authz_decision ask(const struct question *q)
                 return ask_lease(q, "lease");
         if (streq(q->at->group, "resource.k8s.io") && streq(resource, "resourceclaims"))
                 return ask_get(q);
+        if (streq(q->at->group, "resource.k8s.io") && streq(resource, "resourceslices"))
+                return ask_slice(q);
         return ask_plain(q);
 }
 
@@ -501,5 +540,7 @@ enum authz_decision node_authorize(struct node_graph *g, struct arena *a, const 
         *ret_reason = "";
         if (!q.node || !at->is_resource)
                 return AUTHZ_NO_OPINION;
+        if (!*q.node)
+                return no(&q, arena_printf(a, "unknown node for user \"%s\"", at->user->name));
         return ask(&q);
 }

@@ -95,6 +95,7 @@ static void rules(void *userdata)
                 "get coordination.k8s.io/leases kube-node-lease/n1", "create coordination.k8s.io/leases kube-node-lease/-",
                 "list -/services -/-", "create -/events ns/-", "create authentication.k8s.io/tokenreviews -/-",
                 "create certificates.k8s.io/certificatesigningrequests -/-", "update storage.k8s.io/csinodes -/n1",
+                "create resource.k8s.io/resourceslices -/-", "list resource.k8s.io/resourceslices -/- spec.nodeName=n1",
         };
         static const char *const refused[] = {
                 "list -/pods -/-", "list -/pods -/- spec.nodeName=n2", "update -/pods ns/x", "create -/pods/exec ns/x",
@@ -102,6 +103,8 @@ static void rules(void *userdata)
                 "get coordination.k8s.io/leases kube-node-lease/n2", "get coordination.k8s.io/leases kube-system/n1",
                 "list coordination.k8s.io/leases kube-node-lease/-", "delete -/services ns/x", "get -/events ns/x",
                 "update storage.k8s.io/csinodes -/n2", "get apps/deployments ns/x", "create -/services ns/-",
+                "list resource.k8s.io/resourceslices -/-", "list resource.k8s.io/resourceslices -/- spec.nodeName=n2",
+                "get resource.k8s.io/resourceslices -/s", "get -/persistentvolumeclaims/status ns/claim",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
@@ -118,7 +121,7 @@ static void test_identity(void **state)
 
         assert_string_equal(node_identity(&kubelet), "n1");
         assert_null(node_identity(&(struct user_info){ .name = "system:node:n1", .groups = none }));
-        assert_null(node_identity(&(struct user_info){ .name = "system:node:", .groups = nodes_group }));
+        assert_string_equal(node_identity(&(struct user_info){ .name = "system:node:", .groups = nodes_group }), "");
         assert_null(node_identity(&(struct user_info){ .name = "n1", .groups = nodes_group }));
 }
 
