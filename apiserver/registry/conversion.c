@@ -118,23 +118,6 @@ static const char *kind_text(struct arena *a, const struct json *obj)
         return arena_printf(a, "%s, Kind=%s", version ? version : "", kind ? kind : "");
 }
 
-static const char *go_type(const struct json *v)
-{
-        int64_t i;
-
-        if (json_is_object(v))
-                return "map[string]interface {}";
-        if (json_is_array(v))
-                return "[]interface {}";
-        if (json_is_string(v))
-                return "string";
-        if (json_is_bool(v))
-                return "bool";
-        if (json_is_null(v))
-                return "<nil>";
-        return json_to_int(v, &i) == 0 ? "int64" : "float64";
-}
-
 /* Upstream restores all metadata but labels and annotations. The text follows "returned invalid metadata: ". */
 static const char *restore_metadata(struct arena *a, const struct json *original, struct json *converted)
 {
@@ -145,7 +128,7 @@ static const char *restore_metadata(struct arena *a, const struct json *original
         if (!answered)
                 return "missing metadata in converted object";
         if (!json_is_object(answered))
-                return arena_printf(a, "invalid metadata of type %s in converted object", go_type(answered));
+                return arena_printf(a, "invalid metadata of type %s in converted object", crd_go_type(answered));
         meta = json_clone(a, json_get(original, "metadata"));
         if (!meta)
                 meta = json_new_object(a);
@@ -157,11 +140,11 @@ static const char *restore_metadata(struct arena *a, const struct json *original
                         continue;
                 }
                 if (!json_is_object(v))
-                        return arena_printf(a, "invalid metadata.%s of type %s in converted object", fields[i], go_type(v));
+                        return arena_printf(a, "invalid metadata.%s of type %s in converted object", fields[i], crd_go_type(v));
                 json_foreach_member(v, m)
                         if (!json_is_string(m->value))
                                 return arena_printf(a, "metadata.%s[%s] must be a string, but is %s in converted object",
-                                                    fields[i], m->key, go_type(m->value));
+                                                    fields[i], m->key, crd_go_type(m->value));
                 json_set(a, meta, fields[i], json_clone(a, v));
         }
         json_set(a, converted, "metadata", meta);

@@ -222,3 +222,77 @@ const char *crd_go_rule(struct arena *a, const struct json *rule)
         strbuf_putc(&b, '}');
         return arena_strndup(a, b.data, b.len);
 }
+
+/* --- values of no type: %T and %v --- */
+
+bool crd_is_float(const struct json *v)
+{
+        return json_is_number(v) && (v->boolean || strpbrk(v->str, ".eE") || json_to_int(v, &(int64_t){0}) < 0);
+}
+
+const char *crd_go_type(const struct json *v)
+{
+        switch (v->type) {
+        case JSON_OBJECT:
+                return "map[string]interface {}";
+        case JSON_ARRAY:
+                return "[]interface {}";
+        case JSON_STRING:
+                return "string";
+        case JSON_BOOL:
+                return "bool";
+        case JSON_NUMBER:
+                return crd_is_float(v) ? "float64" : "int64";
+        default:
+                return "<nil>";
+        }
+}
+
+static void print(struct arena *a, struct strbuf *b, const struct json *v)
+{
+        const struct json_member **sorted;
+
+        switch (v->type) {
+        case JSON_OBJECT:
+                sorted = arena_alloc(a, (v->len + 1) * sizeof(*sorted));
+                for (uint32_t i = 0; i < v->len; i++)
+                        sorted[i] = &v->members[i];
+                if (v->len)
+                        qsort(sorted, v->len, sizeof(*sorted), by_key);
+                strbuf_puts(b, "map[");
+                for (uint32_t i = 0; i < v->len; i++) {
+                        strbuf_printf(b, "%s%s:", i ? " " : "", sorted[i]->key);
+                        print(a, b, sorted[i]->value);
+                }
+                strbuf_putc(b, ']');
+                break;
+        case JSON_ARRAY:
+                strbuf_putc(b, '[');
+                json_foreach_item(v, item) {
+                        strbuf_puts(b, item_i ? " " : "");
+                        print(a, b, item);
+                }
+                strbuf_putc(b, ']');
+                break;
+        case JSON_NULL:
+                strbuf_puts(b, "<nil>");
+                break;
+        case JSON_BOOL:
+                strbuf_puts(b, v->boolean ? "true" : "false");
+                break;
+        case JSON_NUMBER:
+                strbuf_puts(b, crd_is_float(v) ? go_float(a, json_to_double(v, 0)) : v->str);
+                break;
+        case JSON_STRING:
+                strbuf_append(b, v->str, v->len);
+                break;
+        }
+}
+
+const char *crd_go_print(struct arena *a, const struct json *v)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        print(a, &b, v);
+        return arena_strdup(a, strbuf_str(&b));
+}

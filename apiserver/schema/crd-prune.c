@@ -1,70 +1,132 @@
-/* Pruning and defaulting of custom resources (apiextensions' structural pruning and defaulting). */
+/* What becomes of a custom resource before it is judged (apiextensions' structural pruning, coercion and defaulting).
+ *
+ * No Go type stands behind it: numbers are written as Go writes what it holds them in, fields that the schema does not
+ * know go, and embedded resources get the metadata of any resource. A value where the schema has another type keeps what
+ * it is, but nothing that is in it; the validation then says what it should have been.
+ */
 #include "crd.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
 
 struct step {
         const struct step *up;
         const char *key;
         size_t index;
+        bool in_map; /* errors put such a key in brackets */
 };
 
 struct pruner {
         struct arena *a;
-        struct strict_errors *strict;
-        struct error *reterr;
-        int r;
+        struct strict_errors unknown, coerced; /* paths of fields that go: from the schema, from embedded metadata */
+        struct field_errors *errs; /* the first is enough */
 };
 
-static void print_path(struct strbuf *b, const struct step *at)
+static void print_path(struct strbuf *b, const struct step *at, bool brackets)
 {
         if (!at)
                 return;
-        print_path(b, at->up);
-        if (at->key)
-                strbuf_printf(b, "%s%s", b->len ? "." : "", at->key);
-        else
+        print_path(b, at->up, brackets);
+        if (!at->key)
                 strbuf_printf(b, "[%zu]", at->index);
+        else if (brackets && at->in_map)
+                strbuf_printf(b, "[%s]", at->key);
+        else
+                strbuf_printf(b, "%s%s", b->len ? "." : "", at->key);
 }
+
+static void unknown(struct pruner *p, const struct step *at)
+{
+        _cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
+
+        print_path(&path, at, false);
+        strict_errors_add(&p->unknown, "%s", strbuf_str(&path));
+}
+
+/* --- numbers --- */
+
+/* Go holds what is no integer of 64 bits in a float64, and writes that anew: 1.0 as 1. That it was one is still seen by
+ * the checks of this request (crd_is_float()). */
+static struct json *number(struct arena *a, struct json *v)
+{
+        struct json *out;
+        char *end;
+        long long i;
+        double d;
+
+        if (!strpbrk(v->str, ".eE")) {
+                errno = 0;
+                i = strtoll(v->str, &end, 10);
+                if (!errno)
+                        return v->len == 2 && v->str[0] == '-' && i == 0 ? json_new_int(a, 0) : v;
+        }
+        d = strtod(v->str, NULL);
+        out = isfinite(d) ? json_new_double(a, d) : v;
+        out->boolean = true;
+        return out;
+}
+
+static void rewrite_numbers(struct arena *a, struct json *v)
+{
+        if (json_is_object(v))
+                json_foreach_member(v, m) {
+                        if (json_is_number(m->value))
+                                m->value = number(a, m->value);
+                        else
+                                rewrite_numbers(a, m->value);
+                }
+        else if (json_is_array(v))
+                for (size_t i = 0; i < v->len; i++) {
+                        if (json_is_number(v->items[i]))
+                                v->items[i] = number(a, v->items[i]);
+                        else
+                                rewrite_numbers(a, v->items[i]);
+                }
+}
+
+/* --- unknown fields --- */
 
 static void prune(struct pruner *p, const struct schema *s, struct json *v, const struct step *at);
 
-/* metadata of the resource itself or of an embedded one. */
-static void prune_metadata(struct pruner *p, const struct schema *s, struct json *meta, const struct step *at)
+/* Nothing in V is known. */
+static void drop_all(struct pruner *p, struct json *v, const struct step *at)
 {
-        struct strict_errors own = {.arena = p->a};
-        _cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
-
-        if (p->r < 0)
+        if (json_is_array(v))
+                json_foreach_item(v, item)
+                        drop_all(p, item, &(struct step){.up = at, .index = item_i});
+        if (!json_is_object(v))
                 return;
-        p->r = schema_decode(p->a, s, meta, p->strict ? &own : NULL, p->reterr);
-        if (p->r == 0)
-                schema_canonicalise(p->a, s, meta);
-        print_path(&path, at);
-        for (size_t i = 0; i < own.n; i++) { /* `unknown field "labels"` becomes `... "spec.emb.metadata.labels"` */
-                const char *quote = strchr(own.list[i], '"');
-                if (quote)
-                        strict_errors_add(p->strict, "%.*s\"%s.%s", (int)(quote - own.list[i]), own.list[i], strbuf_str(&path),
-                                          quote + 1);
-        }
+        json_foreach_member(v, m)
+                unknown(p, &(struct step){.up = at, .key = m->key});
+        v->len = 0;
+        v->index = NULL;
 }
 
-static void prune_struct(struct pruner *p, const struct schema *s, struct json *obj, const struct step *at)
+/* Of S or of any type, if S does not say. */
+static void prune_part(struct pruner *p, const struct schema *s, struct json *v, const struct step *at)
+{
+        if (s->crd)
+                prune(p, s, v, at);
+        else
+                drop_all(p, v, at);
+}
+
+static void prune_object(struct pruner *p, const struct schema *s, struct json *obj, const struct step *at)
 {
         size_t n = 0;
 
         for (size_t i = 0; i < obj->len; i++) {
                 struct json_member *m = &obj->members[i];
-                const struct schema_field *f = schema_field(s, m->key);
+                const struct schema_field *f = s->type == SCHEMA_STRUCT ? schema_field(s, m->key) : NULL;
                 struct step step = {.up = at, .key = m->key};
 
-                if (f && !f->type->crd && f->type->type == SCHEMA_STRUCT && json_is_object(m->value)) {
-                        prune_metadata(p, f->type, m->value, &step);
-                } else if (f && f->type->crd) {
+                if (f && f->type->crd) {
                         prune(p, f->type, m->value, &step);
+                } else if (!f && s->type == SCHEMA_MAP) {
+                        prune_part(p, s->elem, m->value, &step);
                 } else if (!f && !s->preserve_unknown) {
-                        _cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
-                        print_path(&path, &step);
-                        if (p->strict)
-                                strict_errors_add(p->strict, "unknown field \"%s\"", strbuf_str(&path));
+                        unknown(p, &step);
                         continue;
                 }
                 obj->members[n++] = *m;
@@ -75,32 +137,169 @@ static void prune_struct(struct pruner *p, const struct schema *s, struct json *
         }
 }
 
+/* What preserves unknown fields does so for the items of its lists too. */
 static void prune(struct pruner *p, const struct schema *s, struct json *v, const struct step *at)
 {
-        if (s->type == SCHEMA_STRUCT && json_is_object(v)) {
-                prune_struct(p, s, v, at);
-        } else if (s->type == SCHEMA_ARRAY) {
+        if (json_is_object(v) && (s->type == SCHEMA_STRUCT || s->type == SCHEMA_MAP || !s->preserve_unknown)) {
+                prune_object(p, s, v, at);
+        } else if (json_is_array(v) && s->type == SCHEMA_ARRAY) {
                 json_foreach_item(v, item) {
                         struct step step = {.up = at, .index = item_i};
-                        if (s->elem->crd)
-                                prune(p, s->elem, item, &step);
+
+                        if (s->preserve_unknown && s->elem->crd && json_is_object(item)) {
+                                struct schema keeps = *s->elem;
+
+                                keeps.preserve_unknown = true;
+                                prune(p, &keeps, item, &step);
+                        } else {
+                                prune_part(p, s->elem, item, &step);
+                        }
                 }
-        } else if (s->type == SCHEMA_MAP) {
-                json_foreach_member(v, m) {
-                        struct step step = {.up = at, .key = m->key};
-                        if (s->elem->crd)
-                                prune(p, s->elem, m->value, &step);
-                }
+        } else if (!s->preserve_unknown) {
+                drop_all(p, v, at);
         }
+}
+
+/* --- metadata --- */
+
+static const char *go_word(const struct json *v)
+{
+        static const char *const words[] = {"null", "bool", "number", "string", "array", "object"};
+
+        return words[v->type];
+}
+
+/* `unknown field "labels"` of metadata becomes the path "spec.emb.metadata.labels". */
+static void gather(struct strict_errors *to, const struct strict_errors *from, const char *path)
+{
+        for (size_t i = 0; i < from->n; i++) {
+                const char *quote = strchr(from->list[i], '"'), *end = quote ? strrchr(from->list[i], '"') : NULL;
+
+                if (quote && end > quote)
+                        strict_errors_add(to, "%s.%.*s", path, (int)(end - quote - 1), quote + 1);
+        }
+}
+
+static int decode_metadata(struct pruner *p, const struct schema *s, struct json *meta, const char *path, struct strict_errors *to,
+                           struct error *reterr)
+{
+        struct strict_errors own = {.arena = p->a};
+        int r;
+
+        if (!json_is_object(meta))
+                return error_set(reterr, -EINVAL, "json: cannot unmarshal %s into Go value of type v1.ObjectMeta", go_word(meta));
+        r = schema_decode(p->a, s, meta, &own, reterr);
+        if (r < 0)
+                return r;
+        schema_canonicalise(p->a, s, meta);
+        gather(to, &own, path);
+        return 0;
+}
+
+static void refuse(struct pruner *p, const struct step *at, const struct json *value, const char *why)
+{
+        _cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
+
+        print_path(&path, at, true);
+        field_error_add(p->errs, FIELD_INVALID, arena_strdup(p->a, strbuf_str(&path)), value, "%s", why);
+}
+
+/* An embedded resource's own fields. */
+static void coerce_member(struct pruner *p, const struct schema_field *f, struct json_member *m, const struct step *at)
+{
+        _cleanup_error_ struct error err = ERROR_INIT;
+        _cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
+        struct json *before;
+
+        if (f->type->type == SCHEMA_STRING) {
+                if (!json_is_string(m->value))
+                        refuse(p, at, m->value, "must be a string");
+                return;
+        }
+        if (json_is_null(m->value))
+                m->value = json_new_object(p->a);
+        before = json_clone(p->a, m->value);
+        print_path(&path, at, true);
+        if (decode_metadata(p, f->type, m->value, strbuf_str(&path), &p->coerced, &err) < 0)
+                refuse(p, at, before, error_text(&err));
+}
+
+static void coerce(struct pruner *p, const struct schema *s, struct json *v, const struct step *at)
+{
+        bool root = s->crd && s->crd->root;
+
+        if (p->errs->n || !s->crd)
+                return;
+        if (json_is_object(v))
+                json_foreach_member(v, m) {
+                        const struct schema_field *f = s->type == SCHEMA_STRUCT ? schema_field(s, m->key) : NULL;
+                        struct step step = {.up = at, .key = m->key, .in_map = s->type == SCHEMA_MAP};
+
+                        if (f && !f->type->crd && !root && !p->errs->n)
+                                coerce_member(p, f, m, &step);
+                        else if (f)
+                                coerce(p, f->type, m->value, &step);
+                        else if (s->type == SCHEMA_MAP)
+                                coerce(p, s->elem, m->value, &step);
+                }
+        else if (json_is_array(v) && s->type == SCHEMA_ARRAY)
+                json_foreach_item(v, item)
+                        coerce(p, s->elem, item, &(struct step){.up = at, .index = item_i});
+}
+
+static int by_path(const void *x, const void *y)
+{
+        return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+bool crd_prune(struct arena *a, const struct schema *s, struct json *v)
+{
+        struct pruner p = {.a = a, .unknown = {.arena = a}};
+
+        prune(&p, s, v, NULL);
+        return p.unknown.n > 0;
+}
+
+void crd_coerce(struct arena *a, const struct schema *s, struct json *v, struct field_errors *errs)
+{
+        struct pruner p = {.a = a, .coerced = {.arena = a}, .errs = errs};
+
+        coerce(&p, s, v, NULL);
+}
+
+static void tell(struct strict_errors *strict, const struct strict_errors *paths)
+{
+        for (size_t i = 0; i < paths->n; i++)
+                strict_errors_add(strict, "unknown field \"%s\"", paths->list[i]);
 }
 
 int crd_decode(struct arena *a, const struct schema *s, struct json *obj, struct strict_errors *strict,
                struct error *reterr)
 {
-        struct pruner p = {.a = a, .strict = strict, .reterr = reterr};
+        struct field_errors errs = {.arena = a};
+        struct pruner p = {.a = a, .unknown = {.arena = a}, .coerced = {.arena = a}, .errs = &errs};
+        struct strict_errors own = {.arena = a};
+        struct json *meta = s->crd->root ? json_get(obj, "metadata") : NULL;
+        int r;
 
+        rewrite_numbers(a, obj);
+        if (json_is_object(meta)) {
+                r = decode_metadata(&p, schema_field(s, "metadata")->type, meta, "metadata", &own, reterr);
+                if (r < 0)
+                        return r;
+        }
         prune(&p, s, obj, NULL);
-        return p.r;
+        if (p.unknown.n)
+                qsort(p.unknown.list, p.unknown.n, sizeof(*p.unknown.list), by_path);
+        coerce(&p, s, obj, NULL);
+        if (errs.n)
+                return error_set(reterr, -EINVAL, "%s", field_error_print(a, errs.list));
+        if (!strict)
+                return 0;
+        tell(strict, &own);
+        tell(strict, &p.unknown);
+        tell(strict, &p.coerced);
+        return 0;
 }
 
 /* --- defaults --- */

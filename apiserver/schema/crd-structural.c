@@ -246,38 +246,43 @@ static void sort_errors(struct walk *w, size_t from)
 
 /* --- defaults --- */
 
+/* What was found below a default, as if it stood there. */
+static void move_errors(struct walk *w, const struct field_errors *found, const char *at)
+{
+        for (size_t i = 0; i < found->n; i++) {
+                const struct field_error *e = &found->list[i];
+                const char *below = streq(e->path, "<nil>") ? "" : e->path;
+
+                field_error_add_text(w->schema, e->type, *below ? join(w, at, below) : at, e->value, "%s", e->detail ? e->detail : "");
+        }
+}
+
+/* Upstream stops at the first kind of mistake. */
 static void check_default(struct walk *w, const struct json *s, const char *path, bool in_metadata)
 {
         const struct json *value = json_get(s, "default");
         const char *at = join(w, path, "default");
-        _cleanup_error_ struct error err = ERROR_INIT;
         const struct schema *compiled;
         struct field_errors found = {.arena = w->a};
         size_t before = w->schema->n;
-        struct json *pruned;
-        int decoded;
+        struct json *copy;
 
         if (!value || json_is_null(value))
                 return;
         compiled = crd_compile_schema(w->a, s, false);
-        pruned = json_clone(w->a, value);
-        decoded = crd_decode(w->a, compiled, pruned, NULL, &err);
-        if (decoded < 0 && in_metadata)
-                invalid(w, at, value, arena_printf(w->a, "must result in valid metadata: %s", error_text(&err)));
-        else if (decoded < 0)
-                invalid(w, join(w, at, "metadata"), json_get(value, "metadata"), error_text(&err));
-        else if (!in_metadata && !json_equal(pruned, value))
+        copy = json_clone(w->a, value);
+        if (crd_prune(w->a, compiled, copy) && !in_metadata)
                 invalid(w, at, value, "must not have unknown fields");
-        if (w->schema->n > before)
+        crd_coerce(w->a, compiled, json_clone(w->a, value), &found);
+        if (found.n && in_metadata) {
+                invalid(w, at, value, arena_printf(w->a, "must result in valid metadata: %s", field_error_print(w->a, found.list)));
                 return;
-        crd_validate(compiled, value, NULL, "", &found); /* in its messages the value is the root */
-        for (size_t i = 0; i < found.n; i++) {
-                const struct field_error *e = &found.list[i];
-                const char *below = streq(e->path, "<nil>") ? "" : e->path;
-
-                if (e->type != FIELD_DUPLICATE) /* items of sets are not compared here */
-                        field_error_add_text(w->schema, e->type, *below ? join(w, at, below) : at, e->value, "%s", e->detail ? e->detail : "");
         }
+        if (!found.n)
+                crd_validate_embedded(compiled, value, "", &found);
+        if (!found.n)
+                crd_validate_values(compiled, value, NULL, "", &found); /* in its messages the value is the root */
+        move_errors(w, &found, at);
         if (w->schema->n == before && crd_attach_rules(w->a, compiled))
                 crd_judge_at(compiled, value, at, w->schema);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "../validation/names.h"
+#include "../validation/validate.h"
 
 struct walk {
         struct arena *a;
@@ -63,9 +64,10 @@ static const char *word(const struct json *v)
                 [JSON_NULL] = "null", [JSON_BOOL] = "boolean", [JSON_NUMBER] = "number",
                 [JSON_STRING] = "string", [JSON_ARRAY] = "array", [JSON_OBJECT] = "object",
         };
-        int64_t i;
+        double d = json_to_double(v, 0.5);
 
-        if (json_is_number(v) && (json_to_int(v, &i) == 0 || json_to_double(v, 0.5) == floor(json_to_double(v, 0.5))))
+        /* A float64 counts as an integer as far as it is exact. */
+        if (json_is_number(v) && (!crd_is_float(v) || (d == floor(d) && fabs(d) < 9007199254740992.0)))
                 return "integer";
         return words[v->type];
 }
@@ -122,24 +124,60 @@ static void check_format(struct walk *w, const struct json *raw, const struct js
                 complain_nowhere(w, arena_printf(w->a, "Checked value must be of type %s with format float in %s", type, path));
 }
 
+/* By floor(), which the compiler has, and not round(), for which all of libm would be loaded. */
+static bool is_multiple(double d, double of)
+{
+        double fraction = d / of - floor(d / of);
+
+        return !(fraction > 1e-9 && 1 - fraction > 1e-9);
+}
+
+/* Whole numbers are compared with whole bounds: what is behind their point does not count. */
+static double bound_for(const struct json *v, const struct json *bound)
+{
+        double d = json_to_double(bound, 0);
+
+        if (crd_is_float(v))
+                return d;
+        return d < 0 ? -floor(-d) : floor(d);
+}
+
+static const char *bound_text(struct walk *w, const struct json *v, double bound)
+{
+        return crd_is_float(v) ? go_float(w->a, bound) : arena_printf(w->a, "%.0f", bound);
+}
+
+static void check_multiple(struct walk *w, const struct json *v, const struct json *of, const char *path)
+{
+        double factor = bound_for(v, of);
+
+        if (factor <= 0)
+                complain(w, FIELD_INVALID, path, json_new_double(w->a, factor), "factor MultipleOf declared for %s must be positive: %s",
+                         path, go_float(w->a, factor));
+        else if (!is_multiple(json_to_double(v, 0), factor))
+                complain(w, FIELD_INVALID, path, v, "%s in body should be a multiple of %s", path, bound_text(w, v, factor));
+}
+
 static void check_number(struct walk *w, const struct json *raw, const struct json *v, const char *path)
 {
         const struct json *max = json_get(raw, "maximum"), *min = json_get(raw, "minimum"), *of = json_get(raw, "multipleOf");
         bool below_max = json_get_bool(raw, "exclusiveMaximum", false), above_min = json_get_bool(raw, "exclusiveMinimum", false);
         double d = json_to_double(v, 0), x;
-        int64_t i;
 
-        /* Of a whole number upstream takes whole numbers only. */
-        if (of && !strpbrk(v->str, ".eE") && json_to_int(v, &i) == 0 && json_to_double(of, 0) < 1)
-                complain(w, FIELD_INVALID, path, json_new_int(w->a, 0), "factor MultipleOf declared for %s must be positive: 0", path);
-        else if (of && (x = json_to_double(of, 0)) > 0 && fabs(d / x - round(d / x)) > 1e-9)
-                complain(w, FIELD_INVALID, path, v, "%s in body should be a multiple of %s", path, of->str);
-        if (max && (x = json_to_double(max, 0), below_max ? d >= x : d > x))
-                complain(w, FIELD_INVALID, path, v, "%s in body should be less than%s %s", path, below_max ? "" : " or equal to",
-                         max->str);
-        if (min && (x = json_to_double(min, 0), above_min ? d <= x : d < x))
-                complain(w, FIELD_INVALID, path, v, "%s in body should be greater than%s %s", path,
-                         above_min ? "" : " or equal to", min->str);
+        if (json_is_number(of))
+                check_multiple(w, v, of, path);
+        if (json_is_number(min)) {
+                x = bound_for(v, min);
+                if (above_min ? d <= x : d < x)
+                        complain(w, FIELD_INVALID, path, v, "%s in body should be greater than%s %s", path,
+                                 above_min ? "" : " or equal to", bound_text(w, v, x));
+        }
+        if (json_is_number(max)) {
+                x = bound_for(v, max);
+                if (below_max ? d >= x : d > x)
+                        complain(w, FIELD_INVALID, path, v, "%s in body should be less than%s %s", path, below_max ? "" : " or equal to",
+                                 bound_text(w, v, x));
+        }
 }
 
 static void check_enum(struct walk *w, const struct json *raw, const struct json *v, const char *path)
@@ -168,7 +206,6 @@ static void walk(struct walk *w, const struct json *raw, const struct schema *s,
                  const struct json *old, const char *path);
 
 static void mismatch(struct walk *w, const struct json *raw, const struct json *v, const char *type, const char *path);
-static void mismatch_size(struct walk *w, const struct json *raw, const struct json *v, const char *path);
 
 static struct json *keys_of(struct arena *a, const struct schema *s, const struct json *item)
 {
@@ -328,21 +365,6 @@ static void check_combinations(struct walk *w, const struct json *raw, const str
                 complain_nowhere(w, arena_printf(w->a, "\"%s\" must not validate the schema (not)", path));
 }
 
-/* A whole number that no integer holds. */
-static void mismatch_size(struct walk *w, const struct json *raw, const struct json *v, const char *path)
-{
-        const char *format = json_get_string(raw, "format");
-
-        if (format && (streq(format, "int32") || streq(format, "int64"))) {
-                complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, "float64"), "%s in body must be of type %s: \"float64\"", path,
-                         format);
-                complain_nowhere(w, arena_printf(w->a, "Checked value must be of type integer with format %s in %s", format, path));
-        } else {
-                complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, "number"), "%s in body must be of type integer: \"number\"", path);
-                complain_nowhere(w, arena_printf(w->a, "Checked value must be of type integer (default format) in %s", path));
-        }
-}
-
 /* A value of another type: more is said of numbers with a fraction, and of those that are named. */
 static void mismatch(struct walk *w, const struct json *raw, const struct json *v, const char *type, const char *path)
 {
@@ -358,7 +380,9 @@ static void mismatch(struct walk *w, const struct json *raw, const struct json *
                 complain_nowhere(w, arena_printf(w->a, sized ? "Checked value must be of type integer with format %s in %s"
                                                              : "Checked value must be of type integer (default format) in %s%.0s",
                                                  sized ? format : path, path));
-        if (!json_is_null(v) && !(whole && json_is_number(v)))
+        if (json_is_number(v))
+                check_number(w, raw, v, path);
+        if (!json_is_null(v))
                 check_enum(w, raw, v, path);
 }
 
@@ -381,10 +405,7 @@ static void walk(struct walk *w, const struct json *raw, const struct schema *s,
         check_combinations(w, raw, v, path);
         if (json_is_string(v))
                 check_string(w, raw, v, path);
-        if (json_is_number(v) && json_to_int(v, &(int64_t){0}) < 0 && streq(json_get_string(raw, "type"), "integer"))
-                mismatch_size(w, raw, v, path);
-        else
-                check_format(w, raw, v, path);
+        check_format(w, raw, v, path);
         if (json_is_number(v))
                 check_number(w, raw, v, path);
         if (json_is_array(v))
@@ -396,20 +417,21 @@ static void walk(struct walk *w, const struct json *raw, const struct schema *s,
 
 /* --- embedded resources, lists with keys --- */
 
-static void check_embedded(struct walk *w, const struct json *v, const char *path)
+static void check_embedded(struct walk *w, const struct schema *schema, const struct json *v, const char *path)
 {
         static const char *const names[] = {"apiVersion", "kind"};
         const char *messages[NAME_MESSAGES], *s, *slash;
 
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (!json_get(v, names[i]))
+                        complain(w, FIELD_REQUIRED, below(w, path, names[i]), NULL, "%s", "");
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 const struct json *is = json_get(v, names[i]);
                 const char *at = below(w, path, names[i]);
                 char *lower;
 
-                if (!is) {
-                        complain(w, FIELD_REQUIRED, at, NULL, "%s", "");
+                if (!is)
                         continue;
-                }
                 if (!(s = json_string(is))) {
                         complain(w, FIELD_INVALID, at, is, "must be a string");
                         continue;
@@ -426,14 +448,8 @@ static void check_embedded(struct walk *w, const struct json *v, const char *pat
                 if (name_check(w->a, NAME_DNS1035_LABEL, lower, messages))
                         complain(w, FIELD_INVALID, at, is, "may have mixed case, but should otherwise match: %s", messages[0]);
         }
-        json_foreach_member(json_path(v, "metadata.labels"), m) {
-                const char *at = below(w, path, "metadata.labels");
-
-                if (name_check(w->a, NAME_QUALIFIED, m->key, messages))
-                        complain(w, FIELD_INVALID, at, json_new_string(w->a, m->key), "%s", messages[0]);
-                if (json_is_string(m->value) && name_check(w->a, NAME_LABEL_VALUE, m->value->str, messages))
-                        complain(w, FIELD_INVALID, at, m->value, "%s", messages[0]);
-        }
+        if (json_is_object(json_get(v, "metadata")))
+                metadata_validate_embedded(schema, v, *path ? arena_printf(w->a, "%s.", path) : "", w->errs);
 }
 
 static void walk_embedded(struct walk *w, const struct schema *s, const struct json *v, const char *path)
@@ -441,7 +457,7 @@ static void walk_embedded(struct walk *w, const struct schema *s, const struct j
         if (!s->crd)
                 return;
         if (s->embedded_resource && json_is_object(v))
-                check_embedded(w, v, path);
+                check_embedded(w, s, v, path);
         if (s->type == SCHEMA_STRUCT)
                 json_foreach_member(v, m) {
                         const struct schema_field *f = schema_field(s, m->key);
@@ -459,7 +475,7 @@ static void walk_embedded(struct walk *w, const struct schema *s, const struct j
 /* Go tells 1 and 1.0 apart, which it holds in different types. */
 static bool same_key(const struct json *x, const struct json *y)
 {
-        if (json_is_number(x) && json_is_number(y) && !strpbrk(x->str, ".eE") != !strpbrk(y->str, ".eE"))
+        if (json_is_number(x) && json_is_number(y) && crd_is_float(x) != crd_is_float(y))
                 return false;
         return json_equal(x, y);
 }
@@ -520,23 +536,39 @@ static void walk_lists(struct walk *w, const struct schema *s, const struct json
         check_duplicates(w, s, v, path);
 }
 
-void crd_validate(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
-                  struct field_errors *errs)
+void crd_validate_values(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
+                         struct field_errors *errs)
 {
         struct walk w = {.a = errs->arena, .errs = errs};
 
         walk(&w, s->crd->raw, s, obj, old, path);
-        walk_embedded(&w, s, obj, path);
-        /* What was stored with duplicates may have others. */
-        if (old) {
-                struct field_errors before = {.arena = errs->arena};
-                struct walk stored = {.a = errs->arena, .errs = &before};
+}
 
+void crd_validate_embedded(const struct schema *s, const struct json *obj, const char *path, struct field_errors *errs)
+{
+        struct walk w = {.a = errs->arena, .errs = errs};
+
+        walk_embedded(&w, s, obj, path);
+}
+
+void crd_validate_lists(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
+                        struct field_errors *errs)
+{
+        struct field_errors before = {.arena = errs->arena};
+        struct walk w = {.a = errs->arena, .errs = errs}, stored = {.a = errs->arena, .errs = &before};
+
+        if (old)
                 walk_lists(&stored, s, old, path);
-                if (before.n)
-                        return;
-        }
-        walk_lists(&w, s, obj, path);
+        if (!before.n)
+                walk_lists(&w, s, obj, path);
+}
+
+void crd_validate(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
+                  struct field_errors *errs)
+{
+        crd_validate_values(s, obj, old, path, errs);
+        crd_validate_embedded(s, obj, path, errs);
+        crd_validate_lists(s, obj, old, path, errs);
 }
 
 bool crd_value_valid(struct arena *a, const struct json *raw, const struct json *value)

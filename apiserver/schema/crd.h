@@ -49,9 +49,12 @@ void crd_unref(struct crd *c); /* NULL allowed */
 const struct schema *crd_compile_schema(struct arena *a, const struct json *raw, bool root);
 
 /* Prunes OBJ in place: what the schema does not know goes, and is told to STRICT (NULL: silently). Metadata, also of
- * embedded resources, is decoded as any kind's. -EINVAL with Go's text for bad metadata. */
+ * embedded resources, is decoded as any kind's; numbers are written as Go does. -EINVAL with Go's text for bad metadata. */
 int crd_decode(struct arena *a, const struct schema *s, struct json *obj, struct strict_errors *strict,
                struct error *reterr);
+/* The parts of it: whether something went; what is wrong with embedded resources, at most one. */
+bool crd_prune(struct arena *a, const struct schema *s, struct json *v);
+void crd_coerce(struct arena *a, const struct schema *s, struct json *v, struct field_errors *errs);
 /* Fills in defaults, and takes nulls away where the schema allows none. */
 void crd_default(struct arena *a, const struct schema *s, struct json *obj);
 
@@ -59,6 +62,14 @@ void crd_default(struct arena *a, const struct schema *s, struct json *obj);
  * about again (ratcheting). PATH: "" or where the value stands. */
 void crd_validate(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
                   struct field_errors *errs);
+/* The parts of it, in upstream's order, with the numbers of /scale after the first. Stored lists with duplicates may have
+ * others. */
+void crd_validate_values(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
+                         struct field_errors *errs);
+void crd_validate_scale(const struct crd_version *v, const struct json *obj, bool spec, struct field_errors *errs);
+void crd_validate_embedded(const struct schema *s, const struct json *obj, const char *path, struct field_errors *errs);
+void crd_validate_lists(const struct schema *s, const struct json *obj, const struct json *old, const char *path,
+                        struct field_errors *errs);
 /* The items of OLD, a list of maps of schema S, by their keys; empty where items cannot be told apart. */
 struct crd_keyed_list {
         struct arena *arena;
@@ -88,6 +99,11 @@ bool crd_format_known(const char *type, const char *format);
 /* Go's regular expressions as far as glibc's can be made to understand them. -1: the pattern cannot be compiled
  * (*RET_WHY, may be NULL, in A); 0: no match; 1: match. */
 int crd_pattern_match(struct arena *a, const char *pattern, const char *value, const char **ret_why);
+
+/* A value that Go has no type for: whether it holds a float64, what %T and %v say of it. */
+bool crd_is_float(const struct json *v);
+const char *crd_go_type(const struct json *v);
+const char *crd_go_print(struct arena *a, const struct json *v);
 
 /* --- definitions themselves --- */
 /* Adds what is wrong with a definition (defaulted); OLD: the stored one, NULL on create. WARN is told of what is

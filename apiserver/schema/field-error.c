@@ -92,8 +92,7 @@ void go_quote(struct strbuf *out, const char *s, size_t len)
         strbuf_putc(out, '"');
 }
 
-/* A number that Go holds as a float64: its %v. */
-static const char *go_float(struct arena *a, double d)
+const char *go_float(struct arena *a, double d)
 {
         char buf[40], *e;
         int exponent, n = 0;

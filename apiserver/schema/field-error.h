@@ -42,6 +42,8 @@ void field_error_add_text(struct field_errors *errs, enum field_error_type type,
                           const char *text, const char *detail_fmt, ...) printf_like(5, 6);
 /* S quoted as Go's %q does. */
 void go_quote(struct strbuf *out, const char *s, size_t len);
+/* A number that Go holds as a float64: its %v. */
+const char *go_float(struct arena *a, double d);
 /* The cause's reason: "FieldValueInvalid". */
 const char *field_error_reason(enum field_error_type type);
 /* "Invalid value: -1: must be ...": the error without its path, a cause's message. */

@@ -81,7 +81,12 @@ static void test_prune_and_default(void **state)
                 {"{\"spec\":{\"s\":null,\"n\":0}}", "{\"spec\":{\"n\":0}}", ""},
                 {"{\"spec\":{\"n\":0,\"nul\":null}}", "{\"spec\":{\"n\":0,\"nul\":null}}", ""},
                 {"{\"zzz\":1,\"spec\":{\"n\":0,\"map\":[{\"k\":\"a\",\"q\":1}]}}", "{\"spec\":{\"n\":0,\"map\":[{\"k\":\"a\"}]}}",
-                 "unknown field \"zzz\", unknown field \"spec.map[0].q\""},
+                 "unknown field \"spec.map[0].q\", unknown field \"zzz\""},
+                {"{\"spec\":{\"n\":1.0,\"s\":{\"a\":1},\"set\":{\"b\":1},\"ios\":[{\"c\":1}]}}",
+                 "{\"spec\":{\"n\":1,\"s\":{},\"set\":{},\"ios\":[{}]}}",
+                 "unknown field \"spec.ios[0].c\", unknown field \"spec.s.a\", unknown field \"spec.set.b\""},
+                {"{\"spec\":{\"n\":0,\"free\":{\"a\":1e3,\"b\":-0,\"c\":1.50,\"d\":18446744073709551616,\"e\":1e21}}}",
+                 "{\"spec\":{\"n\":0,\"free\":{\"a\":1000,\"b\":0,\"c\":1.5,\"d\":18446744073709551616,\"e\":1e+21}}}", ""},
                 {"{\"spec\":{\"n\":0,\"free\":{\"a\":{\"b\":1}}}}", "{\"spec\":{\"n\":0,\"free\":{\"a\":{\"b\":1}}}}", ""},
                 {"{\"metadata\":{\"foo\":1,\"name\":\"x\"}}", "{\"metadata\":{\"name\":\"x\"}}", "unknown field \"metadata.foo\""},
         };
@@ -110,6 +115,39 @@ static void test_bad_metadata(void **state)
         struct crd *c = compiled();
 
         assert_int_equal(crd_decode(a, c->resources[0]->schema, parse(a, "{\"metadata\":{\"labels\":{\"a\":1}}}"), NULL, &err), -EINVAL);
+        crd_unref(c);
+}
+
+/* What /scale reads: errors as Go's unstructured accessors put them. */
+static void test_scale(void **state)
+{
+        static const struct {
+                const char *in, *path, *detail; /* PATH NULL: valid */
+        } cases[] = {
+                {"{\"spec\":{\"n\":2}}", NULL, NULL},
+                {"{}", NULL, NULL},
+                {"{\"spec\":{\"n\":\"5\"}}", ".spec.n", ".spec.n accessor error: 5 is of the type string, expected int64"},
+                {"{\"spec\":{\"n\":2.0}}", ".spec.n", ".spec.n accessor error: 2 is of the type float64, expected int64"},
+                {"{\"spec\":{\"n\":{\"b\":[1,true],\"a\":1.5}}}", ".spec.n",
+                 ".spec.n accessor error: map[a:1.5 b:[1 true]] is of the type map[string]interface {}, expected int64"},
+                {"{\"spec\":7}", ".spec.n", ".spec.n accessor error: 7 is of the type int64, expected map[string]interface{}"},
+                {"{\"spec\":{\"n\":-1}}", ".spec.n", "should be a non-negative integer"},
+                {"{\"spec\":{\"n\":2147483648}}", ".spec.n", "should be less than or equal to 2147483647"},
+                {"{\"status\":{\"n\":false}}", ".status.n", ".status.n accessor error: false is of the type bool, expected int64"},
+        };
+        struct crd *c = compiled();
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct field_errors errs = {.arena = a};
+
+                crd_validate_scale(c->resources[0]->crd, parse(a, cases[i].in), true, &errs);
+                assert_int_equal(errs.n, cases[i].path ? 1 : 0);
+                if (cases[i].path) {
+                        assert_string_equal(errs.list[0].path, cases[i].path);
+                        assert_string_equal(errs.list[0].detail, cases[i].detail);
+                }
+        }
         crd_unref(c);
 }
 
@@ -289,7 +327,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_compile),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_bad_metadata),
-                cmocka_unit_test(test_validate), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition), cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_validate),
+                cmocka_unit_test(test_scale), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition), cmocka_unit_test(test_rules),
                 cmocka_unit_test(test_rules_compile),
         };
 

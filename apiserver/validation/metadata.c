@@ -187,6 +187,23 @@ void metadata_validate(struct check *c, enum name_rule rule)
         check_managed(c, meta);
 }
 
+void metadata_validate_embedded(const struct schema *s, const struct json *obj, const char *prefix, struct field_errors *errs)
+{
+        const struct json *meta = json_get(obj, "metadata");
+        const struct resource like = {.namespaced = *(json_get_string(meta, "namespace") ?: "") != '\0'};
+        struct at root = {.j = obj, .s = s, .kind = AT_ROOT};
+        struct check c = {.a = errs->arena, .errs = errs, .obj = obj, .sub = "", .res = &like, .root = &root, .prefix = prefix};
+        struct json *named;
+
+        if (str_empty(json_get_string(meta, "name"))) { /* it need not have one */
+                named = json_clone_shallow(errs->arena, obj);
+                json_set(errs->arena, named, "metadata", json_clone(errs->arena, meta));
+                json_set_string(errs->arena, json_get(named, "metadata"), "name", "fakename");
+                root.j = c.obj = named;
+        }
+        metadata_validate(&c, NAME_PATH_SEGMENT);
+}
+
 /* Go prints []string{"a", "b"} */
 static void check_new_finalizers(struct check *c, const struct at *meta)
 {

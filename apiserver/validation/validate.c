@@ -25,34 +25,6 @@ static bool checks_finalizers(const struct resource *res)
                !streq(res->group, "apiextensions.k8s.io") && !streq(res->group, "apiregistration.k8s.io");
 }
 
-/* A number of replicas that the scale subresource may have to show. */
-static void check_scale_path(struct check *c, const char *path)
-{
-        const struct json *v = c->obj;
-        const char *p = path;
-        int64_t n;
-
-        while (*p && json_is_object(v)) {
-                size_t len = strcspn(p + 1, ".");
-                v = json_getn(v, p + 1, len);
-                p += 1 + len;
-                if (!v || json_is_null(v))
-                        return;
-        }
-        if (*p)
-                field_error_add(c->errs, FIELD_INVALID, path, json_new_int(c->a, 0),
-                                "%s accessor error: %s is of the type string, expected map[string]interface{}", path,
-                                json_string(v) ? json_string(v) : json_print(c->a, v));
-        else if (json_to_int(v, &n) != 0)
-                field_error_add(c->errs, FIELD_INVALID, path, json_new_int(c->a, 0),
-                                "%s accessor error: %s is of the type string, expected int64", path,
-                                json_string(v) ? json_string(v) : json_print(c->a, v));
-        else if (n < 0)
-                field_error_add(c->errs, FIELD_INVALID, path, v, "should be a non-negative integer");
-        else if (n > INT32_MAX)
-                field_error_add(c->errs, FIELD_INVALID, path, v, "should be less than or equal to %d", INT32_MAX);
-}
-
 static void validate_custom(struct check *c)
 {
         const char *kind = json_get_string(c->obj, "kind");
@@ -62,9 +34,10 @@ static void validate_custom(struct check *c)
                 field_error_add(c->errs, FIELD_INVALID, "kind", json_get(c->obj, "kind"), "must be %s", c->res->kind);
                 return;
         }
-        crd_validate(c->res->schema, c->obj, c->old, "", c->errs);
-        if (c->res->crd->spec_replicas && !streq(c->sub, "status"))
-                check_scale_path(c, c->res->crd->spec_replicas);
+        crd_validate_values(c->res->schema, c->obj, c->old, "", c->errs);
+        crd_validate_scale(c->res->crd, c->obj, !streq(c->sub, "status"), c->errs);
+        crd_validate_embedded(c->res->schema, c->obj, "", c->errs);
+        crd_validate_lists(c->res->schema, c->obj, c->old, "", c->errs);
         crd_judge(c->res->schema, c->obj, c->old, c->errs);
 }
 

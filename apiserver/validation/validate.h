@@ -17,3 +17,5 @@ void validation_warn(struct api_request *r, const struct resource *res, const st
                      const char *sub);
 /* Addresses and families of a Service that has some, as far as it says: asked before any are given to it. */
 void validate_service_addresses(struct field_errors *errs, const struct json *svc, const struct json *old);
+/* Of an embedded resource of schema S; PREFIX: of paths ("spec.template."). */
+void metadata_validate_embedded(const struct schema *s, const struct json *obj, const char *prefix, struct field_errors *errs);
