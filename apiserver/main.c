@@ -1,6 +1,7 @@
 /* colibri-apiserver: options, start-up, the first objects of a new cluster. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -26,8 +27,15 @@ struct options {
         int max_inflight, max_mutating_inflight, audit_megabytes;
 };
 
+/* malloc keeps what is freed between things that stay, and all that a start or many writes needed for a moment: it
+ * goes back to the kernel in a pause soon after. */
+#define TRIM_NS (5 * NS_PER_SEC)
+#define TRIM_SLACK_NS (3 * NS_PER_SEC)
+#define FIRST_TRIM_NS (500 * NS_PER_MS)
+
 struct daemon {
         struct apiserver server;
+        struct loop_timer *trim;
         struct options options;
         struct flow_options flow;
         struct audit_options audit;
@@ -182,10 +190,25 @@ static const struct status *ensure_kubernetes_service(struct apiserver *s, struc
         return st;
 }
 
+static void on_trim(struct loop_timer *timer, void *userdata)
+{
+        malloc_trim(0);
+}
+
+static void handle(struct http_request *http, void *userdata)
+{
+        struct daemon *d = userdata;
+
+        if (!loop_timer_armed(d->trim))
+                loop_timer_arm_slack(d->trim, TRIM_NS, TRIM_SLACK_NS);
+        apiserver_handle(http, &d->server);
+}
+
 /* Waits for etcd and writes what a new cluster starts with; tried again until it is there. */
 static void bootstrap(void *userdata)
 {
-        struct apiserver *s = userdata;
+        struct daemon *d = userdata;
+        struct apiserver *s = &d->server;
 
         while (!s->bootstrapped) {
                 _cleanup_arena_ struct arena *a = arena_new(0);
@@ -205,6 +228,7 @@ static void bootstrap(void *userdata)
                 } else {
                         s->bootstrapped = true;
                         log_info("ready");
+                        loop_timer_arm(d->trim, FIRST_TRIM_NS);
                         return;
                 }
                 fiber_sleep(NS_PER_SEC);
@@ -237,7 +261,7 @@ static int start(struct daemon *d, struct error *reterr)
         struct http_server_options http = {
                 .address = s->o.bind_address, .port = s->o.secure_port, .cert_file = s->o.tls_cert_file,
                 .key_file = s->o.tls_private_key_file, .client_ca_file = s->o.client_ca_file,
-                .handler = apiserver_handle, .userdata = s, .refuse = apiserver_refuse,
+                .handler = handle, .userdata = d, .refuse = apiserver_refuse,
                 .max_connections = connections_that_fit(),
         };
         int r = store_new(s->loop, &store, &s->store, reterr);
@@ -277,6 +301,7 @@ int main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         d.server.loop = loop_new();
         d.server.started = time_real();
+        d.trim = loop_timer_new(d.server.loop, on_trim, &d);
         loop_signal(d.server.loop, SIGTERM, on_term, d.server.loop);
         loop_signal(d.server.loop, SIGINT, on_term, d.server.loop);
         if (start(&d, &err) < 0) {
@@ -286,7 +311,7 @@ int main(int argc, char **argv)
         definitions_start(&d.server);
         aggregation_start(&d.server);
         flow_start(&d.server, &d.flow);
-        fiber_start(d.server.loop, bootstrap, &d.server);
+        fiber_start(d.server.loop, bootstrap, &d);
         r = loop_run(d.server.loop);
         audit_stop();
         return r;

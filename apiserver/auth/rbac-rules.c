@@ -45,6 +45,48 @@ void rbac_rules_read(struct arena *a, const struct json *rules, struct rbac_rule
         }
 }
 
+static bool same_lists(const char *const *a, const char *const *b)
+{
+        while (*a && *b && strcmp(*a, *b) == 0)
+                a++, b++;
+        return !*a && !*b;
+}
+
+/* A copy of LIST; BEFORE, the list of the rule before, where it says the same, as verbs often do. */
+static const char *const *keep_list(struct arena *a, const char *const *list, const char *const *before)
+{
+        const char **out;
+        size_t n = 0;
+
+        if (!list || (before && same_lists(list, before)))
+                return list ? before : NULL;
+        while (list[n])
+                n++;
+        out = arena_alloc(a, (n + 1) * sizeof(char *));
+        for (size_t i = 0; i < n; i++)
+                out[i] = arena_strdup(a, list[i]);
+        out[n] = NULL;
+        return out;
+}
+
+void rbac_rules_keep(struct arena *a, const struct rbac_rules *rules, struct rbac_rules *ret)
+{
+        static const struct rbac_rule none;
+        const struct rbac_rule *before = &none;
+
+        *ret = (struct rbac_rules){ arena_alloc(a, rules->n * sizeof(*ret->list)), rules->n, rules->n };
+        for (size_t i = 0; i < rules->n; i++) {
+                const struct rbac_rule *rule = &rules->list[i];
+
+                ret->list[i] = (struct rbac_rule){ .verbs = keep_list(a, rule->verbs, before->verbs),
+                                                   .groups = keep_list(a, rule->groups, before->groups),
+                                                   .resources = keep_list(a, rule->resources, before->resources),
+                                                   .names = keep_list(a, rule->names, before->names),
+                                                   .urls = keep_list(a, rule->urls, before->urls) };
+                before = &ret->list[i];
+        }
+}
+
 /* --- matching --- */
 
 static bool has(const char *const *list, const char *what)

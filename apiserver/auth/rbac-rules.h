@@ -17,6 +17,8 @@ struct rbac_rules {
 
 /* From the "rules" of a Role. Strings are the tree's: A must hold both. */
 void rbac_rules_read(struct arena *a, const struct json *rules, struct rbac_rules *ret);
+/* A copy that stands in A alone, and takes little there. */
+void rbac_rules_keep(struct arena *a, const struct rbac_rules *rules, struct rbac_rules *ret);
 bool rbac_rule_allows(const struct rbac_rule *rule, const struct authz_attributes *at);
 bool rbac_rules_allow(const struct rbac_rules *rules, const struct authz_attributes *at);
 

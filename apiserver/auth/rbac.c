@@ -62,11 +62,14 @@ static void role_free(struct role *role)
 
 void rbac_put_role(struct rbac *r, const char *namespace, const char *name, const struct json *obj)
 {
-        struct arena *a = arena_new(512);
+        _cleanup_arena_ struct arena *reading = arena_new(0);
+        struct arena *a = arena_new(256);
         struct role *role = arena_calloc(a, sizeof(*role));
+        struct rbac_rules rules;
 
         role->arena = a;
-        rbac_rules_read(a, json_clone(a, json_get(obj, "rules")), &role->rules);
+        rbac_rules_read(reading, json_get(obj, "rules"), &rules);
+        rbac_rules_keep(a, &rules, &role->rules);
         role_free(map_put(&r->roles, object_key(a, namespace, name), role));
 }
 
@@ -136,6 +139,12 @@ static const char *subject_key(struct arena *a, const char *binding_namespace, c
         return NULL;
 }
 
+/* TAIL as the end of TEXT, which ends so. */
+static const char *end_of(const char *text, const char *tail)
+{
+        return text + strlen(text) - strlen(tail);
+}
+
 static void add_subjects(struct rbac *r, struct binding *b, const struct json *subjects)
 {
         b->subject_keys = arena_alloc(b->arena, (json_len(subjects) + 1) * sizeof(char *));
@@ -151,6 +160,11 @@ static void add_subjects(struct rbac *r, struct binding *b, const struct json *s
                 key = subject_key(b->arena, b->namespace, &g);
                 if (!key)
                         continue;
+                /* The tree goes, the binding stays. */
+                g.name = end_of(key, g.name);
+                g.kind = *g.kind == 'U' ? "User" : *g.kind == 'G' ? "Group" : "ServiceAccount";
+                if (g.namespace != b->namespace)
+                        g.namespace = arena_strdup(b->arena, g.namespace);
                 b->subject_keys[b->n_subjects++] = key;
                 bucket_add(r, key, &g);
         }
@@ -167,21 +181,21 @@ static void binding_unlink(struct rbac *r, struct binding *b)
 
 void rbac_put_binding(struct rbac *r, const char *namespace, const char *name, const struct json *obj)
 {
-        struct arena *a = arena_new(512);
-        struct json *copy = json_clone(a, obj);
+        struct arena *a = arena_new(256);
         struct binding *b = arena_calloc(a, sizeof(*b));
-        const char *role = json_path_string(copy, "roleRef.name"), *key;
+        const char *role = json_path_string(obj, "roleRef.name"), *key;
 
+        role = role ? role : "";
         b->arena = a;
         b->namespace = str_empty(namespace) ? NULL : arena_strdup(a, namespace);
         b->name = arena_strdup(a, name);
-        b->cluster_role = !streq(json_path_string(copy, "roleRef.kind"), "Role");
-        b->role = role ? role : "";
-        b->role_key = object_key(a, b->cluster_role ? NULL : b->namespace, b->role);
+        b->cluster_role = !streq(json_path_string(obj, "roleRef.kind"), "Role");
+        b->role_key = object_key(a, b->cluster_role ? NULL : b->namespace, role);
+        b->role = end_of(b->role_key, role);
         key = object_key(a, namespace, name);
         binding_unlink(r, map_del(&r->bindings, key));
         map_put(&r->bindings, key, b);
-        add_subjects(r, b, json_get(copy, "subjects"));
+        add_subjects(r, b, json_get(obj, "subjects"));
 }
 
 void rbac_del_binding(struct rbac *r, const char *namespace, const char *name)

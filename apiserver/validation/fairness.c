@@ -2,7 +2,6 @@
 #include "metadata.h"
 
 #include <ctype.h>
-#include <math.h>
 
 #include "../../lib/meta/quantity.h"
 #include "functions.h"
@@ -247,10 +246,17 @@ void check_flow_urls(struct check *c, const struct at *list)
         }
 }
 
-/* Shuffle sharding deals so many queues from so many: the hash must have bits for it. */
+/* Shuffle sharding deals so many queues from so many: the hash must have bits for it, 60 at most. Counted
+ * without a logarithm: libm would be half a megabyte for this one. */
 static bool too_many_bits(int64_t queues, int64_t hand)
 {
-        return ceil(log2((double)queues) * (double)hand) > 60;
+        __int128 deals = 1;
+
+        if (queues < 2)
+                return false;
+        while (hand-- > 0 && deals <= (int64_t)1 << 60)
+                deals *= queues;
+        return deals > (int64_t)1 << 60;
 }
 
 void check_queuing(struct check *c, const struct at *at)
