@@ -476,7 +476,7 @@ static void check_delete_options(struct api_request *r, const struct json *o, st
         if (p && json_get(o, "orphanDependents"))
                 field_error_add(errs, FIELD_INVALID, "propagationPolicy", policy,
                                 "orphanDependents and deletionPropagation cannot be both set");
-        else if (p && !streq(p, "Foreground") && !streq(p, "Background") && !streq(p, "Orphan"))
+        if (p && !streq(p, "Foreground") && !streq(p, "Background") && !streq(p, "Orphan"))
                 field_error_not_supported(errs, "propagationPolicy", policy, policies);
         json_foreach_item(json_get(o, "dryRun"), item)
                 if (n < ARRAY_SIZE(values) && json_is_string(item))

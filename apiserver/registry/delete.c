@@ -38,6 +38,7 @@ static const struct status *validate_options(struct deletion *d)
         struct field_errors errs = { .arena = d->r->arena };
         const struct json *policy = json_get(d->options, "propagationPolicy");
         static const char *const policies[] = { "Foreground", "Background", "Orphan", "nil", NULL };
+        static const char *const dry_runs[] = { "All", NULL };
         const char *p = json_string(policy);
         static const struct resource options = { .group = "meta.k8s.io", .version = "v1", .name = "deleteoptions",
                                                  .kind = "DeleteOptions" };
@@ -47,15 +48,41 @@ static const struct status *validate_options(struct deletion *d)
                                 "orphanDependents and deletionPropagation cannot be both set");
         if (p && !streq(p, "Foreground") && !streq(p, "Background") && !streq(p, "Orphan"))
                 field_error_not_supported(&errs, "propagationPolicy", policy, policies);
+        json_foreach_item(json_get(d->options, "dryRun"), it)
+                if (!streq(json_string(it), "All")) {
+                        field_error_not_supported(&errs, "dryRun", json_get(d->options, "dryRun"), dry_runs);
+                        break;
+                }
         return errs.n ? status_invalid(d->r->arena, &options, "", &errs) : NULL;
 }
 
-/* Preconditions: uid and resourceVersion. The conflict names the kind, as upstream does. */
+/* The conflict names the kind, as upstream does. */
+const struct status *delete_preconditions(struct arena *a, const struct resource *res, const struct json *options,
+                                          const struct json *obj)
+{
+        const struct json *pre = json_get(options, "preconditions");
+        const char *uid = json_get_string(pre, "uid"), *version = json_get_string(pre, "resourceVersion");
+        const char *name = meta_string(obj, "name");
+        struct resource by_kind = *res;
+
+        by_kind.name = res->kind;
+        if (uid && !streq(uid, meta_string(obj, "uid")))
+                return status_conflict(a, &by_kind, name,
+                                       "the UID in the precondition (%s) does not match the UID in record (%s). The object "
+                                       "might have been deleted and then recreated",
+                                       uid, meta_string(obj, "uid"));
+        if (version && !streq(version, meta_string(obj, "resourceVersion")))
+                return status_conflict(a, &by_kind, name,
+                                       "the ResourceVersion in the precondition (%s) does not match the ResourceVersion in "
+                                       "record (%s). The object might have been modified",
+                                       version, meta_string(obj, "resourceVersion"));
+        return NULL;
+}
+
 static const struct status *check_preconditions(struct deletion *d, const struct json *obj)
 {
         const struct json *pre = json_get(d->options, "preconditions");
         const char *uid = json_get_string(pre, "uid"), *version = json_get_string(pre, "resourceVersion");
-        struct resource by_kind = *d->stored;
 
         if (uid && streq(d->stored->kind, "Namespace") && !*d->stored->group && !streq(uid, meta_string(obj, "uid")))
                 return status_conflict(d->r->arena, d->res, d->name,
@@ -67,18 +94,7 @@ static const struct status *check_preconditions(struct deletion *d, const struct
                                        "Precondition failed: ResourceVersion in precondition: %s, ResourceVersion in object "
                                        "meta: %s",
                                        version, meta_string(obj, "resourceVersion"));
-        by_kind.name = d->stored->kind;
-        if (uid && !streq(uid, meta_string(obj, "uid")))
-                return status_conflict(d->r->arena, &by_kind, d->name,
-                                       "the UID in the precondition (%s) does not match the UID in record (%s). The object "
-                                       "might have been deleted and then recreated",
-                                       uid, meta_string(obj, "uid"));
-        if (version && !streq(version, meta_string(obj, "resourceVersion")))
-                return status_conflict(d->r->arena, &by_kind, d->name,
-                                       "the ResourceVersion in the precondition (%s) does not match the ResourceVersion in "
-                                       "record (%s). The object might have been modified",
-                                       version, meta_string(obj, "resourceVersion"));
-        return NULL;
+        return delete_preconditions(d->r->arena, d->stored, d->options, obj);
 }
 
 static enum policy policy_of(const struct deletion *d)
@@ -245,13 +261,26 @@ static int delete_marked(struct deletion *d, const struct json *obj, uint64_t re
         return c;
 }
 
+/* A copy of OLD to decide on. Deleting changes its metadata, some kinds' own rules change more. */
+static struct json *copy_for(const struct deletion *d, struct json *old)
+{
+        struct arena *a = d->r->arena;
+        struct json *obj;
+
+        if (d->strategy && d->strategy->mark_deleted)
+                return json_clone(a, old);
+        obj = json_clone_shallow(a, old);
+        json_set(a, obj, "metadata", json_clone_shallow(a, json_get(old, "metadata")));
+        return obj;
+}
+
 /* One round on E. *RET_AGAIN: it changed meanwhile. */
 static const struct status *delete_round(struct deletion *d, struct entry *e, struct json **ret, bool *ret_gone,
                                          bool *ret_again)
 {
         struct api_request *r = d->r;
         _cleanup_error_ struct error err = ERROR_INIT;
-        struct json *old = registry_object(r->arena, d->stored, e), *obj = json_clone(r->arena, old);
+        struct json *old = registry_object(r->arena, d->stored, e), *obj = copy_for(d, old);
         struct entry *now = NULL;
         const struct status *st = check_preconditions(d, old);
         enum outcome outcome;
@@ -281,14 +310,17 @@ static const struct status *delete_round(struct deletion *d, struct entry *e, st
                 c = store_put(r->server->store, d->stored, d->key, obj, e->revision, &now, &err);
                 if (c == STORE_OK) {
                         set_resource_version(r->arena, obj, now->revision);
+                        note_written(r, d->res, obj, now);
                         c = delete_marked(d, obj, now->revision, &err);
                 }
                 if (c == STORE_OK && d->strategy && d->strategy->after_delete)
                         d->strategy->after_delete(r, obj);
         } else {
                 c = store_put(r->server->store, d->stored, d->key, obj, e->revision, &now, &err);
-                if (c == STORE_OK)
+                if (c == STORE_OK) {
                         set_resource_version(r->arena, obj, now->revision);
+                        note_written(r, d->res, obj, now);
+                }
         }
         entry_unref(now);
         if (c < 0)

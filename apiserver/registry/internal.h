@@ -35,6 +35,9 @@ void wipe_system_fields(struct json *obj);
 void set_resource_version(struct arena *a, struct json *obj, uint64_t revision); /* 0: removes it */
 
 /* --- steps shared by create and update --- */
+/* Remembers for the answer the bytes E of what was stored, whose tree is OBJ. Who changes OBJ later takes
+ * r->written_of back. */
+void note_written(struct api_request *r, const struct resource *res, const struct json *obj, const struct entry *e);
 const struct status *validate_write(struct api_request *r, const struct resource *res, struct json *obj,
                                     const struct json *old, const char *sub);
 struct admission_attributes admission_of(struct api_request *r, enum admission_op op, const struct resource *res,
@@ -44,7 +47,10 @@ struct admission_attributes admission_of(struct api_request *r, enum admission_o
 const struct status *create_prepared(struct api_request *r, const struct resource *res, const char *namespace,
                                      struct json *obj, bool keep_fields, struct json **ret);
 
-/* delete.c: takes the object whose last finalizer is gone. */
+/* delete.c: whether OBJ is the one that DeleteOptions mean: its uid and resourceVersion. */
+const struct status *delete_preconditions(struct arena *a, const struct resource *res, const struct json *options,
+                                          const struct json *obj);
+/* It takes the object whose last finalizer is gone. */
 bool should_delete_on_update(const struct resource *res, const struct json *obj, const struct json *old);
 
 /* scale.c */

@@ -8,6 +8,7 @@
 
 #include "../storage/etcd-for-tests.h"
 #include "internal.h"
+#include "kinds/kinds.h"
 
 static struct test_etcd etcd;
 static bool have_etcd;
@@ -221,6 +222,41 @@ static void workloads(void *userdata)
         assert_string_equal(json_string(json_at(json_get(json_at(labels, 1), "values"), 0)), "d");
 }
 
+/* What only tries, and what means another version of the pod, leaves the pod and its budget alone. */
+static void eviction(void *userdata)
+{
+        static const struct {
+                const char *options;
+                unsigned code; /* 0: evicted */
+        } cases[] = {
+                { "{\"dryRun\":[\"All\"]}", 0 },
+                { "{\"dryRun\":[\"Foo\"]}", 422 },
+                { "{\"preconditions\":{\"resourceVersion\":\"1\"}}", 409 },
+                { "{\"preconditions\":{\"uid\":\"u\"}}", 409 },
+                { "{}", 0 },
+        };
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const struct resource *pods = builtin_resource("", "v1", "pods");
+        struct api_request r;
+        struct json *one, *said;
+        const struct status *st;
+
+        begin(&r, a);
+        ok(make(&r, "", "v1", "pods", "default",
+                "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"e\"},\"spec\":{\"containers\":[{\"name\":\"c\","
+                "\"image\":\"i\"}]}}", &one));
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct json *body = parse(a, "{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"e\"}}");
+
+                begin(&r, a);
+                assert_non_null(store_get(server.store, "/registry/pods/default/e"));
+                json_set(a, body, "deleteOptions", parse(a, cases[i].options));
+                st = pod_evict(&r, pods, "default", "e", body, &said);
+                assert_int_equal(st ? st->code : 0, cases[i].code);
+        }
+        assert_null(store_get(server.store, "/registry/pods/default/e"));
+}
+
 #define ON_FIBER(name)                                                                                                 \
         static void test_##name(void **state)                                                                          \
         {                                                                                                              \
@@ -233,6 +269,7 @@ ON_FIBER(names)
 ON_FIBER(service)
 ON_FIBER(finalizers)
 ON_FIBER(workloads)
+ON_FIBER(eviction)
 
 int main(void)
 {
@@ -242,6 +279,7 @@ int main(void)
                 cmocka_unit_test(test_service),
                 cmocka_unit_test(test_finalizers),
                 cmocka_unit_test(test_workloads),
+                cmocka_unit_test(test_eviction),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

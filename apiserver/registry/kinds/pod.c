@@ -394,6 +394,8 @@ static const struct status *too_many(struct arena *a, int retry_after_s, const c
                            "Cannot evict pod as it would violate the pod's disruption budget.");
 }
 
+#define DISRUPTED_MAX 2000 /* pods that a budget notes, until its controller has seen them go */
+
 struct disruption {
         const char *pod;
         bool refuse_only; /* nothing is counted: an unready pod */
@@ -406,15 +408,25 @@ static const struct status *disrupt(struct api_request *r, const struct json *ol
         struct arena *a = r->arena;
         struct json *pdb, *status, *pods, *conditions, *c = NULL;
         int64_t allowed = json_path_int(old, "status.disruptionsAllowed", 0);
-        const char *name = meta_string(old, "name"), *state;
+        const char *name = meta_string(old, "name");
+        struct resource singular = *r->res; /* upstream's word in this place */
         char when[TIME_BUF];
 
+        singular.group = "policy";
+        singular.name = "poddisruptionbudget";
         if (json_path_int(old, "status.observedGeneration", 0) < json_path_int(old, "metadata.generation", 0))
                 return too_many(a, 10,
                                 arena_printf(a, "The disruption budget %s is still being processed by the server.", name));
         if (allowed < 0)
-                return status_forbidden(a, builtin_resource("policy", "v1", "poddisruptionbudgets"), name,
-                                        "pdb disruptions allowed is negative");
+                return status_forbidden(a, &singular, name, "pdb disruptions allowed is negative");
+        if (json_len(json_path(old, "status.disruptedPods")) > DISRUPTED_MAX)
+                return status_forbidden(a, &singular, name,
+                                        "DisruptedPods map too big - too many evictions not confirmed by PDB controller");
+        c = condition_find(json_path(old, "status.conditions"), "DisruptionAllowed");
+        if (allowed == 0 && streq(json_get_string(c, "reason"), "SyncFailed"))
+                return too_many(a, 0,
+                                arena_printf(a, "The disruption budget %s does not allow evicting pods currently because it failed "
+                                                "sync: %s", name, json_get_string(c, "message") ?: ""));
         if (allowed == 0)
                 return too_many(a, 0,
                                 arena_printf(a, "The disruption budget %s needs %lld healthy pods and has %lld currently",
@@ -425,22 +437,12 @@ static const struct status *disrupt(struct api_request *r, const struct json *ol
         json_set_int(a, status, "disruptionsAllowed", allowed - 1);
         pods = json_ensure_object(a, status, "disruptedPods");
         json_set_string(a, pods, d->pod, time_format(request_now(r), when));
-        conditions = json_ensure_array(a, status, "conditions");
-        json_foreach_item(conditions, it)
-                if (streq(json_get_string(it, "type"), "DisruptionAllowed"))
-                        c = it;
-        if (!c) {
-                c = json_new_object(a);
-                json_set_string(a, c, "type", "DisruptionAllowed");
-                json_append(a, conditions, c);
+        if (allowed == 1) { /* the last one */
+                conditions = json_ensure_array(a, status, "conditions");
+                condition_set(a, conditions, "DisruptionAllowed", "False", "InsufficientPods", "", request_now(r));
+                json_set_int(a, condition_find(conditions, "DisruptionAllowed"), "observedGeneration",
+                             json_path_int(pdb, "status.observedGeneration", 0));
         }
-        state = allowed - 1 > 0 ? "True" : "False";
-        if (!streq(json_get_string(c, "status"), state))
-                json_set_string(a, c, "lastTransitionTime", when);
-        json_set_string(a, c, "status", state);
-        json_set_string(a, c, "reason", allowed - 1 > 0 ? "SufficientPods" : "InsufficientPods");
-        json_set_string(a, c, "message", "");
-        json_set_int(a, c, "observedGeneration", json_path_int(pdb, "status.observedGeneration", 0));
         *ret = pdb;
         return NULL;
 }
@@ -488,7 +490,10 @@ static const struct status *mark_evicted(struct api_request *r, const struct jso
 {
         struct arena *a = r->arena;
         struct json *pod = json_clone(a, old), *conditions, *c;
+        const struct status *st = delete_preconditions(a, r->res, userdata, old);
 
+        if (st)
+                return st;
         conditions = json_ensure_array(a, json_ensure_object(a, pod, "status"), "conditions");
         condition_set(a, conditions, "DisruptionTarget", "True", "EvictionByEvictionAPI", "Eviction API: evicting",
                       request_now(r));
@@ -498,17 +503,37 @@ static const struct status *mark_evicted(struct api_request *r, const struct jso
         return NULL;
 }
 
-static const struct status *mark_pod(struct api_request *r, const struct resource *res, const char *namespace, const char *name)
+/* OPTIONS of the deletion: what it asks of the version is asked here, and then of the version that this makes. */
+static const struct status *mark_pod(struct api_request *r, const struct resource *res, const char *namespace, const char *name,
+                                     struct json *options)
 {
+        struct json *pre = json_get(options, "preconditions");
         const struct status *st = NULL;
         struct json *out;
 
         for (unsigned i = 0; i < 8; i++) {
-                st = registry_update(r, res, namespace, name, "status", mark_evicted, NULL, &out, NULL);
-                if (!st || st->code != 409)
+                st = registry_update(r, res, namespace, name, "status", mark_evicted, options, &out, NULL);
+                if (!st && json_get(pre, "resourceVersion"))
+                        json_set_string(r->arena, pre, "resourceVersion", meta_string(out, "resourceVersion"));
+                if (!st || st->code != 409 || json_get(pre, "resourceVersion"))
                         return st;
         }
         return st;
+}
+
+/* The request, its body or both may ask to only try. */
+static const struct status *take_dry_run(struct api_request *r, const struct json *options)
+{
+        const struct json *asked = json_get(options, "dryRun");
+        _cleanup_strbuf_ struct strbuf words = STRBUF_INIT;
+
+        json_foreach_item(asked, it)
+                strbuf_printf(&words, "%s%s", words.len ? " " : "", json_string(it) ?: "");
+        if (r->dry_run && words.len && !streq(strbuf_str(&words), "All"))
+                return status_make(r->arena, 500, "", NULL,
+                                   "Non-matching dry-run options in request and content: [All] and [%s]", strbuf_str(&words));
+        r->dry_run = r->dry_run || json_len(asked);
+        return NULL;
 }
 
 const struct status *pod_evict(struct api_request *r, const struct resource *res, const char *namespace, const char *name,
@@ -524,27 +549,29 @@ const struct status *pod_evict(struct api_request *r, const struct resource *res
                 return st;
         if (!streq(meta_string(body, "name"), name))
                 return status_bad_request(a, "name in URL does not match name in Eviction object");
-        st = registry_get(r, res, namespace, name, &pod);
+        st = take_dry_run(r, options);
+        if (!st)
+                st = registry_get(r, res, namespace, name, &pod);
         if (st)
                 return st;
         at = admission_of(r, ADMISSION_CREATE, res, "eviction", namespace, name, body, NULL);
         st = admission_mutate(&at);
         if (!st)
                 st = admission_validate(&at);
-        if (!st && !ignores_budgets(pod) && !r->dry_run)
+        if (!st && !ignores_budgets(pod))
                 st = ask_budgets(r, namespace, pod);
         if (st)
                 return st;
-        if (!pod_is_terminal(pod) && !meta_deleting(pod) && !r->dry_run) {
-                st = mark_pod(r, res, namespace, name);
-                if (st)
-                        return st;
-        }
         options = options ? json_clone(a, options) : json_new_object(a);
         pre = json_ensure_object(a, options, "preconditions");
         /* The budget allowed this pod to go, not one that took its name since. */
         if (!json_get(pre, "uid"))
                 json_set_string(a, pre, "uid", meta_string(pod, "uid"));
+        if (!pod_is_terminal(pod) && !meta_deleting(pod) && !r->dry_run) {
+                st = mark_pod(r, res, namespace, name, options);
+                if (st)
+                        return st;
+        }
         st = registry_delete(r, res, namespace, name, options, &gone_pod, &gone);
         if (!st)
                 *ret = success(a, 201);
