@@ -20,6 +20,23 @@ static struct pod_security_policy policy_of(struct arena *a, const struct json *
         return p;
 }
 
+static int strictness(const char *level)
+{
+        return streq(level, "restricted") ? 2 : streq(level, "baseline") ? 1 : 0;
+}
+
+/* Who is enforced upon and says nothing of warnings is warned of the same. */
+static struct pod_security_policy warnings_of(struct arena *a, const struct json *labels)
+{
+        struct pod_security_policy warn = policy_of(a, labels, "warn"), enforce = policy_of(a, labels, "enforce");
+
+        if (json_get(labels, "pod-security.kubernetes.io/warn") || !strictness(enforce.level))
+                return warn;
+        if (json_get(labels, "pod-security.kubernetes.io/warn-version"))
+                enforce.version = warn.version, enforce.minor = warn.minor;
+        return enforce;
+}
+
 /* 422 for labels that say nothing known. */
 static const struct status *check_labels(struct admission_attributes *at, const struct json *labels)
 {
@@ -92,7 +109,8 @@ static const struct status *validate_namespace(struct admission_attributes *at)
         if (st || *at->subresource || !at->old)
                 return st;
         was = policy_of(a, json_path(at->old, "metadata.labels"), "enforce");
-        if (!streq(is.level, was.level) || !streq(is.version, was.version))
+        /* What is let in by a level is let in by a looser one of the same version. */
+        if (!streq(is.version, was.version) || strictness(is.level) > strictness(was.level))
                 warn_of_pods(at, get_string(at->object, "metadata.name"), &is);
         return NULL;
 }
@@ -153,7 +171,7 @@ static const struct status *validate(struct admission_attributes *at)
         if (at->request->audit && (text = pod_security_violations(a, json_get(subject, "metadata"), spec, &policy, true)))
                 audit_annotate(at->request, "pod-security.kubernetes.io/audit-violations",
                                arena_printf(a, "would violate PodSecurity \"%s:%s\": %s", policy.level, policy.version, text));
-        policy = policy_of(a, labels, "warn");
+        policy = warnings_of(a, labels);
         if ((text = pod_security_violations(a, json_get(subject, "metadata"), spec, &policy, true)))
                 request_warn(at->request, "would violate PodSecurity \"%s:%s\": %s", policy.level, policy.version, text);
         return NULL;

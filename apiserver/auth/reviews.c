@@ -1,5 +1,7 @@
 /* Reviews: questions about users and permissions in the form of objects that are created and never stored. */
 #include "../../lib/base/time.h"
+#include "../../lib/meta/selector.h"
+#include "../schema/managed-fields.h"
 #include "internal.h"
 #include "../validation/names.h"
 
@@ -60,8 +62,8 @@ static const struct status *self_subject_review(struct api_request *r, struct js
         struct json *status = json_new_object(r->arena);
         char now[TIME_BUF];
 
-        json_set_string(r->arena, json_ensure_object(r->arena, obj, "metadata"), "creationTimestamp",
-                        time_format(time_real(), now));
+        json_set(r->arena, obj, "metadata", json_new_object(r->arena)); /* the answer is a new one */
+        json_set_string(r->arena, json_get(obj, "metadata"), "creationTimestamp", time_format(time_real(), now));
         json_set(r->arena, status, "userInfo", user_json(r->arena, &r->user));
         json_set(r->arena, obj, "status", status);
         return NULL;
@@ -120,6 +122,12 @@ static void validate_spec(const struct json *spec, bool self, struct field_error
         validate_selector(json_get(res, "labelSelector"), "spec.resourceAttributes.labelSelector", true, errs);
 }
 
+static bool meta_set(const struct json *j)
+{
+        return j && !json_is_null(j) && !(json_is_string(j) && !j->len) && !(json_is_number(j) && json_to_double(j, 0) == 0) &&
+               !((json_is_object(j) || json_is_array(j)) && !json_len(j));
+}
+
 static void validate_local(struct arena *a, const struct json *obj, struct field_errors *errs)
 {
         const struct json *spec = json_get(obj, "spec"), *path = json_get(spec, "nonResourceAttributes"), *where;
@@ -142,6 +150,27 @@ static void validate_local(struct arena *a, const struct json *obj, struct field
         }
 }
 
+/* Nothing is stored of a review, so there is nothing to name. Shown is what a write would have stored. */
+static void validate_metadata(struct api_request *r, const struct resource *res, struct json *obj, struct field_errors *errs)
+{
+        static const char *const fields[] = { "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion",
+                                              "generation", "creationTimestamp", "deletionTimestamp",
+                                              "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences",
+                                              "finalizers", "managedFields" };
+        struct json *meta = json_get(obj, "metadata"), *shown = json_new_object(r->arena);
+        bool local = streq(res->kind, "LocalSubjectAccessReview"), other = false;
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields) - 1; i++)
+                other |= meta_set(json_get(meta, fields[i])) && !(local && streq(fields[i], "namespace"));
+        if (!other)
+                return;
+        managed_fields_update(r->arena, res, NULL, obj, r->field_manager, "", time_real());
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+                if (meta_set(json_get(meta, fields[i])))
+                        json_set(r->arena, shown, fields[i], json_clone(r->arena, json_get(meta, fields[i])));
+        field_error_add(errs, FIELD_INVALID, "metadata", shown, local ? "must be empty except for namespace" : "must be empty");
+}
+
 static const char *member(const struct json *obj, const char *key)
 {
         const char *s = json_get_string(obj, key);
@@ -162,6 +191,35 @@ static const char *selector_text(struct arena *a, const struct json *sel)
                                       json_string(json_at(json_get(q, "values"), 0)));
         }
         return b.len ? arena_strndup(a, b.data, b.len) : NULL;
+}
+
+/* Of a field only one value can be asked for, and no more than that it has it or not. */
+static bool understood(const struct json *q, bool labels)
+{
+        const char *op = member(q, "operator");
+        bool set = streq(op, "In") || streq(op, "NotIn");
+
+        if (labels)
+                return set || streq(op, "Exists") || streq(op, "DoesNotExist");
+        return set && json_len(json_get(q, "values")) == 1;
+}
+
+/* What of a selector was not understood, and so did not narrow the question; NULL: nothing. */
+static const char *ignored(struct arena *a, const struct json *attributes, const char *name)
+{
+        const struct json *sel = json_get(attributes, name), *list = json_get(sel, "requirements");
+        bool labels = streq(name, "labelSelector"), any = false, all = true;
+        const char *raw = member(sel, "rawSelector");
+        struct selector parsed;
+
+        if (*raw)
+                all = (labels ? selector_parse(a, raw, &parsed, NULL) : field_selector_parse(a, raw, &parsed, NULL)) >= 0;
+        json_foreach_item(list, q) {
+                any |= understood(q, labels);
+                all &= understood(q, labels);
+        }
+        return all ? NULL : arena_printf(a, "spec.resourceAttributes.%s %signored due to parse error", name,
+                                         any ? "partially " : "");
 }
 
 static void read_attributes(struct arena *a, const struct json *spec, struct authz_attributes *at)
@@ -193,12 +251,13 @@ static const struct status *access_review(struct api_request *r, const struct re
         struct json *spec = json_get(obj, "spec"), *status = json_new_object(a);
         struct user_info user = { .name = member(spec, "user"), .uid = member(spec, "uid") };
         struct authz_attributes at = { .user = self ? &r->user : &user };
-        const char *reason;
+        const char *reason, *fields, *labels;
         enum authz_decision d;
 
-        if (streq(res->kind, "LocalSubjectAccessReview") && !json_path(obj, "metadata.namespace"))
+        if (streq(res->kind, "LocalSubjectAccessReview"))
                 json_set_string(a, json_ensure_object(a, obj, "metadata"), "namespace", r->namespace);
         validate_spec(spec, self, &errs);
+        validate_metadata(r, res, obj, &errs);
         if (streq(res->kind, "LocalSubjectAccessReview"))
                 validate_local(a, obj, &errs);
         if (errs.n)
@@ -212,6 +271,11 @@ static const struct status *access_review(struct api_request *r, const struct re
                 json_set_bool(a, status, "denied", true);
         if (!str_empty(reason))
                 json_set_string(a, status, "reason", reason);
+        fields = ignored(a, json_get(spec, "resourceAttributes"), "fieldSelector");
+        labels = ignored(a, json_get(spec, "resourceAttributes"), "labelSelector");
+        if (fields || labels)
+                json_set_string(a, status, "evaluationError",
+                                fields && labels ? arena_printf(a, "%s; %s", fields, labels) : fields ? fields : labels);
         json_set(a, obj, "status", status);
         return NULL;
 }
@@ -257,6 +321,7 @@ static const struct status *rules_review(struct api_request *r, struct json *obj
         json_set_bool(a, status, "incomplete", errors != NULL);
         if (errors)
                 json_set_string(a, status, "evaluationError", errors);
+        json_set(a, obj, "metadata", json_new_object(a)); /* the answer is a new one */
         json_set(a, obj, "spec", json_new_object(a));
         json_set(a, obj, "status", status);
         return NULL;
@@ -265,9 +330,15 @@ static const struct status *rules_review(struct api_request *r, struct json *obj
 const struct status *auth_create_review(struct api_request *r, const struct resource *res, struct json *obj,
                                         struct json **ret)
 {
+        const char *ns = json_path_string(obj, "metadata.namespace");
         const struct status *st;
 
         json_ensure_object(r->arena, obj, "metadata");
+        if (!res->namespaced)
+                json_path_del(obj, "metadata.namespace");
+        else if (!str_empty(ns) && !streq(ns, r->namespace))
+                return status_bad_request(r->arena, "the namespace of the provided object does not match the namespace sent on "
+                                                    "the request");
         if (streq(res->kind, "TokenReview"))
                 st = token_review(r, obj);
         else if (streq(res->kind, "SelfSubjectReview"))
