@@ -34,16 +34,21 @@ static void ring_grow(struct ring *r, size_t cap)
         r->cap = cap;
 }
 
-void ring_push(struct ring *r, const struct store_event *ev, int64_t now, size_t min)
+void ring_push(struct ring *r, const struct store_event *ev, int64_t now, size_t min, size_t max_bytes)
 {
         struct ring_event e = { .event = *ev, .at = now };
 
         /* What this event takes out of the cache lives on here only. */
         if (ev->before)
-                e.bytes += entry_size(ev->before);
-        if (ev->type == STORE_DELETED)
-                e.bytes += entry_size(ev->entry);
-        while (r->n > min && (r->bytes + e.bytes > RING_BYTES || now - ring_at(r, 0)->at > RING_YOUNG))
+                e.bytes = entry_size(ev->before);
+        if (ev->type == STORE_DELETED) { /* labels and fields are those of the last state: one object says both */
+                e.bytes = entry_size(ev->entry);
+                entry_unref(e.event.before);
+                e.event.before = entry_ref(ev->entry);
+        }
+        while (r->n > RING_LEAST && r->bytes + e.bytes > max_bytes)
+                ring_drop(r);
+        while (r->n > min && now - ring_at(r, 0)->at > RING_YOUNG)
                 ring_drop(r);
         if (r->n == r->cap) {
                 bool worth = r->n < min || now - ring_at(r, 0)->at <= RING_YOUNG;

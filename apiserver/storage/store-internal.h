@@ -17,7 +17,10 @@
 #define RING_MIN 1024
 #define RING_MAX (64 * 1024)
 #define RING_YOUNG (75 * NS_PER_SEC)      /* upstream's number: younger events are worth growing for */
-#define RING_BYTES (8u << 20)             /* of superseded objects; past it a ring does not grow */
+#define RING_LEAST 32                     /* events kept however large they are */
+/* Of superseded objects: an eighth of what the kind's objects take, within these. Beyond it old events go. */
+#define RING_BYTES_MIN ((size_t)2 << 20)
+#define RING_BYTES_MAX ((size_t)8 << 20)
 
 /* Recent events of one kind, oldest first from HEAD. */
 struct ring_event {
@@ -33,8 +36,8 @@ struct ring {
 };
 void ring_deinit(struct ring *r);
 void ring_reset(struct ring *r, uint64_t floor);
-/* Takes over references of the event's entries. MIN: events kept at least. */
-void ring_push(struct ring *r, const struct store_event *ev, int64_t now, size_t min);
+/* Takes over references of the event's entries. MIN: events kept at least, as far as MAX_BYTES allow. */
+void ring_push(struct ring *r, const struct store_event *ev, int64_t now, size_t min, size_t max_bytes);
 /* The place of the first event after REVISION, to r->n; r->events[(r->head + i) % r->cap]. */
 size_t ring_after(const struct ring *r, uint64_t revision);
 
@@ -52,11 +55,11 @@ struct store_kind {
 struct store_watch {
         struct list link;
         struct store *store;
-        char *prefix;
-        size_t prefix_len;
         const struct store_watch_ops *ops;
         void *userdata;
         bool dead;
+        size_t prefix_len;
+        char prefix[]; /* here and not elsewhere: each event looks at it, of each watch */
 };
 
 struct store {

@@ -157,7 +157,6 @@ static void sweep(struct store *s)
                         if (!w->dead)
                                 continue;
                         list_remove(it);
-                        free(w->prefix);
                         free(w);
                 }
         }
@@ -183,8 +182,12 @@ void store_apply(struct store *s, struct store_kind *kind, struct entry *new, co
         if (ev.before)
                 kind->bytes -= entry_size(ev.before);
         kind->changed = revision;
-        ring_push(&kind->ring, &ev, loop_now(s->loop), s->history);
+        if (ev.before)
+                entry_ref(ev.before); /* the ring need not keep it */
+        ring_push(&kind->ring, &ev, loop_now(s->loop), s->history,
+                  MIN(MAX(kind->bytes / 8, RING_BYTES_MIN), RING_BYTES_MAX));
         dispatch(kind, &ev);
+        entry_unref(ev.before);
         sweep(s);
 }
 
@@ -208,10 +211,10 @@ int store_watch_new(struct store *s, const char *prefix, uint64_t revision, cons
                 return -EINVAL;
         if (revision < MAX(k->ring.floor, s->floor))
                 return -ERANGE;
-        w = new0(struct store_watch);
+        w = xcalloc(1, sizeof(*w) + strlen(prefix) + 1);
         w->store = s;
-        w->prefix = xstrdup(prefix);
         w->prefix_len = strlen(prefix);
+        memcpy(w->prefix, prefix, w->prefix_len);
         w->ops = ops;
         w->userdata = userdata;
         for (size_t i = ring_after(&k->ring, revision); i < k->ring.n; i++) {
@@ -235,7 +238,6 @@ void store_watch_free(struct store_watch *w)
                 return;
         }
         list_remove(&w->link);
-        free(w->prefix);
         free(w);
 }
 
