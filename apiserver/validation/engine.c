@@ -3,7 +3,7 @@
  * It goes down the object and its schema together. What an object leaves out is Go's zero value where
  * Go has no pointer, so that `required` and ranges see what upstream's code sees.
  */
-#include "rules.h"
+#include "engine.h"
 
 #include "../../lib/meta/quantity.h"
 
@@ -41,70 +41,86 @@ static const struct json *zero_value(const struct schema *s)
 
 /* --- places --- */
 
-static struct at *at_new(struct check *c, const struct at *up, const struct json *j, const struct json *old)
+void at_step(struct at *ret, const struct at *at, const char *name, size_t len, uint32_t tag)
 {
-        struct at *at = arena_alloc(c->a, sizeof(*at));
+        const struct json *j = json_find(at->j, name, len, tag), *old = at->old ? json_find(at->old, name, len, tag) : NULL;
+        const struct schema_field *f;
 
-        *at = (struct at){ .up = up, .j = j ? j : &null_node, .old = old && !json_is_null(old) ? old : NULL };
-        return at;
+        *ret = (struct at){ .up = at, .j = j ? j : &null_node, .old = old && !json_is_null(old) ? old : NULL,
+                            .kind = AT_FIELD, .name = name };
+        if (!at->s)
+                return;
+        if (at->s->type == SCHEMA_MAP)
+                ret->s = at->s->elem;
+        if (at->s->type != SCHEMA_STRUCT)
+                return;
+        f = schema_find(at->s, name, len, tag);
+        if (!f)
+                return;
+        ret->name = f->name;
+        ret->s = f->type;
+        ret->pointer = f->presence;
+        if (json_is_null(ret->j) && !f->presence && !json_is_null(at->j))
+                ret->j = zero_value(f->type);
 }
 
-static const struct at *field(struct check *c, const struct at *at, const char *name, size_t len)
+const struct at *at_name(struct check *c, const struct at *at, const char *name, size_t len, uint32_t tag)
 {
-        const struct schema_field *sf = NULL;
-        unsigned bare = 0;
-        struct at *f;
+        struct at *f = arena_alloc(c->a, sizeof(*f));
 
-        for (; *name == '-' && len; name++, len--)
-                bare++;
-        f = at_new(c, at, at->j->len ? json_getn(at->j, name, len) : NULL, at->old ? json_getn(at->old, name, len) : NULL);
-        f->kind = AT_FIELD;
-        f->bare = bare;
-        if (at->s && at->s->type == SCHEMA_STRUCT)
-                sf = schema_fieldn(at->s, name, len);
-        else if (at->s && at->s->type == SCHEMA_MAP)
-                f->s = at->s->elem;
-        f->name = !name[len] ? name : sf ? sf->name : arena_strndup(c->a, name, len);
-        if (sf) {
-                f->s = sf->type;
-                f->pointer = sf->presence;
-        }
-        if (sf && json_is_null(f->j) && !sf->presence && !json_is_null(at->j))
-                f->j = zero_value(sf->type);
+        at_step(f, at, name, len, tag);
         return f;
 }
 
-const struct at *at_field(struct check *c, const struct at *at, const char *path)
+const struct at *at_path_of(struct check *c, const struct at *at, const char *path)
 {
         for (;;) {
-                const char *end = path;
+                struct at *f = arena_alloc(c->a, sizeof(*f));
+                unsigned bare = 0;
+                size_t len;
 
-                while (*end && *end != '.')
-                        end++;
-                at = field(c, at, path, (size_t)(end - path));
-                if (!*end)
+                for (; *path == '-'; path++)
+                        bare++;
+                len = (size_t)(strchrnul(path, '.') - path);
+                at_step(f, at, path, len, json_tag(path, len));
+                f->bare = bare;
+                if (f->name == path && path[len])
+                        f->name = arena_strndup(c->a, path, len);
+                at = f;
+                if (!path[len])
                         return at;
-                path = end + 1;
+                path += len + 1;
         }
+}
+
+static void item_of(struct at *ret, const struct at *list, size_t i)
+{
+        const struct json *j = json_at(list->j, i);
+
+        *ret = (struct at){ .up = list, .j = j ? j : &null_node, .s = list->s ? list->s->elem : NULL, .kind = AT_ITEM, .index = i };
+}
+
+static void entry_of(struct at *ret, const struct at *map, const struct json_member *m)
+{
+        const struct json *old = json_find(map->old, m->key, m->key_len, m->tag);
+
+        *ret = (struct at){ .up = map, .j = m->value, .old = old && !json_is_null(old) ? old : NULL,
+                            .s = map->s ? map->s->elem : NULL, .kind = AT_ENTRY, .name = m->key };
 }
 
 const struct at *at_item(struct check *c, const struct at *list, size_t i)
 {
-        struct at *f = at_new(c, list, json_at(list->j, i), NULL);
+        struct at *f = arena_alloc(c->a, sizeof(*f));
 
-        f->kind = AT_ITEM;
-        f->index = i;
-        f->s = list->s ? list->s->elem : NULL;
+        item_of(f, list, i);
         return f;
 }
 
 const struct at *at_entry(struct check *c, const struct at *map, const struct json_member *m)
 {
-        struct at *f = at_new(c, map, m->value, json_getn(map->old, m->key, m->key_len));
+        struct at *f = arena_alloc(c->a, sizeof(*f));
 
-        f->kind = AT_ENTRY;
-        f->name = m->key;
-        f->s = map->s ? map->s->elem : NULL;
+        entry_of(f, map, m);
         return f;
 }
 
@@ -171,19 +187,44 @@ bool at_empty(const struct at *at)
 
 /* --- conditions --- */
 
-/* The first place that PATH names; conditions look at one. */
-static const struct at *follow(struct check *c, const struct at *at, const struct step *path)
+/* Room for a way down: conditions look at one place and forget it, so it needs no arena. */
+#define WAY 6
+struct way {
+        struct at steps[WAY];
+        unsigned n;
+};
+
+static struct at *way_next(struct check *c, struct way *way)
 {
-        for (; path->kind != STEP_END; path++) {
-                if (path->kind == STEP_ROOT)
-                        at = c->root;
-                else if (path->kind == STEP_UP)
-                        at = around(at);
-                else if (path->kind == STEP_FIELD)
-                        at = field(c, at, path->name, strlen(path->name));
-                else
-                        at = at_item(c, at, 0);
+        return way->n < WAY ? &way->steps[way->n++] : arena_alloc(c->a, sizeof(struct at));
+}
+
+/* The place a step away: of a list its first item, as conditions look at one. */
+static const struct at *go(struct check *c, const struct at *at, const struct step *step, struct way *way)
+{
+        struct at *next;
+
+        switch (step->kind) {
+        case STEP_ROOT:
+                return c->root;
+        case STEP_UP:
+                return around(at);
+        case STEP_FIELD:
+                next = way_next(c, way);
+                at_step(next, at, step->name, step->len, step->tag);
+                return next;
+        default:
+                next = way_next(c, way);
+                item_of(next, at, 0);
+                return next;
         }
+}
+
+/* The first place that PATH names. */
+static const struct at *follow(struct check *c, const struct at *at, const struct step *path, struct way *way)
+{
+        for (; path->kind != STEP_END; path++)
+                at = go(c, at, path, way);
         return at;
 }
 
@@ -242,6 +283,8 @@ static bool same(const struct json *x, const struct json *y)
 /* Whether X is one of the values that PATH names from AT. */
 static bool among(struct check *c, const struct at *at, const struct step *path, const struct json *x)
 {
+        struct way way = { .n = 0 };
+
         for (; path->kind != STEP_END; path++) {
                 if (path->kind == STEP_ITEMS) {
                         for (size_t i = 0; i < json_len(json_is_array(at->j) ? at->j : NULL); i++)
@@ -249,9 +292,7 @@ static bool among(struct check *c, const struct at *at, const struct step *path,
                                         return true;
                         return false;
                 }
-                at = path->kind == STEP_ROOT ? c->root :
-                     path->kind == STEP_UP   ? around(at) :
-                                               field(c, at, path->name, strlen(path->name));
+                at = go(c, at, path, &way);
         }
         return same(at->j, x);
 }
@@ -271,7 +312,7 @@ static bool compare_with(const struct cond *k, const struct json *x, const struc
         return compare(&k2, x);
 }
 
-static bool changed(const struct at *at)
+bool at_changed(const struct at *at)
 {
         const struct json *old = at->old;
 
@@ -280,20 +321,21 @@ static bool changed(const struct at *at)
         return !json_equal(at->j, old);
 }
 
-static bool holds(struct check *c, const struct cond *k, const struct at *at)
+bool cond_holds(struct check *c, const struct cond *k, const struct at *at)
 {
         const struct at *it;
+        struct way way, other;
         struct at was;
 
         switch (k->op) {
         case COND_TRUE:
                 return true;
         case COND_NOT:
-                return !holds(c, k->x, at);
+                return !cond_holds(c, k->x, at);
         case COND_AND:
-                return holds(c, k->x, at) && holds(c, k->y, at);
+                return cond_holds(c, k->x, at) && cond_holds(c, k->y, at);
         case COND_OR:
-                return holds(c, k->x, at) || holds(c, k->y, at);
+                return cond_holds(c, k->x, at) || cond_holds(c, k->y, at);
         case COND_CREATE:
                 return !c->old;
         case COND_FN:
@@ -301,7 +343,8 @@ static bool holds(struct check *c, const struct cond *k, const struct at *at)
         default:
                 break;
         }
-        it = follow(c, at, k->path);
+        way.n = other.n = 0;
+        it = follow(c, at, k->path, &way);
         if (k->was) {
                 was = *it;
                 was.j = it->old ? it->old : &null_node;
@@ -313,7 +356,7 @@ static bool holds(struct check *c, const struct cond *k, const struct at *at)
         case COND_EMPTY:
                 return at_empty(it);
         case COND_CHANGED:
-                return changed(it);
+                return at_changed(it);
         case COND_IN:
                 return contains_word(k->words, text_of(it->j));
         case COND_PREFIX:
@@ -331,7 +374,7 @@ static bool holds(struct check *c, const struct cond *k, const struct at *at)
         case COND_AMONG:
                 return among(c, at, k->other, it->j);
         default:
-                return k->other ? compare_with(k, it->j, follow(c, at, k->other)->j) : compare(k, it->j);
+                return k->other ? compare_with(k, it->j, follow(c, at, k->other, &other)->j) : compare(k, it->j);
         }
 }
 
@@ -423,7 +466,7 @@ void check_name(struct check *c, const struct at *at, enum name_rule rule)
 
 void check_immutable(struct check *c, const struct at *at)
 {
-        if (c->old && changed(at))
+        if (c->old && at_changed(at))
                 check_invalid(c, at, ERR_IMMUTABLE);
 }
 
@@ -502,11 +545,11 @@ static void add_error(struct check *c, enum field_error_type type, const struct 
 }
 
 /* False: it failed. */
-static bool run_check(struct check *c, const struct rule *r, const struct at *at)
+bool rule_check(struct check *c, const struct rule *r, const struct at *at)
 {
         size_t before = c->errs->n;
 
-        if (r->cond && !holds(c, r->cond, at))
+        if (r->cond && !cond_holds(c, r->cond, at))
                 return true;
         switch (r->op) {
         case RULE_REQUIRED:
@@ -577,7 +620,7 @@ static bool run_check(struct check *c, const struct rule *r, const struct at *at
                 check_quantity(c, at);
                 break;
         case RULE_USE:
-                rules_use(c, r->detail, at);
+                rules_run(c, r->use->rules, at);
                 break;
         case RULE_CALL:
                 r->fn(c, at);
@@ -588,21 +631,11 @@ static bool run_check(struct check *c, const struct rule *r, const struct at *at
         return c->errs->n == before;
 }
 
-static const struct at *shown_field(struct check *c, const struct at *at, const struct step *step)
-{
-        const struct at *f = field(c, at, step->name, strlen(step->name));
-        struct at *named;
-
-        if (!step->shown)
-                return f;
-        named = arena_memdup(c->a, f, sizeof(*f));
-        named->shown = step->shown;
-        return named;
-}
-
 /* Runs BODY at every place that PATH names from AT. */
 static void descend(struct check *c, const struct step *path, const struct rule *body, const struct at *at)
 {
+        struct at next;
+
         switch (path->kind) {
         case STEP_END:
                 rules_run(c, body, at);
@@ -614,38 +647,80 @@ static void descend(struct check *c, const struct step *path, const struct rule 
                 descend(c, path + 1, body, around(at));
                 return;
         case STEP_FIELD:
-                if (!json_is_null(at->j))
-                        descend(c, path + 1, body, shown_field(c, at, path));
+                if (json_is_null(at->j))
+                        return;
+                at_step(&next, at, path->name, path->len, path->tag);
+                next.bare = path->bare;
+                next.shown = path->shown;
+                descend(c, path + 1, body, &next);
                 return;
         case STEP_ITEMS:
-                for (size_t i = 0; i < json_len(json_is_array(at->j) ? at->j : NULL); i++)
-                        descend(c, path + 1, body, at_item(c, at, i));
+                for (size_t i = 0; i < json_len(json_is_array(at->j) ? at->j : NULL); i++) {
+                        item_of(&next, at, i);
+                        descend(c, path + 1, body, &next);
+                }
                 return;
         case STEP_ENTRIES:
-                json_foreach_member(at->j, m)
-                        descend(c, path + 1, body, at_entry(c, at, m));
+                json_foreach_member(at->j, m) {
+                        entry_of(&next, at, m);
+                        descend(c, path + 1, body, &next);
+                }
                 return;
         }
 }
 
 void rules_run(struct check *c, const struct rule *rules, const struct at *at)
 {
+        bool null = json_is_null(at->j);
         /* A struct that is not there has no inside to look at; that it should be there may still be said. */
-        bool no_struct = json_is_null(at->j) && at->s && at->s->type == SCHEMA_STRUCT;
+        bool no_struct = null && at->s && at->s->type == SCHEMA_STRUCT;
+        const struct schema_field *const *silent = null ? NULL : silence_of(rules, at->s);
 
         for (const struct rule *r = rules; r && r->op != RULE_END; r++) {
+                if (silent && silent[r - rules] && !schema_get(at->j, silent[r - rules]) &&
+                    !schema_get(at->old, silent[r - rules]))
+                        continue;
                 if (no_struct && (r->op == RULE_CALL || r->op == RULE_USE))
                         continue;
                 if (r->op == RULE_BLOCK)
                         descend(c, r->path, r->body, at);
                 else if (r->op == RULE_IF)
-                        rules_run(c, holds(c, r->cond, at) ? r->body : r->other, at);
-                else if (!run_check(c, r, at) && r->stop)
+                        rules_run(c, cond_holds(c, r->cond, at) ? r->body : r->other, at);
+                else if (!rule_check(c, r, at) && r->stop)
                         return;
         }
 }
 
+static const struct rule *rules_named(const char *type)
+{
+        size_t low = 0, high = n_validation_types;
+
+        while (low < high) {
+                size_t mid = (low + high) / 2;
+                int order = strcmp(validation_types[mid].name, type);
+
+                if (order == 0)
+                        return validation_types[mid].rules;
+                if (order < 0)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return NULL;
+}
+
+/* The names are literals: where one was found before, its address says which it is. */
 void rules_use(struct check *c, const char *type, const struct at *at)
 {
-        rules_run(c, validation_type(type), at);
+        static struct {
+                const char *type;
+                const struct rule *rules;
+        } seen[64], *place;
+
+        place = &seen[(uintptr_t)type % ARRAY_SIZE(seen)];
+        if (place->type != type) {
+                place->rules = rules_named(type);
+                place->type = type;
+        }
+        rules_run(c, place->rules, at);
 }

@@ -63,6 +63,19 @@ def unquote(t):
     return t[1:-1].replace('\\"', '"').replace('\\\\', '\\') if t.startswith('"') else t
 
 
+def json_tag(name):
+    """As json_tag() in lib/json/json.h."""
+    s = name.encode()
+    return len(s) & 0xff | s[0] << 8 | s[len(s) // 2] << 16 | s[-1] << 24
+
+
+def field_step(text, shown):
+    """A step to a field; dashes before its name say what errors leave out."""
+    name = text.lstrip('-')
+    return (f'{{ STEP_FIELD, {len(text) - len(name)}, {c_string(name)}, {len(name)}, {json_tag(name):#x}, '
+            f'{c_string(shown)} }}')
+
+
 class Compiler:
     def __init__(self):
         self.out, self.functions, self.conditions, self.interned = [], set(), set(), {}
@@ -97,7 +110,7 @@ class Compiler:
             if not m or not m.group(0):
                 self.fail(f'bad path {text!r}')
             if m.group(1):
-                steps.append(f'{{ STEP_FIELD, {c_string(m.group(1))}, {c_string(m.group(2))} }}')
+                steps.append(field_step(m.group(1), m.group(2)))
             for suffix in re.findall(r'\[\]|\{\}', m.group(3)):
                 steps.append('{ STEP_ITEMS }' if suffix == '[]' else '{ STEP_ENTRIES }')
             rest = rest[m.end():]
@@ -230,7 +243,7 @@ class Compiler:
             self.functions.add(fn)
             fields += ['.op = RULE_CALL', f'.fn = {fn}']
         elif word == 'use':
-            fields += ['.op = RULE_USE', f'.body = @{args[0]}@']
+            fields += ['.op = RULE_USE', f'.use = @{args[0]}@']
         else:
             self.fail(f'unknown check {word!r}')
         return fields + ([f'.cond = {cond}'] if cond else [])
@@ -326,7 +339,7 @@ def main():
     c = Compiler()
     for path in sorted(args.rules):
         c.compile(path)
-    # Types may use each other, in any order and in circles: each body goes behind one pointer.
+    # Types may use each other, in any order and in circles: rules name them by their place in a table.
     tables = {name: c.body(lines) for name, lines in c.types.items()}
     kinds = [(g, k, n, c.body(lines), update) for g, k, n, lines, update in c.kinds]
     warnings = [(g, k, c.body(lines)) for g, k, lines in c.warnings]
@@ -335,7 +348,8 @@ def main():
     for used in set(re.findall(r'@([\w-]+)@', text)):
         if used not in tables:
             sys.exit(f'no type {used}')
-    text = re.sub(r'\.body = @([\w-]+)@', r'.detail = "\1"', text)
+    place = {name: i for i, name in enumerate(sorted(tables))}
+    text = re.sub(r'@([\w-]+)@', lambda m: f'&validation_types[{place[m.group(1)]}]', text)
     with open(args.output, 'w') as f:
         f.write('/* Compiled from validation/rules by validation/generate.py. */\n#include "validation/rules.h"\n\n')
         for fn in sorted(c.functions):
@@ -356,16 +370,10 @@ def main():
             f.write(f'        {{ {c_string(group)}, "{kind}", NAME_ANY, {table}, KIND_UPDATE_PLAIN }},\n')
         f.write('};\nconst unsigned n_validation_warnings = '
                 'sizeof(validation_warnings) / sizeof(validation_warnings[0]);\n\n')
-        f.write('static const struct {\n        const char *name;\n        const struct rule *rules;\n} types[] = {\n')
+        f.write('const struct rule_type validation_types[] = {\n')
         for name, table in sorted(tables.items()):
             f.write(f'        {{ "{name}", {table} }},\n')
-        f.write('};\n\nconst struct rule *validation_type(const char *name)\n{\n'
-                '        size_t lo = 0, hi = sizeof(types) / sizeof(types[0]);\n\n'
-                '        while (lo < hi) {\n                size_t mid = (lo + hi) / 2;\n'
-                '                int r = strcmp(types[mid].name, name);\n\n'
-                '                if (r == 0)\n                        return types[mid].rules;\n'
-                '                if (r < 0)\n                        lo = mid + 1;\n                else\n'
-                '                        hi = mid;\n        }\n        return NULL;\n}\n')
+        f.write('};\nconst unsigned n_validation_types = sizeof(validation_types) / sizeof(validation_types[0]);\n')
 
 
 main()

@@ -9,28 +9,33 @@
 
 #define MAX_ANNOTATIONS (256 * 1024)
 
+/* Paths are made where something is wrong. */
+static void check_string(struct check *c, enum name_rule rule, const struct at *at, const char *s)
+{
+        const char *messages[NAME_MESSAGES];
+
+        if (name_check(c->a, rule, s, messages))
+                name_validate_string(c->errs, rule, at_path(c, at), s);
+}
+
 static void check_map_keys(struct check *c, const struct at *at)
 {
-        const char *path = at_path(c, at);
-
         json_foreach_member(at->j, m)
-                name_validate_string(c->errs, NAME_QUALIFIED, path, m->key);
+                check_string(c, NAME_QUALIFIED, at, m->key);
 }
 
 /* Keys and values of each label in turn; map order is not Go's either. */
 void check_labels(struct check *c, const struct at *at)
 {
-        const char *path = at_path(c, at);
-
         json_foreach_member(at->j, m) {
-                name_validate_string(c->errs, NAME_QUALIFIED, path, m->key);
-                name_validate(c->errs, NAME_LABEL_VALUE, path, m->value);
+                check_string(c, NAME_QUALIFIED, at, m->key);
+                if (json_is_string(m->value))
+                        check_string(c, NAME_LABEL_VALUE, at, m->value->str);
         }
 }
 
 void check_annotations(struct check *c, const struct at *at)
 {
-        const char *path = at_path(c, at);
         size_t total = 0;
 
         json_foreach_member(at->j, m) {
@@ -43,11 +48,11 @@ void check_annotations(struct check *c, const struct at *at)
                 unsigned n = name_check(c->a, NAME_QUALIFIED, low, messages);
 
                 for (unsigned i = 0; i < n; i++)
-                        field_error_add(c->errs, FIELD_INVALID, path, json_new_string(c->a, m->key), "%s", messages[i]);
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, m->key), "%s", messages[i]);
                 total += m->key_len + (json_is_string(m->value) ? m->value->len : 0);
         }
         if (total > MAX_ANNOTATIONS)
-                field_error_add(c->errs, FIELD_TOO_LONG, path, NULL, "may not be more than %d bytes", MAX_ANNOTATIONS);
+                field_error_add(c->errs, FIELD_TOO_LONG, at_path(c, at), NULL, "may not be more than %d bytes", MAX_ANNOTATIONS);
 }
 
 static void check_owner(struct check *c, const struct at *owner, const char *list_path)
@@ -74,7 +79,7 @@ static void check_owner(struct check *c, const struct at *owner, const char *lis
 
 static void check_owners(struct check *c, const struct at *owners)
 {
-        const char *path = at_path(c, owners), *controller = "";
+        const char *path = json_len(owners->j) ? at_path(c, owners) : NULL, *controller = "";
 
         for (size_t i = 0; i < json_len(owners->j); i++) {
                 const struct at *o = at_item(c, owners, i);
@@ -99,7 +104,7 @@ static const char *const standard_finalizers[] = { "kubernetes", "orphan", "fore
 /* Finalizers of ObjectMeta are reported at the list, then once more by index for lone words. */
 static void check_finalizers(struct check *c, const struct at *list)
 {
-        const char *path = at_path(c, list);
+        const char *path = json_len(list->j) ? at_path(c, list) : NULL;
         bool orphan = false, foreground = false;
 
         json_foreach_item(list->j, it) {

@@ -12,7 +12,9 @@
 enum step_kind { STEP_END, STEP_FIELD, STEP_ITEMS, STEP_ENTRIES, STEP_UP, STEP_ROOT };
 struct step {
         enum step_kind kind;
+        unsigned bare;     /* FIELD: see struct at */
         const char *name;
+        uint32_t len, tag; /* of the name: json_tag() */
         const char *shown; /* FIELD: what errors call it, ".": nothing; NULL: its name */
 };
 
@@ -50,7 +52,7 @@ enum rule_op {
         RULE_END,
         RULE_BLOCK,      /* body at path: every item of a list, every entry of a map */
         RULE_IF,         /* cond: body, else: other */
-        RULE_USE,        /* body of a type here */
+        RULE_USE,        /* the rules of a type here */
         RULE_CALL,       /* fn */
         RULE_REQUIRED, RULE_REQUIRED_HERE, RULE_INVALID_GO, RULE_INVALID, RULE_FORBIDDEN, RULE_NOT_SUPPORTED, RULE_DUPLICATE, RULE_NOT_FOUND, RULE_TOO_LONG, RULE_TOO_MANY,
         RULE_INVALID_AS, /* NAME's text is shown as the value */
@@ -76,8 +78,17 @@ struct rule {
         const char *const *words;
         const struct cond *cond;
         const struct rule *body, *other;
+        const struct rule_type *use;
         void (*fn)(struct check *c, const struct at *at);
 };
+
+/* A type of the rule files. */
+struct rule_type {
+        const char *name;
+        const struct rule *rules;
+};
+extern const struct rule_type validation_types[]; /* sorted by name */
+extern const unsigned n_validation_types;
 
 struct kind_rules {
         const char *group, *kind;
@@ -94,9 +105,6 @@ extern const unsigned n_validation_subresources;
 /* What is let in with a warning. */
 extern const struct kind_rules validation_warnings[];
 extern const unsigned n_validation_warnings;
-/* The rules of a type of the rule files; NULL: there is none. */
-const struct rule *validation_type(const char *name);
-
 /* A place in the object: a chain from the root. */
 struct at {
         const struct at *up;
@@ -126,7 +134,14 @@ struct check {
 /* --- engine.c: for the C functions --- */
 /* The place of field NAME ("a.b" too) of AT, in the arena. Absent pointers are null. Upstream names some
  * fields of items without the item's index ("-a"), or without the list as well ("--a"). */
-const struct at *at_field(struct check *c, const struct at *at, const char *path);
+const struct at *at_path_of(struct check *c, const struct at *at, const char *path);
+const struct at *at_name(struct check *c, const struct at *at, const char *name, size_t len, uint32_t tag); /* just a name */
+static inline const struct at *at_field(struct check *c, const struct at *at, const char *path)
+{
+        if (__builtin_constant_p(*path) && *path != '-' && !strchr(path, '.')) /* the compiler knows its tag */
+                return at_name(c, at, path, strlen(path), json_tag(path, strlen(path)));
+        return at_path_of(c, at, path);
+}
 const struct at *at_item(struct check *c, const struct at *list, size_t i);
 const struct at *at_entry(struct check *c, const struct at *map, const struct json_member *m);
 const char *at_path(struct check *c, const struct at *at);
@@ -138,7 +153,7 @@ static inline bool at_set(const struct at *at)
         return !json_is_null(at->j);
 }
 void rules_run(struct check *c, const struct rule *rules, const struct at *at);
-/* Rules of a type of the rule files, by name. */
+/* Rules of a type of the rule files, by name, a literal. */
 void rules_use(struct check *c, const char *type, const struct at *at);
 void check_required(struct check *c, const struct at *at, const char *detail);
 void check_invalid(struct check *c, const struct at *at, const char *fmt, ...) printf_like(3, 4);

@@ -124,10 +124,12 @@ void check_volume_source(struct check *c, const struct at *at)
         unsigned n = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(volume_sources); i++) {
-                const struct at *source = at_field(c, at, volume_sources[i].field);
+                const struct json *there = json_get(at->j, volume_sources[i].field);
+                const struct at *source;
 
-                if (!at_set(source))
+                if (!there || json_is_null(there))
                         continue;
+                source = at_field(c, at, volume_sources[i].field);
                 if (n++) {
                         check_forbidden(c, called(c, source, volume_sources[i].second), "may not specify more than 1 volume type");
                         continue;
@@ -396,11 +398,15 @@ void check_projected_source(struct check *c, const struct at *at)
         unsigned n = 0;
 
         for (const char *const *f = item_sources; *f; f++) {
-                const struct at *source = at_field(c, at, *f), *items = at_field(c, source, "items");
-                bool downward = streq(*f, "downwardAPI");
+                const struct json *there = json_get(at->j, *f);
+                const struct at *source, *items;
+                bool downward;
 
-                if (!at_set(source))
+                if (!there || json_is_null(there))
                         continue;
+                source = at_field(c, at, *f);
+                items = at_field(c, source, "items");
+                downward = streq(*f, "downwardAPI");
                 n++;
                 if (!downward && !*text_at(at_field(c, source, "name")))
                         check_required(c, at_field(c, source, "name"), NULL);
@@ -412,10 +418,13 @@ void check_projected_source(struct check *c, const struct at *at)
                         check_taken(c, at, *f, i);
                 }
         }
-        if (at_set(at_field(c, at, "serviceAccountToken")))
+        if (json_get(at->j, "serviceAccountToken") && at_set(at_field(c, at, "serviceAccountToken")))
                 check_token_path(c, at);
-        for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-                n += at_set(at_field(c, at, others[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+                const struct json *there = json_get(at->j, others[i]);
+
+                n += there && !json_is_null(there);
+        }
         if (n > 1)
                 check_forbidden(c, at, "may not specify more than 1 volume type per source");
 }

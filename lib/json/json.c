@@ -413,6 +413,11 @@ void json_setn(struct arena *a, struct json *obj, const char *key, size_t len, s
                 add(a, obj, arena_strndup(a, key, len), len, tag, value);
 }
 
+void json_set_copied(struct arena *a, struct json *obj, const char *key, struct json *value)
+{
+        json_setn(a, obj, key, strlen(key), value);
+}
+
 void json_set_string(struct arena *a, struct json *obj, const char *key, const char *s)
 {
         if (s)

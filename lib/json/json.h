@@ -99,7 +99,7 @@ struct json *json_getn(const struct json *obj, const char *key, size_t key_len);
 struct json *json_find(const struct json *obj, const char *key, size_t key_len, uint32_t tag); /* the same */
 static inline struct json *json_get(const struct json *obj, const char *key)
 {
-        if (__builtin_constant_p(key)) /* a literal */
+        if (__builtin_constant_p(*key)) /* the compiler knows its tag */
                 return json_find(obj, key, strlen(key), json_tag(key, strlen(key)));
         return json_getn(obj, key, strlen(key));
 }
@@ -122,13 +122,10 @@ bool json_equal(const struct json *x, const struct json *y);
 void json_setn(struct arena *a, struct json *obj, const char *key, size_t len, struct json *value); /* copies the key */
 /* KEY outlives the tree; TAG is its json_tag(). */
 void json_put(struct arena *a, struct json *obj, const char *key, size_t len, uint32_t tag, struct json *value);
-static inline void json_set(struct arena *a, struct json *obj, const char *key, struct json *value)
-{
-        if (__builtin_constant_p(key)) /* a literal */
-                json_put(a, obj, key, strlen(key), json_tag(key, strlen(key)), value);
-        else
-                json_setn(a, obj, key, strlen(key), value);
-}
+void json_set_copied(struct arena *a, struct json *obj, const char *key, struct json *value);
+#define json_set(a, obj, key, value) /* a literal stays where it is, other keys are copied */       \
+        (__builtin_constant_p(key) ? json_put(a, obj, key, strlen(key), json_tag(key, strlen(key)), value) : \
+                                     json_set_copied(a, obj, key, value))
 void json_set_string(struct arena *a, struct json *obj, const char *key, const char *s); /* NULL: deletes */
 void json_set_int(struct arena *a, struct json *obj, const char *key, int64_t i);
 void json_set_bool(struct arena *a, struct json *obj, const char *key, bool b);

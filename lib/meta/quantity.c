@@ -59,7 +59,7 @@ static bool parse_exponent(const char *s, int *ret)
 static int parse_suffix(const char *s, unsigned *ret_base, int *ret_exponent, enum quantity_format *ret_format)
 {
         for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-                if (!streq(s, suffixes[i].text))
+                if (*s != *suffixes[i].text || !streq(s, suffixes[i].text))
                         continue;
                 *ret_base = suffixes[i].base;
                 *ret_exponent = suffixes[i].exponent;
@@ -77,6 +77,8 @@ static int parse_suffix(const char *s, unsigned *ret_base, int *ret_exponent, en
 /* Where the suffix may end: letters of the known ones, a sign, digits; then nothing. */
 static bool suffix_well_formed(const char *s)
 {
+        if (!*s)
+                return true;
         s += strspn(s, "eEinumkKMGTP");
         if (*s == '+' || *s == '-')
                 s++;
@@ -87,8 +89,12 @@ static bool suffix_well_formed(const char *s)
 /* MANT * 10^POWER, rounded up, saturating. STICKY: digits were cut off that count for rounding. */
 static __int128 scale_10(__int128 mant, int power, bool sticky)
 {
-        __int128 max = max_nano();
+        static const int64_t tens[] = { 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000 };
+        __int128 max;
 
+        if (power >= 0 && power < (int)ARRAY_SIZE(tens) && mant < (int64_t)1 << 60) /* nearly all: far below the limit */
+                return mant * tens[power] + sticky;
+        max = max_nano();
         for (; power > 0 && mant; power--) {
                 if (mant > max / 10)
                         return max;
