@@ -2,7 +2,8 @@
 """Compiles validation/rules/*.rules into constant tables of struct rule.
 
     kind apps/Deployment: subdomain     the rules of a kind, and what its names look like; behind it `full` where
-                                        updates check all of metadata again, `full-only` where nothing else
+                                        updates check all of metadata again, `full-only` where nothing else, `bare`
+                                        where neither creates nor updates check anything of it
     type Container                      rules that others use
     warn apps/Deployment                what is let in with a warning
     on status core/Service              the rules of a subresource; `: full` where it checks all of metadata again
@@ -322,7 +323,7 @@ class Compiler:
             if m:
                 self.warnings.append((m.group(1) if m.group(1) != 'core' else '', m.group(2), below))
                 continue
-            m = re.fullmatch(r'kind ([^:]+):\s*([\w-]+)(?: (full|full-only))?', text)
+            m = re.fullmatch(r'kind ([^:]+):\s*([\w-]+)(?: (full|full-only|bare))?', text)
             if not m or m.group(2) not in NAMES:
                 self.fail(f'what is {text!r}?')
             for kind in m.group(1).split(','):

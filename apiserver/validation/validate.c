@@ -18,10 +18,10 @@ static const struct kind_rules *find_kind(const struct resource *res)
         return find_in(validation_kinds, n_validation_kinds, res);
 }
 
-/* Kinds of other API servers upstream (custom resources, CRDs, API services) do not check lone words. */
+/* Kinds of other API servers upstream (custom resources, CRDs, API services) do not check lone words, and leases neither. */
 static bool checks_finalizers(const struct resource *res)
 {
-        return !res->crd && !streq(res->group, "admissionregistration.k8s.io") &&
+        return !res->crd && !streq(res->group, "admissionregistration.k8s.io") && !streq(res->group, "coordination.k8s.io") &&
                !streq(res->group, "apiextensions.k8s.io") && !streq(res->group, "apiregistration.k8s.io");
 }
 
@@ -56,6 +56,8 @@ static const struct kind_rules *find_sub(const struct resource *res, const char 
 static void validate_metadata_update(struct check *c, const struct kind_rules *kind, const struct kind_rules *sub)
 {
         bool full = kind && kind->on_update != KIND_UPDATE_PLAIN, only = kind && kind->on_update == KIND_UPDATE_FULL_ONLY;
+        bool bare = kind && kind->on_update == KIND_UPDATE_BARE, words = checks_finalizers(c->res);
+        const struct at *finalizers = at_field(c, at_field(c, c->root, "metadata"), "finalizers");
 
         if (sub) {
                 full = sub->on_update == KIND_UPDATE_FULL;
@@ -65,10 +67,18 @@ static void validate_metadata_update(struct check *c, const struct kind_rules *k
         }
         metadata_validate(c, NAME_PATH_SEGMENT);
         metadata_validate_update(c);
-        if (!only)
+        if (bare)
+                return;
+        if (!only) {
                 metadata_validate_update(c);
-        if (full)
+                if (words)
+                        check_finalizer_names(c, finalizers);
+        }
+        if (full) {
                 metadata_validate(c, kind->name);
+                if (words)
+                        check_finalizer_names(c, finalizers);
+        }
 }
 
 void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
@@ -88,9 +98,11 @@ void validate_object(struct api_request *r, const struct resource *res, const st
                 .prefix = "",
         };
 
+        bool bare = kind && kind->on_update == KIND_UPDATE_BARE;
+
         if (old) {
                 validate_metadata_update(&c, kind, rules);
-        } else {
+        } else if (!bare) {
                 metadata_validate(&c, kind ? kind->name : res->crd ? NAME_DNS1123_SUBDOMAIN : LAST_RESORT);
                 if (checks_finalizers(res))
                         check_finalizer_names(&c, at_field(&c, at_field(&c, &root, "metadata"), "finalizers"));
@@ -101,7 +113,9 @@ void validate_object(struct api_request *r, const struct resource *res, const st
                 rules_run(&c, kind->body, &root);
         if (rules)
                 rules_run(&c, rules->body, &root);
-        if (!old && !errs->n)
+        if (!old && bare && !errs->n)
+                metadata_validate(&c, NAME_PATH_SEGMENT);
+        else if (!old && !errs->n)
                 check_name(&c, at_field(&c, at_field(&c, &root, "metadata"), "name"), NAME_PATH_SEGMENT);
 }
 
