@@ -54,6 +54,11 @@ check "they come back" eventually 15 all_ready
 fifteen() { [ "$(kubectl get deployment work -o 'jsonpath={.status.readyReplicas}')" = 15 ]; }
 check "with all the work" eventually 15 fifteen
 check "the work ends" kubectl delete deployment work --cascade=foreground --timeout=20s
+check "a label that a desktop gets later" kubectl label node desktop-3 room=library
+check "counts: its kubelet takes a pod that asks for it" kubectl run there --image=registry.k8s.io/pause:3.9 \
+        --overrides='{"spec": {"nodeSelector": {"room": "library"}}}'
+check "and it is Ready" kubectl wait --for=condition=Ready pod/there --timeout=10s
+check "until it goes" kubectl delete pod there --grace-period=1
 
 # --- two users with 6 CPUs each ---
 check "users and quotas" kubectl apply -f "$MANIFESTS/desktop/users.yaml"

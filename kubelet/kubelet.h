@@ -27,6 +27,7 @@ struct kubelet_config {
         int max_pods;
         uint16_t port;                 /* of our own server */
         bool fake, register_node;
+        struct node_watch *node_watch; /* of all fake nodes of the process */
         const char *fake_capacity;     /* "cpu=4,memory=8Gi" of a fake node; may be NULL */
         const char *seccomp_root;
         int64_t eviction_memory;       /* bytes that have to stay free */

@@ -322,6 +322,8 @@ int main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         loop_signal(loop, SIGTERM, on_signal, loop);
         loop_signal(loop, SIGINT, on_signal, loop);
+        struct node_watch together = {.nodes = MAP_INIT};
+        o.kubelet.node_watch = &together;
         for (int i = 0; i < MAX(o.fake_nodes, 1); i++) {
                 struct start *s = new0(struct start);
                 *s = (struct start){loop, &o, o.kubelet.node_name, i};

@@ -420,6 +420,25 @@ static void node_changed(struct informer *inf, struct object *old, struct object
                 node_go(n);
 }
 
+static void some_node_changed(struct informer *inf, struct object *old, struct object *new, void *userdata)
+{
+        struct node_watch *w = userdata;
+        struct node *n = new ? map_get(&w->nodes, new->name) : NULL;
+        if (n && n->object)
+                node_changed(inf, old, new, n);
+}
+
+static void watch_together(struct node *n)
+{
+        struct node_watch *w = n->k->config.node_watch;
+        map_put(&w->nodes, n->k->config.node_name, n);
+        if (w->informer)
+                return;
+        w->informer = informer_new(n->k->client, &(struct informer_options){.group = "", .version = "v1", .resource = "nodes"});
+        informer_add_handler(w->informer, &(struct informer_handler){.changed = some_node_changed, .userdata = w});
+        informer_start(w->informer);
+}
+
 struct node *node_new(struct kubelet *k)
 {
         struct node *n = new0(struct node);
@@ -436,8 +455,10 @@ void node_start(struct node *n)
         node_register(n);
         n->changed = true;
         node_go(n);
-        if (k->config.fake)
-                return; /* a watch for each of a thousand nodes is too dear for what it brings */
+        if (k->config.fake) {
+                watch_together(n);
+                return;
+        }
         char *selector = arena_printf(k->arena, "metadata.name=%s", k->config.node_name);
         n->informer = informer_new(k->client, &(struct informer_options){.group = "",
                                                                         .version = "v1",

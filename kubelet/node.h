@@ -3,6 +3,12 @@
 
 #include "kubelet.h"
 
+/* Fake nodes share one watch of all nodes: one each would be too dear with a thousand. Zeroed at first. */
+struct node_watch {
+        struct informer *informer;
+        struct map nodes; /* name to struct node * */
+};
+
 /* The Node as the API server last had it; NULL: not yet registered. */
 const struct json *node_object(const struct node *n);
 /* Measures what the machine has: fills k->capacity, k->allocatable, k->memory. */
