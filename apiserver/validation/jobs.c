@@ -519,12 +519,15 @@ void check_time_zone(struct check *c, const struct at *at)
                 if (n && !dots && *part != '-' && strspn(part, ZONE_CHARACTERS) >= n)
                         continue;
                 check_invalid(c, at, "unknown time zone %s", s);
-                break;
+                return;
         }
         if (strcasecmp(s, "local") == 0)
                 check_invalid(c, at, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
-        else if (strstr(s, "..") || *s == '/' ||
-                 (!streq(s, "UTC") && stat("/usr/share/zoneinfo", &st) == 0 &&
-                  (stat(arena_printf(c->a, "/usr/share/zoneinfo/%s", s), &st) != 0 || !S_ISREG(st.st_mode))))
+        if (streq(s, "Local") || streq(s, "UTC"))
+                return;
+        if (strstr(s, ".."))
+                check_invalid(c, at, "time: invalid location name");
+        else if (stat("/usr/share/zoneinfo", &st) == 0 &&
+                 (stat(arena_printf(c->a, "/usr/share/zoneinfo/%s", s), &st) != 0 || !S_ISREG(st.st_mode)))
                 check_invalid(c, at, "unknown time zone %s", s);
 }

@@ -409,11 +409,10 @@ static const struct status *disrupt(struct api_request *r, const struct json *ol
         struct json *pdb, *status, *pods, *conditions, *c = NULL;
         int64_t allowed = json_path_int(old, "status.disruptionsAllowed", 0);
         const char *name = meta_string(old, "name");
-        struct resource singular = *r->res; /* upstream's word in this place */
+        struct resource singular = *builtin_resource("policy", "v1", "poddisruptionbudgets");
         char when[TIME_BUF];
 
-        singular.group = "policy";
-        singular.name = "poddisruptionbudget";
+        singular.name = "poddisruptionbudget"; /* upstream's word in this place */
         if (json_path_int(old, "status.observedGeneration", 0) < json_path_int(old, "metadata.generation", 0))
                 return too_many(a, 10,
                                 arena_printf(a, "The disruption budget %s is still being processed by the server.", name));
@@ -490,7 +489,7 @@ static const struct status *mark_evicted(struct api_request *r, const struct jso
 {
         struct arena *a = r->arena;
         struct json *pod = json_clone(a, old), *conditions, *c;
-        const struct status *st = delete_preconditions(a, r->res, userdata, old);
+        const struct status *st = delete_preconditions(a, builtin_resource("", "v1", "pods"), userdata, old);
 
         if (st)
                 return st;
