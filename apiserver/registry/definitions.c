@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "../../lib/base/log.h"
+#include "../../lib/base/map.h"
 #include "../auth/feed.h"
 #include "../schema/crd.h"
 #include "internal.h"
@@ -16,9 +17,15 @@
 #define APPROVED "api-approved.kubernetes.io"
 #define RETRY_NS NS_PER_SEC
 
+/* What is asked of all definitions whenever one changes stands beside it, not in its tree: with five hundred of
+ * them a search there for each name would be most of the work. */
 struct definition {
         struct crd *crd;
         bool dirty;
+        bool served;                  /* Established */
+        uint32_t group;               /* hashes: of the group, */
+        uint32_t *names;              /* of accepted names, then of kinds */
+        size_t n_names, n_kinds;
 };
 
 static struct {
@@ -26,7 +33,8 @@ static struct {
         struct feed feed;
         struct definition *list;      /* by name */
         size_t n, cap;
-        const struct resource **extra;
+        const struct resource **extra; /* what is served, sorted by_place() */
+        size_t n_extra, cap_extra;
         struct fiber *fiber;
         bool waits;
         void (*replaced)(const struct crd *c);
@@ -111,17 +119,55 @@ static bool has_name(const struct json *names, const char *name, bool kinds)
         return false;
 }
 
+static uint32_t hash_of(const char *text)
+{
+        return text ? hash_bytes(text, strlen(text)) : 0;
+}
+
+/* Notes what D's tree says. */
+static void note(struct definition *d)
+{
+        const struct json *crd = d->crd->definition, *names = json_path(crd, "status.acceptedNames");
+        const struct json *shorts = json_get(names, "shortNames");
+        size_t n = 0;
+
+        d->served = condition_true(crd, "Established");
+        d->group = hash_of(json_path_string(crd, "spec.group"));
+        d->names = xrealloc(d->names, (json_len(shorts) + 4) * sizeof(*d->names));
+        d->names[n++] = hash_of(json_get_string(names, "plural"));
+        d->names[n++] = hash_of(json_get_string(names, "singular"));
+        json_foreach_item(shorts, s)
+                d->names[n++] = hash_of(json_string(s));
+        d->n_names = n;
+        d->names[n++] = hash_of(json_get_string(names, "kind"));
+        d->names[n++] = hash_of(json_get_string(names, "listKind"));
+        d->n_kinds = n - d->n_names;
+}
+
+static bool may_have(const struct definition *d, uint32_t hash, bool kinds)
+{
+        const uint32_t *list = kinds ? d->names + d->n_names : d->names;
+
+        for (size_t i = 0; i < (kinds ? d->n_kinds : d->n_names); i++)
+                if (list[i] == hash)
+                        return true;
+        return false;
+}
+
 /* Whether another definition of the group was given NAME. */
 static bool taken(const struct crd *own, const char *name, bool kinds)
 {
         const char *group = json_path_string(own->definition, "spec.group");
+        uint32_t group_hash = hash_of(group), hash = hash_of(name);
 
         if (str_empty(name))
                 return false;
         for (size_t i = 0; i < defs.n; i++) {
-                const struct crd *c = defs.list[i].crd;
-                if (!streq(c->name, own->name) && streq(json_path_string(c->definition, "spec.group"), group) &&
-                    has_name(json_path(c->definition, "status.acceptedNames"), name, kinds))
+                const struct definition *d = &defs.list[i];
+                const struct json *other = d->crd->definition;
+                if (d->group == group_hash && may_have(d, hash, kinds) && !streq(d->crd->name, own->name) &&
+                    streq(json_path_string(other, "spec.group"), group) &&
+                    has_name(json_path(other, "status.acceptedNames"), name, kinds))
                         return true;
         }
         return false;
@@ -189,11 +235,6 @@ static void judge_approval(struct api_request *r, struct json *crd)
 
 /* --- serving --- */
 
-static bool served(const struct crd *c)
-{
-        return condition_true(c->definition, "Established");
-}
-
 static int by_place(const void *x, const void *y)
 {
         const struct resource *a = *(const struct resource *const *)x, *b = *(const struct resource *const *)y;
@@ -206,19 +247,37 @@ static int by_place(const void *x, const void *y)
 
 static void publish(void)
 {
+        defs.server->extra.list = defs.extra;
+        defs.server->extra.n = defs.n_extra;
+}
+
+static void withdraw(const struct crd *c)
+{
         size_t n = 0;
 
-        for (size_t i = 0; i < defs.n; i++)
-                n += defs.list[i].crd->n_resources;
-        defs.extra = xrealloc(defs.extra, (n + 1) * sizeof(*defs.extra));
-        n = 0;
-        for (size_t i = 0; i < defs.n; i++)
-                for (size_t k = 0; served(defs.list[i].crd) && k < defs.list[i].crd->n_resources; k++)
-                        defs.extra[n++] = defs.list[i].crd->resources[k];
-        if (n)
-                qsort(defs.extra, n, sizeof(*defs.extra), by_place);
-        defs.server->extra.list = defs.extra;
-        defs.server->extra.n = n;
+        for (size_t i = 0; i < defs.n_extra; i++)
+                if (defs.extra[i]->crd->crd != c)
+                        defs.extra[n++] = defs.extra[i];
+        defs.n_extra = n;
+}
+
+static void offer(const struct crd *c)
+{
+        for (size_t k = 0; k < c->n_resources; k++) {
+                size_t at = 0, end = defs.n_extra;
+
+                while (at < end) {
+                        size_t mid = (at + end) / 2;
+                        if (by_place(&defs.extra[mid], &c->resources[k]) < 0)
+                                at = mid + 1;
+                        else
+                                end = mid;
+                }
+                array_reserve(defs.extra, defs.cap_extra, defs.n_extra + 1);
+                memmove(&defs.extra[at + 1], &defs.extra[at], (defs.n_extra - at) * sizeof(*defs.extra));
+                defs.extra[at] = c->resources[k];
+                defs.n_extra++;
+        }
 }
 
 static size_t find(const char *name, bool *ret_found)
@@ -266,16 +325,18 @@ static void wake(void)
 
 static void clear(void *userdata)
 {
-        defs.server->extra.n = 0;
-        while (defs.n)
-                leave(defs.list[--defs.n].crd);
+        defs.n_extra = 0;
         publish();
+        while (defs.n) {
+                free(defs.list[--defs.n].names);
+                leave(defs.list[defs.n].crd);
+        }
 }
 
 static void put(struct entry *e, void *userdata)
 {
         _cleanup_error_ struct error err = ERROR_INIT;
-        struct crd *c;
+        struct crd *c, *old = NULL;
         bool found;
         size_t i;
 
@@ -285,18 +346,23 @@ static void put(struct entry *e, void *userdata)
         }
         i = find(c->name, &found);
         if (found) {
-                struct crd *old = defs.list[i].crd;
+                old = defs.list[i].crd;
                 defs.list[i].crd = c;
-                leave(old);
+                withdraw(old);
         } else {
                 array_reserve(defs.list, defs.cap, defs.n + 1);
                 memmove(&defs.list[i + 1], &defs.list[i], (defs.n - i) * sizeof(*defs.list));
                 defs.list[i] = (struct definition){.crd = c};
                 defs.n++;
         }
+        note(&defs.list[i]);
+        if (defs.list[i].served)
+                offer(c);
+        publish();
+        if (old)
+                leave(old);
         enter(c);
         defs.list[i].dirty = true;
-        publish();
         wake();
 }
 
@@ -309,6 +375,8 @@ static void del(struct entry *e, void *userdata)
         if (!found)
                 return;
         c = defs.list[i].crd;
+        free(defs.list[i].names);
+        withdraw(c);
         memmove(&defs.list[i], &defs.list[i + 1], (defs.n - i - 1) * sizeof(*defs.list));
         defs.n--;
         publish();
@@ -451,7 +519,7 @@ static struct crd *next_dirty(void)
         struct definition *next = NULL;
 
         for (size_t i = 0; i < defs.n; i++)
-                if (defs.list[i].dirty && (!next || (served(next->crd) && !served(defs.list[i].crd))))
+                if (defs.list[i].dirty && (!next || (next->served && !defs.list[i].served)))
                         next = &defs.list[i];
         if (!next)
                 return NULL;
