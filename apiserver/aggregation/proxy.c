@@ -115,6 +115,7 @@ static void send_on(struct api_request *r, struct api_service *s, const struct p
                 .body = r->http->body,
                 .body_len = r->http->body_len,
                 .upgrade = upgrade,
+                .keep = true,
                 .head_timeout_ns = HEAD_TIMEOUT_NS,
         };
 

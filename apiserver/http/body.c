@@ -233,15 +233,38 @@ const struct status *body_check(struct api_request *r, const struct body_type *t
         return NULL;
 }
 
-/* Go finds kind and apiVersion whatever their case, before anything else is looked at; the last one counts. */
-static const char *any_case(const struct json *obj, const char *name)
+const char *go_type_name(const struct json *j)
 {
-        const char *found = NULL;
+        static const char *const names[] = {
+                [JSON_NULL] = "null",     [JSON_BOOL] = "bool",   [JSON_NUMBER] = "number",
+                [JSON_STRING] = "string", [JSON_ARRAY] = "array", [JSON_OBJECT] = "object",
+        };
+        return names[j->type];
+}
 
-        json_foreach_member(obj, m)
-                if (json_is_string(m->value) && strcasecmp(m->key, name) == 0)
-                        found = m->value->str;
-        return found;
+/* Go finds kind and apiVersion whatever their case, before anything else is looked at; the last one counts. What OBJ
+ * must be for that, else why it is not. */
+static const char *find_type(struct arena *a, const struct json *obj, const char **ret_gv, const char **ret_kind)
+{
+        static const char prefix[] = "couldn't get version/kind; json parse error: json: cannot unmarshal";
+
+        *ret_gv = *ret_kind = NULL;
+        if (!json_is_object(obj))
+                return json_is_null(obj) ? NULL :
+                       arena_printf(a, "%s %s into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
+                                       "Kind string \"json:\\\"kind,omitempty\\\"\" }", prefix, go_type_name(obj));
+        json_foreach_member(obj, m) {
+                bool gv = strcasecmp(m->key, "apiVersion") == 0;
+
+                if (!gv && strcasecmp(m->key, "kind") != 0)
+                        continue;
+                if (json_is_string(m->value))
+                        *(gv ? ret_gv : ret_kind) = m->value->str;
+                else if (!json_is_null(m->value))
+                        return arena_printf(a, "%s %s into Go struct field .%s of type string", prefix, go_type_name(m->value),
+                                            gv ? "apiVersion" : "kind");
+        }
+        return NULL;
 }
 
 static const struct status *decode_text(struct api_request *r, const struct body_type *type, bool yaml,
@@ -249,7 +272,7 @@ static const struct status *decode_text(struct api_request *r, const struct body
 {
         struct json_limits limits = {.on_duplicate = strict_errors_duplicate, .userdata = strict};
         _cleanup_error_ struct error err = ERROR_INIT;
-        const char *gv, *kind;
+        const char *gv, *kind, *why;
         struct json *obj;
         int e = yaml ? yaml_parse(r->arena, r->http->body, r->http->body_len, &limits, &obj, &err)
                      : json_parse(r->arena, r->http->body, r->http->body_len, &limits, &obj, &err);
@@ -261,20 +284,11 @@ static const struct status *decode_text(struct api_request *r, const struct body
         if (e < 0)
                 return unrecognized(r, type, arena_printf(r->arena, "couldn't get version/kind; json parse error: %s",
                                                           error_text(&err)));
-        if (!json_is_object(obj)) {
-                static const char *const names[] = {"null", "bool", "number", "string", "array"};
-                if (!json_is_null(obj))
-                        return unrecognized(r, type,
-                                            arena_printf(r->arena,
-                                                         "couldn't get version/kind; json parse error: json: cannot unmarshal "
-                                                         "%s into Go value of type struct { APIVersion string "
-                                                         "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string "
-                                                         "\"json:\\\"kind,omitempty\\\"\" }",
-                                                         names[obj->type]));
+        why = find_type(r->arena, obj, &gv, &kind);
+        if (why)
+                return unrecognized(r, type, why);
+        if (!json_is_object(obj)) /* null */
                 obj = json_new_object(r->arena);
-        }
-        gv = any_case(obj, "apiVersion");
-        kind = any_case(obj, "kind");
         if (type->res && type->res->crd && str_empty(kind))
                 return unrecognized(r, type, arena_printf(r->arena, "Object 'Kind' is missing in '%s'", r->http->body));
         const struct status *st = check_type(r, type, str_empty(gv) && !(type->res && type->res->crd) ? type->group_version
@@ -447,10 +461,17 @@ static const struct status *delete_options_of_body(struct api_request *r, struct
                 int e = streq(media, "application/yaml")
                                 ? yaml_parse(r->arena, r->http->body, r->http->body_len, NULL, &obj, &err)
                                 : json_parse(r->arena, r->http->body, r->http->body_len, NULL, &obj, &err);
-                if (e < 0 || !json_is_object(obj))
-                        return unrecognized(r, &any,
-                                            arena_printf(r->arena, "couldn't get version/kind; json parse error: %s",
-                                                         e < 0 ? error_text(&err) : "no object"));
+                const char *gv, *why = NULL;
+
+                if (e == 0)
+                        why = find_type(r->arena, obj, &gv, &kind);
+                else
+                        why = streq(media, "application/yaml") ? error_text(&err)
+                                      : arena_printf(r->arena, "couldn't get version/kind; json parse error: %s", error_text(&err));
+                if (why)
+                        return unrecognized(r, &any, why);
+                if (!json_is_object(obj)) /* null */
+                        obj = json_new_object(r->arena);
         } else {
                 return status_unsupported_media_type(r->arena, NULL);
         }

@@ -14,6 +14,8 @@ struct body_type {
 };
 /* The Go package of a group's internal types: "apps", "core", "rbac". */
 const char *go_package(struct arena *a, const char *group_version);
+/* What J is, in the errors of the decoder of Go: "array". */
+const char *go_type_name(const struct json *j);
 struct body_type body_type_of(struct arena *a, const struct resource *res);
 /* "policy/v1", "Eviction". */
 struct body_type body_type_named(const char *group_version, const char *kind);

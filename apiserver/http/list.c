@@ -37,17 +37,38 @@ static const struct status *bad_continue(struct api_request *r, const char *why)
         return status_bad_request(r->arena, "invalid continue token: continue key is not valid: %s", why);
 }
 
+/* Whether nothing in START, as a path, leads elsewhere than it seems to: out of the prefix, say. */
+static bool is_clean(const char *start)
+{
+        for (const char *p = start + (*start == '/'), *end; ; p = end + 1) {
+                size_t n;
+
+                end = strchrnul(p, '/');
+                n = end - p;
+                if (n == 0 || (p[0] == '.' && (n == 1 || (n == 2 && p[1] == '.'))))
+                        return false;
+                if (!*end)
+                        return true;
+        }
+}
+
 static const struct status *parse_continue(struct api_request *r, const char *token, struct list_options *o)
 {
         _cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+        _cleanup_error_ struct error err = ERROR_INIT;
+        size_t bad = 0, len = strlen(token);
         struct json *j;
         const char *start;
         int64_t rv;
 
-        if (base64_decode(&text, token, strlen(token), NULL) < 0 || strchr(token, '='))
-                return bad_continue(r, "illegal base64 data at input byte 0");
-        if (json_parse(r->arena, strbuf_str(&text), text.len, NULL, &j, NULL) < 0)
-                return bad_continue(r, "malformed value");
+        if (strchr(token, '=') || base64_decode(&text, token, len, &bad) < 0)
+                return bad_continue(r, arena_printf(r->arena, "illegal base64 data at input byte %zu",
+                                                    strchr(token, '=') ? strcspn(token, "=") : bad - (bad == len)));
+        if (json_parse(r->arena, strbuf_str(&text), text.len, NULL, &j, &err) < 0)
+                return bad_continue(r, error_text(&err));
+        if (!json_is_object(j))
+                return bad_continue(r, arena_printf(r->arena, "json: cannot unmarshal %s into Go value of type storage.continueToken",
+                                                    go_type_name(j)));
         if (!streq(json_get_string(j, "v"), "meta.k8s.io/v1"))
                 return bad_continue(r, arena_printf(r->arena, "server does not recognize this encoded version %s",
                                                     json_get_string(j, "v") ? json_get_string(j, "v") : ""));
@@ -56,10 +77,10 @@ static const struct status *parse_continue(struct api_request *r, const char *to
         if (rv == 0)
                 return bad_continue(r, "incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
         if (str_empty(start))
-                return bad_continue(r, "no start key encoded");
-        if (*start == '/' || strstr(start, "..")) /* it may not lead out of the prefix */
-                return bad_continue(r, arena_printf(r->arena, "start key \"%s\"", start));
-        o->resume = arena_printf(r->arena, "%s%s", o->sel.prefix, start);
+                return bad_continue(r, "encoded start key empty (version meta.k8s.io/v1)");
+        if (!is_clean(start))
+                return bad_continue(r, start);
+        o->resume = arena_printf(r->arena, "%s%s", o->sel.prefix, start + (*start == '/'));
         o->revision = rv > 0 ? rv : 0; /* -1: go on with what is there now */
         return NULL;
 }
@@ -99,28 +120,37 @@ static void check_match(struct api_request *r, const char *rv, const char *match
                                 "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
 }
 
+const struct status *list_query(struct api_request *r, struct selection *ret_sel, int64_t *ret_limit)
+{
+        struct field_errors errs = {.arena = r->arena};
+        const struct status *st;
+        int64_t timeout;
+
+        st = query_int(r, "timeoutSeconds", 0, &timeout);
+        if (!st)
+                st = query_int(r, "limit", 0, ret_limit);
+        if (!st)
+                st = selection_parse(r, r->arena, ret_sel);
+        if (st)
+                return st;
+        check_match(r, http_query(r->http, "resourceVersion"), http_query(r->http, "resourceVersionMatch"),
+                    http_query(r->http, "continue"), &errs);
+        return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "ListOptions"), "", &errs) : NULL;
+}
+
 /* May park: it waits for what resourceVersion asks for. */
 static const struct status *parse_options(struct api_request *r, struct list_options *o)
 {
         const char *rv = http_query(r->http, "resourceVersion"), *match = http_query(r->http, "resourceVersionMatch");
         const char *token = http_query(r->http, "continue");
-        struct field_errors errs = {.arena = r->arena};
         const struct status *st;
-        int64_t timeout;
         uint64_t n;
         bool any;
 
         memset(o, 0, sizeof(*o));
-        st = query_int(r, "limit", 0, &o->limit);
-        if (!st)
-                st = query_int(r, "timeoutSeconds", 0, &timeout);
-        if (!st)
-                st = selection_parse(r, r->arena, &o->sel);
+        st = list_query(r, &o->sel, &o->limit);
         if (st)
                 return st;
-        check_match(r, rv, match, token, &errs);
-        if (errs.n)
-                return status_invalid(r->arena, meta_kind(r->arena, "ListOptions"), "", &errs);
         if (!str_empty(token)) {
                 if (!str_empty(rv) && !streq(rv, "0"))
                         return status_bad_request(r->arena, "specifying resource version is not allowed when using continue");

@@ -12,6 +12,8 @@ struct selection {
 
 /* From the request's query and URL, in arena A (a watch outlives its request). 400 with upstream's texts. */
 const struct status *selection_parse(struct api_request *r, struct arena *a, struct selection *ret);
+/* The query of what works on a collection: selectors, limit, and whether resourceVersionMatch and the rest go together. */
+const struct status *list_query(struct api_request *r, struct selection *ret_sel, int64_t *ret_limit);
 bool selection_matches(const struct selection *s, const struct entry *e);
 
 /* An unsigned or signed decimal option; absent or "" is OTHERWISE. 400 with strconv's text. */

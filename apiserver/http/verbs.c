@@ -246,10 +246,11 @@ void verb_delete_collection(struct api_request *r)
         struct gathered g = {.sel = &sel, .res = r->res, .arena = r->arena};
         struct json *options, *list = json_new_object(r->arena), *items = json_new_array(r->arena), *meta;
         _cleanup_error_ struct error err = ERROR_INIT;
-        const struct status *st = delete_options(r, &options);
+        int64_t limit;
+        const struct status *st = list_query(r, &sel, &limit);
 
         if (!st)
-                st = selection_parse(r, r->arena, &sel);
+                st = delete_options(r, &options);
         if (!st) {
                 int e = store_sync(r->server->store, &err);
                 st = e < 0 ? registry_store_status(r->arena, e, &err) : NULL;

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "../base/time.h"
+#include "relay-pool.h"
 
 #define QUEUE_HIGH (256 << 10)
 #define HEAD_MAX (64 << 10)
@@ -33,6 +34,9 @@ struct relay {
         bool ended;                   /* no more of the body will come */
         int code;                     /* of a broken end */
         bool head_only;               /* HEAD: no body follows */
+        bool keep;                    /* the connection, when the answer has ended well */
+        bool surplus;                 /* more came than the answer: never again over this connection */
+        struct dial_options to;       /* of a connection that is kept; copied */
 
         struct strbuf in;             /* the head, then what of the body has not been passed on */
         unsigned status;
@@ -49,6 +53,8 @@ void relay_free(struct relay *r)
                 return;
         if (r->state == TUNNEL) /* what was to be sent has had its LINGER */
                 wire_abort(r->back);
+        else if (r->keep && r->ended && !r->code && !r->gone && !r->surplus && !r->timed_out && r->status != 101)
+                relay_pool_put(r->loop, &r->to, r->back);
         else
                 wire_free(r->back);
         wire_free(r->front);
@@ -146,6 +152,8 @@ static int parse_head(struct relay *r, size_t len, struct error *reterr)
         }
         memmove(r->in.data, r->in.data + len, r->in.len - len + 1);
         r->in.len -= len;
+        if (strcasestr(relay_header(r, "Connection") ? relay_header(r, "Connection") : "", "close"))
+                r->keep = false;
         return parse_framing(r, reterr);
 }
 
@@ -223,6 +231,7 @@ static void decode(struct relay *r, const uint8_t *data, size_t len, struct strb
                 strbuf_append(out, data, len);
                 break;
         case LENGTH: /* what comes after it is no part of it */
+                r->surplus |= len > r->left;
                 len = r->left < len ? (size_t)r->left : len;
                 strbuf_append(out, data, len);
                 r->left -= len;
@@ -231,6 +240,7 @@ static void decode(struct relay *r, const uint8_t *data, size_t len, struct strb
                 break;
         case CHUNKED:
                 e = http_chunks_feed(&r->chunks, (const char *)data, len, out, &used);
+                r->surplus |= e == HTTP_CHUNKS_DONE && used < len;
                 if (e != HTTP_CHUNKS_MORE)
                         body_end(r, e == HTTP_CHUNKS_DONE ? 0 : -EPROTO);
                 break;
@@ -352,7 +362,8 @@ static void send_request(struct relay *r, const struct relay_request *q)
         strbuf_printf(&head, "%s %s HTTP/1.1\r\n", q->method, q->target);
         for (const char *const *h = q->headers; h && h[0]; h += 2)
                 strbuf_printf(&head, "%s: %s\r\n", h[0], h[1]);
-        strbuf_printf(&head, "Connection: %s\r\n", q->upgrade ? "Upgrade" : "close");
+        if (q->upgrade || !q->keep)
+                strbuf_printf(&head, "Connection: %s\r\n", q->upgrade ? "Upgrade" : "close");
         if (q->body_len || streq(q->method, "POST") || streq(q->method, "PUT") || streq(q->method, "PATCH"))
                 strbuf_printf(&head, "Content-Length: %zu\r\n", q->body_len);
         strbuf_puts(&head, "\r\n");
@@ -360,11 +371,24 @@ static void send_request(struct relay *r, const struct relay_request *q)
         wire_write(r->back, head.data, head.len);
 }
 
-int relay_open(struct loop *loop, const struct relay_request *q, struct relay **ret, struct error *reterr)
+static struct dial_options copy_dial(struct arena *a, const struct dial_options *o)
+{
+        struct dial_options to = *o;
+        const char **texts[] = {&to.host, &to.ca_file, &to.cert_file, &to.key_file, &to.server_name, &to.ca_data};
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+                if (*texts[i])
+                        *texts[i] = arena_strdup(a, *texts[i]);
+        return to;
+}
+
+/* The request over BACK (taken over), or over a new connection where that is NULL. */
+static int open_over(struct loop *loop, const struct relay_request *q, struct wire *back, struct relay **ret, bool *ret_silent,
+                     struct error *reterr)
 {
         struct dialed d;
         struct relay *r;
-        int e = dial(loop, &q->to, &d, reterr);
+        int e = back ? 0 : dial(loop, &q->to, &d, reterr);
 
         if (e < 0)
                 return e;
@@ -372,20 +396,45 @@ int relay_open(struct loop *loop, const struct relay_request *q, struct relay **
         r->loop = loop;
         r->arena = arena_new(0);
         r->head_only = streq(q->method, "HEAD");
+        r->keep = q->keep && !q->upgrade;
+        if (r->keep)
+                r->to = copy_dial(r->arena, &q->to);
         r->timer = loop_timer_new(loop, on_timer, r);
         loop_timer_arm(r->timer, q->head_timeout_ns ? q->head_timeout_ns : HEAD_TIMEOUT);
-        r->back = wire_new_over(loop, d.fd, d.transport, d.t, &back_ops, r);
+        if (back)
+                wire_hand_over(r->back = back, &back_ops, r);
+        else
+                r->back = wire_new_over(loop, d.fd, d.transport, d.t, &back_ops, r);
         send_request(r, q);
         e = read_head(r, reterr);
         if (e < 0) {
+                *ret_silent = r->gone && !r->in.len && !r->timed_out;
                 relay_free(r);
                 return e;
         }
         loop_timer_disarm(r->timer);
-        if (r->framing == LENGTH && !r->left && r->status != 101)
+        if (r->framing == LENGTH && !r->left && r->status != 101) {
                 r->ended = true;
+                r->surplus = r->in.len > 0;
+        }
         *ret = r;
         return 0;
+}
+
+/* The server may be just closing an idle connection when we use it: then the request is sent again, over a new one. */
+int relay_open(struct loop *loop, const struct relay_request *q, struct relay **ret, struct error *reterr)
+{
+        bool safe = streq(q->method, "GET") || streq(q->method, "HEAD"), silent = false;
+        struct wire *kept = q->keep && !q->upgrade && safe ? relay_pool_take(loop, &q->to) : NULL;
+
+        if (kept) {
+                _cleanup_error_ struct error err = ERROR_INIT;
+                int e = open_over(loop, q, kept, ret, &silent, &err);
+
+                if (e == 0 || !silent)
+                        return e < 0 ? error_set(reterr, e, "%s", error_text(&err)) : 0;
+        }
+        return open_over(loop, q, NULL, ret, &silent, reterr);
 }
 
 /* What came along with the head, as body. */

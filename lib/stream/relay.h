@@ -1,7 +1,8 @@
 /* A request sent on to a server behind us, and its answer passed back to the client, whatever it becomes:
  * an answer with an end, a stream, or (101) a tunnel of bytes.
  *
- * Each relay has a connection of its own, closed with it. What comes faster than the other side takes it
+ * Each relay has a connection of its own while it lasts: closed with it, or, where the request allows it, kept for the next
+ * (relay-pool.h). What comes faster than the other side takes it
  * waits in the sender: nothing is buffered beyond a few hundred KB. A side that dies takes the relay with it.
  */
 #pragma once
@@ -18,7 +19,8 @@ struct relay_request {
         const char *const *headers;  /* name, value, ..., NULL: Host, too; Connection and lengths are added */
         const char *body;            /* may be NULL */
         size_t body_len;
-        bool upgrade;                /* "Connection: Upgrade"; else "close" */
+        bool upgrade;                /* "Connection: Upgrade" */
+        bool keep;                   /* the connection may be an older one (GET and HEAD only) and may be kept; else "close" */
         int64_t head_timeout_ns;     /* until the head of the answer is there, after dialing; 0: 60 s */
 };
 

@@ -15,6 +15,7 @@
 
 #include "../base/time.h"
 #include "relay.h"
+#include "relay-pool.h"
 
 #define BIG (3 << 20)
 
@@ -23,8 +24,10 @@ static struct http_server *front, *back;
 static uint16_t back_port;   /* that the front passes on to */
 static const char *said;     /* what the bare server says; NULL: nothing, and it holds the line */
 static bool hangs_up;        /* after it said that */
+static bool silent_once;     /* the next request gets no answer but the end */
 static int bare;
 static int64_t head_timeout;
+static bool keep;            /* connections */
 static struct loop_fd *bare_source;
 static struct wire *bare_wires[64];
 static size_t n_bare_wires;
@@ -77,6 +80,11 @@ static void serve_back(struct http_request *req, void *userdata)
 
 static void bare_data(struct wire *w, const uint8_t *data, size_t len, void *userdata)
 {
+        if (silent_once) {
+                silent_once = false;
+                wire_finish(w);
+                return;
+        }
         if (!said)
                 return;
         wire_write(w, said, strlen(said));
@@ -126,6 +134,7 @@ static int open_to(uint16_t port, const char *method, const char *target, const 
                 .body = body,
                 .body_len = strlen(body),
                 .upgrade = upgrade,
+                .keep = keep,
                 .head_timeout_ns = head_timeout,
         };
         _cleanup_error_ struct error err = ERROR_INIT;
@@ -373,6 +382,47 @@ static void test_dead_servers(void **state)
         refused(-ECONNREFUSED, "connect: connection refused");
 }
 
+/* One request over whatever connection there is; how many the bare server has seen then. */
+static size_t connections_after(const char *method)
+{
+        struct client c;
+        _cleanup_free_ char *request = xasprintf("%s /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", method);
+
+        client_open(&c, request);
+        await_text(&c, "hi");
+        await_closed(&c);
+        client_deinit(&c);
+        return n_bare_wires;
+}
+
+static void test_kept_connections(void **state)
+{
+        back_port = bare_listen();
+        keep = true;
+        said = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+        assert_int_equal(connections_after("GET"), 1);
+        assert_int_equal(connections_after("GET"), 1);
+        assert_int_equal(connections_after("POST"), 2); /* a write is not tried twice */
+        assert_int_equal(connections_after("GET"), 2);
+        said = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+        assert_int_equal(connections_after("GET"), 2);
+        relay_pool_clear();
+        said = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi?"; /* more than it said: not to be trusted */
+        assert_int_equal(connections_after("GET"), 3);
+        assert_int_equal(connections_after("GET"), 4);
+        said = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+        assert_int_equal(connections_after("GET"), 5);
+        said = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+        assert_int_equal(connections_after("GET"), 6);
+        silent_once = true; /* closed under the second request: sent again */
+        assert_int_equal(connections_after("GET"), 7);
+        keep = false;
+        relay_pool_clear();
+        loop_fd_free(bare_source);
+        close(bare);
+        bare = -1;
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -384,6 +434,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_until_close, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_malformed, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dead_servers, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_kept_connections, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

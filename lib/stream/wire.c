@@ -232,6 +232,13 @@ void wire_pause(struct wire *w, bool paused)
                 wire_check_pending(w);
 }
 
+void wire_hand_over(struct wire *w, const struct wire_ops *ops, void *userdata)
+{
+        w->ops = ops;
+        w->userdata = userdata;
+        wire_pause(w, false);
+}
+
 void wire_finish(struct wire *w)
 {
         w->finishing = true;

@@ -35,6 +35,8 @@ size_t wire_queued(const struct wire *w);                      /* bytes that wai
 void wire_pause(struct wire *w, bool paused);                  /* reading */
 /* Writes what is queued, then shuts the writing side; `closed` comes when the other side has, too. */
 void wire_finish(struct wire *w);
+/* From now on it is OPS that are called; reading goes on if it was paused. From any callback. */
+void wire_hand_over(struct wire *w, const struct wire_ops *ops, void *userdata);
 void wire_free(struct wire *w); /* closes; from any callback; NULL allowed */
 /* The same, and what has not been sent yet is dropped: the other side learns at once that we are gone, even if it reads
  * nothing. A plain close would wait behind those bytes for minutes. */
