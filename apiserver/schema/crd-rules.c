@@ -2,7 +2,7 @@
  *
  * Rules are compiled once, with the definition, by the types of the schema that they stand in (crd-cel.c). A rule sees its value
  * as `self`, and on update the stored one as `oldSelf`, where the two can be told to be the same (fields, entries of maps, items
- * of lists with keys). What did not change is not judged again, except by rules about changes.
+ * of lists with keys). What did not change and fails is only warned of, except by rules about changes.
  */
 #include "crd-internal.h"
 
@@ -90,8 +90,11 @@ bool crd_attach_rules(struct arena *a, const struct schema *s)
 struct judge {
         struct arena *a;
         struct field_errors *errs;
+        void (*warn)(const char *text, void *userdata); /* of what was let in before; may be NULL */
+        void *userdata;
         uint64_t left; /* of OBJECT_COST */
         bool spent;
+        bool same; /* what the rule at hand is about did not change */
         const struct json *self, *old; /* of the rule at hand; OLD NULL: there is none */
         const struct crd_rule *rule;
 };
@@ -143,21 +146,21 @@ static bool run(struct judge *j, const struct cel_program *p, struct cel_value *
         return true;
 }
 
-static void stop(struct judge *j, const char *path, const char *shown, const char *detail)
+static void stop(struct judge *j, struct field_errors *errs, const char *path, const char *shown, const char *detail)
 {
         j->spent = true;
-        field_error_add_text(j->errs, FIELD_INVALID, path, shown, "%s", detail);
+        field_error_add_text(errs, FIELD_INVALID, path, shown, "%s", detail);
 }
 
-/* The message of a rule that failed; NULL: the budget is spent. */
-static const char *message_of(struct judge *j, const struct crd_rule *r, const char *path, const char *shown)
+/* The message of a rule that failed; NULL: the budget is spent, which ERRS say. */
+static const char *message_of(struct judge *j, const struct crd_rule *r, struct field_errors *errs, const char *path, const char *shown)
 {
         struct cel_value v;
         const char *s;
 
         if (r->message) {
                 if (!run(j, r->message, &v)) {
-                        stop(j, path, shown, "messageExpression evaluation failed due to running out of cost budget, no further "
+                        stop(j, errs, path, shown, "messageExpression evaluation failed due to running out of cost budget, no further "
                                              "validation rules will be run");
                         return NULL;
                 }
@@ -165,7 +168,7 @@ static const char *message_of(struct judge *j, const struct crd_rule *r, const c
                         _cleanup_strbuf_ struct strbuf quoted = STRBUF_INIT;
 
                         go_quote(&quoted, text(r->raw, "messageExpression"), strlen(text(r->raw, "messageExpression")));
-                        stop(j, path, shown, arena_printf(j->a, "no further validation rules will be run due to call cost exceeds limit "
+                        stop(j, errs, path, shown, arena_printf(j->a, "no further validation rules will be run due to call cost exceeds limit "
                                                                 "for messageExpression: %s", strbuf_str(&quoted)));
                         return NULL;
                 }
@@ -186,7 +189,7 @@ static enum field_error_type type_of(const char *reason)
 }
 
 /* Scalars are shown; objects and lists are not. */
-static void complain(struct judge *j, const struct crd_rule *r, const char *path, const char *type_name)
+static void describe(struct judge *j, const struct crd_rule *r, const char *path, const char *type_name, struct field_errors *errs)
 {
         enum field_error_type type = type_of(json_get_string(r->raw, "reason"));
         const char *message, *shown = arena_printf(j->a, "\"%s\"", type_name);
@@ -195,15 +198,28 @@ static void complain(struct judge *j, const struct crd_rule *r, const char *path
         if (*r->field)
                 path = *path ? arena_printf(j->a, "%s.%s", path, r->field) : r->field;
         path = *path ? path : "<nil>";
-        message = message_of(j, r, path, shown);
+        message = message_of(j, r, errs, path, shown);
         if (!message)
                 return;
         if (type == FIELD_DUPLICATE)
                 message = "";
         if (!hidden || type == FIELD_FORBIDDEN || type == FIELD_REQUIRED)
-                field_error_add(j->errs, type, path, j->self, "%s", message);
+                field_error_add(errs, type, path, j->self, "%s", message);
         else
-                field_error_add_text(j->errs, type, path, NULL, "%s", message);
+                field_error_add_text(errs, type, path, NULL, "%s", message);
+}
+
+static void complain(struct judge *j, const struct crd_rule *r, const char *path, const char *type_name)
+{
+        struct field_errors known = {.arena = j->a};
+
+        if (!j->same || r->about_change) {
+                describe(j, r, path, type_name, j->errs);
+                return;
+        }
+        describe(j, r, path, type_name, &known);
+        for (size_t i = 0; i < known.n && j->warn; i++)
+                j->warn(field_error_print(j->a, &known.list[i]), j->userdata);
 }
 
 static void judge(struct judge *j, const struct crd_rule *r, const struct schema *s, const char *path)
@@ -214,7 +230,7 @@ static void judge(struct judge *j, const struct crd_rule *r, const struct schema
         if (j->spent)
                 return;
         if (!j->left || !run(j, r->program, &v)) {
-                stop(j, at, shown, "validation failed due to running out of cost budget, no further validation rules will be run");
+                stop(j, j->errs, at, shown, "validation failed due to running out of cost budget, no further validation rules will be run");
                 return;
         }
         if (v.type != CEL_ERROR) {
@@ -224,7 +240,7 @@ static void judge(struct judge *j, const struct crd_rule *r, const struct schema
         }
         why = cel_text(j->a, &v);
         if (over_limit(&v))
-                stop(j, at, shown, arena_printf(j->a, "'%s': no further validation rules will be run due to call cost exceeds limit for "
+                stop(j, j->errs, at, shown, arena_printf(j->a, "'%s': no further validation rules will be run due to call cost exceeds limit for "
                                                       "rule: %s", why, rule_text(j, r)));
         else if (str_has_prefix(why, "no such overload"))
                 field_error_add_text(j->errs, FIELD_INVALID, at, shown,
@@ -271,8 +287,9 @@ static void walk(struct judge *j, const struct schema *s, const struct json *v, 
         for (unsigned i = 0; i < s->crd->n_rules; i++) {
                 const struct crd_rule *r = &s->crd->rules[i];
 
-                if (r->about_change ? !old && !r->optional_old : same)
+                if (r->about_change && !old && !r->optional_old)
                         continue;
+                j->same = same;
                 j->self = v;
                 j->old = old;
                 j->rule = r;
@@ -298,9 +315,10 @@ static bool blocks(const struct field_errors *errs)
         return false;
 }
 
-void crd_judge(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs)
+void crd_judge(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs,
+               void (*warn)(const char *text, void *userdata), void *userdata)
 {
-        struct judge j = {.a = errs->arena, .errs = errs, .left = OBJECT_COST};
+        struct judge j = {.a = errs->arena, .errs = errs, .warn = warn, .userdata = userdata, .left = OBJECT_COST};
 
         if (!s->crd->has_rules)
                 return;

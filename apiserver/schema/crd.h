@@ -87,8 +87,9 @@ const struct json *crd_keyed_find(const struct crd_keyed_list *l, const struct j
 
 /* CEL rules (crd-rules.c). Compiles those of S and below; whether there are any. */
 bool crd_attach_rules(struct arena *a, const struct schema *s);
-/* Judges OBJ by them, after crd_validate(): adds to ERRS. */
-void crd_judge(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs);
+/* Judges OBJ by them, after crd_validate(): adds to ERRS. WARN (may be NULL) is told of what fails, but was let in before. */
+void crd_judge(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs,
+               void (*warn)(const char *text, void *userdata), void *userdata);
 /* A value against a raw schema alone (defaults, the parts of allOf and so on). */
 bool crd_value_valid(struct arena *a, const struct json *raw, const struct json *value);
 

@@ -22,9 +22,9 @@ static void judge(struct arena *a, const struct schema *s, const struct json *te
                 return;
         crd_default(a, s, obj);
         crd_validate(s, obj, NULL, "", &errs);
-        crd_judge(s, obj, NULL, &errs);
+        crd_judge(s, obj, NULL, &errs, NULL, NULL);
         crd_validate(s, obj, old, "", &errs);
-        crd_judge(s, obj, old, &errs);
+        crd_judge(s, obj, old, &errs, NULL, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

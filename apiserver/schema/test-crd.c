@@ -215,7 +215,7 @@ static void test_rules(void **state)
                 _cleanup_arena_ struct arena *a = arena_new(0);
                 struct field_errors errs = {.arena = a};
 
-                crd_judge(c->resources[0]->schema, parse(a, cases[i].in), cases[i].old ? parse(a, cases[i].old) : NULL, &errs);
+                crd_judge(c->resources[0]->schema, parse(a, cases[i].in), cases[i].old ? parse(a, cases[i].old) : NULL, &errs, NULL, NULL);
                 if (!cases[i].path) {
                         assert_int_equal(errs.n, 0);
                         continue;

@@ -25,6 +25,14 @@ static bool checks_finalizers(const struct resource *res)
                !streq(res->group, "apiextensions.k8s.io") && !streq(res->group, "apiregistration.k8s.io");
 }
 
+static void warn(const char *text, void *userdata)
+{
+        struct api_request *r = userdata;
+
+        if (r)
+                request_warn(r, "%s", text);
+}
+
 static void validate_custom(struct check *c)
 {
         const char *kind = json_get_string(c->obj, "kind");
@@ -38,7 +46,7 @@ static void validate_custom(struct check *c)
         crd_validate_scale(c->res->crd, c->obj, !streq(c->sub, "status"), c->errs);
         crd_validate_embedded(c->res->schema, c->obj, "", c->errs);
         crd_validate_lists(c->res->schema, c->obj, c->old, "", c->errs);
-        crd_judge(c->res->schema, c->obj, c->old, c->errs);
+        crd_judge(c->res->schema, c->obj, c->old, c->errs, warn, c->r);
 }
 
 static const struct kind_rules *find_sub(const struct resource *res, const char *sub)

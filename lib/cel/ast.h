@@ -52,6 +52,8 @@ struct node {
         size_t n;
         uint8_t *flags; /* of list items and map keys: optional */
         bool member, test, optional;
+        bool constant; /* made of literals alone: upstream makes it once */
+        bool gratis;   /* of calls: it costs its arguments only */
         struct cel_value value; /* of literals */
         const struct function *function;
         enum macro macro;
@@ -78,6 +80,7 @@ struct cel_program {
 struct eval {
         struct cel_run *run;
         struct cel_value *slots;
+        uint64_t work; /* what was done, where that is more than it costs */
 };
 
 /* ARGS hold no errors; of member functions args[0] is the object. */
@@ -100,6 +103,12 @@ const struct function *function_find(const char *name, bool member, size_t n, bo
 
 /* Counts cost; false: the limit is passed. */
 bool eval_spend(struct eval *e, uint64_t cost);
+/* Asked by functions before they do WORK, which their cost may not tell; false: it is too much. */
+bool eval_room(struct eval *e, uint64_t work);
+/* What a call costs (cost.c). */
+uint64_t cel_call_cost(const char *name, size_t n, const struct cel_value *v, const struct cel_value *result);
+/* Marks what is constant in a checked tree. */
+void cel_find_constants(struct node *n);
 struct cel_value eval_over_limit(void);
 
 /* indexOf and lastIndexOf of a string: lists have them too. */

@@ -853,6 +853,7 @@ int cel_compile_in(struct arena *a, const char *text, const struct cel_env *env,
         p->shape = kept_shape(a, shape_resolve(&c->types, shape_of(p->root), true));
         p->cost = env->estimate ? cel_estimate(scratch, p->root, env->estimate) : UINT64_MAX;
         forget(p->root);
+        cel_find_constants(p->root);
         *ret = p;
         return 0;
 }

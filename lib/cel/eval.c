@@ -8,6 +8,12 @@ bool eval_spend(struct eval *e, uint64_t cost)
         return !e->run->limit || e->run->cost <= e->run->limit;
 }
 
+bool eval_room(struct eval *e, uint64_t work)
+{
+        e->work += work;
+        return !e->run->limit || (work <= e->run->limit && e->work / 16 <= e->run->limit);
+}
+
 struct cel_value eval_over_limit(void)
 {
         static const char text[] = "operation cancelled: actual cost limit exceeded";
@@ -15,7 +21,35 @@ struct cel_value eval_over_limit(void)
         return (struct cel_value){ .type = CEL_ERROR, .str = { text, sizeof(text) - 1 } };
 }
 
+enum { LIST_COST = 10, MAP_COST = 30, MESSAGE_COST = 40 };
+
 static struct cel_value eval(struct eval *e, const struct node *n);
+
+/* Whether upstream makes an attribute of N, which fields and indices are added to. */
+static bool is_attribute(const struct node *n)
+{
+        return n->kind == NODE_IDENT || n->kind == NODE_SELECT || n->kind == NODE_INDEX;
+}
+
+/* As a branch or an index an attribute is looked up without its own unit. */
+static struct cel_value eval_bare(struct eval *e, const struct node *n)
+{
+        struct cel_value v = eval(e, n);
+
+        if (is_attribute(n) && !(n->kind == NODE_SELECT && n->test) && e->run->cost && !cel_is_error(v))
+                e->run->cost--;
+        return v;
+}
+
+/* Of a field or an index: one, and one for what becomes an attribute by it. */
+static bool spend_step(struct eval *e, const struct node *n)
+{
+        const struct node *of = n->args[0];
+
+        if (n->test)
+                return eval_spend(e, !is_attribute(of));
+        return eval_spend(e, is_attribute(of) || of->kind == NODE_TERNARY ? 1 : 2);
+}
 
 /* --- fields and elements --- */
 
@@ -117,7 +151,7 @@ static struct cel_value eval_index(struct eval *e, const struct node *n)
 
         if (cel_is_error(of))
                 return of;
-        key = eval(e, n->args[1]);
+        key = eval_bare(e, n->args[1]);
         return cel_is_error(key) ? key : reach(e, of, NULL, &key, n->optional);
 }
 
@@ -128,7 +162,7 @@ static struct cel_value eval_list(struct eval *e, const struct node *n)
         struct cel_value *items = arena_alloc(e->run->arena, (n->n + 1) * sizeof(*items));
         size_t used = 0;
 
-        if (!eval_spend(e, 10))
+        if (!eval_spend(e, n->constant ? 0 : LIST_COST) || !eval_room(e, n->n + 1))
                 return eval_over_limit();
         for (size_t i = 0; i < n->n; i++) {
                 struct cel_value v = eval(e, n->args[i]);
@@ -152,7 +186,7 @@ static struct cel_value eval_map(struct eval *e, const struct node *n)
         struct cel_map *m = arena_calloc(e->run->arena, sizeof(*m));
         struct cel_value map = { .type = CEL_MAP, .map = m };
 
-        if (!eval_spend(e, 30 + n->n))
+        if (!eval_spend(e, n->constant ? 0 : n->kind == NODE_MAP ? MAP_COST : MESSAGE_COST) || !eval_room(e, n->n * n->n + 1))
                 return eval_over_limit();
         m->entries = arena_alloc(e->run->arena, (n->n / 2 + 1) * sizeof(*m->entries));
         m->type_name = n->kind == NODE_MESSAGE ? n->name : NULL;
@@ -207,12 +241,22 @@ static struct cel_value eval_ternary(struct eval *e, const struct node *n)
 
         if (v.type != CEL_BOOL)
                 return cel_is_error(v) ? v : cel_no_overload();
-        return eval(e, n->args[v.b ? 1 : 2]);
+        return eval_bare(e, n->args[v.b ? 1 : 2]);
+}
+
+static struct cel_value call(struct eval *e, const struct node *n, const struct cel_value *args)
+{
+        if (n->member && args[0].type == CEL_OBJECT) {
+                const struct cel_class *class = args[0].object.class;
+
+                return class->call ? class->call(e->run, args[0].object.data, n->name, n->n - 1, args + 1) : cel_no_overload();
+        }
+        return n->function ? n->function->call(e, n->n, args) : cel_no_overload();
 }
 
 static struct cel_value eval_call(struct eval *e, const struct node *n)
 {
-        struct cel_value args[8];
+        struct cel_value args[8], v;
 
         if (n->n > ARRAY_SIZE(args))
                 return cel_no_overload();
@@ -221,14 +265,12 @@ static struct cel_value eval_call(struct eval *e, const struct node *n)
                 if (cel_is_error(args[i]))
                         return args[i];
         }
-        if (!eval_spend(e, 1))
+        if (!eval_room(e, 1))
                 return eval_over_limit();
-        if (n->member && args[0].type == CEL_OBJECT) {
-                const struct cel_class *class = args[0].object.class;
-
-                return class->call ? class->call(e->run, args[0].object.data, n->name, n->n - 1, args + 1) : cel_no_overload();
-        }
-        return n->function ? n->function->call(e, n->n, args) : cel_no_overload();
+        v = call(e, n, args);
+        if (!n->constant && !n->gratis && !eval_spend(e, cel_call_cost(n->name, n->n, args, &v)))
+                return eval_over_limit();
+        return v;
 }
 
 /* --- macros --- */
@@ -285,12 +327,42 @@ static struct cel_value take_entries(struct eval *e, struct gathered *g, struct 
         return r;
 }
 
+/* What a round costs besides its expressions: the loop that a macro is short for asks whether to go on, and adds to what it
+ * has so far (expand.c). TAKEN: the item counts. */
+static uint64_t round_cost(const struct node *n, bool taken)
+{
+        switch (n->macro) {
+        case MACRO_ALL:
+        case MACRO_EXISTS:
+                return 1;
+        case MACRO_EXISTS_ONE:
+                return taken ? 2 : 0;
+        case MACRO_FILTER:
+                return taken ? LIST_COST + 3 : 0;
+        case MACRO_TRANSFORM_MAP:
+                return taken ? 3 : 0;
+        case MACRO_TRANSFORM_ENTRY:
+                return taken ? 2 : 0;
+        default:
+                return taken ? LIST_COST + 2 : 0;
+        }
+}
+
+static uint64_t going_cost(const struct node *n)
+{
+        return n->macro == MACRO_ALL ? 2 : n->macro == MACRO_EXISTS ? 3 : 0;
+}
+
 /* One round, with the variables in place. *ret_end: the result is what is returned, an error too. */
 static struct cel_value step(struct eval *e, const struct node *n, struct gathered *g, bool *ret_end)
 {
         bool filtered = n->n > 2;
-        struct cel_value v = eval(e, n->args[filtered ? 2 : 1]);
+        struct cel_value v;
 
+        *ret_end = true;
+        if (n->macro <= MACRO_EXISTS && !eval_spend(e, round_cost(n, true)))
+                return eval_over_limit();
+        v = eval(e, n->args[filtered ? 2 : 1]);
         *ret_end = false;
         if (n->macro <= MACRO_FILTER || filtered) {
                 bool absorbs = n->macro == MACRO_ALL || n->macro == MACRO_EXISTS;
@@ -308,6 +380,10 @@ static struct cel_value step(struct eval *e, const struct node *n, struct gather
                 }
                 if (!v.b)
                         return v;
+                if (!eval_spend(e, round_cost(n, true))) {
+                        *ret_end = true;
+                        return eval_over_limit();
+                }
                 if (n->macro == MACRO_EXISTS_ONE) {
                         g->n++;
                         return v;
@@ -319,6 +395,8 @@ static struct cel_value step(struct eval *e, const struct node *n, struct gather
         }
         if (filtered)
                 v = eval(e, n->args[1]);
+        else if (!eval_spend(e, round_cost(n, true)))
+                v = eval_over_limit();
         *ret_end = cel_is_error(v);
         if (*ret_end)
                 return v;
@@ -350,12 +428,15 @@ static struct cel_value outcome(struct eval *e, const struct node *n, const stru
         }
 }
 
-static struct cel_value eval_optional_macro(struct eval *e, const struct node *n, struct cel_value of)
+static struct cel_value eval_optional_macro(struct eval *e, const struct node *n, struct cel_value of, uint64_t cost)
 {
         struct cel_value v;
 
         if (of.type != CEL_OPTIONAL)
                 return cel_no_overload();
+        /* Asked whether it has a value; taken again for the value, or none instead; made one again. */
+        if (!eval_spend(e, of.inner ? 1 + cost + 1 + (n->macro == MACRO_OPT_MAP) : 2))
+                return eval_over_limit();
         if (!of.inner)
                 return of;
         e->slots[n->slot] = *of.inner;
@@ -376,6 +457,7 @@ static const char *go_type(const struct cel_value *v)
 
 static struct cel_value eval_macro(struct eval *e, const struct node *n)
 {
+        uint64_t before = e->run->cost;
         struct cel_value range = eval(e, n->args[0]);
         struct gathered g = { .error = cel_bool(true) };
         size_t len;
@@ -383,7 +465,7 @@ static struct cel_value eval_macro(struct eval *e, const struct node *n)
         if (cel_is_error(range))
                 return range;
         if (n->macro >= MACRO_OPT_MAP)
-                return eval_optional_macro(e, n, range);
+                return eval_optional_macro(e, n, range, e->run->cost - before);
         if (range.type != CEL_LIST && range.type != CEL_MAP)
                 return cel_error(e->run->arena, "got 'types.%s', expected iterable type", go_type(&range));
         len = range.type == CEL_LIST ? cel_list_len(&range) : cel_map_len(&range);
@@ -391,7 +473,7 @@ static struct cel_value eval_macro(struct eval *e, const struct node *n)
                 struct cel_value v;
                 bool end;
 
-                if (!eval_spend(e, 1))
+                if (!eval_spend(e, going_cost(n)) || !eval_room(e, 1))
                         return eval_over_limit();
                 if (range.type == CEL_MAP) {
                         struct cel_entry entry = cel_map_at(&range, i);
@@ -405,6 +487,8 @@ static struct cel_value eval_macro(struct eval *e, const struct node *n)
                         e->slots[n->slot] = cel_ripe(e->run->arena, cel_list_at(&range, i));
                 }
                 v = step(e, n, &g, &end);
+                if (end && n->macro <= MACRO_EXISTS && !eval_spend(e, 1 + (i + 1 < len ? going_cost(n) : 0)))
+                        return eval_over_limit();
                 if (end)
                         return v;
         }
@@ -412,8 +496,12 @@ static struct cel_value eval_macro(struct eval *e, const struct node *n)
                 struct cel_value sorted[2] = { range, cel_list_new(e->run->arena, g.items, g.n) };
                 bool known;
 
+                if (!eval_spend(e, 2 + cel_call_cost("@sortByAssociatedKeys", 2, sorted, sorted)))
+                        return eval_over_limit();
                 return function_find("@sortByAssociatedKeys", true, 2, &known)->call(e, 2, sorted);
         }
+        if (!eval_spend(e, n->macro == MACRO_EXISTS_ONE ? 2 : 1))
+                return eval_over_limit();
         return outcome(e, n, &g);
 }
 
@@ -428,9 +516,9 @@ static struct cel_value eval(struct eval *e, const struct node *n)
                 return n->slot >= 0 ? e->slots[n->slot]
                                     : cel_ripe(e->run->arena, e->run->resolve(e->run, e->run->userdata, n->name));
         case NODE_SELECT:
-                return eval_spend(e, 1) ? eval_select(e, n) : eval_over_limit();
+                return spend_step(e, n) ? eval_select(e, n) : eval_over_limit();
         case NODE_INDEX:
-                return eval_spend(e, 1) ? eval_index(e, n) : eval_over_limit();
+                return spend_step(e, n) ? eval_index(e, n) : eval_over_limit();
         case NODE_CALL:
                 return eval_call(e, n);
         case NODE_LIST:
@@ -453,7 +541,7 @@ static struct cel_value eval(struct eval *e, const struct node *n)
 
 struct cel_value cel_eval(const struct cel_program *p, struct cel_run *run)
 {
-        struct eval e = { run, arena_calloc(run->arena, (p->n_slots + 1) * sizeof(struct cel_value)) };
+        struct eval e = { run, arena_calloc(run->arena, (p->n_slots + 1) * sizeof(struct cel_value)), 0 };
 
         return eval(&e, p->root);
 }

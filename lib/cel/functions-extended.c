@@ -28,7 +28,7 @@ static struct cel_value f_reverse(struct eval *e, size_t n, const struct cel_val
         if (v->type != CEL_LIST)
                 return cel_no_overload();
         items = items_of(e, v, &len);
-        if (!eval_spend(e, len + 10))
+        if (!eval_room(e, len + 10))
                 return eval_over_limit();
         for (size_t i = 0; i < len / 2; i++) {
                 x = items[i];
@@ -46,7 +46,7 @@ static struct cel_value f_distinct(struct eval *e, size_t n, const struct cel_va
         if (v->type != CEL_LIST)
                 return cel_no_overload();
         items = items_of(e, v, &len);
-        if (!eval_spend(e, len * len * 2 + 10))
+        if (!eval_room(e, len * len * 2 + 10))
                 return eval_over_limit();
         for (size_t i = 0; i < len; i++) {
                 size_t k = 0;
@@ -74,7 +74,7 @@ static struct cel_value f_slice(struct eval *e, size_t n, const struct cel_value
         if ((size_t)to > cel_list_len(v))
                 return cel_error(e->run->arena, "cannot slice(%lld, %lld), list is length %zu", from, to, cel_list_len(v));
         items = items_of(e, v, &len);
-        if (!eval_spend(e, (uint64_t)(to - from) + 10))
+        if (!eval_room(e, (uint64_t)(to - from) + 10))
                 return eval_over_limit();
         return cel_list_new(e->run->arena, items + from, (size_t)(to - from));
 }
@@ -89,7 +89,7 @@ static bool flatten(struct eval *e, const struct cel_value *list, int64_t depth,
         for (size_t i = 0; i < cel_list_len(list); i++) {
                 struct cel_value item = cel_ripe(e->run->arena, cel_list_at(list, i));
 
-                if (!eval_spend(e, 1))
+                if (!eval_room(e, 1))
                         return false;
                 if (item.type == CEL_LIST && depth > 0) {
                         if (!flatten(e, &item, depth - 1, out))
@@ -127,7 +127,7 @@ static struct cel_value f_range(struct eval *e, size_t n, const struct cel_value
 
         if (v->type != CEL_INT)
                 return cel_no_overload();
-        if (len > 10000000 || !eval_spend(e, len + 10))
+        if (len > 10000000 || !eval_room(e, len + 10))
                 return eval_over_limit();
         items = arena_alloc(e->run->arena, (len + 1) * sizeof(*items));
         for (size_t i = 0; i < len; i++)
@@ -187,7 +187,7 @@ static struct cel_value f_sort_by_keys(struct eval *e, size_t n, const struct ce
         if (len != n_keys)
                 return cel_error(e->run->arena, "@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got "
                                                 "%zu and %zu elements respectively", len, n_keys);
-        if (!eval_spend(e, len * len + 10))
+        if (!eval_room(e, len * len + 10))
                 return eval_over_limit();
         list = arena_alloc(e->run->arena, (len + 1) * sizeof(*list));
         for (size_t i = 0; i < len; i++) {
@@ -231,7 +231,7 @@ static struct cel_value f_unwrap(struct eval *e, size_t n, const struct cel_valu
 
 static struct cel_value text_of(struct eval *e, const struct strbuf *b)
 {
-        if (!eval_spend(e, b->len / 10))
+        if (!eval_room(e, b->len / 10))
                 return eval_over_limit();
         return cel_stringn(arena_memdup(e->run->arena, strbuf_str(b), b->len + 1), b->len);
 }
@@ -498,7 +498,7 @@ static struct cel_value f_format(struct eval *e, size_t n, const struct cel_valu
                 wrong = put_clause(e, &b, *at, MIN(precision, 100), &arg);
                 if (wrong)
                         return cel_error(e->run->arena, "error during formatting: %s", wrong);
-                if (!eval_spend(e, b.len / 100))
+                if (!eval_room(e, b.len / 100))
                         return eval_over_limit();
         }
         return text_of(e, &b);

@@ -125,7 +125,7 @@ static size_t shared(struct eval *e, const struct cel_value *x, const struct cel
         *ret_error = cel_bool(true);
         if (x->type != CEL_LIST || y->type != CEL_LIST)
                 *ret_error = cel_no_overload();
-        else if (!eval_spend(e, cel_list_len(x) * cel_list_len(y)))
+        else if (!eval_room(e, cel_list_len(x) * cel_list_len(y)))
                 *ret_error = eval_over_limit();
         for (size_t i = 0; !cel_is_error(*ret_error) && i < cel_list_len(y); i++) {
                 struct cel_value item = cel_list_at(y, i);
@@ -746,7 +746,7 @@ static struct cel_value f_get_query(struct eval *e, size_t n, const struct cel_v
         q = v->url->query;
         for (size_t i = 0; i < q.len; i++)
                 pairs += q.s[i] == '&';
-        if (!eval_spend(e, pairs * pairs))
+        if (!eval_room(e, pairs * pairs))
                 return eval_over_limit();
         entries = arena_calloc(a, pairs * sizeof(*entries));
         while (q.len) {

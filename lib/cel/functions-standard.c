@@ -43,7 +43,7 @@ static struct cel_value joined(struct eval *e, const struct cel_value *x, const 
         size_t len = x->str.len + y->str.len;
         char *s;
 
-        if (!eval_spend(e, len / 10))
+        if (!eval_room(e, len / 10))
                 return eval_over_limit();
         s = arena_alloc(e->run->arena, len + 1);
         memcpy(s, x->str.s, x->str.len);
@@ -57,7 +57,7 @@ static struct cel_value appended(struct eval *e, const struct cel_value *x, cons
         size_t n = cel_list_len(x), m = cel_list_len(y);
         struct cel_value *items;
 
-        if (!eval_spend(e, (n + m) / 10))
+        if (!eval_room(e, (n + m) / 10))
                 return eval_over_limit();
         items = arena_alloc(e->run->arena, (n + m + 1) * sizeof(*items));
         for (size_t i = 0; i < n + m; i++)
@@ -86,7 +86,7 @@ static struct cel_value merged(struct eval *e, const struct cel_value *x, const 
         struct cel_value *items = arena_alloc(e->run->arena, (n + more + 1) * sizeof(*items));
         struct cel_list *out = arena_calloc(e->run->arena, sizeof(*out));
 
-        if (!eval_spend(e, n * more))
+        if (!eval_room(e, n * more))
                 return eval_over_limit();
         for (size_t i = 0; i < n; i++)
                 items[i] = cel_list_at(x, i);
@@ -279,7 +279,7 @@ static struct cel_value f_in(struct eval *e, size_t n, const struct cel_value *v
                 return cel_bool(cel_map_find(&v[1], &v[0], &item));
         if (v[1].type != CEL_LIST)
                 return cel_no_overload();
-        if (!eval_spend(e, cel_list_len(&v[1])))
+        if (!eval_room(e, cel_list_len(&v[1])))
                 return eval_over_limit();
         for (size_t i = 0; i < cel_list_len(&v[1]); i++) {
                 item = cel_list_at(&v[1], i);

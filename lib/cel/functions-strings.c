@@ -92,7 +92,7 @@ static struct cel_value f_last_index_of(struct eval *e, size_t n, const struct c
         if (n > 2 && (uint64_t)v[2].i >= cel_code_points(v->str))
                 return cel_int(-1);
         last = n > 2 ? cel_offset(v->str, (size_t)v[2].i) : v->str.len;
-        if (!eval_spend(e, v->str.len / 10))
+        if (!eval_room(e, v->str.len / 10))
                 return eval_over_limit();
         for (ptrdiff_t at = (ptrdiff_t)MIN(last, v->str.len); at >= 0 && hit < 0; at--)
                 if ((size_t)at + v[1].str.len <= v->str.len && !memcmp(v->str.s + at, v[1].str.s, v[1].str.len))
@@ -102,7 +102,7 @@ static struct cel_value f_last_index_of(struct eval *e, size_t n, const struct c
 
 static struct cel_value built(struct eval *e, const struct strbuf *b)
 {
-        if (!eval_spend(e, b->len / 10))
+        if (!eval_room(e, b->len / 10))
                 return eval_over_limit();
         return cel_stringn(arena_memdup(e->run->arena, strbuf_str(b), b->len + 1), b->len);
 }
@@ -131,7 +131,7 @@ static struct cel_value changed_case(struct eval *e, const struct cel_value *v, 
 
         if (v->type != CEL_STRING)
                 return cel_no_overload();
-        if (!eval_spend(e, v->str.len / 10))
+        if (!eval_room(e, v->str.len / 10))
                 return eval_over_limit();
         s = arena_memdup(e->run->arena, v->str.s, v->str.len);
         for (size_t i = 0; i < v->str.len; i++)
@@ -202,7 +202,7 @@ static struct cel_value f_split(struct eval *e, size_t n, const struct cel_value
 
         if (!strings(2, v) || (n > 2 && v[2].type != CEL_INT))
                 return cel_no_overload();
-        if (!eval_spend(e, v->str.len / 10 + 1))
+        if (!eval_room(e, v->str.len / 10 + 1))
                 return eval_over_limit();
         while (limit && (v->str.len || v[1].str.len)) {
                 ptrdiff_t cut = limit == 1 ? -1 : next_cut(v->str, v[1].str, at);
@@ -272,7 +272,7 @@ static struct cel_value first_match(struct eval *e, const struct cel_value *v, s
 
         if (!strings(2, v))
                 return cel_no_overload();
-        if (!eval_spend(e, (v->str.len / 10 + 1) * (v[1].str.len / 4 + 1)))
+        if (!eval_room(e, (v->str.len / 10 + 1) * (v[1].str.len / 4 + 1)))
                 return eval_over_limit();
         if (regexp_cached(e->run->arena, v[1].str.s, v[1].str.len, &re, &why) < 0)
                 return cel_error(e->run->arena, "%s", why);
@@ -306,7 +306,7 @@ static struct cel_value f_find_all(struct eval *e, size_t n, const struct cel_va
 
         if (!strings(2, v) || (n > 2 && v[2].type != CEL_INT))
                 return cel_no_overload();
-        if (!eval_spend(e, (v->str.len / 10 + 1) * (v[1].str.len / 4 + 1)))
+        if (!eval_room(e, (v->str.len / 10 + 1) * (v[1].str.len / 4 + 1)))
                 return eval_over_limit();
         if (regexp_cached(e->run->arena, v[1].str.s, v[1].str.len, &re, &why) < 0)
                 return cel_error(e->run->arena, "%s", why);
@@ -318,7 +318,7 @@ static struct cel_value f_find_all(struct eval *e, size_t n, const struct cel_va
                         items = more;
                 }
                 items[used++] = cel_stringn(v->str.s + from, to - from);
-                if (!eval_spend(e, (v->str.len - at) / 200)) /* each may look at all that follows */
+                if (!eval_room(e, (v->str.len - at) / 200)) /* each may look at all that follows */
                         return eval_over_limit();
                 at = to > from ? to : to + MAX(cel_offset((struct cel_string){ v->str.s + to, v->str.len - to }, 1), (size_t)1);
                 limit -= limit > 0;

@@ -240,6 +240,113 @@ static void test_cost(void **state)
         assert_true(run.cost < 20000);
 }
 
+/* Worked out by hand from the rules at the head of cost.c and eval.c's loops. */
+static void test_units(void **state)
+{
+        static const struct {
+                const char *text;
+                uint64_t cost;
+        } units[] = {
+                { "1", 0 },
+                { "o.a", 2 },
+                { "has(o.m.x)", 2 },
+                { "o.l[o.a]", 4 },
+                { "o.a == 1 ? o.d : 2.5", 4 },
+                { "[1, 2, 3, 4, 5].sum()", 5 },
+                { "{'a': 1}.a", 2 },
+                { "{'a': o.a}", 32 },
+                { "[o.a]", 12 },
+                { "duration('1s') < duration('2s')", 1 },
+                { "o.s.startsWith('h')", 3 },
+                { "o.s in ['a', 'b']", 2 },
+                { "1 in o.l", 5 },
+                { "o.t && o.a == 1", 5 },
+                { "o.t || o.a == 1", 2 },
+                { "o.l.all(x, x > 0)", 18 },
+                { "o.l.all(x, x < 0)", 2 + 5 + 2 + 1 },
+                { "o.l.exists(x, x == 1)", 18 },
+                { "o.l.exists_one(x, x == 3)", 12 },
+                { "o.l.map(x, x * 2)", 45 },
+                { "o.l.map(x, x > 1, x * 2)", 2 + 3 * 2 + 2 * 14 + 1 },
+                { "o.l.filter(x, x > 1)", 35 },
+                { "o.m.transformMap(k, v, k)", 2 + 2 * 4 + 1 },
+                { "optional.of(o.a).optMap(x, x + 1)", 3 + 1 + 3 + 1 + 2 + 1 },
+                { "optional.none().optMap(x, x)", 1 + 2 },
+                { "url('https:://kubernetes.io/').getHost()", 4 },
+                { "ip('192.168.0.1')", 2 },
+                { "ip('2001:db8:3333:4444:5555:6666:7777:8888').family()", 5 },
+                { "ip.isCanonical('192.168.0.1')", 3 },
+                { "cidr('192.168.0.0/16').containsCIDR('192.0.0.0/30')", 7 },
+                { "cidr('192.168.0.0/16').containsIP(ip('192.0.0.1'))", 4 },
+                { "cidr('2001:db8::/32').containsIP('2001:db8::1')", 5 },
+                { "'ABCDEFGHIJ abcdefghij'.lowerAscii() == 'abcdefghij ABCDEFGHIJ'.lowerAscii()", 9 },
+                { "strings.quote('ABCDEFGHIJ abcdefghij') == strings.quote('ABCDEFGHIJ abcdefghij')", 9 },
+                { "'abc 123 def 123'.replace('123', '456')", 3 },
+                { "['aa', 'bb', 'cc', 'd', 'e', 'f', 'g', 'h', 'i', 'j'].join(' ')", 5 },
+                { "'abc 123 def 123'.find('123')", 2 },
+                { "quantity('200M') == quantity('200M')", 3 },
+                { "quantity('50k').add(20).sub(quantity('100k')).asInteger() > 0", 6 },
+                { "sets.contains([1, 2, 3, 4], [2, 3])", 9 },
+                { "!sets.contains([1], [2])", 3 },
+                { "sets.equivalent([1, 2, 3], [3, 2, 1])", 19 },
+                { "'0123456789' + '0123456789'", 2 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct cel_run run = { .arena = a, .resolve = resolve, .userdata = read_object(a), .limit = 1000000 };
+                _cleanup_error_ struct error err = ERROR_INIT;
+                struct cel_program *p = NULL;
+                struct cel_value v;
+
+                if (cel_compile(a, units[i].text, names, &p, &err) < 0)
+                        fail_msg("%s: %s", units[i].text, error_text(&err));
+                v = cel_eval(p, &run);
+                if (v.type == CEL_ERROR || run.cost != units[i].cost)
+                        print_error("%s costs %llu, not %llu\n", units[i].text, (unsigned long long)run.cost,
+                                    (unsigned long long)units[i].cost);
+                assert_true(v.type != CEL_ERROR);
+                assert_int_equal(run.cost, units[i].cost);
+        }
+}
+
+/* What the same may cost at most. Nothing is folded here. */
+static void test_estimates(void **state)
+{
+        static const struct {
+                const char *text;
+                uint64_t cost;
+        } most[] = {
+                { "[1, 2, 3, 4, 5].sum()", 15 },
+                { "url('https:://kubernetes.io/').getHost()", 4 },
+                { "ip('192.168.0.1')", 2 },
+                { "cidr('192.168.0.0/16').containsCIDR('192.0.0.0/30')", 11 },
+                { "cidr('192.168.0.0/16').containsIP('192.0.0.1')", 7 },
+                { "'ABCDEFGHIJ abcdefghij'.lowerAscii() == 'abcdefghij ABCDEFGHIJ'.lowerAscii()", 9 },
+                { "strings.quote('ABCDEFGHIJ abcdefghij') == strings.quote('ABCDEFGHIJ abcdefghij')", 11 },
+                { "'abc 123 def 123'.split(' ', 1)", 3 },
+                { "'abc 123 def 123'.findAll('123')", 2 },
+                { "quantity('50M').isLessThan(quantity('50Mi'))", 3 },
+                { "sets.equivalent([1, 2, 3], [3, 2, 1])", 39 },
+                { "!sets.intersects([1], [2])", 23 },
+                { "[1, 2].all(x, x > 0)", 10 + 1 + 2 * (2 + 1 + 2) },
+                { "[1, 2].map(x, x + 1)", 10 + 10 + 1 + 2 * 14 },
+        };
+        static const struct cel_variable none[1];
+
+        for (size_t i = 0; i < ARRAY_SIZE(most); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                const struct cel_env env = { .variables = none, .n = 0, .estimate = &cel_shapes[CEL_DYN] };
+                struct cel_program *p = NULL;
+
+                assert_int_equal(cel_compile_in(a, most[i].text, &env, &p, NULL), 0);
+                if (cel_program_cost(p) != most[i].cost)
+                        print_error("%s may cost %llu, not %llu\n", most[i].text, (unsigned long long)cel_program_cost(p),
+                                    (unsigned long long)most[i].cost);
+                assert_int_equal(cel_program_cost(p), most[i].cost);
+        }
+}
+
 /* Deep and long texts are refused, not followed. */
 static void test_depth(void **state)
 {
@@ -272,6 +379,7 @@ static void test_program(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = { cmocka_unit_test(test_cases), cmocka_unit_test(test_cost),
+                                            cmocka_unit_test(test_units), cmocka_unit_test(test_estimates),
                                             cmocka_unit_test(test_depth), cmocka_unit_test(test_program) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
