@@ -129,23 +129,33 @@ void verb_create(struct api_request *r)
 
 /* --- update --- */
 
+/* The registry changes what it is given, and asks again after a conflict, which is rare: then it is decoded anew. */
+struct update_body {
+        struct body_type type;
+        struct json *decoded;
+};
+
 static const struct status *give_body(struct api_request *r, const struct json *old, struct json **ret_new, void *userdata)
 {
-        *ret_new = json_clone(r->arena, userdata); /* the registry changes it, and asks again after a conflict */
+        struct update_body *body = userdata;
+
+        if (!body->decoded)
+                return body_decode(r, &body->type, ret_new);
+        *ret_new = steal_ptr(body->decoded);
         return NULL;
 }
 
 void verb_update(struct api_request *r)
 {
-        struct body_type type = body_type_target(r);
+        struct update_body body = {.type = body_type_target(r)};
         const struct status *st = write_options(r, "UpdateOptions");
-        struct json *obj, *out;
+        struct json *out;
         bool created = false;
 
         if (!st)
-                st = body_decode(r, &type, &obj);
+                st = body_decode(r, &body.type, &body.decoded);
         if (!st)
-                st = registry_update(r, r->res, r->namespace, r->name, r->subresource, give_body, obj, &out, &created);
+                st = registry_update(r, r->res, r->namespace, r->name, r->subresource, give_body, &body, &out, &created);
         if (st)
                 answer_status(r, st);
         else

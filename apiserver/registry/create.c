@@ -56,16 +56,6 @@ static const struct status *exists(struct api_request *r, const struct resource 
         return st;
 }
 
-/* Remembers the bytes of what was stored for the answer. */
-static void note_written(struct api_request *r, const struct resource *res, const struct json *obj, const struct entry *e)
-{
-        if (!registry_sends_bytes(res))
-                return;
-        r->written_of = obj;
-        r->written = arena_memdup(r->arena, e->json->data, e->json->len);
-        r->written_len = e->json->len;
-}
-
 /* Writes OBJ, or on dry run only looks whether it could be written. STORE_CONFLICT: *RET_THERE has its name. */
 static int put(struct api_request *r, const struct resource *res, const char *namespace, struct json *obj,
                struct entry **ret_there, struct error *reterr)

@@ -222,6 +222,16 @@ void set_resource_version(struct arena *a, struct json *obj, uint64_t revision)
 
 /* --- steps of a write --- */
 
+void note_written(struct api_request *r, const struct resource *res, const struct json *obj, const struct entry *e)
+{
+        r->written_of = NULL;
+        if (!registry_sends_bytes(res))
+                return;
+        r->written_of = obj;
+        r->written = arena_memdup(r->arena, e->json->data, e->json->len);
+        r->written_len = e->json->len;
+}
+
 const struct status *validate_write(struct api_request *r, const struct resource *res, struct json *obj,
                                     const struct json *old, const char *sub)
 {

@@ -302,8 +302,10 @@ static const struct status *write_round(struct update *u, struct entry *e, struc
                                 goto fail;
                         }
                         c = store_put(r->server->store, u->stored, u->key, internal, e->revision, &now, &err);
-                        if (c == STORE_OK)
+                        if (c == STORE_OK) {
                                 set_resource_version(a, internal, now->revision);
+                                note_written(r, u->res, internal, now);
+                        }
                         if (c == STORE_OK)
                                 st = conversion_from_storage(r, u->res, &internal);
                 }
