@@ -7,7 +7,8 @@
 static const char *const etcd_args[] = {
         "--name=colibri",
         "--data-dir={etcd.dataDir}",
-        "--listen-client-urls=https://127.0.0.1:{etcd.clientPort}",
+        /* A socket for the API server, and TLS for etcdctl. etcd before 3.5 takes no path: it is started beside it. */
+        "--listen-client-urls=https://127.0.0.1:{etcd.clientPort},unix://client:{etcd.clientPort}",
         "--advertise-client-urls=https://127.0.0.1:{etcd.clientPort}",
         "--listen-peer-urls=https://127.0.0.1:{etcd.peerPort}",
         "--initial-advertise-peer-urls=https://127.0.0.1:{etcd.peerPort}",
@@ -131,7 +132,7 @@ static const char *const proxy_args[] = {
 };
 
 const struct component components[] = {
-        { "etcd", "etcd", etcd_args, false, 10 },
+        { "etcd", "etcd", etcd_args, false, 10, "{etcd.socket}" },
         { "apiserver", "colibri-apiserver", apiserver_args, false, 10 },
         { "controllers", "colibri-controllers", controllers_args, true, 5 },
         { "scheduler", "colibri-scheduler", scheduler_args, true, 5 },

@@ -11,6 +11,9 @@ struct component {
         const char *const *args;
         bool needs_api;        /* started once the API server is ready */
         int stop_s;            /* seconds it gets to end after SIGTERM */
+        /* A Unix socket in a folder of its own, where it is started: the folder is made for nobody else to enter, and a
+         * socket that one before has left is taken away, since etcd would not start. NULL: it is started in "/". */
+        const char *socket;
 };
 extern const struct component components[];
 extern const size_t n_components;

@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include <stdio.h>
+#include <sys/un.h>
 
 #include "../lib/base/arena.h"
 #include "../lib/base/file.h"
@@ -100,6 +101,14 @@ int settings_set(struct settings *s, const char *key, const char *value, struct 
         return 0;
 }
 
+/* A socket's path has its limit: below a root with a long name, the API server speaks TLS with etcd. */
+static bool socket_fits(const struct settings *s)
+{
+        _cleanup_free_ char *path = settings_get(s, "etcd.socket");
+
+        return *path == '/' && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
 static const char *raw(const struct settings *s, const char *key)
 {
         const char *value = map_get(&s->values, key);
@@ -111,8 +120,12 @@ static const char *raw(const struct settings *s, const char *key)
                 return s->root;
         if (streq(key, "pki"))
                 return "{dirs.config}/pki";
+        if (streq(key, "etcd.socket"))
+                return "{dirs.run}/etcd/client:{etcd.clientPort}";
+        if (streq(key, "etcd.servers") && *raw(s, "etcd.endpoints"))
+                return "{etcd.endpoints}";
         if (streq(key, "etcd.servers"))
-                return *raw(s, "etcd.endpoints") ? "{etcd.endpoints}" : "https://127.0.0.1:{etcd.clientPort}";
+                return socket_fits(s) ? "unix://{etcd.socket}" : "https://127.0.0.1:{etcd.clientPort}";
         if (streq(key, "etcd.dataDir"))
                 return *raw(s, "etcd.endpoints") ? "" : "{dirs.data}/etcd";
         entry = find(key);

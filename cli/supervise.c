@@ -103,6 +103,22 @@ static void on_exit_(struct process *p, int status, void *userdata)
                 again_later(d);
 }
 
+/* Makes the folder of its socket, *RET_DIR, and takes an old socket away. */
+static int clear_socket(struct daemon *d, char **ret_dir, struct error *reterr)
+{
+        _cleanup_free_ char *path = settings_fill(&d->cluster->settings, d->component->socket);
+        _cleanup_free_ char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+        int r = dir_make(dir, 0700, reterr);
+
+        if (r < 0)
+                return r;
+        if (unlink(path) < 0 && errno != ENOENT)
+                return error_set(reterr, -errno, "unlink %s: %s", path, strerror(errno));
+        free(*ret_dir);
+        *ret_dir = steal_ptr(dir);
+        return 0;
+}
+
 static void start(struct daemon *d)
 {
         struct cluster *c = d->cluster;
@@ -110,15 +126,22 @@ static void start(struct daemon *d)
         _cleanup_close_ int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
         _cleanup_error_ struct error err = ERROR_INIT;
         char **argv = component_argv(d->component, &c->settings);
+        _cleanup_free_ char *cwd = xstrdup("/");
         struct process_options o = {
                 .argv = (const char *const *)argv,
-                .cwd = "/",
                 .out_fd = fd,
                 .err_fd = fd,
                 .new_session = true,
         };
 
         d->started = time_mono();
+        if (d->component->socket && clear_socket(d, &cwd, &err) < 0) {
+                log_error("%s: %s", d->component->name, error_text(&err));
+                again_later(d);
+                argv_free(argv);
+                return;
+        }
+        o.cwd = cwd;
         if (process_start(c->loop, &o, on_exit_, d, &d->process, &err) < 0) {
                 log_error("%s: %s", d->component->name, error_text(&err));
                 again_later(d);

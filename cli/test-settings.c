@@ -42,6 +42,26 @@ static void files_nest_and_braces_fill(void **state)
         settings_deinit(&s);
 }
 
+/* The socket of our own etcd, unless its path is too long for one or etcd is another's. */
+static void etcd_is_reached_by_its_socket(void **state)
+{
+        char root[120];
+        struct settings s;
+        unused(state);
+
+        settings_init(&s, "/r");
+        assert_setting(&s, "etcd.servers", "unix:///r/run/colibri/etcd/client:2379");
+        load(&s, "etcd:\n  endpoints: https://10.0.0.1:2379\n", 0);
+        assert_setting(&s, "etcd.servers", "https://10.0.0.1:2379");
+        settings_deinit(&s);
+        memset(root, 'r', sizeof(root) - 1);
+        root[0] = '/';
+        root[sizeof(root) - 1] = '\0';
+        settings_init(&s, root);
+        assert_setting(&s, "etcd.servers", "https://127.0.0.1:2379");
+        settings_deinit(&s);
+}
+
 static void unknown_keys_are_refused(void **state)
 {
         struct settings s;
@@ -98,6 +118,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(files_nest_and_braces_fill),
+                cmocka_unit_test(etcd_is_reached_by_its_socket),
                 cmocka_unit_test(unknown_keys_are_refused),
                 cmocka_unit_test(the_template_reads_back),
                 cmocka_unit_test(command_lines_fill_completely),

@@ -2,6 +2,7 @@
 #include "etcd-for-tests.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -31,9 +32,10 @@ static unsigned free_ports(void)
 
 static void run(struct test_etcd *e)
 {
-        char client[64], peer[64], cluster[80], quota[64];
+        char client[64], listen[128], peer[64], cluster[80], quota[64];
 
         snprintf(client, sizeof(client), "http://127.0.0.1:%u", e->port);
+        snprintf(listen, sizeof(listen), "%s,unix://client:1", client);
         snprintf(peer, sizeof(peer), "http://127.0.0.1:%u", e->port + 1);
         snprintf(cluster, sizeof(cluster), "t=%s", peer);
         snprintf(quota, sizeof(quota), "--quota-backend-bytes=%u", e->quota);
@@ -41,9 +43,9 @@ static void run(struct test_etcd *e)
         if (e->pid != 0)
                 return;
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that dies leaves no etcd behind */
-        if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+        if (chdir(e->dir) < 0 || (unlink("client:1") < 0 && errno != ENOENT) || !freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
                 _exit(126);
-        execlp("etcd", "etcd", "--name=t", "--data-dir", e->dir, "--listen-client-urls", client,
+        execlp("etcd", "etcd", "--name=t", "--data-dir", e->dir, "--listen-client-urls", listen,
                "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                "--initial-cluster", cluster, "--logger=zap", quota, NULL);
         _exit(127);
@@ -68,6 +70,7 @@ bool test_etcd_start(struct test_etcd *e)
         if (!mkdtemp(e->dir))
                 return false;
         snprintf(e->endpoint, sizeof(e->endpoint), "http://127.0.0.1:%u", e->port);
+        snprintf(e->socket, sizeof(e->socket), "unix://%s/client:1", e->dir);
         run(e);
         if (wait_up(e))
                 return true;

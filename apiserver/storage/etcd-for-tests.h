@@ -10,6 +10,7 @@ struct test_etcd {
         unsigned quota; /* bytes that its database may have; 0: etcd's own number */
         char dir[64];
         char endpoint[64];
+        char socket[96];   /* the same etcd, by its Unix socket */
 };
 /* False, with the reason printed, when there is no etcd to start. */
 bool test_etcd_start(struct test_etcd *e);

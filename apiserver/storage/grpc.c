@@ -20,6 +20,7 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "../../lib/base/list.h"
 #include "../../lib/base/time.h"
@@ -35,6 +36,7 @@ enum grpc_state { GRPC_DOWN, GRPC_RESOLVING, GRPC_CONNECTING, GRPC_HANDSHAKE, GR
 struct endpoint {
         char *url, *host, *port, *authority;
         bool tls;
+        bool local; /* a Unix socket: `host` is its path */
 };
 
 struct grpc {
@@ -855,11 +857,36 @@ static void lookup_done(void *userdata)
         free(l);
 }
 
+/* A socket of this machine: who may open its folder needs no certificate, and what goes through it is not
+ * enciphered. etcd answers there in fewer, larger pieces, too: a write costs a fifth less. */
+static void connect_local(struct grpc *g)
+{
+        const struct endpoint *e = &g->endpoints[g->current];
+        struct sockaddr_un sun = { .sun_family = AF_UNIX };
+        int r;
+
+        memcpy(sun.sun_path, e->host, strlen(e->host) + 1); /* endpoint_parse() has measured it */
+        g->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        r = g->fd < 0 ? -1 : connect(g->fd, (struct sockaddr *)&sun, sizeof(sun));
+        if (r < 0) {
+                channel_fail(g, -EHOSTUNREACH, "connect: %s", strerror(errno));
+                return;
+        }
+        g->state = GRPC_CONNECTING; /* at once, but it is told in the next turn, as of other sockets */
+        g->events = EPOLLIN | EPOLLOUT;
+        g->source = loop_fd_new(g->loop, g->fd, g->events, on_socket, g);
+}
+
 static void channel_connect(struct grpc *g)
 {
         const struct endpoint *e = &g->endpoints[g->current];
-        struct lookup *l = new0(struct lookup);
+        struct lookup *l;
 
+        if (e->local) {
+                connect_local(g);
+                return;
+        }
+        l = new0(struct lookup);
         g->state = GRPC_RESOLVING;
         l->g = g;
         l->generation = g->generation;
@@ -921,15 +948,22 @@ static void on_tick(struct loop_timer *timer, void *userdata)
 
 /* --- the channel --- */
 
-/* "https://host:port"; the port is 2379 when left out, IPv6 stands in brackets. */
+/* "https://host:port"; the port is 2379 when left out, IPv6 stands in brackets. "unix:///path". */
 static int endpoint_parse(const char *url, struct endpoint *e, struct error *reterr)
 {
         const char *p, *end, *colon;
 
+        if (str_has_prefix(url, "unix:///")) {
+                if (strlen(url + 7) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+                        return error_set(reterr, -EINVAL, "endpoint %s: the path is too long for a socket", url);
+                *e = (struct endpoint){ .url = xstrdup(url), .host = xstrdup(url + 7), .port = xstrdup(""),
+                                        .authority = xstrdup("localhost"), .local = true };
+                return 0;
+        }
         if (str_has_prefix(url, "https://"))
                 e->tls = true;
         else if (!str_has_prefix(url, "http://"))
-                return error_set(reterr, -EINVAL, "endpoint %s: neither http:// nor https://", url);
+                return error_set(reterr, -EINVAL, "endpoint %s: neither http://, https:// nor unix:///", url);
         p = strstr(url, "://") + 3;
         end = p + strcspn(p, "/");
         if (*p == '[') {

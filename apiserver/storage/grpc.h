@@ -14,7 +14,7 @@ struct grpc;
 struct grpc_call;
 
 struct grpc_options {
-        const char *const *endpoints;   /* "https://10.0.0.1:2379", "http://127.0.0.1:2379", NULL */
+        const char *const *endpoints;   /* "https://10.0.0.1:2379", "http://127.0.0.1:2379", "unix:///run/etcd.sock", NULL */
         const char *ca_file, *cert_file, *key_file; /* PEM; read anew for each connection; may be NULL */
         int64_t connect_timeout_ns;     /* for one endpoint; 0: 3 s */
 };
