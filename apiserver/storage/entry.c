@@ -464,6 +464,56 @@ int entry_new(const struct store_kind *kind, const char *key, size_t key_len, si
         return 0;
 }
 
+/* A string's characters, anything else as it is written. */
+static void append_value(struct strbuf *out, const struct json *value)
+{
+        if (value->type == JSON_STRING)
+                strbuf_append(out, value->str, value->len);
+        else
+                json_write(out, value);
+}
+
+static bool append_field(struct strbuf *out, const struct json *object, const char *path)
+{
+        const struct json *value = path ? json_path(object, path) : NULL;
+        size_t before = out->len;
+
+        if (value && value->type != JSON_NULL)
+                append_value(out, value);
+        return out->len != before;
+}
+
+struct entry *entry_new_written(const struct store_kind *kind, const char *key, size_t key_len, size_t id_at,
+                                struct bytes value, size_t revision_at, const struct json *object, uint64_t revision,
+                                uint64_t create_revision)
+{
+        const struct field_set *f = store_kind_fields(kind);
+        _cleanup_strbuf_ struct strbuf packed = STRBUF_INIT;
+        struct entry *e;
+        uint32_t n_labels = 0;
+
+        strbuf_reserve(&packed, 256);
+        json_foreach_member(json_path(object, "metadata.labels"), m) {
+                strbuf_append(&packed, m->key, m->key_len + 1);
+                append_value(&packed, m->value);
+                strbuf_putc(&packed, '\0');
+                n_labels++;
+        }
+        for (size_t i = 0; i < f->n_sources; i++) {
+                const struct field_source *source = &f->sources[i];
+
+                if (!append_field(&packed, object, source->path) && !append_field(&packed, object, source->second))
+                        strbuf_puts(&packed, source->fallback);
+                strbuf_putc(&packed, '\0');
+        }
+        e = entry_alloc(kind, key, key_len, id_at, strbuf_str(&packed), packed.len);
+        e->revision = revision;
+        e->create_revision = create_revision;
+        e->json = insert_revision(value, value.p + revision_at, revision);
+        e->n_labels = n_labels;
+        return e;
+}
+
 static size_t packed_len(const struct entry *e)
 {
         const char *p = e->packed;

@@ -41,6 +41,11 @@ const struct field_set *store_kind_fields(const struct store_kind *k);
  * begins. */
 int entry_new(const struct store_kind *kind, const char *key, size_t key_len, size_t id_at, struct bytes value,
               uint64_t revision, uint64_t create_revision, struct entry **ret);
+/* The same of what this server wrote itself, which has its tree still: VALUE is OBJECT as text, REVISION_AT the place in it
+ * behind `"metadata":{`. Nothing has to be looked for in the text. */
+struct entry *entry_new_written(const struct store_kind *kind, const char *key, size_t key_len, size_t id_at,
+                                struct bytes value, size_t revision_at, const struct json *object, uint64_t revision,
+                                uint64_t create_revision);
 /* The same object with another resourceVersion: what a deletion shows. */
 struct entry *entry_new_at(const struct entry *e, uint64_t revision);
 /* The same bytes with the fields of KIND drawn anew. */

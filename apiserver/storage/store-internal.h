@@ -62,12 +62,20 @@ struct store_watch {
         char prefix[]; /* here and not elsewhere: each event looks at it, of each watch */
 };
 
+/* A write on its way to etcd. The watch often brings it before the answer, and need not read what we know. */
+struct writing {
+        const struct json *object;
+        struct strbuf value;
+        size_t revision_at; /* in VALUE: entry_new_written() */
+};
+
 struct store {
         struct loop *loop;
         struct grpc *grpc;
         char *prefix;            /* "/registry" */
         struct map kinds;        /* "pods", "services/specs" to struct store_kind */
         struct store_kind *last_kind;
+        struct map writing;      /* by key to struct writing, on its fiber's stack */
         size_t history;
         uint64_t revision, compacted;
         uint64_t floor;          /* of the load: nothing before it can be watched */

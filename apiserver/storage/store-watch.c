@@ -182,6 +182,19 @@ static int ask_status(struct store *s, struct error *reterr)
 
 /* --- watching --- */
 
+/* The entry of an event; NULL: it is no object. */
+static struct entry *event_entry(struct store *s, struct store_kind *k, const char *key, const struct wire_kv *kv)
+{
+        const struct writing *w = map_get(&s->writing, key);
+        uint64_t revision = (uint64_t)kv->mod_revision, created = (uint64_t)kv->create_revision;
+        struct entry *e;
+
+        if (w && w->value.len == kv->value.len && memcmp(w->value.data, kv->value.p, kv->value.len) == 0)
+                return entry_new_written(k, key, kv->key.len, strlen(k->prefix), kv->value, w->revision_at, w->object,
+                                         revision, created);
+        return entry_new(k, key, kv->key.len, strlen(k->prefix), kv->value, revision, created, &e) < 0 ? NULL : e;
+}
+
 static void apply_events(struct store *s, const struct wire_watch *w)
 {
         uint64_t applied = s->revision, last = applied;
@@ -203,8 +216,7 @@ static void apply_events(struct store *s, const struct wire_watch *w)
                         continue;
                 memcpy(key, ev->kv.key.p, ev->kv.key.len);
                 key[ev->kv.key.len] = '\0';
-                if (!ev->deleted && entry_new(k, key, ev->kv.key.len, strlen(k->prefix), ev->kv.value, revision,
-                                              (uint64_t)ev->kv.create_revision, &e) < 0)
+                if (!ev->deleted && !(e = event_entry(s, k, key, &ev->kv)))
                         continue;
                 store_apply(s, k, e, key, revision);
         }

@@ -14,12 +14,13 @@
 #define LEASE_USES 1000
 
 /* The object as it is stored: kind, apiVersion and metadata first, so that readers find the place for the
- * resourceVersion at once; never with a resourceVersion. */
-static void write_stored(struct strbuf *out, const struct json *object)
+ * resourceVersion at once; never with a resourceVersion. Returns that place. */
+static size_t write_stored(struct strbuf *out, const struct json *object)
 {
         static const char *const first[] = { "kind", "apiVersion" };
         const struct json *meta = json_get(object, "metadata");
         bool some = false;
+        size_t revision_at;
 
         strbuf_reserve(out, 4096);
         strbuf_putc(out, '{');
@@ -34,6 +35,7 @@ static void write_stored(struct strbuf *out, const struct json *object)
                 strbuf_putc(out, ',');
         }
         strbuf_puts(out, "\"metadata\":{");
+        revision_at = out->len;
         json_foreach_member(meta, m) {
                 if (strcmp(m->key, "resourceVersion") == 0)
                         continue;
@@ -54,6 +56,7 @@ static void write_stored(struct strbuf *out, const struct json *object)
                 json_write(out, m->value);
         }
         strbuf_putc(out, '}');
+        return revision_at;
 }
 
 /* A lease for an event: shared by those of a minute, so that a storm of them costs few. */
@@ -104,12 +107,14 @@ static void apply_own(struct store *s, struct store_kind *k, struct entry *new, 
 int store_put(struct store *s, const struct resource *res, const char *key, const struct json *object,
               uint64_t expected, struct entry **ret_entry, struct error *reterr)
 {
-        _cleanup_strbuf_ struct strbuf value = STRBUF_INIT, reply = STRBUF_INIT;
+        _cleanup_strbuf_ struct strbuf reply = STRBUF_INIT;
+        struct writing w = { .object = object, .value = STRBUF_INIT };
         struct store_kind *k = store_kind_of(s, key, strlen(key), true);
         const struct entry *before = store_get(s, key);
         uint64_t created = before && before->revision == expected ? before->create_revision : expected;
         const struct wire_kv *found;
         struct wire_answer a = { 0 };
+        struct bytes value;
         struct entry *e = NULL;
         bool doubtful = false;
         int64_t lease = 0;
@@ -118,13 +123,16 @@ int store_put(struct store *s, const struct resource *res, const char *key, cons
         if (!k)
                 return error_set(reterr, -EINVAL, "no key of this store: %s", key);
         store_enter(s);
-        write_stored(&value, object);
+        w.revision_at = write_stored(&w.value, object);
+        value = (struct bytes){ w.value.data, w.value.len };
         if (streq(res->storage_prefix, "events"))
                 r = event_lease(s, &lease, reterr);
         if (r == 0) {
                 s->n_writes++;
-                r = store_write_fenced(s, key, expected, (struct bytes){ value.data, value.len }, lease, &reply, &a,
-                                       &doubtful, reterr);
+                map_put(&s->writing, key, &w); /* of two for one key, one is enough: it only spares work */
+                r = store_write_fenced(s, key, expected, value, lease, &reply, &a, &doubtful, reterr);
+                if (map_get(&s->writing, key) == &w)
+                        map_del(&s->writing, key);
         }
         found = store_find_kv(&a, key);
         if (r == 0 && (a.succeeded || found))
@@ -134,21 +142,20 @@ int store_put(struct store *s, const struct resource *res, const char *key, cons
                 if (e && e->revision == (uint64_t)a.revision) { /* the watch was faster */
                         *ret_entry = entry_ref(e);
                 } else {
-                        r = entry_new(k, key, strlen(key), strlen(k->prefix), (struct bytes){ value.data, value.len },
-                                      (uint64_t)a.revision, expected ? created : (uint64_t)a.revision, &e);
-                        if (r == 0) {
-                                apply_own(s, k, e, key, (uint64_t)a.revision);
-                                *ret_entry = e;
-                        }
+                        e = entry_new_written(k, key, strlen(key), strlen(k->prefix), value, w.revision_at, object,
+                                              (uint64_t)a.revision, expected ? created : (uint64_t)a.revision);
+                        apply_own(s, k, e, key, (uint64_t)a.revision);
+                        *ret_entry = e;
                 }
         } else if (r == 0) {
                 bool ours = doubtful && found && found->value.len == value.len &&
-                            memcmp(found->value.p, value.data, value.len) == 0;
+                            memcmp(found->value.p, value.p, value.len) == 0;
 
                 *ret_entry = found_entry(k, key, found);
                 r = ours ? STORE_OK : STORE_CONFLICT;
         }
         wire_answer_deinit(&a);
+        strbuf_deinit(&w.value);
         store_leave(s);
         return r;
 }

@@ -296,6 +296,7 @@ void store_leave(struct store *s)
         map_foreach(&s->kinds, m)
                 kind_free(m->value);
         map_deinit(&s->kinds);
+        map_deinit(&s->writing);
         store_sole_deinit(s);
         free(s->prefix);
         free(s->data_dir);
@@ -366,6 +367,7 @@ int store_new(struct loop *loop, const struct store_options *o, struct store **r
         s->compact_every_ns = o->compact_every_ns ? o->compact_every_ns : 300 * NS_PER_SEC;
         s->revision = 0;
         map_init(&s->kinds);
+        map_init(&s->writing);
         list_init(&s->waiting);
         s->stuck = loop_timer_new(loop, store_on_stuck, s);
         s->compact = loop_timer_new(loop, store_on_compact, s);

@@ -9,6 +9,7 @@
 
 #include "care.h"
 #include "etcd-for-tests.h"
+#include "store-internal.h"
 #include "../../lib/base/time.h"
 #include "../../lib/loop/fiber.h"
 #include "store.h"
@@ -20,13 +21,13 @@ static struct store *store;
 
 static int setup(void **state)
 {
-        const char *endpoints[] = { "http://127.0.0.1:1", etcd.endpoint, NULL }; /* the first one is dead */
+        const char *endpoints[] = { "http://127.0.0.1:1", "unix:///nobody/listens", NULL, NULL }; /* the first ones are dead */
         struct store_options o = { .endpoints = endpoints, .prefix = "/registry", .compact_every_ns = -1 };
 
         have_etcd = test_etcd_start(&etcd);
         if (!have_etcd)
                 return 0;
-        endpoints[1] = etcd.endpoint;
+        endpoints[2] = etcd.socket;
         loop = loop_new();
         return store_new(loop, &o, &store, NULL);
 }
@@ -228,6 +229,45 @@ static void large(void *userdata)
 
 /* --- care --- */
 
+/* What we wrote ourselves becomes the same entry, whether it is made from the tree or from the text. */
+static void test_written_entries(void **state)
+{
+        static const char text[] = "{\"kind\":\"Event\",\"metadata\":{\"name\":\"a\",\"labels\":{\"k\":\"w\\u00e9\\\"b\",\"n\":null,"
+                                   "\"x\":[1,true]}},\"source\":{\"component\":\"\"},\"reportingComponent\":\"c\\\\\","
+                                   "\"involvedObject\":{\"kind\":7,\"name\":null,\"uid\":true,\"fieldPath\":[1]}}";
+        static const char *const labels[] = { "source", "reportingController", "regarding.kind", "regarding.name",
+                                              "regarding.uid", "regarding.fieldPath", "regarding.apiVersion" };
+        static const char key[] = "/registry/events/a";
+        struct store_kind k = { 0 };
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
+        struct entry *read, *written;
+        struct json *object;
+        struct bytes value;
+
+        unused(state);
+        for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+                field_set_add(&k.fields, "events", labels[i]);
+        assert_int_equal(json_parse(a, text, strlen(text), NULL, &object, NULL), 0);
+        json_write(&out, object);
+        value = (struct bytes){ out.data, out.len };
+        assert_int_equal(entry_new(&k, key, strlen(key), strlen("/registry/events/"), value, 7, 5, &read), 0);
+        written = entry_new_written(&k, key, strlen(key), strlen("/registry/events/"), value,
+                                    (size_t)(strstr(out.data, "\"name\"") - out.data), object, 7, 5);
+        assert_string_equal(written->json->data, read->json->data);
+        assert_int_equal(written->n_labels, read->n_labels);
+        assert_int_equal(entry_size(written), entry_size(read));
+        assert_string_equal(entry_label(written, "k"), "w\u00e9\"b");
+        assert_string_equal(entry_label(written, "x"), entry_label(read, "x"));
+        assert_string_equal(entry_label(written, "n"), entry_label(read, "n"));
+        for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+                assert_string_equal(entry_field(written, labels[i]), entry_field(read, labels[i]));
+        assert_string_equal(entry_field(written, "reportingController"), "c\\");
+        entry_unref(read);
+        entry_unref(written);
+        field_set_deinit(&k.fields);
+}
+
 static void test_care_decides(void **state)
 {
         struct care_size half = { 100 << 20, 40 << 20 }, full = { 100 << 20, 95 << 20 }, large = { 900ull << 20, 400 << 20 };
@@ -346,6 +386,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_crud),  cmocka_unit_test(test_paging), cmocka_unit_test(test_foreign),
                 cmocka_unit_test(test_large), cmocka_unit_test(test_crash), cmocka_unit_test(test_care_decides),
+                cmocka_unit_test(test_written_entries),
                 cmocka_unit_test(test_compaction), cmocka_unit_test(test_no_space),
         };
 
