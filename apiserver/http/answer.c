@@ -112,9 +112,9 @@ static struct buffer *newline(void)
         return buffer_ref(b);
 }
 
-void answer_parts(struct api_request *r, struct buffer **parts, const uint32_t *skips, size_t n)
+void answer_parts(struct api_request *r, const char *content_type, struct buffer **parts, const uint32_t *skips, size_t n)
 {
-        respond(r, 200, "application/json", NULL, parts, skips, n);
+        respond(r, 200, content_type, NULL, parts, skips, n);
 }
 
 /* A tree in the media type at hand, without Tables and the like. */
@@ -151,7 +151,10 @@ static bool answer_protobuf(struct api_request *r, unsigned code, const struct j
         if (!s)
                 return false;
         audit_response_object(r, obj);
-        protobuf_encode(&b, s, obj);
+        if (obj == r->written_of)
+                protobuf_encode_text(&b, version, kind, s, r->written, r->written_len);
+        else
+                protobuf_encode(&b, s, obj);
         answer_buffer(r, code, PROTOBUF_MEDIA_TYPE, buffer_new_copy(b.data, b.len), headers);
         return true;
 }
@@ -272,6 +275,14 @@ void answer_entry(struct api_request *r, const struct resource *res, struct entr
                 struct buffer *parts[] = {buffer_ref(e->json), newline()};
                 respond(r, 200, "application/json", NULL, parts, NULL, 2);
                 return;
+        }
+        if (m && m->type == MEDIA_PROTOBUF && m->as == MEDIA_AS_IS && registry_sends_bytes(res) && !r->audit) {
+                _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+                if (protobuf_encode_text(&b, body_type_of(r->arena, res).group_version, res->kind, res->schema, e->json->data,
+                                         e->json->len)) {
+                        answer_buffer(r, 200, PROTOBUF_MEDIA_TYPE, buffer_new_copy(b.data, b.len), NULL);
+                        return;
+                }
         }
         answer_object(r, 200, res, registry_object(r->arena, res, e));
 }

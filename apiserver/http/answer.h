@@ -18,7 +18,7 @@ void answer_object(struct api_request *r, unsigned code, const struct resource *
 /* The bytes of a cached object as they are, where that will do. */
 void answer_entry(struct api_request *r, const struct resource *res, struct entry *e);
 /* A document made of many buffers: a list. Takes the references over. */
-void answer_parts(struct api_request *r, struct buffer **parts, const uint32_t *skips, size_t n);
+void answer_parts(struct api_request *r, const char *content_type, struct buffer **parts, const uint32_t *skips, size_t n);
 /* The header list of this request: cache control, warnings and MORE (may be NULL). In the arena. */
 const char *const *answer_headers(struct api_request *r, const char *const *more);
 

@@ -11,7 +11,6 @@
 #include "../registry/registry.h"
 #include "../schema/protobuf.h"
 #include "../schema/table.h"
-#include "../storage/entry.h"
 #include "request-info.h"
 #include "selection.h"
 #include "verbs.h"
@@ -286,170 +285,144 @@ static void answer_bytes(struct api_request *r, const struct page *p, const stru
                 parts[n++] = buffer_ref(p->entries[i]->json);
         }
         parts[n++] = buffer_new_copy("]}\n", 3);
-        answer_parts(r, parts, skips, n);
+        answer_parts(r, "application/json", parts, skips, n);
 }
 
-static void answer_buf(struct api_request *r, struct strbuf *b)
-{
-        strbuf_putc(b, '\n');
-        answer_buffer(r, 200, "application/json", buffer_new_copy(b->data, b->len), NULL);
-}
-
-/* One tree at a time: a list of ten thousand needs the memory of one. */
-static void each_tree(struct api_request *r, const struct page *p,
-                      void (*fn)(struct api_request *r, struct json *obj, size_t i, void *userdata), void *userdata)
-{
-        for (size_t i = 0; i < p->n; i++) {
-                _cleanup_arena_ struct arena *a = arena_new(0);
-                struct json *obj = registry_object(a, r->res, p->entries[i]);
-                if (obj)
-                        fn(r, obj, i, userdata);
-        }
-}
-
-/* Where E's metadata stand in its text, and in them the managed fields, which are half of them. */
-static bool find_metadata(const struct entry *e, struct bytes *ret_metadata, struct bytes *ret_managed)
-{
-        struct scan_want want[] = {{"metadata", {NULL, 0}}, {"metadata.managedFields", {NULL, 0}}};
-
-        if (json_scan((struct bytes){e->json->data, e->json->len}, want, ARRAY_SIZE(want)) < 0 || !want[0].found.p)
-                return false;
-        *ret_metadata = want[0].found;
-        *ret_managed = want[1].found;
-        return true;
-}
-
-/* E's tree without the managed fields. */
-static struct json *tree_without(struct arena *a, const struct entry *e, struct bytes managed)
-{
-        size_t before = managed.p ? (size_t)(managed.p - e->json->data) : e->json->len;
-        size_t after = managed.p ? e->json->len - before - managed.len : 0;
-        char *text = arena_alloc(a, before + 4 + after + 1);
-        struct json *obj = NULL;
-
-        memcpy(text, e->json->data, before);
-        memcpy(text + before, "null", managed.p ? 4 : 0);
-        if (after)
-                memcpy(text + before + 4, managed.p + managed.len, after);
-        return json_parse_own(a, text, managed.p ? before + 4 + after : before, &obj) < 0 ? NULL : obj;
-}
-
-struct rows {
-        struct strbuf *out;
-        enum table_include include;
-        int64_t now;
+/* An answer that is made piece by piece: what is at hand goes into buffers of its own, so that nothing large is
+ * moved when more comes. */
+#define CHUNK ((size_t)60 << 10)
+struct output {
+        struct strbuf b; /* the one that is being written */
+        struct buffer **list;
+        size_t n, cap, bytes;
 };
+#define _cleanup_output_ _cleanup_(output_free)
 
-static void write_text_row(struct api_request *r, const struct entry *e, size_t i, const struct rows *t)
+static void output_cut(struct output *p)
 {
-        _cleanup_arena_ struct arena *a = arena_new(0);
-        struct bytes metadata, managed;
-        struct json *obj = find_metadata(e, &metadata, &managed) ? tree_without(a, e, managed) : NULL;
-
-        if (obj)
-                table_row_text(t->out, r->res, obj, metadata.p, metadata.len, r->media->version, t->now, i == 0);
+        array_reserve(p->list, p->cap, p->n + 1);
+        p->list[p->n++] = buffer_new_copy(strbuf_str(&p->b), p->b.len);
+        p->bytes += p->b.len;
+        strbuf_reset(&p->b);
 }
 
-static void write_row(struct api_request *r, struct json *obj, size_t i, void *userdata)
+static void output_grown(struct output *p)
 {
-        struct rows *t = userdata;
+        if (p->b.len > CHUNK)
+                output_cut(p);
+}
 
-        const struct resource *res = r->res;
+/* The buffers go with the answer. */
+static void output_answer(struct api_request *r, struct output *p, const char *content_type)
+{
+        output_cut(p);
+        answer_parts(r, content_type, p->list, NULL, p->n);
+        p->n = 0;
+}
 
-        if (t->include != TABLE_OBJECT)
-                obj = registry_printed(r->arena, r->res, obj, &res);
-        table_row(t->out, res, obj, t->include, r->media->version, t->now, i == 0);
+static void output_free(struct output *p)
+{
+        for (size_t i = 0; i < p->n; i++)
+                buffer_unref(p->list[i]);
+        free(p->list);
+        strbuf_deinit(&p->b);
 }
 
 static void answer_table(struct api_request *r, const struct page *p, const struct json *meta)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        struct rows rows = {.out = &b, .now = time_real()};
+        _cleanup_output_ struct output out = {.n = 0};
         const char *include = http_query(r->http, "includeObject");
+        bool text = registry_sends_bytes(r->res);
+        enum table_include inc;
+        struct table_reader *reader;
+        int64_t now = time_real();
 
-        if (table_include_parse(include ? include : "", &rows.include) < 0) {
+        if (table_include_parse(include ? include : "", &inc) < 0) {
                 answer_status(r, status_bad_request(r->arena,
                                                     "Unable to convert to Table as requested: includeObject: Invalid value: "
                                                     "\"%s\": must be 'Metadata', 'Object', 'None', or empty",
                                                     include));
                 return;
         }
-        table_begin(&b, r->res, r->media->version, meta, true);
-        if (rows.include == TABLE_METADATA && registry_sends_bytes(r->res) && table_row_by_text(r->res))
-                for (size_t i = 0; i < p->n; i++)
-                        write_text_row(r, p->entries[i], i, &rows);
-        else
-                each_tree(r, p, write_row, &rows);
-        table_end(&b, r->res, p->n);
-        answer_buf(r, &b);
-}
+        reader = table_reader_new(r->arena, r->res, inc, r->media->version);
+        table_begin(&out.b, r->res, r->media->version, meta, true);
+        for (size_t i = 0; i < p->n; i++) {
+                const struct buffer *json = p->entries[i]->json;
+                const struct resource *res = r->res;
 
-static void write_partial(struct api_request *r, struct json *obj, size_t i, void *userdata)
-{
-        struct strbuf *b = userdata;
-
-        if (i)
-                strbuf_putc(b, ',');
-        partial_object_metadata(b, obj, r->media->version);
+                if (text) {
+                        table_row_text(&out.b, reader, json->data, json->len, now, i == 0);
+                } else {
+                        _cleanup_arena_ struct arena *a = arena_new(0);
+                        struct json *obj = registry_object(a, res, p->entries[i]);
+                        if (obj && inc != TABLE_OBJECT)
+                                obj = registry_printed(a, res, obj, &res);
+                        if (obj)
+                                table_row(&out.b, res, obj, inc, r->media->version, now, i == 0);
+                }
+                output_grown(&out);
+        }
+        table_end(&out.b, r->res, p->n);
+        strbuf_putc(&out.b, '\n');
+        output_answer(r, &out, "application/json");
 }
 
 static void answer_partials(struct api_request *r, const struct page *p, const struct json *meta)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        _cleanup_output_ struct output out = {.n = 0};
 
-        list_begin(&b, "PartialObjectMetadataList", arena_printf(r->arena, "meta.k8s.io/%s", r->media->version), meta);
-        if (registry_sends_bytes(r->res))
-                for (size_t i = 0; i < p->n; i++) {
-                        struct bytes metadata, managed;
+        list_begin(&out.b, "PartialObjectMetadataList", arena_printf(r->arena, "meta.k8s.io/%s", r->media->version), meta);
+        for (size_t i = 0; i < p->n; i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                size_t len;
+                const char *text = registry_text(a, r->res, p->entries[i], &len);
 
-                        strbuf_puts(&b, i ? "," : "");
-                        if (find_metadata(p->entries[i], &metadata, &managed))
-                                partial_object_text(&b, metadata.p, metadata.len, r->media->version);
-                }
-        else
-                each_tree(r, p, write_partial, &b);
+                strbuf_puts(&out.b, i ? "," : "");
+                if (text)
+                        partial_object_text(&out.b, text, len, r->media->version);
+                output_grown(&out);
+        }
         if (!p->n) { /* Go's nil slice: upstream writes null here, and only here */
-                b.len--;
-                strbuf_puts(&b, "null}");
+                out.b.len--;
+                strbuf_puts(&out.b, "null");
         } else {
-                strbuf_puts(&b, "]}");
+                strbuf_putc(&out.b, ']');
         }
-        answer_buf(r, &b);
+        strbuf_puts(&out.b, "}\n");
+        output_answer(r, &out, "application/json");
 }
 
-struct protobuf_items {
-        const struct schema *schema;
-        struct strbuf *out;
-        bool partial;
-};
-
-static void write_protobuf_item(struct api_request *r, struct json *obj, size_t i, void *userdata)
-{
-        struct protobuf_items *p = userdata;
-
-        if (p->partial) {
-                struct json_member m = json_member_of("metadata", json_get(obj, "metadata"));
-                struct json one = json_object_of(&m);
-                protobuf_encode_nested(p->out, 2, p->schema, &one);
-        } else {
-                protobuf_encode_nested(p->out, 2, p->schema, obj);
-        }
-}
-
-/* The list's message field by field, so that one tree at a time is enough here too. */
+/* The list's message, field by field; its head says how long that is, so it is made last. */
 static void answer_protobuf_list(struct api_request *r, const struct page *p, const struct json *meta)
 {
-        _cleanup_strbuf_ struct strbuf raw = STRBUF_INIT, out = STRBUF_INIT;
-        bool partial = r->media->as == MEDIA_AS_PARTIAL_LIST;
-        struct protobuf_items items = {.out = &raw, .partial = partial};
-        struct body_type type = body_type_of(r->arena, r->res);
+        _cleanup_strbuf_ struct strbuf head = STRBUF_INIT, partial = STRBUF_INIT;
+        _cleanup_output_ struct output out = {.n = 0};
+        bool partials = r->media->as == MEDIA_AS_PARTIAL_LIST;
+        const struct schema *s = partials ? builtin_body("meta.k8s.io/v1", "PartialObjectMetadata") : r->res->schema;
 
-        items.schema = partial ? builtin_body("meta.k8s.io/v1", "PartialObjectMetadata") : r->res->schema;
-        protobuf_encode_nested(&raw, 1, builtin_schema("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"), meta);
-        each_tree(r, p, write_protobuf_item, &items);
-        protobuf_envelope(&out, partial ? "meta.k8s.io/v1" : type.group_version,
-                          partial ? "PartialObjectMetadataList" : r->res->list_kind, &raw);
-        answer_buffer(r, 200, PROTOBUF_MEDIA_TYPE, buffer_new_copy(out.data, out.len), NULL);
+        output_cut(&out); /* the head's place */
+        json_write(&partial, meta);
+        protobuf_encode_nested(&out.b, 1, builtin_schema("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"), partial.data, partial.len);
+        for (size_t i = 0; i < p->n; i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                size_t len;
+                const char *text = registry_text(a, r->res, p->entries[i], &len);
+
+                strbuf_reset(&partial);
+                if (text && partials && partial_object_text(&partial, text, len, "v1")) {
+                        text = partial.data;
+                        len = partial.len;
+                }
+                if (text)
+                        protobuf_encode_nested(&out.b, 2, s, text, len);
+                output_grown(&out);
+        }
+        protobuf_envelope_begin(&head, partials ? "meta.k8s.io/v1" : body_type_of(r->arena, r->res).group_version,
+                                partials ? "PartialObjectMetadataList" : r->res->list_kind, out.bytes + out.b.len);
+        buffer_unref(out.list[0]);
+        out.list[0] = buffer_new_copy(head.data, head.len);
+        protobuf_envelope_end(&out.b);
+        output_answer(r, &out, PROTOBUF_MEDIA_TYPE);
 }
 
 /* YAML, pretty printing, and kinds that are stored in another version. */

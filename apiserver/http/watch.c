@@ -149,35 +149,44 @@ static void write_tree(struct watcher *w, const char *type, const struct json *o
         http_stream_write(w->stream, b.data, b.len);
 }
 
-static struct json *partial_tree(struct arena *a, const struct json *obj, const char *version)
+/* TEXT, an object of the watcher's resource or its metadata, as it is or in protobuf. */
+static void frame_object(struct strbuf *out, struct arena *a, const struct watcher *w, const char *type, const struct strbuf *text)
 {
-        struct json *out = json_new_object(a);
+        bool partial = w->media.as == MEDIA_AS_PARTIAL;
+        const struct schema *s = partial ? builtin_body("meta.k8s.io/v1", "PartialObjectMetadata") : w->res->schema;
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
-        json_set_string(a, out, "kind", "PartialObjectMetadata");
-        json_set_string(a, out, "apiVersion", arena_printf(a, "meta.k8s.io/%s", version));
-        json_set(a, out, "metadata", json_get(obj, "metadata"));
-        return out;
+        if (w->media.type != MEDIA_PROTOBUF)
+                frame_text(out, type, text);
+        else if (protobuf_encode_text(&b, partial ? "meta.k8s.io/v1" : body_type_of(a, w->res).group_version,
+                                      partial ? "PartialObjectMetadata" : w->res->kind, s, text->data, text->len))
+                protobuf_frame(out, type, &b);
 }
 
 static void convert(struct strbuf *out, struct watcher *w, const char *type, const struct entry *e)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        struct json *obj = registry_object(a, w->res, e);
+        const char *version = w->media.type == MEDIA_PROTOBUF ? "v1" : w->media.version, *text;
+        size_t len;
 
-        if (!obj)
+        text = registry_text(a, w->res, e, &len);
+        if (!text)
                 return;
         if (w->media.as == MEDIA_AS_TABLE) {
+                struct table_reader *reader = table_reader_new(a, w->res, w->include, version);
                 struct json *meta = json_new_object(a);
                 json_set_string(a, meta, "resourceVersion", arena_printf(a, "%llu", (unsigned long long)e->revision));
-                table_begin(&b, w->res, w->media.version, meta, !w->columns_sent);
-                table_row(&b, w->res, obj, w->include, w->media.version, time_real(), true);
+                table_begin(&b, w->res, version, meta, !w->columns_sent);
+                table_row_text(&b, reader, text, len, time_real(), true);
                 table_end(&b, w->res, 1);
                 frame_text(out, type, &b);
         } else if (w->media.as == MEDIA_AS_PARTIAL) {
-                frame_tree(out, w, type, partial_tree(a, obj, w->media.type == MEDIA_PROTOBUF ? "v1" : w->media.version));
+                if (partial_object_text(&b, text, len, version))
+                        frame_object(out, a, w, type, &b);
         } else if (w->media.as == MEDIA_AS_IS) {
-                frame_tree(out, w, type, obj);
+                strbuf_append(&b, text, len);
+                frame_object(out, a, w, type, &b);
         } /* an object is no list: upstream sends nothing */
 }
 

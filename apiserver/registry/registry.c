@@ -36,6 +36,23 @@ struct json *registry_object(struct arena *a, const struct resource *res, const 
         return convert_object(a, registry_stored_as(res), res, obj);
 }
 
+const char *registry_text(struct arena *a, const struct resource *res, const struct entry *e, size_t *ret_len)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct json *obj;
+
+        if (registry_sends_bytes(res)) {
+                *ret_len = e->json->len;
+                return e->json->data;
+        }
+        obj = registry_object(a, res, e);
+        if (!obj)
+                return NULL;
+        json_write(&b, obj);
+        *ret_len = b.len;
+        return arena_strndup(a, b.data, b.len);
+}
+
 struct json *registry_printed(struct arena *a, const struct resource *res, struct json *obj, const struct resource **ret_res)
 {
         *ret_res = registry_stored_as(res);

@@ -20,6 +20,8 @@ char *registry_key(struct arena *a, const struct resource *res, const char *name
 /* An entry as a tree in A, in the version of RES (events.k8s.io from core, autoscaling/v1 from v2, a CRD's
  * other version). NULL: its JSON cannot be read. */
 struct json *registry_object(struct arena *a, const struct resource *res, const struct entry *e);
+/* The same as text, *RET_LEN bytes: E's own where it is kept so, else in A. NULL: it cannot be read. */
+const char *registry_text(struct arena *a, const struct resource *res, const struct entry *e, size_t *ret_len);
 /* May park: to be called before registry_object() of them in a version of RES that a webhook converts to. */
 const struct status *registry_converted(struct api_request *r, const struct resource *res, struct entry *const *entries,
                                         size_t n);

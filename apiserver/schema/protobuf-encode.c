@@ -1,315 +1,574 @@
-/* JSON trees to Kubernetes' protobuf (protobuf.h); the mirror of protobuf.c.
+/* JSON text to Kubernetes' protobuf (protobuf.h); the mirror of protobuf.c.
  *
- * A nested message is written where it belongs, and moved up when its length is known: most lengths take
- * the one byte that was left for them. Like Go's encoder, what the tree does not hold is not written;
- * readers take absent and zero as the same, and fields in any order.
+ * Objects are kept as text, so a message is made in one pass over it, without a tree: each key is looked up among
+ * the fields of its type, and its value is written as that field asks. A nested message is written where it belongs,
+ * and moved up when its length is known: most lengths take the one byte that was left for them. Like Go's encoder,
+ * what the text does not hold is not written; readers take absent and zero as the same, and fields in any order.
+ *
+ * Values that do not fit their field are left out: what is stored was decoded by the same tables.
  */
-#include <errno.h>
+#include <stdlib.h>
 
 #include "../../lib/base/base.h"
 #include "../../lib/base/encode.h"
 #include "../../lib/base/time.h"
+#include "../../lib/json/skim.h"
 #include "protobuf.h"
 
-static void put_varint(struct strbuf *out, uint64_t v)
+struct coder {
+        struct json_skim in;
+        struct strbuf *out;
+        struct arena *odd; /* what strings with escapes mean; made when there is one */
+        unsigned depth;
+};
+
+/* --- writing --- */
+
+static inline char *room(struct strbuf *out, size_t n)
 {
-        while (v >= 0x80) {
-                strbuf_putc(out, (char)(v | 0x80));
-                v >>= 7;
-        }
-        strbuf_putc(out, (char)v);
+        if (out->cap - out->len <= n)
+                strbuf_reserve(out, n);
+        return out->data + out->len;
+}
+
+static inline char *varint(char *p, uint64_t v)
+{
+        for (; v >= 0x80; v >>= 7)
+                *p++ = (char)(v | 0x80);
+        *p++ = (char)v;
+        return p;
+}
+
+#define VARINT_MAX 10
+#define WIRE_VARINT 0
+#define WIRE_64 1
+#define WIRE_BYTES 2
+
+static inline void put_tag(struct strbuf *out, unsigned field, unsigned type)
+{
+        out->len = (size_t)(varint(room(out, VARINT_MAX), (uint64_t)field << 3 | type) - out->data);
 }
 
 static void put_number(struct strbuf *out, unsigned field, uint64_t v)
 {
-        put_varint(out, (uint64_t)field << 3);
-        put_varint(out, v);
+        char *p = varint(room(out, 2 * VARINT_MAX), (uint64_t)field << 3 | WIRE_VARINT);
+
+        out->len = (size_t)(varint(p, v) - out->data);
 }
 
 static void put_bytes(struct strbuf *out, unsigned field, const void *data, size_t len)
 {
-        put_varint(out, (uint64_t)field << 3 | 2);
-        put_varint(out, len);
-        strbuf_append(out, data, len);
-}
+        char *p = varint(room(out, 2 * VARINT_MAX + len), (uint64_t)field << 3 | WIRE_BYTES);
 
-static void put_string(struct strbuf *out, unsigned field, const char *s)
-{
-        put_bytes(out, field, s, strlen(s));
-}
-
-static void put_buffer(struct strbuf *out, unsigned field, struct strbuf *message)
-{
-        put_bytes(out, field, strbuf_str(message), message->len);
-        strbuf_deinit(message);
+        p = varint(p, len);
+        memcpy(p, data, len);
+        out->len = (size_t)(p - out->data) + len;
 }
 
 /* A message begins; returns where, for its end. */
 static size_t nested_begin(struct strbuf *out, unsigned field)
 {
-        put_varint(out, (uint64_t)field << 3 | 2);
-        strbuf_putc(out, 0);
-        return out->len;
+        char *p = varint(room(out, VARINT_MAX + 1), (uint64_t)field << 3 | WIRE_BYTES);
+
+        *p++ = 0;
+        return out->len = (size_t)(p - out->data);
 }
 
 static void nested_end(struct strbuf *out, size_t begin)
 {
-        size_t len = out->len - begin, more = 0, v = len;
+        size_t len = out->len - begin, more = 0;
 
-        while (v >>= 7)
+        for (size_t v = len; v >>= 7;)
                 more++;
         if (more) {
-                strbuf_reserve(out, more);
+                room(out, more);
                 memmove(out->data + begin + more, out->data + begin, len);
                 out->len += more;
         }
-        v = len;
-        for (char *p = out->data + begin - 1; p < out->data + begin + more; p++, v >>= 7)
-                *p = (char)((v & 0x7f) | (v >= 0x80 ? 0x80 : 0));
+        varint(out->data + begin - 1, len);
 }
 
-static void encode_message(struct strbuf *out, const struct schema *s, const struct json *obj);
+/* --- strings --- */
 
-static void encode_time(struct strbuf *out, const struct json *v)
+/* The string at hand, without escapes; it lives as long as the coder. */
+static bool take_string(struct coder *c, struct json_skimmed *ret)
 {
+        const struct json *j;
+
+        if (!json_skim_string(&c->in, ret))
+                return false;
+        if (!ret->escaped)
+                return true;
+        if (!c->odd)
+                c->odd = arena_new(0);
+        j = json_skim_unescape(c->odd, ret);
+        if (!j)
+                return false;
+        *ret = (struct json_skimmed){ .p = j->str, .len = j->len };
+        return true;
+}
+
+static bool at(const struct coder *c, char first)
+{
+        return c->in.p < c->in.end && *c->in.p == first;
+}
+
+static bool put_string_here(struct coder *c, unsigned field)
+{
+        struct json_skimmed s;
+
+        if (!take_string(c, &s))
+                return false;
+        put_bytes(c->out, field, s.p, s.len);
+        return true;
+}
+
+/* --- values; each goes over exactly one --- */
+
+static bool message(struct coder *c, const struct schema *s);
+
+/* The number at hand as an integer. *RET_FITS: there is one. */
+static bool take_int(struct coder *c, int64_t *ret, bool *ret_fits)
+{
+        const char *from = c->in.p;
+        char text[40];
+        int64_t v = 0;
+        size_t len;
+
+        *ret_fits = false;
+        if (!json_skim_value(&c->in))
+                return false;
+        len = (size_t)(c->in.p - from);
+        for (size_t i = 0; i < len && len < 18; i++) {
+                if (from[i] < '0' || from[i] > '9')
+                        goto odd;
+                v = v * 10 + (from[i] - '0');
+        }
+        *ret = v;
+        *ret_fits = len < 18;
+odd:
+        if (!*ret_fits && len < sizeof(text) && (*from == '-' || (*from >= '0' && *from <= '9'))) {
+                memcpy(text, from, len);
+                text[len] = '\0';
+                *ret_fits = json_to_int(&(struct json){ .type = JSON_NUMBER, .str = text, .len = (uint32_t)len }, ret) == 0;
+        }
+        return true;
+}
+
+static bool put_time(struct coder *c)
+{
+        struct json_skimmed s;
         int64_t t, seconds;
+        char text[64];
 
-        if (!json_string(v) || time_parse(json_string(v), &t) < 0)
-                return;
+        if (!at(c, '"'))
+                return json_skim_value(&c->in);
+        if (!take_string(c, &s))
+                return false;
+        if (s.len >= sizeof(text))
+                return true;
+        memcpy(text, s.p, s.len);
+        text[s.len] = '\0';
+        if (time_parse(text, &t) < 0)
+                return true;
         seconds = t / NS_PER_SEC - (t % NS_PER_SEC < 0);
-        put_number(out, 1, seconds);
-        put_number(out, 2, t - seconds * NS_PER_SEC);
+        put_number(c->out, 1, (uint64_t)seconds);
+        put_number(c->out, 2, (uint64_t)(t - seconds * NS_PER_SEC));
+        return true;
 }
 
-static void encode_either(struct strbuf *out, const struct schema *s, const struct json *v)
+static bool put_quantity(struct coder *c)
 {
-        unsigned field = s->wire == SCHEMA_WIRE_OR_BOOL ? 2 : 1;
-        struct strbuf b = STRBUF_INIT;
-
-        if (s->wire == SCHEMA_WIRE_OR_BOOL)
-                put_number(out, 1, json_is_bool(v) ? v->boolean : 1);
-        if (json_is_object(v)) {
-                encode_message(&b, s->elem, v);
-                put_buffer(out, field, &b);
-        }
-        json_foreach_item(v, item) {
-                if (json_is_string(item)) {
-                        put_bytes(out, 2, item->str, item->len);
-                } else {
-                        struct strbuf one = STRBUF_INIT;
-
-                        encode_message(&one, s->elem, item);
-                        put_buffer(out, 2, &one);
-                }
-        }
+        if (at(c, '"'))
+                return put_string_here(c, 1);
+        put_bytes(c->out, 1, "0", 1);
+        return json_skim_value(&c->in);
 }
 
-static void encode_raw(struct strbuf *out, const struct json *v)
-{
-        struct strbuf text = STRBUF_INIT;
-
-        json_write(&text, v);
-        put_buffer(out, 1, &text);
-}
-
-static void encode_int_or_string(struct strbuf *out, const struct json *v)
+static bool put_int_or_string(struct coder *c)
 {
         int64_t i = 0;
+        bool string = at(c, '"'), fits;
 
-        put_number(out, 1, json_is_string(v));
-        if (json_is_number(v) && json_to_int(v, &i) == 0)
-                put_number(out, 2, i);
-        else
-                put_number(out, 2, 0);
-        put_string(out, 3, json_is_string(v) ? v->str : "");
+        put_number(c->out, 1, string);
+        if (string) {
+                put_number(c->out, 2, 0);
+                return put_string_here(c, 3);
+        }
+        if (!take_int(c, &i, &fits))
+                return false;
+        put_number(c->out, 2, fits ? (uint64_t)i : 0);
+        put_bytes(c->out, 3, "", 0);
+        return true;
 }
 
-/* The message that V is, for all types that travel as one. False: a scalar. */
-static bool encode_as_message(struct strbuf *out, const struct schema *s, const struct json *v)
+static bool put_nested(struct coder *c, unsigned field, const struct schema *s)
+{
+        size_t begin = nested_begin(c->out, field);
+
+        if (!message(c, s))
+                return false;
+        nested_end(c->out, begin);
+        return true;
+}
+
+/* JSONSchemaPropsOrArray and its like. */
+static bool put_either(struct coder *c, const struct schema *s)
+{
+        int r;
+
+        if (s->wire == SCHEMA_WIRE_OR_BOOL)
+                put_number(c->out, 1, !at(c, 'f'));
+        if (at(c, '{'))
+                return put_nested(c, s->wire == SCHEMA_WIRE_OR_BOOL ? 2 : 1, s->elem);
+        if (!at(c, '['))
+                return json_skim_value(&c->in);
+        for (r = json_skim_begin(&c->in, ']'); r > 0; r = json_skim_next(&c->in, ']'))
+                if (!(at(c, '"') ? put_string_here(c, 2) : put_nested(c, 2, s->elem)))
+                        return false;
+        return r == 0;
+}
+
+static bool put_raw(struct coder *c)
+{
+        const char *from = c->in.p;
+
+        if (!json_skim_value(&c->in))
+                return false;
+        put_bytes(c->out, 1, from, (size_t)(c->in.p - from));
+        return true;
+}
+
+/* A list of strings that is a message by itself (SCHEMA_WIRE_ITEMS). */
+static bool put_items(struct coder *c)
+{
+        int r;
+
+        if (!at(c, '['))
+                return json_skim_value(&c->in);
+        for (r = json_skim_begin(&c->in, ']'); r > 0; r = json_skim_next(&c->in, ']'))
+                if (!(at(c, '"') ? put_string_here(c, 1) : json_skim_value(&c->in)))
+                        return false;
+        return r == 0;
+}
+
+/* What is inside, for all types that travel as messages. */
+static bool inside(struct coder *c, const struct schema *s)
 {
         switch (s->type) {
         case SCHEMA_STRUCT:
-                encode_message(out, s, v);
-                return true;
+                return message(c, s);
         case SCHEMA_TIME:
         case SCHEMA_MICRO_TIME:
-                encode_time(out, v);
-                return true;
+                return put_time(c);
         case SCHEMA_QUANTITY:
-                put_string(out, 1, json_string(v) ? json_string(v) : "0");
-                return true;
+                return put_quantity(c);
         case SCHEMA_INT_OR_STRING:
-                encode_int_or_string(out, v);
-                return true;
+                return put_int_or_string(c);
         case SCHEMA_ANY:
-                s->elem ? encode_either(out, s, v) : encode_raw(out, v);
-                return true;
-        case SCHEMA_ARRAY: /* SCHEMA_WIRE_ITEMS */
-                json_foreach_item(v, item)
-                        if (json_string(item))
-                                put_bytes(out, 1, item->str, item->len);
-                return true;
+                return s->elem ? put_either(c, s) : put_raw(c);
         default:
-                return false;
+                return put_items(c);
         }
 }
 
-static void encode_scalar(struct strbuf *out, unsigned field, const struct schema *s, const struct json *v)
+static bool put_double(struct coder *c, unsigned field)
 {
-        struct strbuf b = STRBUF_INIT;
-        int64_t i;
+        const char *from = c->in.p;
+        char text[64] = "";
         double d;
 
+        if (!json_skim_value(&c->in))
+                return false;
+        memcpy(text, from, MIN((size_t)(c->in.p - from), sizeof(text) - 1));
+        d = *from == '-' || (*from >= '0' && *from <= '9') ? strtod(text, NULL) : 0;
+        put_tag(c->out, field, WIRE_64);
+        memcpy(room(c->out, sizeof(d)), &d, sizeof(d));
+        c->out->len += sizeof(d);
+        return true;
+}
+
+static bool put_base64(struct coder *c, unsigned field)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct json_skimmed s;
+
+        if (!at(c, '"'))
+                return json_skim_value(&c->in);
+        if (!take_string(c, &s))
+                return false;
+        if (base64_decode(&b, s.p, s.len, NULL) == 0)
+                put_bytes(c->out, field, strbuf_str(&b), b.len);
+        return true;
+}
+
+static bool one(struct coder *c, unsigned field, const struct schema *s)
+{
+        size_t begin;
+        int64_t i;
+        bool fits;
+
         switch (s->type) {
+        case SCHEMA_STRING:
+        case SCHEMA_DURATION:
+                return at(c, '"') ? put_string_here(c, field) : json_skim_value(&c->in);
         case SCHEMA_BOOLEAN:
-                put_number(out, field, json_is_true(v));
-                break;
+                put_number(c->out, field, at(c, 't'));
+                return json_skim_value(&c->in);
         case SCHEMA_INT32:
         case SCHEMA_INT64:
-                if (json_is_number(v) && json_to_int(v, &i) == 0)
-                        put_number(out, field, i);
-                break;
+                if (!take_int(c, &i, &fits))
+                        return false;
+                if (fits)
+                        put_number(c->out, field, (uint64_t)i);
+                return true;
         case SCHEMA_DOUBLE:
-                d = json_to_double(v, 0);
-                put_varint(out, (uint64_t)field << 3 | 1);
-                strbuf_append(out, &d, sizeof(d));
-                break;
+                return put_double(c, field);
         case SCHEMA_BYTES:
-                if (json_is_string(v) && base64_decode(&b, v->str, v->len, NULL) == 0)
-                        put_bytes(out, field, strbuf_str(&b), b.len);
-                strbuf_deinit(&b);
-                break;
+                return put_base64(c, field);
+        case SCHEMA_MAP:
+                return json_skim_value(&c->in); /* no type has maps in lists or maps */
         default:
-                if (json_is_string(v))
-                        put_bytes(out, field, v->str, v->len);
+                begin = nested_begin(c->out, field);
+                if (!inside(c, s))
+                        return false;
+                nested_end(c->out, begin);
+                return true;
         }
 }
 
-static void encode_one(struct strbuf *out, unsigned field, const struct schema *s, const struct json *v)
-{
-        size_t before = out->len, begin = nested_begin(out, field);
+/* --- fields --- */
 
-        if (encode_as_message(out, s, v)) {
-                nested_end(out, begin);
-        } else {
-                out->len = before;
-                encode_scalar(out, field, s, v);
-        }
+static bool list_field(struct coder *c, const struct schema_field *f)
+{
+        int r;
+
+        if (!at(c, '['))
+                return json_skim_value(&c->in);
+        for (r = json_skim_begin(&c->in, ']'); r > 0; r = json_skim_next(&c->in, ']'))
+                if (!one(c, f->proto, f->type->elem))
+                        return false;
+        return r == 0;
 }
 
-static void encode_field(struct strbuf *out, const struct schema_field *f, const struct json *v)
+static bool map_field(struct coder *c, const struct schema_field *f)
 {
-        const struct schema *s = f->type;
+        struct json_skimmed key;
+        int r;
 
-        if (s->type == SCHEMA_ARRAY) {
-                json_foreach_item(v, item)
-                        encode_one(out, f->proto, s->elem, item);
-        } else if (s->type == SCHEMA_MAP) {
-                json_foreach_member(v, m) {
-                        size_t begin = nested_begin(out, f->proto);
+        if (!at(c, '{'))
+                return json_skim_value(&c->in);
+        for (r = json_skim_begin(&c->in, '}'); r > 0; r = json_skim_next(&c->in, '}')) {
+                size_t begin = nested_begin(c->out, f->proto);
 
-                        put_bytes(out, 1, m->key, m->key_len);
-                        encode_one(out, 2, s->elem, m->value);
-                        nested_end(out, begin);
-                }
-        } else if (!json_is_null(v)) {
-                encode_one(out, f->proto, s, v);
+                if (!take_string(c, &key))
+                        return false;
+                put_bytes(c->out, 1, key.p, key.len);
+                json_skim_space(&c->in);
+                if (!at(c, ':'))
+                        return false;
+                c->in.p++;
+                json_skim_space(&c->in);
+                if (!one(c, 2, f->type->elem))
+                        return false;
+                nested_end(c->out, begin);
         }
+        return r == 0;
 }
 
-/* The fields that lie in the nested messages OUTER; those deeper are gathered into messages first. */
-static void encode_level(struct strbuf *out, const struct schema *s, const struct json *obj, const unsigned char outer[2],
-                         unsigned n_outer)
+static bool field(struct coder *c, const struct schema_field *f)
 {
-        uint64_t done = 0; /* numbers of the nested messages that are written, as bits */
+        if (f->type->type == SCHEMA_ARRAY)
+                return list_field(c, f);
+        if (f->type->type == SCHEMA_MAP)
+                return map_field(c, f);
+        return at(c, 'n') ? json_skim_value(&c->in) : one(c, f->proto, f->type);
+}
 
-        for (unsigned i = 0; i < s->n_fields; i++) {
-                const struct schema_field *f = &s->fields[i];
-                unsigned levels = f->proto_outer[1] ? 2 : f->proto_outer[0] ? 1 : 0;
-                const struct json *v;
+/* --- messages --- */
 
-                if (levels < n_outer || (n_outer >= 1 && f->proto_outer[0] != outer[0]) || !f->proto)
+/* A member whose field lies in a message that JSON flattens: it waits until that one is written. */
+struct held {
+        const struct schema_field *f;
+        const char *value;
+        bool done;
+};
+#define HELD_MAX 64 /* no type has so many such fields */
+
+/* The message that is OUTER's number of LEVEL, with all members that lie in it. */
+static bool put_outer(struct coder *c, struct held *held, size_t n, const unsigned char *outer, unsigned level)
+{
+        size_t begin = nested_begin(c->out, outer[level]);
+
+        for (struct held *h = held; h < held + n; h++) {
+                if (h->done || memcmp(h->f->proto_outer, outer, level + 1) != 0)
                         continue;
-                v = json_get(obj, f->name);
-                if (!v)
+                if (level == 0 && h->f->proto_outer[1]) {
+                        if (!put_outer(c, held, n, h->f->proto_outer, 1))
+                                return false;
                         continue;
-                if (levels == n_outer) {
-                        encode_field(out, f, v);
-                } else if (!(done & UINT64_C(1) << f->proto_outer[n_outer])) {
-                        unsigned char path[2] = { f->proto_outer[0], n_outer ? f->proto_outer[1] : 0 };
-                        struct strbuf nested = STRBUF_INIT;
-
-                        done |= UINT64_C(1) << f->proto_outer[n_outer];
-                        encode_level(&nested, s, obj, path, n_outer + 1);
-                        put_buffer(out, f->proto_outer[n_outer], &nested);
                 }
+                h->done = true;
+                c->in.p = h->value;
+                if (!field(c, h->f))
+                        return false;
         }
+        nested_end(c->out, begin);
+        return true;
 }
 
-/* Member by member, as most objects have few of their type's fields. */
-static void encode_message(struct strbuf *out, const struct schema *s, const struct json *obj)
+static bool flattened_message(struct coder *c, const struct schema *s)
 {
-        static const unsigned char none[2] = { 0 };
-        size_t before = out->len;
+        struct held held[HELD_MAX];
+        struct json_skimmed key;
+        const char *behind;
+        size_t n = 0;
+        int r;
 
-        json_foreach_member(obj, m) {
-                const struct schema_field *f = schema_field(s, m->key);
+        for (r = json_skim_begin(&c->in, '}'); r > 0; r = json_skim_next(&c->in, '}')) {
+                const struct schema_field *f;
+                bool plain;
 
+                if (!json_skim_key(&c->in, &key))
+                        return false;
+                f = schema_fieldn(s, key.p, key.len);
+                plain = f && f->proto && !f->proto_outer[0];
+                if (f && f->proto && !plain && n < HELD_MAX)
+                        held[n++] = (struct held){ .f = f, .value = c->in.p };
+                if (!(plain ? field(c, f) : json_skim_value(&c->in)))
+                        return false;
+        }
+        behind = c->in.p;
+        for (size_t i = 0; r == 0 && i < n; i++)
+                if (!held[i].done && !put_outer(c, held, n, held[i].f->proto_outer, 0))
+                        return false;
+        c->in.p = behind;
+        return r == 0;
+}
+
+static bool members(struct coder *c, const struct schema *s)
+{
+        const char *start = c->in.p;
+        size_t before = c->out->len;
+        struct json_skimmed key;
+        int r;
+
+        for (r = json_skim_begin(&c->in, '}'); r > 0; r = json_skim_next(&c->in, '}')) {
+                const struct schema_field *f;
+
+                if (!json_skim_key(&c->in, &key))
+                        return false;
+                f = schema_fieldn(s, key.p, key.len);
                 if (f && f->proto_outer[0]) {
-                        out->len = before;
-                        encode_level(out, s, obj, none, 0);
-                        return;
+                        c->in.p = start;
+                        c->out->len = before;
+                        return flattened_message(c, s);
                 }
-                if (f && f->proto)
-                        encode_field(out, f, m->value);
+                if (!(f && f->proto ? field(c, f) : json_skim_value(&c->in)))
+                        return false;
         }
+        return r == 0;
 }
 
-void protobuf_encode_message(struct strbuf *out, const struct schema *s, const struct json *obj)
+static bool message(struct coder *c, const struct schema *s)
 {
-        encode_message(out, s, obj);
+        bool ok;
+
+        if (!at(c, '{'))
+                return json_skim_value(&c->in);
+        if (++c->depth > JSON_MAX_DEPTH)
+                return false;
+        ok = members(c, s);
+        c->depth--;
+        return ok;
 }
 
-void protobuf_encode_nested(struct strbuf *out, unsigned field, const struct schema *s, const struct json *obj)
+bool protobuf_encode_message(struct strbuf *out, const struct schema *s, const char *text, size_t len)
 {
-        size_t begin = nested_begin(out, field);
+        struct coder c = { .in = { text, text + len }, .out = out };
+        size_t before = out->len;
+        bool ok;
 
-        encode_message(out, s, obj);
+        room(out, len);
+        json_skim_space(&c.in);
+        ok = at(&c, '{') && message(&c, s);
+        if (!ok)
+                out->len = before;
+        out->data[out->len] = '\0';
+        arena_free(c.odd);
+        return ok;
+}
+
+bool protobuf_encode_nested(struct strbuf *out, unsigned number, const struct schema *s, const char *text, size_t len)
+{
+        size_t before = out->len, begin = nested_begin(out, number);
+
+        if (!protobuf_encode_message(out, s, text, len)) {
+                out->len = before;
+                return false;
+        }
         nested_end(out, begin);
+        out->data[out->len] = '\0';
+        return true;
 }
 
-void protobuf_envelope(struct strbuf *out, const char *group_version, const char *kind, const struct strbuf *raw)
+/* --- around them --- */
+
+void protobuf_envelope_begin(struct strbuf *out, const char *group_version, const char *kind, size_t len)
 {
-        struct strbuf type = STRBUF_INIT;
+        size_t begin;
 
         strbuf_append(out, "k8s", 4); /* with its NUL */
-        put_string(&type, 1, group_version);
-        put_string(&type, 2, kind);
-        put_buffer(out, 1, &type);
-        put_bytes(out, 2, strbuf_str(raw), raw->len);
-        put_string(out, 3, "");
-        put_string(out, 4, "");
+        begin = nested_begin(out, 1);
+        put_bytes(out, 1, group_version, strlen(group_version));
+        put_bytes(out, 2, kind, strlen(kind));
+        nested_end(out, begin);
+        put_tag(out, 2, WIRE_BYTES);
+        out->len = (size_t)(varint(room(out, VARINT_MAX), len) - out->data);
+        out->data[out->len] = '\0';
+}
+
+void protobuf_envelope_end(struct strbuf *out)
+{
+        put_bytes(out, 3, "", 0);
+        put_bytes(out, 4, "", 0);
+        out->data[out->len] = '\0';
+}
+
+bool protobuf_encode_text(struct strbuf *out, const char *group_version, const char *kind, const struct schema *s,
+                          const char *text, size_t len)
+{
+        _cleanup_strbuf_ struct strbuf raw = STRBUF_INIT;
+
+        if (!protobuf_encode_message(&raw, s, text, len))
+                return false;
+        protobuf_envelope_begin(out, group_version, kind, raw.len);
+        strbuf_append(out, strbuf_str(&raw), raw.len);
+        protobuf_envelope_end(out);
+        return true;
 }
 
 void protobuf_encode(struct strbuf *out, const struct schema *s, const struct json *obj)
 {
         const char *version = json_get_string(obj, "apiVersion"), *kind = json_get_string(obj, "kind");
-        _cleanup_strbuf_ struct strbuf raw = STRBUF_INIT;
+        _cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
 
-        encode_message(&raw, s, obj);
-        protobuf_envelope(out, version ? version : "", kind ? kind : "", &raw);
+        json_write(&text, obj);
+        protobuf_encode_text(out, version ? version : "", kind ? kind : "", s, text.data, text.len);
 }
 
 void protobuf_frame(struct strbuf *out, const char *type, const struct strbuf *body)
 {
-        struct strbuf event = STRBUF_INIT, object = STRBUF_INIT;
-        uint32_t length;
+        size_t start = out->len, event, object;
+        uint32_t length = 0;
 
-        put_bytes(&object, 1, strbuf_str(body), body->len);
-        put_string(&event, 1, type);
-        put_buffer(&event, 2, &object);
-        length = __builtin_bswap32((uint32_t)event.len);
         strbuf_append(out, &length, sizeof(length));
-        strbuf_append(out, event.data, event.len);
-        strbuf_deinit(&event);
+        event = out->len;
+        put_bytes(out, 1, type, strlen(type));
+        object = nested_begin(out, 2);
+        put_bytes(out, 1, strbuf_str(body), body->len);
+        nested_end(out, object);
+        length = __builtin_bswap32((uint32_t)(out->len - event));
+        memcpy(out->data + start, &length, sizeof(length));
+        out->data[out->len] = '\0';
 }

@@ -1,4 +1,4 @@
-/* application/vnd.kubernetes.protobuf <-> JSON trees, driven by the field numbers in the tables.
+/* application/vnd.kubernetes.protobuf, driven by the field numbers in the tables: into JSON trees, and out of JSON text.
  *
  * A body is the magic "k8s\0" and a runtime.Unknown {typeMeta {apiVersion, kind}, raw,
  * contentEncoding, contentType}; raw is the message. Only built-in kinds have numbers: custom
@@ -16,17 +16,22 @@
  * `no kind "X" is registered for version "v1" ...`). */
 int protobuf_decode(struct arena *a, const void *data, size_t len, const struct schema *fallback, struct json **ret,
                     struct error *reterr);
-/* The body of OBJ (apiVersion and kind from it). */
+/* The body of OBJ (apiVersion and kind from it), of type S. Objects that are kept as text are better given as text. */
 void protobuf_encode(struct strbuf *out, const struct schema *s, const struct json *obj);
+/* The same of TEXT, as json_write() made it. False, and OUT as it was: it is no object. */
+bool protobuf_encode_text(struct strbuf *out, const char *group_version, const char *kind, const struct schema *s,
+                          const char *text, size_t len);
 
-/* The same around a message that is there already (lists are written item by item). */
-void protobuf_envelope(struct strbuf *out, const char *group_version, const char *kind, const struct strbuf *raw);
-/* OBJ as field FIELD of a message that is written piece by piece. */
-void protobuf_encode_nested(struct strbuf *out, unsigned field, const struct schema *s, const struct json *obj);
+/* What stands before and behind a message of LEN bytes to make it a body (lists are written item by item). */
+void protobuf_envelope_begin(struct strbuf *out, const char *group_version, const char *kind, size_t len);
+void protobuf_envelope_end(struct strbuf *out);
 /* One frame of a watch: 4 bytes of length (big endian), then the WatchEvent around BODY. */
 void protobuf_frame(struct strbuf *out, const char *type, const struct strbuf *body);
 
 /* One message without the envelope. */
 int protobuf_decode_message(struct arena *a, const struct schema *s, const void *data, size_t len, struct json **ret,
                             struct error *reterr);
-void protobuf_encode_message(struct strbuf *out, const struct schema *s, const struct json *obj);
+/* The fields of the object in TEXT. False, and OUT as it was: it is none. */
+bool protobuf_encode_message(struct strbuf *out, const struct schema *s, const char *text, size_t len);
+/* The object in TEXT as field NUMBER of a message that is written piece by piece. */
+bool protobuf_encode_nested(struct strbuf *out, unsigned number, const struct schema *s, const char *text, size_t len);

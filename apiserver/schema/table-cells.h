@@ -3,6 +3,15 @@
 
 #include "schema.h"
 
+/* What the cells of pods have in common (table-pods.c). */
+struct pod_summary {
+        const struct json *of;    /* the pod; NULL: nothing is known yet */
+        int64_t ready, total, restarts;
+        int64_t restarted_at;     /* real ns of the newest termination; 0: none */
+        const char *reason;
+        char buf[96];
+};
+
 /* One cell being made. A function writes exactly one JSON value to OUT. */
 struct cell {
         struct strbuf *out;
@@ -10,6 +19,7 @@ struct cell {
         const struct table_column *column;
         const char *args;           /* what follows the function's name in the recipe; "" for none */
         int64_t now;                /* real time in ns */
+        struct pod_summary *pod;    /* of this row */
 };
 typedef void cell_fn(const struct cell *c);
 
@@ -30,7 +40,21 @@ const struct json *cell_arg_path(const struct cell *c, unsigned n); /* the path 
 const struct json *cell_condition(const struct json *obj, const char *type);
 bool cell_condition_true(const struct json *obj, const char *type);
 
+struct cell_function {
+        const char *name;
+        cell_fn *fn;
+        /* What it reads of the object besides the paths among its arguments ("status.phase spec.ports.name", through
+         * lists as if they were not there). NULL: any of it. Rows are made from nothing else. */
+        const char *reads;
+};
 /* NULL: no such function. */
-cell_fn *cell_function(const char *name, size_t len);
+const struct cell_function *cell_function(const char *name, size_t len);
 
+#define CELL_POD_READS \
+        "metadata.deletionTimestamp spec.containers. spec.initContainers.name spec.initContainers.restartPolicy " \
+        "status.phase status.reason status.conditions.type status.conditions.status status.conditions.reason " \
+        CELL_POD_STATUS_READS("containerStatuses") CELL_POD_STATUS_READS("initContainerStatuses")
+#define CELL_POD_STATUS_READS(list) \
+        "status." list ".name status." list ".restartCount status." list ".ready status." list ".started " \
+        "status." list ".state status." list ".lastState.terminated.finishedAt "
 cell_fn cell_pod_ready, cell_pod_status, cell_pod_restarts, cell_pod_gates, cell_jsonpath;

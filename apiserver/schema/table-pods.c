@@ -12,13 +12,6 @@
 #include "../../lib/base/time.h"
 #include "table.h"
 
-struct pod_summary {
-        int64_t ready, total, restarts;
-        int64_t restarted_at;     /* real ns of the newest termination; 0: none */
-        const char *reason;
-        char buf[96];
-};
-
 static bool restartable(const struct json *container)
 {
         return streq(json_get_string(container, "restartPolicy"), "Always");
@@ -128,16 +121,20 @@ static void walk_containers(struct pod_summary *p, const struct json *pod, const
                 p->reason = "NotReady";
 }
 
-static void summarise(const struct json *pod, struct pod_summary *p)
+static const struct pod_summary *summarise(const struct cell *c)
 {
+        const struct json *pod = c->obj;
+        struct pod_summary *p = c->pod;
         const struct json *spec = json_get(pod, "spec"), *status = json_get(pod, "status");
         const char *phase = json_get_string(status, "phase"), *reason = json_get_string(status, "reason");
         int64_t sidecars = 0;
         bool initializing;
 
-        *p = (struct pod_summary){ .total = json_len(json_get(spec, "containers")) };
-        json_foreach_item(json_get(spec, "initContainers"), c)
-                p->total += restartable(c);
+        if (p->of == pod)
+                return p;
+        *p = (struct pod_summary){ .of = pod, .total = json_len(json_get(spec, "containers")) };
+        json_foreach_item(json_get(spec, "initContainers"), container)
+                p->total += restartable(container);
         p->reason = str_empty(reason) ? phase : reason;
         if (streq(json_get_string(cell_condition(pod, "PodScheduled"), "reason"), "SchedulingGated"))
                 p->reason = "SchedulingGated";
@@ -147,40 +144,38 @@ static void summarise(const struct json *pod, struct pod_summary *p)
                 walk_containers(p, pod, status);
         }
         if (!json_path(pod, "metadata.deletionTimestamp"))
-                return;
+                return p;
         if (streq(reason, "NodeLost"))
                 p->reason = "Unknown";
         else if (!streq(phase, "Succeeded") && !streq(phase, "Failed"))
                 p->reason = "Terminating";
+        return p;
 }
 
 void cell_pod_ready(const struct cell *c)
 {
-        struct pod_summary p;
+        const struct pod_summary *p = summarise(c);
 
-        summarise(c->obj, &p);
-        strbuf_printf(c->out, "\"%lld/%lld\"", (long long)p.ready, (long long)p.total);
+        strbuf_printf(c->out, "\"%lld/%lld\"", (long long)p->ready, (long long)p->total);
 }
 
 void cell_pod_status(const struct cell *c)
 {
-        struct pod_summary p;
+        const struct pod_summary *p = summarise(c);
 
-        summarise(c->obj, &p);
-        cell_string(c, p.reason);
+        cell_string(c, p->reason);
 }
 
 void cell_pod_restarts(const struct cell *c)
 {
-        struct pod_summary p;
+        const struct pod_summary *p = summarise(c);
         char buf[32];
 
-        summarise(c->obj, &p);
-        if (p.restarts && p.restarted_at)
-                strbuf_printf(c->out, "\"%lld (%s ago)\"", (long long)p.restarts,
-                              human_duration(c->now - p.restarted_at, buf));
+        if (p->restarts && p->restarted_at)
+                strbuf_printf(c->out, "\"%lld (%s ago)\"", (long long)p->restarts,
+                              human_duration(c->now - p->restarted_at, buf));
         else
-                strbuf_printf(c->out, "\"%lld\"", (long long)p.restarts);
+                strbuf_printf(c->out, "\"%lld\"", (long long)p->restarts);
 }
 
 void cell_pod_gates(const struct cell *c)

@@ -17,6 +17,7 @@
 
 #include "../../lib/base/base.h"
 #include "../../lib/base/time.h"
+#include "../../lib/json/skim.h"
 #include "table-cells.h"
 
 static const struct table_column default_columns[] = {
@@ -140,33 +141,41 @@ static void write_conditions(struct strbuf *out, const struct resource *res, con
                                  "\"message\":\"The pod failed.\"}]");
 }
 
-static void write_cell(const struct cell *at)
-{
-        const char *recipe = at->column->cell, *bar, *space;
-        struct cell c = *at;
-        const struct json *v;
-        cell_fn *fn;
+/* A column's recipe, read. */
+struct recipe {
+        const struct cell_function *f; /* NULL: a path */
+        const char *args;              /* of the function; the path */
+        size_t path_len;
+        const char *otherwise;         /* for an absent or empty value at the path; NULL: the value as it is */
+};
 
-        if (recipe[0] == '.') {
-                bar = strstr(recipe, " | ");
-                v = cell_path(c.obj, recipe, bar ? (size_t)(bar - recipe) : strlen(recipe));
-                if (bar && (!v || json_is_null(v) || (json_is_string(v) && !v->len))) {
-                        if (streq(c.column->type, "boolean"))
-                                strbuf_puts(c.out, bar + 3);
-                        else
-                                cell_string(&c, bar + 3);
-                } else {
-                        cell_value(&c, v);
-                }
+static struct recipe read_recipe(const struct table_column *column)
+{
+        const char *text = column->cell, *bar = strstr(text, " | ");
+        size_t n = strcspn(text, " ");
+
+        if (text[0] == '.')
+                return (struct recipe){ .args = text, .path_len = bar ? (size_t)(bar - text) : strlen(text),
+                                        .otherwise = bar ? bar + 3 : NULL };
+        return (struct recipe){ .f = cell_function(text, n), .args = text + n + (text[n] == ' ') };
+}
+
+static void write_cell(struct cell *c, const struct recipe *r)
+{
+        const struct json *v;
+
+        c->args = r->args;
+        if (r->f) {
+                r->f->fn(c);
                 return;
         }
-        space = strchr(recipe, ' ');
-        fn = cell_function(recipe, space ? (size_t)(space - recipe) : strlen(recipe));
-        c.args = space ? space + 1 : "";
-        if (fn)
-                fn(&c);
+        v = cell_path(c->obj, r->args, r->path_len);
+        if (!r->otherwise || (v && !json_is_null(v) && !(json_is_string(v) && !v->len)))
+                cell_value(c, v);
+        else if (streq(c->column->type, "boolean"))
+                strbuf_puts(c->out, r->otherwise);
         else
-                strbuf_puts(c.out, "null");
+                cell_string(c, r->otherwise);
 }
 
 static void partial_begin(struct strbuf *out, const char *version)
@@ -188,11 +197,30 @@ void partial_object_metadata(struct strbuf *out, const struct json *obj, const c
         strbuf_putc(out, '}');
 }
 
-void partial_object_text(struct strbuf *out, const char *metadata, size_t len, const char *version)
+static void partial_of(struct strbuf *out, const char *metadata, size_t len, const char *version)
 {
         partial_begin(out, version);
         strbuf_append(out, metadata, len);
         strbuf_putc(out, '}');
+}
+
+bool partial_object_text(struct strbuf *out, const char *text, size_t len, const char *version)
+{
+        struct json_skim s = { text, text + len };
+        struct json_skimmed key;
+
+        json_skim_space(&s);
+        for (int r = json_skim_begin(&s, '}'); r > 0 && json_skim_key(&s, &key); r = json_skim_next(&s, '}')) {
+                const char *value = s.p;
+
+                if (!json_skim_value(&s))
+                        return false;
+                if (key.len == strlen("metadata") && memcmp(key.p, "metadata", key.len) == 0) {
+                        partial_of(out, value, (size_t)(s.p - value), version);
+                        return true;
+                }
+        }
+        return false;
 }
 
 /* A DaemonSet's template generation is an annotation only in what is stored: Tables are made from what upstream
@@ -213,18 +241,23 @@ static const struct json *without_shadow(const struct resource *res, const struc
         return copy;
 }
 
-/* A row up to its object. */
-static void row_begin(struct strbuf *out, const struct resource *res, const struct json *obj, int64_t now, bool first)
+/* A row up to its object. RECIPES: of the columns; NULL: they are read here. */
+static void row_begin(struct strbuf *out, const struct resource *res, const struct recipe *recipes, const struct json *obj,
+                      int64_t now, bool first)
 {
         unsigned n;
         const struct table_column *columns = columns_of(res, &n);
-        struct cell c = { .out = out, .obj = obj, .args = "", .now = now };
+        struct pod_summary pod;
+        struct cell c = { .out = out, .obj = obj, .args = "", .now = now, .pod = &pod };
 
+        pod.of = NULL;
         strbuf_puts(out, first ? "[{\"cells\":" : ",{\"cells\":");
         for (unsigned i = 0; i < n; i++) {
+                struct recipe recipe = recipes ? recipes[i] : read_recipe(&columns[i]);
+
                 strbuf_putc(out, i ? ',' : '[');
                 c.column = &columns[i];
-                write_cell(&c);
+                write_cell(&c, &recipe);
         }
         strbuf_putc(out, ']');
         write_conditions(out, res, obj);
@@ -236,7 +269,7 @@ void table_row(struct strbuf *out, const struct resource *res, const struct json
 {
         struct arena *shadow = NULL;
 
-        row_begin(out, res, obj, now, first);
+        row_begin(out, res, NULL, obj, now, first);
         if (include == TABLE_NONE)
                 strbuf_puts(out, "null");
         else if (include == TABLE_OBJECT)
@@ -247,17 +280,93 @@ void table_row(struct strbuf *out, const struct resource *res, const struct json
         strbuf_putc(out, '}');
 }
 
-bool table_row_by_text(const struct resource *res)
+/* --- rows from text --- */
+
+/* A recipe's path; the places in lists that it may name are left out. */
+static void want_path(struct arena *a, struct json_want *want, const char *path, size_t len)
 {
-        return !streq(res->kind, "DaemonSet"); /* see without_shadow() */
+        char plain[256];
+        size_t n = 0;
+
+        for (size_t i = 1; i < len && n < sizeof(plain); i++)
+                if (path[i] == '[')
+                        i += strcspn(path + i, "]");
+                else
+                        plain[n++] = path[i];
+        json_want_path(a, want, plain, n < sizeof(plain) ? n : 0);
 }
 
-void table_row_text(struct strbuf *out, const struct resource *res, const struct json *obj, const char *metadata, size_t len,
-                    const char *version, int64_t now, bool first)
+static void want_cell(struct arena *a, struct json_want *want, const struct recipe *recipe)
 {
-        row_begin(out, res, obj, now, first);
-        partial_object_text(out, metadata, len, version);
+        struct cell c = { .args = recipe->args };
+        const char *word;
+        size_t n;
+
+        if (!recipe->f) {
+                want_path(a, want, recipe->args, recipe->path_len);
+                return;
+        }
+        for (unsigned i = 0; cell_word(&c, i, &word, &n); i++)
+                if (*word == '.')
+                        want_path(a, want, word, n);
+        c.args = recipe->f->reads ? recipe->f->reads : "";
+        for (unsigned i = 0; cell_word(&c, i, &word, &n); i++)
+                json_want_path(a, want, word, n);
+        if (!recipe->f->reads)
+                json_want_path(a, want, "", 0);
+}
+
+struct table_reader {
+        const struct resource *res;
+        enum table_include include;
+        const char *version;
+        struct json_want want;
+        const struct json_want *metadata;
+        struct recipe recipes[];
+};
+
+struct table_reader *table_reader_new(struct arena *a, const struct resource *res, enum table_include include,
+                                      const char *version)
+{
+        unsigned n;
+        const struct table_column *columns = columns_of(res, &n);
+        struct table_reader *t = arena_calloc(a, sizeof(*t) + n * sizeof(*t->recipes));
+
+        t->res = res;
+        t->include = include;
+        t->version = version;
+        json_want_path(a, &t->want, "metadata.name", strlen("metadata.name")); /* metadata are looked at in any case */
+        json_want_path(a, &t->want, "status.phase", strlen("status.phase"));   /* write_conditions() */
+        for (unsigned i = 0; i < n; i++) {
+                t->recipes[i] = read_recipe(&columns[i]);
+                want_cell(a, &t->want, &t->recipes[i]);
+        }
+        if (include == TABLE_METADATA && streq(res->kind, "DaemonSet"))
+                json_want_path(a, &t->want, "", 0); /* without_shadow() */
+        t->metadata = json_want_member(&t->want, "metadata", strlen("metadata"));
+        return t;
+}
+
+bool table_row_text(struct strbuf *out, struct table_reader *t, const char *text, size_t len, int64_t now, bool first)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *obj;
+
+        if (!json_select(a, text, len, &t->want, &obj))
+                return false;
+        if (t->include == TABLE_METADATA && (t->want.all || !t->metadata->text)) {
+                table_row(out, t->res, obj, t->include, t->version, now, first);
+                return true;
+        }
+        row_begin(out, t->res, t->recipes, obj, now, first);
+        if (t->include == TABLE_METADATA)
+                partial_of(out, t->metadata->text, t->metadata->text_len, t->version);
+        else if (t->include == TABLE_OBJECT)
+                strbuf_append(out, text, len);
+        else
+                strbuf_puts(out, "null");
         strbuf_putc(out, '}');
+        return true;
 }
 
 void table_end(struct strbuf *out, const struct resource *res, size_t n_rows)

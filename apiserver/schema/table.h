@@ -20,11 +20,12 @@ void table_begin(struct strbuf *out, const struct resource *res, const char *ver
 /* One row; writes the comma before all but the first (FIRST). OBJ in the version of RES. NOW: real time in ns. */
 void table_row(struct strbuf *out, const struct resource *res, const struct json *obj, enum table_include include,
                const char *version, int64_t now, bool first);
-/* The same with the metadata as text, which saves to parse and to write most of it: OBJ then needs no managed
- * fields. Of kinds for which table_row_by_text() is true. */
-void table_row_text(struct strbuf *out, const struct resource *res, const struct json *obj, const char *metadata, size_t len,
-                    const char *version, int64_t now, bool first);
-bool table_row_by_text(const struct resource *res);
+/* Rows of objects as text, as json_write() made them: only what the cells need becomes a tree. The reader lives in A. */
+struct table_reader;
+struct table_reader *table_reader_new(struct arena *a, const struct resource *res, enum table_include include,
+                                      const char *version);
+/* False, and nothing is written: TEXT is no object. */
+bool table_row_text(struct strbuf *out, struct table_reader *t, const char *text, size_t len, int64_t now, bool first);
 /* `]}` (or `"rows":null` had to be: pass n_rows). */
 void table_end(struct strbuf *out, const struct resource *res, size_t n_rows);
 /* The columns of /scale bodies: pass it as RES. */
@@ -34,7 +35,8 @@ extern const struct resource table_scale, table_custom_scale;
 
 /* {"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/<version>","metadata":{...}} */
 void partial_object_metadata(struct strbuf *out, const struct json *obj, const char *version);
-void partial_object_text(struct strbuf *out, const char *metadata, size_t len, const char *version); /* metadata as text */
+/* The same of an object as text. False, and nothing is written: it has no metadata. */
+bool partial_object_text(struct strbuf *out, const char *text, size_t len, const char *version);
 
 /* How kubectl prints a duration: "5m30s", "3d4h" (duration.HumanDuration). BUF: 32 bytes at least. Returns BUF. */
 char *human_duration(int64_t ns, char *buf);
