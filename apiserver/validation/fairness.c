@@ -117,13 +117,30 @@ void check_lifecycle_mode(struct check *c, const struct at *at)
                 field_error_not_supported(c->errs, at_path(c, at->up), at->j, modes);
 }
 
-/* A driver's entry comes and goes; it does not change. */
+/* A driver's entry comes and goes; but for how many volumes it takes, it does not change. */
 void check_drivers_unchanged(struct check *c, const struct at *list)
 {
         json_foreach_item(json_path(c->old, "spec.drivers"), was)
-                json_foreach_item(list->j, is)
-                        if (streq(json_get_string(was, "name"), json_get_string(is, "name")) && !json_equal(was, is))
-                                check_invalid(c, list, ERR_IMMUTABLE);
+                for (size_t i = 0; i < json_len(list->j); i++) {
+                        struct at is = *at_item(c, list, i);
+                        struct json *old = json_clone(c->a, was), *new = json_clone(c->a, is.j);
+
+                        json_del(old, "allocatable");
+                        json_del(new, "allocatable");
+                        is.j = new;
+                        if (streq(json_get_string(old, "name"), json_get_string(new, "name")) && !json_equal(old, new))
+                                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, list), go_struct(c, &is), ERR_IMMUTABLE);
+                }
+}
+
+void check_attachment_metadata(struct check *c, const struct at *at)
+{
+        size_t total = 0;
+
+        json_foreach_member(at->j, m)
+                total += m->key_len + (json_is_string(m->value) ? m->value->len : 0);
+        if (total > 256 * 1024)
+                field_error_add(c->errs, FIELD_TOO_LONG, at_path(c, at), NULL, "may not be more than 262144 bytes");
 }
 
 static void check_topology_term(struct check *c, const struct at *term)

@@ -41,6 +41,7 @@ void check_lower_qualified(struct check *c, const struct at *at);
 void check_max_replicas(struct check *c, const struct at *at);
 void check_one_line(struct check *c, const struct at *at);
 void check_parameters(struct check *c, const struct at *at);
+void check_attachment_metadata(struct check *c, const struct at *at);
 void check_persistent_source(struct check *c, const struct at *at);
 void check_positive(struct check *c, const struct at *at);
 void check_queuing(struct check *c, const struct at *at);

@@ -6,7 +6,8 @@
                                         where neither creates nor updates check anything of it
     type Container                      rules that others use
     warn apps/Deployment                what is let in with a warning
-    on status core/Service              the rules of a subresource; `: full` where it checks all of metadata again
+    on status core/Service              the rules of a subresource; `: full` where it checks all of metadata again,
+                                        `: full-only` where nothing else
 
 A line is `path: check; check ...`, with more lines below it, indented, that hold for that path. A path
 is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` the object around it and
@@ -314,10 +315,10 @@ class Compiler:
             if m:
                 self.types[m.group(1)] = below
                 continue
-            m = re.fullmatch(r'on (\w+) ([\w.]+)/(\w+)(: full)?', text)
+            m = re.fullmatch(r'on (\w+) ([\w.]+)/(\w+)(?:: (full|full-only))?', text)
             if m:
                 self.subs.append((m.group(2) if m.group(2) != 'core' else '', m.group(3), m.group(1), below,
-                                  'KIND_UPDATE_FULL' if m.group(4) else 'KIND_UPDATE_PLAIN'))
+                                  'KIND_UPDATE_' + (m.group(4) or 'plain').upper().replace('-', '_')))
                 continue
             m = re.fullmatch(r'warn ([\w.]+)/(\w+)', text)
             if m:

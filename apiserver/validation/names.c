@@ -294,6 +294,13 @@ static bool sloppy_ipv4(const char *s, size_t n)
         return parts == 4;
 }
 
+bool name_is_address(const char *s)
+{
+        bool v6;
+
+        return is_ip(s, strlen(s), &v6) || sloppy_ipv4(s, strlen(s));
+}
+
 static bool mapped_ipv4(const char *s, size_t n)
 {
         static const unsigned char prefix[12] = { [10] = 0xff, [11] = 0xff };

@@ -32,6 +32,8 @@ enum name_rule {
 /* The messages that apply to VALUE, in upstream's order; 0 when it is fine. At most NAME_MESSAGES. */
 #define NAME_MESSAGES 8
 unsigned name_check(struct arena *a, enum name_rule rule, const char *value, const char *ret[NAME_MESSAGES]);
+/* An address, also one as Go once took them: with zeros in front of IPv4's numbers. */
+bool name_is_address(const char *s);
 /* Adds one Invalid a message. */
 void name_validate(struct field_errors *errs, enum name_rule rule, const char *path, const struct json *value);
 /* The same for values that are no tree nodes. */

@@ -15,13 +15,6 @@ static const char *text_at(const struct at *at)
 
 /* --- addresses --- */
 
-static bool is_ip(const char *s)
-{
-        unsigned char buf[16];
-
-        return inet_pton(AF_INET, s, buf) == 1 || inet_pton(AF_INET6, s, buf) == 1;
-}
-
 /* Addresses that no endpoint can have. */
 static void check_range_of_ip(struct check *c, const struct at *at)
 {
@@ -53,7 +46,7 @@ static void check_range_of_ip(struct check *c, const struct at *at)
 
 void check_endpoint_ip(struct check *c, const struct at *at)
 {
-        if (!is_ip(text_at(at)))
+        if (!name_is_address(text_at(at)))
                 check_invalid(c, at, "must be a valid IP address");
         check_range_of_ip(c, at);
 }
@@ -157,7 +150,7 @@ void check_ingress_host(struct check *c, const struct at *at)
 {
         if (!*text_at(at))
                 return;
-        if (is_ip(text_at(at)))
+        if (name_is_address(text_at(at)))
                 check_invalid(c, at, "must be a DNS name, not an IP address");
         check_wildcard_or_subdomain(c, at);
 }
@@ -167,7 +160,7 @@ void check_ingress_hostname(struct check *c, const struct at *at)
         if (!*text_at(at))
                 return;
         check_name(c, at, NAME_DNS1123_SUBDOMAIN);
-        if (is_ip(text_at(at)))
+        if (name_is_address(text_at(at)))
                 check_invalid(c, at, "must be a DNS name, not an IP address");
 }
 

@@ -68,8 +68,8 @@ static void validate_metadata_update(struct check *c, const struct kind_rules *k
         const struct at *finalizers = at_field(c, at_field(c, c->root, "metadata"), "finalizers");
 
         if (sub) {
-                full = sub->on_update == KIND_UPDATE_FULL;
-                only = false;
+                full = sub->on_update != KIND_UPDATE_PLAIN;
+                only = sub->on_update == KIND_UPDATE_FULL_ONLY;
         } else if (*c->sub && !only) {
                 full = false;
         }
