@@ -26,6 +26,26 @@ refused "somebody without rights" 'cannot list resource "pods"' kubectl get pods
 refused "a name out of rule" 'a lowercase RFC 1123 subdomain' kubectl create configmap Bad_Name
 refused "malformed JSON" "unexpected end of JSON input" kubectl create --raw /api/v1/namespaces/default/configmaps -f - <<<'{"kind":'
 
+# Applied by the server, twice: what changes nothing is not written, and has no new version, generation or manager.
+kubectl create serviceaccount default >/dev/null
+apply_all() {
+        kubectl apply --server-side --force-conflicts -f "$here/e2e/manifests/desktop/users.yaml" -f "$here/e2e/manifests/recommender/user.yaml" &&
+                kubectl apply --server-side --force-conflicts -R -f "$here/e2e/manifests/guestbook" -f "$here/e2e/manifests/voting" \
+                        -f "$here/e2e/manifests/api" -f "$here/e2e/manifests/recommender/k8s" -f "$here/manifests/hello/hello.yaml"
+}
+state() {
+        kubectl get namespaces,resourcequotas,limitranges,persistentvolumes,persistentvolumeclaims,deployments,services,configmaps,secrets,roles,rolebindings \
+                -A --show-managed-fields -o 'jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion} {.metadata.generation} {.metadata.managedFields}{"\n"}{end}'
+}
+check "apply --server-side of many" apply_all
+check "and once more" apply_all
+state >"$WORK/before"
+check "twice is enough" apply_all
+state >"$WORK/after"
+check "a write that changes nothing is none" cmp "$WORK/before" "$WORK/after"
+many() { [ "$(grep -c f: "$WORK/after")" -ge 30 ]; }
+check "of many objects" many
+
 writes=0
 for i in $(seq 20); do
         [ "$i" = 7 ] && kill -KILL "$(daemon apiserver)"
