@@ -270,7 +270,7 @@ static const char *find_type(struct arena *a, const struct json *obj, const char
 static const struct status *decode_text(struct api_request *r, const struct body_type *type, bool yaml,
                                         struct strict_errors *strict, struct json **ret)
 {
-        struct json_limits limits = {.on_duplicate = strict_errors_duplicate, .userdata = strict};
+        struct json_limits limits = {.on_duplicate = yaml ? strict_errors_yaml : strict_errors_duplicate, .userdata = strict};
         _cleanup_error_ struct error err = ERROR_INIT;
         const char *gv, *kind, *why;
         struct json *obj;

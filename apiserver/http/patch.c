@@ -54,14 +54,6 @@ static const struct status *patch_options(struct api_request *r, struct patch *p
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "PatchOptions"), "", &errs) : NULL;
 }
 
-/* `duplicate field "line 1: key "a" already set in map"`: the words inside are YAML's own. */
-static const char *yaml_duplicate(struct arena *a, const char *text)
-{
-        const char *line = strstr(text, "\"line ");
-
-        return line ? arena_strndup(a, line + 1, strlen(line) - 2) : text;
-}
-
 /* A configuration is a map; keys that come twice are an error when the client is strict. */
 static const struct status *check_apply_body(struct api_request *r, const struct patch *p)
 {
@@ -76,18 +68,18 @@ static const struct status *check_apply_body(struct api_request *r, const struct
                                           names[p->body->type]);
         if (p->strict.n && r->field_validation == FIELD_VALIDATION_STRICT)
                 return status_bad_request(r->arena,
-                                          "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n"
-                                          "  %s", yaml_duplicate(r->arena, p->strict.list[0]));
+                                          "error strict decoding YAML: error converting YAML to JSON: %s",
+                                          strict_errors_of_yaml(r->arena, &p->strict));
         if (r->field_validation == FIELD_VALIDATION_WARN)
                 for (size_t i = 0; i < p->strict.n; i++)
-                        request_warn(r, "%s", yaml_duplicate(r->arena, p->strict.list[i]));
+                        request_warn(r, "%s", p->strict.list[i]);
         return NULL;
 }
 
 const struct status *patch_parse(struct api_request *r, struct patch *ret)
 {
         const struct status *st = patch_type(r, ret);
-        struct json_limits limits = {.on_duplicate = strict_errors_duplicate, .userdata = &ret->strict};
+        struct json_limits limits = {.userdata = &ret->strict};
         _cleanup_error_ struct error err = ERROR_INIT;
         int e;
 
@@ -96,6 +88,7 @@ const struct status *patch_parse(struct api_request *r, struct patch *ret)
         if (st)
                 return st;
         ret->strict = (struct strict_errors){.arena = r->arena};
+        limits.on_duplicate = ret->type == PATCH_APPLY ? strict_errors_yaml : strict_errors_duplicate;
         if (ret->type == PATCH_APPLY) {
                 e = yaml_parse(r->arena, r->http->body, r->http->body_len, &limits, &ret->body, &err);
                 if (e < 0)

@@ -53,12 +53,32 @@ void strict_errors_duplicate(const char *path, void *strict_errors)
         strict_errors_add(strict_errors, "duplicate field \"%s\"", path);
 }
 
+void strict_errors_yaml(const char *text, void *strict_errors)
+{
+        struct strict_errors *errs = strict_errors;
+
+        strict_errors_add(errs, "%s", text);
+        errs->n_yaml = errs->n; /* the text is read before it is decoded */
+}
+
+const char *strict_errors_of_yaml(struct arena *a, const struct strict_errors *errs)
+{
+        const char *all = "yaml: unmarshal errors:";
+
+        for (size_t i = 0; i < errs->n_yaml; i++)
+                all = arena_printf(a, "%s\n  %s", all, errs->list[i]);
+        return errs->n_yaml ? all : NULL;
+}
+
 char *strict_errors_print(struct arena *a, const struct strict_errors *errs)
 {
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const char *yaml = strict_errors_of_yaml(a, errs);
 
         strbuf_puts(&b, "strict decoding error: ");
-        for (size_t i = 0; i < errs->n; i++) {
+        if (yaml)
+                strbuf_puts(&b, yaml);
+        for (size_t i = errs->n_yaml; i < errs->n; i++) {
                 if (i)
                         strbuf_puts(&b, ", ");
                 strbuf_puts(&b, errs->list[i]);
@@ -255,10 +275,6 @@ static int decode_quantity(struct decoder *d, struct json **value)
                 start++;
         while (end > start && strchr(" \t\n\r", v->str[end - 1]))
                 end--;
-        if (end == start && json_is_string(v) && !v->len) {
-                *value = json_new_string(d->arena, "0");
-                return 0;
-        }
         if (end - start >= sizeof(text))
                 return text_error(d, QUANTITY_ERR_FORMAT);
         memcpy(text, v->str + start, end - start);

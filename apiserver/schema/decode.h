@@ -16,9 +16,13 @@ struct strict_errors {
         struct arena *arena;
         const char **list;
         size_t n, cap;
+        size_t n_yaml;             /* the first ones are YAML's: `line 5: key "a" already set in map` */
 };
-/* For json_limits.on_duplicate, with a struct strict_errors * as userdata. */
+/* For json_limits.on_duplicate, with a struct strict_errors * as userdata: of JSON, and of YAML. */
 void strict_errors_duplicate(const char *path, void *strict_errors);
+void strict_errors_yaml(const char *text, void *strict_errors);
+/* What YAML's are called in one error: "yaml: unmarshal errors:\n  line 5: ...". NULL: there are none. */
+const char *strict_errors_of_yaml(struct arena *a, const struct strict_errors *errs);
 void strict_errors_add(struct strict_errors *errs, const char *fmt, ...) printf_like(2, 3);
 /* `strict decoding error: unknown field "a", unknown field "b"`: what follows
  * `X in version "v1" cannot be handled as a X: ` in the 400. */

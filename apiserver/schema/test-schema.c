@@ -38,6 +38,21 @@ static const char *round_trip(struct arena *a, const struct resource *res, const
         return json_print(a, obj);
 }
 
+/* YAML's own come first, and in one error; clients are warned of each by itself. */
+static void test_yaml_duplicates(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct strict_errors errs = { .arena = a };
+
+        assert_null(strict_errors_of_yaml(a, &errs));
+        strict_errors_yaml("line 2: key \"a\" already set in map", &errs);
+        strict_errors_yaml("line 4: key \"b\" already set in map", &errs);
+        strict_errors_add(&errs, "unknown field \"c\"");
+        assert_string_equal(strict_errors_print(a, &errs),
+                            "strict decoding error: yaml: unmarshal errors:\n  line 2: key \"a\" already set in map\n"
+                            "  line 4: key \"b\" already set in map, unknown field \"c\"");
+}
+
 static void test_decode_errors(void **state)
 {
         static const struct {
@@ -55,6 +70,8 @@ static void test_decode_errors(void **state)
                 { "", "Pod", "{\"spec\":{\"containers\":[{\"readinessProbe\":{\"httpGet\":{\"port\":{}}}}]}}",
                   "json: cannot unmarshal object into Go struct field "
                   "HTTPGetAction.spec.containers.readinessProbe.ProbeHandler.httpGet.port of type int32" },
+                { "", "Pod", "{\"spec\":{\"overhead\":{\"cpu\":\"\"}}}",
+                  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'" },
                 { "", "Secret", "{\"data\":{\"a\":\"!\"}}", "illegal base64 data at input byte 0" },
                 { "coordination.k8s.io", "Lease", "{\"spec\":{\"renewTime\":\"2024-01-01T00:00:00Z\"}}",
                   "parsing time \"2024-01-01T00:00:00Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\"" },
@@ -323,6 +340,7 @@ int main(void)
                 cmocka_unit_test(test_openapi_particulars),
                 cmocka_unit_test(test_openapi_v3_protobuf),
                 cmocka_unit_test(test_decode_errors),
+                cmocka_unit_test(test_yaml_duplicates),
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_defaults_of_a_container),
                 cmocka_unit_test(test_protobuf),
