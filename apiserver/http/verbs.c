@@ -201,7 +201,7 @@ struct gathered {
         const struct resource *res;
         struct arena *arena;
         const char **namespaces, **names;
-        struct json **objects; /* as they were */
+        struct entry **entries; /* as they were */
         size_t n, cap;
 };
 
@@ -215,9 +215,9 @@ static bool gather(struct entry *e, void *userdata)
                 g->cap = g->cap * 2 + 64;
                 g->namespaces = xrealloc(g->namespaces, g->cap * sizeof(*g->namespaces));
                 g->names = xrealloc(g->names, g->cap * sizeof(*g->names));
-                g->objects = xrealloc(g->objects, g->cap * sizeof(*g->objects));
+                g->entries = xrealloc(g->entries, g->cap * sizeof(*g->entries));
         }
-        g->objects[g->n] = registry_object(g->arena, g->res, e);
+        g->entries[g->n] = entry_ref(e);
         g->namespaces[g->n] = arena_strdup(g->arena, e->namespace);
         g->names[g->n++] = arena_strdup(g->arena, e->name);
         return true;
@@ -236,7 +236,7 @@ static const struct status *delete_gathered(struct api_request *r, const struct 
                         continue;
                 if (st)
                         return st;
-                obj = g->objects[i];
+                obj = registry_object(g->arena, g->res, g->entries[i]);
                 if (!obj)
                         continue;
                 if (!r->res->crd) {
@@ -267,11 +267,15 @@ void verb_delete_collection(struct api_request *r)
         }
         if (!st) {
                 store_scan(r->server->store, sel.prefix, NULL, gather, &g);
-                st = delete_gathered(r, &g, options, items);
+                st = registry_converted(r, r->res, g.entries, g.n);
         }
+        if (!st)
+                st = delete_gathered(r, &g, options, items);
+        for (size_t i = 0; i < g.n; i++)
+                entry_unref(g.entries[i]);
         free(g.namespaces);
         free(g.names);
-        free(g.objects);
+        free(g.entries);
         if (st) {
                 answer_status(r, st);
                 return;

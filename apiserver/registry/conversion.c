@@ -275,9 +275,10 @@ const struct status *conversion_of(struct api_request *r, const struct resource 
 
 static const struct resource *storage_version(const struct resource *res)
 {
-        return webhook_of(res) && res->crd->crd->stored != res ? res->crd->crd->stored : NULL;
+        return res->crd && res->crd->crd->stored && res->crd->crd->stored != res ? res->crd->crd->stored : NULL;
 }
 
+/* Without a webhook only apiVersion differs, and what the version does not know. */
 const struct status *conversion_to_storage(struct api_request *r, const struct resource *res, struct json **obj)
 {
         const struct resource *to = storage_version(res);
@@ -286,6 +287,7 @@ const struct status *conversion_to_storage(struct api_request *r, const struct r
 
         if (!to || st)
                 return st;
+        json_set_string(r->arena, out, "apiVersion", wanted_version(r->arena, to));
         crd_decode(r->arena, to->schema, out, NULL, NULL);
         *obj = out;
         return NULL;
@@ -350,4 +352,18 @@ bool registry_unconverted(const struct resource *res, const struct entry *e)
                 return false;
         key = key_of(a, res, obj);
         return key && !recall(key);
+}
+
+/* Whoever writes such an object again moves it, even if nothing in it changes. */
+bool conversion_outdated(const struct resource *res, const struct entry *e)
+{
+        const struct resource *stored = res->crd ? res->crd->crd->stored : NULL;
+        _cleanup_arena_ struct arena *a = NULL;
+        struct json *obj = NULL;
+
+        if (!stored)
+                return false;
+        a = arena_new(0);
+        return json_parse_own(a, arena_memdup(a, e->json->data, e->json->len), e->json->len, &obj) == 0 &&
+               !streq(json_get_string(obj, "apiVersion"), wanted_version(a, stored));
 }

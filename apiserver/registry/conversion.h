@@ -1,4 +1,4 @@
-/* Conversion webhooks: see conversion.c. */
+/* Versions of custom resources, and webhooks that convert them: see conversion.c. */
 #pragma once
 
 #include "registry.h"
@@ -10,3 +10,5 @@ struct json *conversion_find(struct arena *a, const struct resource *to, const s
 /* May park. OBJ of RES as it is stored, and back: other than itself only where RES is not the storage version. */
 const struct status *conversion_to_storage(struct api_request *r, const struct resource *res, struct json **obj);
 const struct status *conversion_from_storage(struct api_request *r, const struct resource *res, struct json **obj);
+/* Whether E, an object of RES, lies in another version than the storage version. */
+bool conversion_outdated(const struct resource *res, const struct entry *e);

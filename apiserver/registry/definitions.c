@@ -16,12 +16,15 @@
 #define CLEANUP "customresourcecleanup.apiextensions.k8s.io"
 #define APPROVED "api-approved.kubernetes.io"
 #define RETRY_NS NS_PER_SEC
+/* Upstream's controller takes about as long to come around to a definition that is deleted: who looks at once still sees it. */
+#define NOTICE_NS (50 * NS_PER_MS)
 
 /* What is asked of all definitions whenever one changes stands beside it, not in its tree: with five hundred of
  * them a search there for each name would be most of the work. */
 struct definition {
         struct crd *crd;
         bool dirty;
+        bool ending;                  /* a fiber sees to its end */
         bool served;                  /* Established */
         uint32_t group;               /* hashes: of the group, */
         uint32_t *names;              /* of accepted names, then of kinds */
@@ -412,7 +415,9 @@ static const struct status *mark_progress(struct api_request *r, const struct js
         const struct terminating *t = userdata;
         struct json *crd = json_clone(r->arena, old), *list;
 
-        if (t->done)
+        if (t->done && !condition_true(crd, "Established"))
+                set_condition(r, crd, "Terminating", false, "NeverEstablished", "resource was never established");
+        else if (t->done)
                 set_condition(r, crd, "Terminating", false, "InstanceDeletionCompleted", "removed all instances");
         else
                 set_condition(r, crd, "Terminating", true, "InstanceDeletionInProgress", "CustomResource deletion is in progress");
@@ -482,34 +487,88 @@ static bool delete_instances(const struct crd *c)
         return !left;
 }
 
+/* 0, or the code of what went wrong. */
+static int note_progress(struct crd *c, bool done)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const struct status *st;
+        const char *sub = done ? "" : "status";
+        struct terminating t = {.done = done};
+        struct api_request r;
+        struct json *out;
+
+        request_init_internal(&r, defs.server, a);
+        r.res = definition_resource();
+        r.verb = "update";
+        r.subresource = sub;
+        st = registry_update(&r, r.res, "", c->name, sub, mark_progress, &t, &out, NULL);
+        return st ? st->code : 0;
+}
+
+/* The definition called NAME, if it still has to be ended; the caller's reference. */
+static struct crd *to_end(const char *name)
+{
+        bool found;
+        size_t i = find(name, &found);
+
+        if (!found || !defs.list[i].crd->terminating || !has_cleanup(defs.list[i].crd->definition))
+                return NULL;
+        return crd_ref(defs.list[i].crd);
+}
+
+static void end(void *userdata)
+{
+        char *name = userdata;
+        struct crd *c;
+        bool found, done = false;
+        size_t i;
+
+        fiber_sleep(NOTICE_NS);
+        while (!done && (c = to_end(name))) {
+                done = delete_instances(c) && !note_progress(c, true);
+                crd_unref(c);
+                if (!done)
+                        fiber_sleep(RETRY_NS / 10);
+        }
+        i = find(name, &found);
+        if (found)
+                defs.list[i].ending = false;
+        free(name);
+}
+
+static bool work_on_end(struct crd *c)
+{
+        bool found, ours = false;
+        size_t i;
+        int code;
+
+        if (!has_cleanup(c->definition))
+                return true;
+        i = find(c->name, &found);
+        if (found && !defs.list[i].ending)
+                ours = defs.list[i].ending = true;
+        code = note_progress(c, false);
+        if (ours)
+                fiber_start(defs.server->loop, end, xstrdup(c->name));
+        return !code || code == 404;
+}
+
 /* One definition; false: to be looked at again later. */
 static bool work_on(struct crd *c)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
         const struct resource *res = definition_resource();
-        struct terminating t = {0};
         const struct status *st;
         struct api_request r;
         struct json *out;
 
+        if (c->terminating)
+                return work_on_end(c);
         request_init_internal(&r, defs.server, a);
         r.res = res;
         r.verb = "update";
         r.subresource = "status";
-        if (!c->terminating) {
-                st = registry_update(&r, res, "", c->name, "status", settle, c, &out, NULL);
-                return !st || st->code == 404;
-        }
-        if (!has_cleanup(c->definition))
-                return true;
-        st = registry_update(&r, res, "", c->name, "status", mark_progress, &t, &out, NULL);
-        if (st)
-                return st->code == 404;
-        t.done = delete_instances(c);
-        if (!t.done)
-                return false;
-        r.subresource = "";
-        st = registry_update(&r, res, "", c->name, "", mark_progress, &t, &out, NULL);
+        st = registry_update(&r, res, "", c->name, "status", settle, c, &out, NULL);
         return !st || st->code == 404;
 }
 

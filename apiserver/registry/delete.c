@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "conversion.h"
+
 #define ATTEMPTS 16
 #define FOREGROUND "foregroundDeletion"
 #define ORPHAN "orphan"
@@ -280,7 +282,7 @@ static const struct status *delete_round(struct deletion *d, struct entry *e, st
 {
         struct api_request *r = d->r;
         _cleanup_error_ struct error err = ERROR_INIT;
-        struct json *old = registry_object(r->arena, d->stored, e), *obj = copy_for(d, old);
+        struct json *old = registry_object(r->arena, d->stored, e), *obj = copy_for(d, old), *kept;
         struct entry *now = NULL;
         const struct status *st = check_preconditions(d, old);
         enum outcome outcome;
@@ -299,6 +301,11 @@ static const struct status *delete_round(struct deletion *d, struct entry *e, st
         *ret_gone = outcome == DELETE_NOW || outcome == MARK_DELETE;
         if (!*ret_gone && json_equal(old, obj))
                 outcome = LEAVE;
+        kept = obj;
+        if (!r->dry_run && outcome != LEAVE && outcome != DELETE_NOW)
+                st = conversion_to_storage(r, d->res, &kept);
+        if (st)
+                return st;
         if (r->dry_run || outcome == LEAVE) {
                 /* answered below */
         } else if (outcome == DELETE_NOW) {
@@ -307,7 +314,7 @@ static const struct status *delete_round(struct deletion *d, struct entry *e, st
                         d->strategy->after_delete(r, obj);
         } else if (outcome == MARK_DELETE) {
                 /* Watchers see it marked before it is gone, as upstream's two steps show it. */
-                c = store_put(r->server->store, d->stored, d->key, obj, e->revision, &now, &err);
+                c = store_put(r->server->store, d->stored, d->key, kept, e->revision, &now, &err);
                 if (c == STORE_OK) {
                         set_resource_version(r->arena, obj, now->revision);
                         note_written(r, d->res, obj, now);
@@ -316,7 +323,7 @@ static const struct status *delete_round(struct deletion *d, struct entry *e, st
                 if (c == STORE_OK && d->strategy && d->strategy->after_delete)
                         d->strategy->after_delete(r, obj);
         } else {
-                c = store_put(r->server->store, d->stored, d->key, obj, e->revision, &now, &err);
+                c = store_put(r->server->store, d->stored, d->key, kept, e->revision, &now, &err);
                 if (c == STORE_OK) {
                         set_resource_version(r->arena, obj, now->revision);
                         note_written(r, d->res, obj, now);

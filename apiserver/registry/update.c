@@ -290,7 +290,7 @@ static const struct status *write_round(struct update *u, struct entry *e, struc
                         u->strategy->after_delete(r, internal);
         } else {
                 set_resource_version(a, internal, e->revision);
-                if (managed_fields_same(a, old_internal, internal)) {
+                if (managed_fields_same(a, old_internal, internal) && !conversion_outdated(u->res, e)) {
                         *ret_outcome = LOOK_CLOSER;
                         c = STORE_OK;
                 } else if (r->dry_run) {
