@@ -320,6 +320,10 @@ def schema_init(tables, row):
         p.append('.atomic = true')
     if row.get('fields'):
         p.append(f'.fields = {row["fields"]}, .n_fields = {row["n_fields"]}')
+        if row['hash']:
+            slots, multiplier, shift = row['hash']
+            p.append(f'.slots = (const unsigned char[]){{ {", ".join(map(str, slots))} }}, .multiplier = {multiplier:#x}, '
+                     f'.shift = {shift}')
         for name in ('written', 'defaulted'):
             if row[name][1]:
                 p.append(f'.{name} = {row[name][0]}, .n_{name} = {row[name][1]}')
@@ -347,6 +351,26 @@ def json_tag(name):
     """As json_tag() in lib/json/json.h."""
     s = name.encode()
     return len(s) & 0xff | s[0] << 8 | s[len(s) // 2] << 16 | s[-1] << 24
+
+
+def perfect_hash(names):
+    """(slots, multiplier, shift): each name's tag * multiplier >> shift has a slot of its own, which holds its number;
+    255 is a free one. None where two tags are the same."""
+    tags = [json_tag(name) for name in names]
+    if not tags or len(set(tags)) < len(tags) or len(tags) > 254:
+        return None
+    bits = max(1, (len(tags) - 1).bit_length())
+    multiplier = 0x9e3779b1
+    while True:
+        for _ in range(400):
+            places = [(tag * multiplier & 0xffffffff) >> (32 - bits) for tag in tags]
+            if len(set(places)) == len(places):
+                slots = [255] * (1 << bits)
+                for number, place in enumerate(places):
+                    slots[place] = number
+                return slots, multiplier, 32 - bits
+            multiplier = (multiplier * 0x01000193 + 0x811c9dc4) & 0xffffffff | 1
+        bits += 1
 
 
 def is_by_value(tables, t, f, v):
@@ -454,7 +478,7 @@ def named_rows(tables, out_fields):
             row.update(type='STRUCT', rules=tuple(t.d.get('rules', ())), has_defaults=deep, defaults_absent=absent)
             if fields:
                 out_fields.append((number, [field_init(tables, t, f, v, order[f]) for f, v in fields]))
-                row.update(fields=f'f{number}', n_fields=len(fields), written=numbers([is_written(tables, t, f, v) for f, v in fields]),
+                row.update(fields=f'f{number}', n_fields=len(fields), hash=perfect_hash([f for f, _ in fields]), written=numbers([is_written(tables, t, f, v) for f, v in fields]),
                            defaulted=numbers([is_defaulted(tables, t, f, v) for f, v in fields]))
         rows[tables.named[t.full]] = row
     for row in tables.rows:

@@ -1,15 +1,15 @@
 /* Looking things up in the generated tables (schema.h).
  *
- * The tables are small (some 70 resources, 600 types): names are found by binary search where they
- * are sorted, resources by a scan, which costs about as much as hashing the key would.
+ * The tables are small (some 70 resources, 600 types): types are found by binary search, fields by the perfect hash
+ * that comes with their type, resources by a scan, which costs about as much as hashing the key would.
  */
 #include "schema.h"
 
 #include "../../lib/base/base.h"
 
-static const struct schema_field *search(const struct schema *s, const char *name, size_t len)
+const struct schema_field *schema_search(const struct schema *s, const char *name, size_t len)
 {
-        size_t low = 0, high = s->n_fields;
+        size_t low = 0, high = len ? s->n_fields : 0;
 
         while (low < high) {
                 size_t mid = (low + high) / 2;
@@ -28,31 +28,6 @@ static const struct schema_field *search(const struct schema *s, const char *nam
                         low = mid + 1;
         }
         return NULL;
-}
-
-/* A write asks for some 300 fields, the same ones as the write before it. What was found stays in a small table; the
- * name is compared anyway, so that it does not matter what else falls into the same place. */
-const struct schema_field *schema_find(const struct schema *s, const char *name, size_t len, uint32_t tag)
-{
-        static struct seen {
-                const struct schema *s;
-                const struct schema_field *f;
-        } seen[1024];
-        struct seen *place;
-        const struct schema_field *f;
-
-        if (len == 0)
-                return NULL;
-        if (s < builtin_schemas || s >= builtin_schemas + n_builtin_schemas)
-                return search(s, name, len); /* a definition's may go, and another come in its place */
-        place = &seen[((uint32_t)((uintptr_t)s >> 3) ^ tag) * UINT32_C(0x9e3779b1) >> 22];
-        f = place->f;
-        if (place->s == s && f->tag == tag && f->len == len && (f->name == name || memcmp(f->name, name, len) == 0))
-                return f;
-        f = search(s, name, len);
-        if (f)
-                *place = (struct seen){ s, f };
-        return f;
 }
 
 const struct schema_field *schema_fieldn(const struct schema *s, const char *name, size_t len)

@@ -62,6 +62,11 @@ struct schema {
         /* STRUCT: sorted by name */
         const struct schema_field *fields;
         unsigned n_fields;
+        /* A perfect hash of the fields' tags, in built-in tables: the number of the field, or 255, at
+         * json_tag() * MULTIPLIER >> SHIFT; NULL: none. */
+        const unsigned char *slots;
+        uint32_t multiplier;
+        unsigned char shift;
         /* Numbers of the fields that are written even where they are absent, and of those that have defaults, or below. */
         const unsigned char *written, *defaulted;
         unsigned n_written, n_defaulted;
@@ -188,7 +193,18 @@ extern const unsigned n_builtin_groups;
 const struct schema_field *schema_field(const struct schema *s, const char *name);
 const struct schema_field *schema_fieldn(const struct schema *s, const char *name, size_t len); /* no NUL in it */
 /* The same for those that have the name's json_tag(). Quickest where NAME is the field's own, as schema_decode() leaves it. */
-const struct schema_field *schema_find(const struct schema *s, const char *name, size_t len, uint32_t tag);
+const struct schema_field *schema_search(const struct schema *s, const char *name, size_t len);
+static inline const struct schema_field *schema_find(const struct schema *s, const char *name, size_t len, uint32_t tag)
+{
+        const struct schema_field *f;
+        unsigned number;
+
+        if (!s->slots)
+                return schema_search(s, name, len);
+        number = s->slots[tag * s->multiplier >> s->shift];
+        f = &s->fields[number];
+        return number != 255 && f->tag == tag && f->len == len && json_same_key(f->name, name, len) ? f : NULL;
+}
 static inline const struct schema_field *schema_member(const struct schema *s, const struct json_member *m)
 {
         return schema_find(s, m->key, m->key_len, m->tag);

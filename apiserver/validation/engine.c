@@ -41,27 +41,45 @@ static const struct json *zero_value(const struct schema *s)
 
 /* --- places --- */
 
-void at_step(struct at *ret, const struct at *at, const char *name, size_t len, uint32_t tag)
+/* Each member by itself: what is left out would be zeroed, with a string instruction that costs more than all else. */
+static inline void place(struct at *ret, const struct at *up, const struct json *j, const struct json *old)
 {
-        const struct json *j = json_find(at->j, name, len, tag), *old = at->old ? json_find(at->old, name, len, tag) : NULL;
-        const struct schema_field *f;
+        ret->up = up;
+        ret->j = j ? j : &null_node;
+        ret->old = old && !json_is_null(old) ? old : NULL;
+        ret->s = NULL;
+        ret->pointer = false;
+        ret->kind = AT_FIELD;
+        ret->name = NULL;
+        ret->shown = NULL;
+        ret->bare = 0;
+        ret->index = 0;
+}
 
-        *ret = (struct at){ .up = at, .j = j ? j : &null_node, .old = old && !json_is_null(old) ? old : NULL,
-                            .kind = AT_FIELD, .name = name };
-        if (!at->s)
-                return;
-        if (at->s->type == SCHEMA_MAP)
-                ret->s = at->s->elem;
-        if (at->s->type != SCHEMA_STRUCT)
-                return;
-        f = schema_find(at->s, name, len, tag);
-        if (!f)
-                return;
+static inline void place_known(struct at *ret, const struct at *up, const struct schema_field *f, const struct json *j,
+                               const struct json *old)
+{
+        place(ret, up, j, old);
         ret->name = f->name;
         ret->s = f->type;
         ret->pointer = f->presence;
-        if (json_is_null(ret->j) && !f->presence && !json_is_null(at->j))
+        if (json_is_null(ret->j) && !f->presence && !json_is_null(up->j))
                 ret->j = zero_value(f->type);
+}
+
+void at_step(struct at *ret, const struct at *at, const char *name, size_t len, uint32_t tag)
+{
+        const struct json *j = json_find(at->j, name, len, tag), *old = at->old ? json_find(at->old, name, len, tag) : NULL;
+        const struct schema_field *f = at->s && at->s->type == SCHEMA_STRUCT ? schema_find(at->s, name, len, tag) : NULL;
+
+        if (f) {
+                place_known(ret, at, f, j, old);
+                return;
+        }
+        place(ret, at, j, old);
+        ret->name = name;
+        if (at->s && at->s->type == SCHEMA_MAP)
+                ret->s = at->s->elem;
 }
 
 const struct at *at_name(struct check *c, const struct at *at, const char *name, size_t len, uint32_t tag)
@@ -95,17 +113,18 @@ const struct at *at_path_of(struct check *c, const struct at *at, const char *pa
 
 static void item_of(struct at *ret, const struct at *list, size_t i)
 {
-        const struct json *j = json_at(list->j, i);
-
-        *ret = (struct at){ .up = list, .j = j ? j : &null_node, .s = list->s ? list->s->elem : NULL, .kind = AT_ITEM, .index = i };
+        place(ret, list, json_at(list->j, i), NULL);
+        ret->s = list->s ? list->s->elem : NULL;
+        ret->kind = AT_ITEM;
+        ret->index = i;
 }
 
 static void entry_of(struct at *ret, const struct at *map, const struct json_member *m)
 {
-        const struct json *old = json_find(map->old, m->key, m->key_len, m->tag);
-
-        *ret = (struct at){ .up = map, .j = m->value, .old = old && !json_is_null(old) ? old : NULL,
-                            .s = map->s ? map->s->elem : NULL, .kind = AT_ENTRY, .name = m->key };
+        place(ret, map, m->value, map->old ? json_find(map->old, m->key, m->key_len, m->tag) : NULL);
+        ret->s = map->s ? map->s->elem : NULL;
+        ret->kind = AT_ENTRY;
+        ret->name = m->key;
 }
 
 const struct at *at_item(struct check *c, const struct at *list, size_t i)
@@ -669,21 +688,43 @@ static void descend(struct check *c, const struct step *path, const struct rule 
         }
 }
 
+/* A block on a field that is known: the first step of its path is made here. */
+static void descend_known(struct check *c, const struct rule *r, const struct prospect *p, const struct at *at)
+{
+        const struct json *j = schema_get(at->j, p->field), *old = at->old ? schema_get(at->old, p->field) : NULL;
+        struct at next;
+
+        if (p->silent && !j && !old)
+                return;
+        place_known(&next, at, p->field, j, old);
+        next.bare = r->path->bare;
+        next.shown = r->path->shown;
+        descend(c, r->path + 1, r->body, &next);
+}
+
+static bool absent(const struct at *at, const struct schema_field *f)
+{
+        return !schema_get(at->j, f) && !(at->old && schema_get(at->old, f));
+}
+
 void rules_run(struct check *c, const struct rule *rules, const struct at *at)
 {
         bool null = json_is_null(at->j);
         /* A struct that is not there has no inside to look at; that it should be there may still be said. */
         bool no_struct = null && at->s && at->s->type == SCHEMA_STRUCT;
-        const struct schema_field *const *silent = null ? NULL : silence_of(rules, at->s);
+        const struct prospect *p = null ? NULL : foresight(rules, at->s);
 
         for (const struct rule *r = rules; r && r->op != RULE_END; r++) {
-                if (silent && silent[r - rules] && !schema_get(at->j, silent[r - rules]) &&
-                    !schema_get(at->old, silent[r - rules]))
-                        continue;
+                const struct prospect *known = p && p[r - rules].field ? &p[r - rules] : NULL;
+
                 if (no_struct && (r->op == RULE_CALL || r->op == RULE_USE))
                         continue;
-                if (r->op == RULE_BLOCK)
+                if (r->op == RULE_BLOCK && known)
+                        descend_known(c, r, known, at);
+                else if (r->op == RULE_BLOCK)
                         descend(c, r->path, r->body, at);
+                else if (r->op == RULE_IF && known && absent(at, known->field))
+                        continue;
                 else if (r->op == RULE_IF)
                         rules_run(c, cond_holds(c, r->cond, at) ? r->body : r->other, at);
                 else if (!rule_check(c, r, at) && r->stop)

@@ -1,4 +1,4 @@
-/* What the interpreter (engine.c) and its foresight (silence.c) share. */
+/* What the interpreter (engine.c) and its foresight (foresee.c) share. */
 #pragma once
 
 #include "rules.h"
@@ -9,6 +9,10 @@ bool at_changed(const struct at *at); /* since the stored object */
 bool cond_holds(struct check *c, const struct cond *k, const struct at *at);
 bool rule_check(struct check *c, const struct rule *r, const struct at *at); /* false: it failed */
 
-/* For each rule of a table the field of S without which, in the object and in the stored one, it says nothing;
- * NULL: it may always say something. NULL for all: not known. Found once for each table and type. */
-const struct schema_field *const *silence_of(const struct rule *rules, const struct schema *s);
+/* What is known of a rule once its table has met a type. */
+struct prospect {
+        const struct schema_field *field; /* of a block: that its path begins with; of an `if`: that its condition needs */
+        bool silent; /* says nothing where the object, and the stored one, lack that field */
+};
+/* One for each rule, found once for each table and type; NULL: nothing is known. */
+const struct prospect *foresight(const struct rule *rules, const struct schema *s);

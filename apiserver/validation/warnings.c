@@ -155,14 +155,21 @@ static void warn_annotations(struct check *c, const struct at *annotations, cons
 
 /* --- volumes --- */
 
-/* A file that a volume will have, and what it comes from. */
+/* What files come from: Secret "s". Put into words only where there is something to say. */
+struct source {
+        const char *sort, *name; /* NAME: NULL where there is none */
+};
+
+/* A file that a volume will have. */
 struct placed {
-        const char *path, *source; /* SOURCE: NULL where the volume has only one */
+        const char *path;
+        struct source source; /* SORT: NULL where the volume has only one */
 };
 
 struct paths {
         struct check *c;
-        const char *volume;        /* volume "v" (Secret "s") */
+        const char *volume;    /* its name */
+        struct source all;     /* what all of it comes from, or "Projected" */
         struct placed *list;
         size_t n, cap;
 };
@@ -175,11 +182,16 @@ static const char *quoted(struct arena *a, const char *s)
         return arena_strndup(a, strbuf_str(&b), b.len);
 }
 
+static const char *source_text(struct check *c, const struct source *s)
+{
+        return s->name ? arena_printf(c->a, "%s %s", s->sort, quoted(c->a, s->name)) : s->sort;
+}
+
 static const char *placed_text(struct check *c, const struct placed *p)
 {
         const char *path = quoted(c->a, p->path);
 
-        return p->source ? arena_printf(c->a, "%s (%s)", path, p->source) : path;
+        return p->source.sort ? arena_printf(c->a, "%s (%s)", path, source_text(c, &p->source)) : path;
 }
 
 /* One is the other, or a folder on the way to it. */
@@ -190,7 +202,7 @@ static bool overlap(const char *x, const char *y)
         return nx && ny && memcmp(x, y, n) == 0 && (nx == ny || (nx > ny ? x : y)[n] == '/');
 }
 
-static void add_path(struct paths *p, const char *path, const char *source)
+static void add_path(struct paths *p, const char *path, struct source source)
 {
         size_t n = strlen(path);
         struct placed new = { NULL, source };
@@ -200,8 +212,8 @@ static void add_path(struct paths *p, const char *path, const char *source)
         new.path = arena_strndup(p->c->a, path, n);
         for (size_t i = 0; i < p->n; i++)
                 if (overlap(p->list[i].path, new.path) && p->c->r)
-                        request_warn(p->c->r, "%s: overlapping paths: %s with %s", p->volume, placed_text(p->c, &new),
-                                     placed_text(p->c, &p->list[i]));
+                        request_warn(p->c->r, "volume %s (%s): overlapping paths: %s with %s", quoted(p->c->a, p->volume),
+                                     source_text(p->c, &p->all), placed_text(p->c, &new), placed_text(p->c, &p->list[i]));
         if (p->n == p->cap) {
                 struct placed *more = arena_alloc(p->c->a, (p->cap = p->cap * 2 + 8) * sizeof(*more));
 
@@ -212,36 +224,30 @@ static void add_path(struct paths *p, const char *path, const char *source)
         p->list[p->n++] = new;
 }
 
-static void add_items(struct paths *p, const struct json *from, const char *source)
+static void add_items(struct paths *p, const struct json *from, struct source source)
 {
         json_foreach_item(json_get(from, "items"), item)
                 add_path(p, json_get_string(item, "path") ?: "", source);
 }
 
-/* "Secret \"s\"": how warnings call what files come from. */
-static const char *source_name(struct check *c, const char *sort, const struct json *source, const char *field)
-{
-        return arena_printf(c->a, "%s %s", sort, quoted(c->a, json_get_string(source, field) ?: ""));
-}
-
 static void warn_projected(struct check *c, const char *volume, const struct json *projected)
 {
-        struct paths p = { .c = c, .volume = arena_printf(c->a, "volume %s (Projected)", volume) };
+        struct paths p = { .c = c, .volume = volume, .all = { "Projected", NULL } };
 
         json_foreach_item(json_get(projected, "sources"), source) {
                 const struct json *map = json_get(source, "configMap"), *secret = json_get(source, "secret");
                 const struct json *down = json_get(source, "downwardAPI"), *token = json_get(source, "serviceAccountToken");
 
                 if (!json_len(source) && c->r)
-                        request_warn(c->r, "volume %s (Projected) has no sources provided", volume);
+                        request_warn(c->r, "volume %s (Projected) has no sources provided", quoted(c->a, volume));
                 if (map)
-                        add_items(&p, map, source_name(c, "ConfigMap", map, "name"));
+                        add_items(&p, map, (struct source){ "ConfigMap", json_get_string(map, "name") ?: "" });
                 else if (secret)
-                        add_items(&p, secret, source_name(c, "Secret", secret, "name"));
+                        add_items(&p, secret, (struct source){ "Secret", json_get_string(secret, "name") ?: "" });
                 else if (down)
-                        add_items(&p, down, "DownwardAPI");
+                        add_items(&p, down, (struct source){ "DownwardAPI", NULL });
                 else if (token)
-                        add_path(&p, json_get_string(token, "path") ?: "", "ServiceAccountToken");
+                        add_path(&p, json_get_string(token, "path") ?: "", (struct source){ "ServiceAccountToken", NULL });
         }
 }
 
@@ -250,18 +256,18 @@ static void warn_overlaps(struct check *c, const struct json *v)
 {
         static const struct {
                 const char *field, *sort, *name;
-        } sorts[] = { { "configMap", "ConfigMap", "name" }, { "secret", "Secret", "secretName" }, { "downwardAPI", NULL, NULL } };
-        const char *volume = quoted(c->a, json_get_string(v, "name") ?: "");
+        } sorts[] = { { "configMap", "ConfigMap", "name" }, { "secret", "Secret", "secretName" }, { "downwardAPI", "DownwardAPI", NULL } };
+        const char *volume = json_get_string(v, "name") ?: "";
 
         for (size_t i = 0; i < ARRAY_SIZE(sorts); i++) {
                 const struct json *source = json_get(v, sorts[i].field);
-                struct paths p = { .c = c };
+                struct paths p = { .c = c, .volume = volume, .all = { sorts[i].sort, NULL } };
 
                 if (!source)
                         continue;
-                p.volume = arena_printf(c->a, "volume %s (%s)", volume,
-                                        sorts[i].sort ? source_name(c, sorts[i].sort, source, sorts[i].name) : "DownwardAPI");
-                add_items(&p, source, NULL);
+                if (sorts[i].name)
+                        p.all.name = json_get_string(source, sorts[i].name) ?: "";
+                add_items(&p, source, (struct source){ NULL, NULL });
         }
         warn_projected(c, volume, json_get(v, "projected"));
 }
@@ -403,36 +409,46 @@ static const char *port_conflict(const struct json *x, const struct json *y)
         return host_x == host_y && !*ip_x != !*ip_y ? "dangerously ambiguous" : NULL;
 }
 
-/* Port I of AT, beside all that came before it: those of the containers ahead and of its own. SEEN: [{path, port}]. */
-static void warn_port(struct check *c, const struct at *at, struct json *seen)
+/* The ports of a pod so far. */
+struct ports {
+        const struct at **list;
+        size_t n, cap;
+};
+
+/* Port AT, beside all that came before it: those of the containers ahead and of its own. */
+static void warn_port(struct check *c, const struct at *at, struct ports *seen)
 {
         const struct json *port = at->j;
         const char *protocol = json_get_string(port, "protocol") ?: "", *ip = json_get_string(port, "hostIP") ?: "";
         int64_t number = json_get_int(port, "containerPort", 0);
-        struct json *note = json_new_object(c->a);
 
         if (*ip && !json_get_int(port, "hostPort", 0))
                 check_warn(c, at, "hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%lld Protocol:%s HostIP:%s}",
                            json_get_string(port, "name") ?: "", (long long)number, protocol, ip);
-        json_foreach_item(seen, s) {
-                const struct json *other = json_get(s, "port");
+        for (size_t i = 0; i < seen->n; i++) {
+                const struct json *other = seen->list[i]->j;
                 const char *what;
 
                 if (json_get_int(other, "containerPort", 0) != number || !streq(json_get_string(other, "protocol") ?: "", protocol))
                         continue;
                 what = port_conflict(port, other);
                 if (what)
-                        check_warn(c, at, "%s port definition with %s", what, json_get_string(s, "path"));
+                        check_warn(c, at, "%s port definition with %s", what, at_path(c, seen->list[i]));
         }
-        json_set_string(c->a, note, "path", at_path(c, at));
-        json_set(c->a, note, "port", (struct json *)port);
-        json_append(c->a, seen, note);
+        if (seen->n == seen->cap) {
+                const struct at **more = arena_alloc(c->a, (seen->cap = seen->cap * 2 + 8) * sizeof(*more));
+
+                if (seen->n)
+                        memcpy(more, seen->list, seen->n * sizeof(*more));
+                seen->list = more;
+        }
+        seen->list[seen->n++] = at;
 }
 
 static void warn_containers(struct check *c, const struct at *spec)
 {
         static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
-        struct json *seen = json_new_array(c->a);
+        struct ports seen = { .n = 0 };
 
         for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
                 const struct at *list = at_field(c, spec, lists[l]);
@@ -442,7 +458,7 @@ static void warn_containers(struct check *c, const struct at *spec)
                         warn_fractions(c, at_field(c, k, "resources.requests"));
                         warn_env(c, at_field(c, k, "env"));
                         for (size_t p = 0; p < json_len(ports->j); p++)
-                                warn_port(c, at_item(c, ports, p), seen);
+                                warn_port(c, at_item(c, ports, p), &seen);
                 }
         }
 }

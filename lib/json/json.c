@@ -181,7 +181,7 @@ static void index_build(struct arena *a, struct json *obj)
                 index_add(obj, i);
 }
 
-static struct json_member *find_indexed(const struct json *obj, const char *key, size_t len)
+static __attribute__((noinline)) struct json_member *find_indexed(const struct json *obj, const char *key, size_t len)
 {
         uint32_t mask = index_size(obj->cap) - 1;
 
@@ -194,14 +194,14 @@ static struct json_member *find_indexed(const struct json *obj, const char *key,
         return NULL;
 }
 
-static inline struct json_member *find(const struct json *obj, const char *key, size_t len, uint32_t tag)
+static inline __attribute__((always_inline)) struct json_member *find(const struct json *obj, const char *key, size_t len, uint32_t tag)
 {
         if (!json_is_object(obj) || !(obj->names & json_tag_bit(tag)))
                 return NULL;
         if (obj->index)
                 return find_indexed(obj, key, len);
         for (struct json_member *m = obj->members, *end = m + obj->len; m < end; m++)
-                if (m->tag == tag && m->key_len == len && (m->key == key || memcmp(m->key, key, len) == 0))
+                if (m->tag == tag && m->key_len == len && json_same_key(m->key, key, len))
                         return m;
         return NULL;
 }
@@ -239,9 +239,9 @@ const char *json_string(const struct json *j)
         return json_is_string(j) ? j->str : NULL;
 }
 
-const char *json_get_string(const struct json *obj, const char *key)
+const char *json_find_string(const struct json *obj, const char *key, size_t key_len, uint32_t tag)
 {
-        return json_string(json_get(obj, key));
+        return json_string(json_find(obj, key, key_len, tag));
 }
 
 const char *json_path_string(const struct json *j, const char *path)
@@ -325,7 +325,7 @@ static bool objects_equal(const struct json *x, const struct json *y)
                 /* Most often both sides have the same order. */
                 const struct json_member *n = &y->members[i];
 
-                if (n->tag != m->tag || n->key_len != m->key_len || memcmp(n->key, m->key, m->key_len) != 0)
+                if (n->tag != m->tag || n->key_len != m->key_len || !json_same_key(n->key, m->key, m->key_len))
                         n = find(y, m->key, m->key_len, m->tag);
                 if (!n || !json_equal(m->value, n->value))
                         return false;

@@ -54,6 +54,18 @@ static inline uint32_t json_tag_bit(uint32_t tag)
         return UINT32_C(1) << (tag * UINT32_C(0x9e3779b1) >> 27);
 }
 
+/* Whether two keys of the same tag are the same; of three letters the tag says all. */
+static inline bool json_same_key(const char *x, const char *y, size_t len)
+{
+        if (x == y || len <= 3)
+                return true;
+        if (len <= 8)
+                return memcmp(x, y, 4) == 0 && memcmp(x + len - 4, y + len - 4, 4) == 0; /* two words: no call */
+        if (len <= 16)
+                return memcmp(x, y, 8) == 0 && memcmp(x + len - 8, y + len - 8, 8) == 0;
+        return memcmp(x, y, len) == 0;
+}
+
 /* Members and objects that live on the stack. */
 static inline struct json_member json_member_of(const char *key, struct json *value)
 {
@@ -106,7 +118,11 @@ static inline struct json *json_get(const struct json *obj, const char *key)
 struct json *json_at(const struct json *arr, size_t i);           /* NULL: out of range, or no array */
 struct json *json_path(const struct json *j, const char *path);   /* "spec.template.spec"; keys hold no dots */
 const char *json_string(const struct json *j);                    /* NULL unless a string */
-const char *json_get_string(const struct json *obj, const char *key);  /* NULL: absent or no string */
+const char *json_find_string(const struct json *obj, const char *key, size_t key_len, uint32_t tag);
+static inline const char *json_get_string(const struct json *obj, const char *key) /* NULL: absent or no string */
+{
+        return json_find_string(obj, key, strlen(key), json_tag(key, strlen(key)));
+}
 const char *json_path_string(const struct json *j, const char *path);
 /* The number as an integer; 1e3 and 5.0 are integers. -EINVAL: no number or a fraction; -ERANGE. */
 int json_to_int(const struct json *j, int64_t *ret);

@@ -433,7 +433,7 @@ static bool replaces(struct json *j, const struct json_member *m)
         if (!(j->names & json_tag_bit(m->tag)))
                 return false;
         for (struct json_member *k = j->members, *end = k + j->len; k < end; k++)
-                if (k->tag == m->tag && k->key_len == m->key_len && memcmp(k->key, m->key, m->key_len) == 0) {
+                if (k->tag == m->tag && k->key_len == m->key_len && json_same_key(k->key, m->key, m->key_len)) {
                         k->value = m->value;
                         return true;
                 }

@@ -201,9 +201,49 @@ static void test_own(void **state)
         }
 }
 
+/* Strings of every length, each byte in every place: a builder with a maximum goes byte by byte, others by words. */
+static void strings_by_words(void **state)
+{
+        (void)state;
+        for (size_t len = 0; len <= 40; len++)
+                for (size_t at = 0; at < MAX(len, (size_t)1); at++)
+                        for (unsigned c = 1; c < 256; c++) {
+                                _cleanup_strbuf_ struct strbuf quick = STRBUF_INIT, slow = STRBUF_INIT_MAX(1000);
+                                char text[41];
+
+                                memset(text, 'a', len);
+                                if (len)
+                                        text[at] = (char)c;
+                                json_write_string(&quick, text, len);
+                                json_write_string(&slow, text, len);
+                                assert_int_equal(quick.len, slow.len);
+                                assert_memory_equal(quick.data, slow.data, slow.len + 1);
+                        }
+}
+
+/* Keys that look alike: of one length, with the same three letters. */
+static void keys_of_one_tag(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *obj = json_new_object(a);
+
+        (void)state;
+        assert_int_equal(json_tag("abcdefghi", 9), json_tag("axxdexxyi", 9));
+        json_set(a, obj, "abcdefghi", json_new_int(a, 1));
+        assert_null(json_get(obj, "axxdexxyi"));
+        json_setn(a, obj, "axxdexxyi", 9, json_new_int(a, 2));
+        assert_int_equal(json_get_int(obj, "abcdefghi", 0), 1);
+        assert_int_equal(json_get_int(obj, "axxdexxyi", 0), 2);
+        assert_true(json_del(obj, "abcdefghi"));
+        assert_null(json_get(obj, "abcdefghi"));
+        assert_int_equal(json_get_int(obj, "axxdexxyi", 0), 2);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(strings_by_words),
+                cmocka_unit_test(keys_of_one_tag),
                 cmocka_unit_test(test_own), cmocka_unit_test(round_trip),
                 cmocka_unit_test(errors_are_gos),
                 cmocka_unit_test(duplicates_are_told),

@@ -38,34 +38,166 @@ static void escape(struct strbuf *out, unsigned char c)
         }
 }
 
-/* Most strings need no escape, and most builders have no maximum: one look, one copy. */
-static bool write_plain(struct strbuf *out, const char *s, size_t len)
-{
-        char *to;
+/* --- most builders have no maximum, and most strings need no escape: one look, one copy --- */
 
-        for (size_t i = 0; i < len; i++)
-                if (needs[(unsigned char)s[i]])
-                        return false;
-        if (out->max)
-                return false;
-        if (out->len + len + 3 > out->cap)
-                strbuf_reserve(out, len + 2);
-        to = out->data + out->len;
-        *to++ = '"';
-        memcpy(to, s, len);
-        to[len] = '"';
-        to[len + 1] = '\0';
-        out->len += len + 2;
-        return true;
+/* A builder that is being written to: its length is brought up to date when it is put down. */
+struct pen {
+        struct strbuf *out;
+        char *at, *end;
+};
+
+static inline struct pen pen_up(struct strbuf *out)
+{
+        if (!out->data)
+                strbuf_reserve(out, 64);
+        return (struct pen){ out, out->data + out->len, out->data + out->cap };
 }
 
-void json_write_string(struct strbuf *out, const char *s, size_t len)
+static inline void pen_down(struct pen *p)
+{
+        p->out->len = (size_t)(p->at - p->out->data);
+        *p->at = '\0';
+}
+
+static __attribute__((noinline)) void more_room(struct pen *p, size_t n)
+{
+        p->out->len = (size_t)(p->at - p->out->data);
+        strbuf_reserve(p->out, n);
+        *p = pen_up(p->out);
+}
+
+/* For N bytes and a NUL. */
+static inline void room(struct pen *p, size_t n)
+{
+        if ((size_t)(p->end - p->at) <= n)
+                more_room(p, n);
+}
+
+typedef signed char bytes16 __attribute__((vector_size(16)));
+typedef uint64_t words2 __attribute__((vector_size(16)));
+
+/* The bytes that may need an escape: below a space, above ASCII (negative here), one of "&<>\. */
+static inline bytes16 odd(bytes16 x)
+{
+        return (x < 0x20) | ((x & ~('"' ^ '&')) == '"') | ((x & ~('<' ^ '>')) == '<') | (x == '\\');
+}
+
+static inline bool none(bytes16 x)
+{
+        words2 w = (words2)x;
+
+        return !(w[0] | w[1]);
+}
+
+/* Copies S, eight bytes or more, from both ends, so that nothing beyond it is touched. False: it needs a closer look. */
+static inline bool copy_plain(char *to, const char *s, size_t len)
+{
+        bytes16 x, seen = { 0 };
+        uint64_t both[2];
+
+        if (len <= 16) {
+                memcpy(&both[0], s, 8);
+                memcpy(&both[1], s + len - 8, 8);
+                memcpy(&x, both, 16);
+                memcpy(to, &both[0], 8);
+                memcpy(to + len - 8, &both[1], 8);
+                return none(odd(x));
+        }
+        for (size_t i = 0; i + 16 <= len; i += 16) {
+                memcpy(&x, s + i, 16);
+                memcpy(to + i, &x, 16);
+                seen |= odd(x);
+        }
+        memcpy(&x, s + len - 16, 16);
+        memcpy(to + len - 16, &x, 16);
+        return none(seen | odd(x));
+}
+
+static inline bool copy_short(char *to, const char *s, size_t len)
+{
+        unsigned char any = 0;
+
+        for (size_t i = 0; i < len; i++) {
+                any |= needs[(unsigned char)s[i]];
+                to[i] = s[i];
+        }
+        return !any;
+}
+
+static void write_odd_string(struct strbuf *out, const char *s, size_t len);
+
+static inline void put_string(struct pen *p, const char *s, size_t len)
+{
+        room(p, len + 2);
+        p->at[0] = '"';
+        if (len >= 8 ? copy_plain(p->at + 1, s, len) : copy_short(p->at + 1, s, len)) {
+                p->at[len + 1] = '"';
+                p->at += len + 2;
+                return;
+        }
+        pen_down(p);
+        write_odd_string(p->out, s, len);
+        *p = pen_up(p->out);
+}
+
+static inline void put_char(struct pen *p, char c)
+{
+        room(p, 1);
+        *p->at++ = c;
+}
+
+static inline void put_text(struct pen *p, const char *s, size_t len)
+{
+        room(p, len);
+        memcpy(p->at, s, len);
+        p->at += len;
+}
+
+static void put_compact(struct pen *p, const struct json *j)
+{
+        switch ((enum json_type)j->type) {
+        case JSON_NULL:
+                put_text(p, "null", 4);
+                break;
+        case JSON_BOOL:
+                put_text(p, j->boolean ? "true" : "false", j->boolean ? 4 : 5);
+                break;
+        case JSON_NUMBER:
+                put_text(p, j->str, j->len);
+                break;
+        case JSON_STRING:
+                put_string(p, j->str, j->len);
+                break;
+        case JSON_ARRAY:
+                put_char(p, '[');
+                for (uint32_t i = 0; i < j->len; i++) {
+                        if (i)
+                                put_char(p, ',');
+                        put_compact(p, j->items[i]);
+                }
+                put_char(p, ']');
+                break;
+        case JSON_OBJECT:
+                put_char(p, '{');
+                for (uint32_t i = 0; i < j->len; i++) {
+                        if (i)
+                                put_char(p, ',');
+                        put_string(p, j->members[i].key, j->members[i].key_len);
+                        put_char(p, ':');
+                        put_compact(p, j->members[i].value);
+                }
+                put_char(p, '}');
+                break;
+        }
+}
+
+/* --- any string, any builder --- */
+
+static void write_odd_string(struct strbuf *out, const char *s, size_t len)
 {
         const unsigned char *p = (const unsigned char *)s;
         size_t from = 0;
 
-        if (len && write_plain(out, s, len))
-                return;
         strbuf_putc(out, '"');
         for (size_t i = 0; i < len; i++) {
                 unsigned char need = needs[p[i]];
@@ -86,6 +218,19 @@ void json_write_string(struct strbuf *out, const char *s, size_t len)
         }
         strbuf_append(out, s + from, len - from);
         strbuf_putc(out, '"');
+}
+
+void json_write_string(struct strbuf *out, const char *s, size_t len)
+{
+        struct pen p;
+
+        if (out->max) {
+                write_odd_string(out, s, len);
+                return;
+        }
+        p = pen_up(out);
+        put_string(&p, s, len);
+        pen_down(&p);
 }
 
 static void scalar(struct strbuf *out, const struct json *j)
@@ -142,7 +287,15 @@ static void write_node(struct strbuf *out, const struct json *j, unsigned indent
 
 void json_write(struct strbuf *out, const struct json *j)
 {
-        write_node(out, j, 0, 0);
+        struct pen p;
+
+        if (out->max) {
+                write_node(out, j, 0, 0);
+                return;
+        }
+        p = pen_up(out);
+        put_compact(&p, j);
+        pen_down(&p);
 }
 
 void json_write_pretty(struct strbuf *out, const struct json *j, unsigned indent)
