@@ -68,12 +68,16 @@ kill_member 1
 sleep 3
 start_member 1
 sleep 2
+kill -STOP "${members[2]}" # now it is this one. It does not say that it is gone
+sleep 8
+kill -CONT "${members[2]}"
 kill -TERM $client_pid
 wait $client_pid
 echo "# $(tail -c 1000 "$WORK/several")"
 number_of() { python3 -c "import json,sys; r = json.load(open('$WORK/several')); v = r['$1']; print(v if isinstance(v, int) else len(v))"; }
 check "writes went on" [ "$(number_of acked)" -gt 10 ]
 for what in stale lost unseen doubled expired; do check "none $what" [ "$(number_of $what)" = 0 ]; done
+check "who hangs is left in a few seconds" [ "$(number_of slowest)" -lt 8 ]
 # Without a majority nothing is promised.
 kill_member 1
 kill_member 2

@@ -5,7 +5,7 @@
 
 Prints JSON: how many creations were acknowledged ("acked"); of them, those that the other server did not show at once
 ("stale"), that are missing at the end from either's list ("lost"), that the watch did not bring ("unseen"), or
-brought twice ("doubled"); how often the watch ended and went on ("resumed"), and could not ("expired"); and what the
+brought twice ("doubled"); how long a write with its read took at most, in seconds ("slowest"); how often the watch ended and went on ("resumed"), and could not ("expired"); and what the
 creations that were not acknowledged were told ("refused").
 """
 import base64
@@ -22,7 +22,7 @@ import urllib.parse
 
 PATH = "/api/v1/namespaces/default/configmaps"
 stop = threading.Event()
-result = {"acked": 0, "stale": [], "lost": [], "unseen": [], "doubled": [], "resumed": 0, "expired": 0, "refused": {}}
+result = {"acked": 0, "stale": [], "lost": [], "unseen": [], "doubled": [], "resumed": 0, "expired": 0, "slowest": 0, "refused": {}}
 
 
 def context(kubeconfig):
@@ -87,6 +87,7 @@ def write(urls, acked):
     while not stop.is_set():
         one, other = urls if n % 2 else urls[::-1]
         name = f"n-{n}"
+        begin = time.monotonic()
         status, answer = call(one, "POST", PATH, {"metadata": {"name": name}, "data": {"a": "x" * 500}})
         if status == 201:
             acked.append(name)
@@ -96,6 +97,7 @@ def write(urls, acked):
         else:
             why = f"{status} {answer.get('message', '') if isinstance(answer, dict) else answer}"[:200]
             result["refused"][why] = result["refused"].get(why, 0) + 1
+        result["slowest"] = max(result["slowest"], int(time.monotonic() - begin))
         n += 1
         time.sleep(0.01)
 

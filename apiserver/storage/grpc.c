@@ -893,7 +893,8 @@ static void channel_connect(struct grpc *g)
         l->host = xstrdup(e->host);
         l->port = xstrdup(e->port);
         g->deferred++;
-        loop_timer_arm(g->timer, g->connect_timeout_ns);
+        /* A member that begins listens before it answers. Another may be ready: nobody is waited for long at first. */
+        loop_timer_arm(g->timer, g->failed + 1 < g->n_endpoints ? MIN(g->connect_timeout_ns, NS_PER_SEC) : g->connect_timeout_ns);
         if (lookup_now(l, AI_NUMERICHOST) == 0)
                 lookup_done(l);
         else
@@ -1066,6 +1067,22 @@ void grpc_free(struct grpc *g)
 bool grpc_connected(const struct grpc *g)
 {
         return g->state == GRPC_UP;
+}
+
+bool grpc_is_local(const struct grpc *g)
+{
+        return g->endpoints[g->current].local;
+}
+
+int64_t grpc_silence(const struct grpc *g)
+{
+        return g->state == GRPC_UP ? loop_now(g->loop) - g->heard_ns : -1;
+}
+
+void grpc_leave(struct grpc *g, const char *why)
+{
+        if (g->state == GRPC_UP)
+                channel_fail(g, -ECONNRESET, "%s", why);
 }
 
 const char *grpc_trouble(const struct grpc *g)

@@ -25,6 +25,11 @@ struct grpc *grpc_new_to(const struct grpc *g, size_t i);
 size_t grpc_n_endpoints(const struct grpc *g);
 const char *grpc_endpoint(const struct grpc *g, size_t i); /* its URL */
 bool grpc_connected(const struct grpc *g);
+bool grpc_is_local(const struct grpc *g); /* a Unix socket: nothing can get lost on the way */
+/* How long nothing came from the peer, in ns; -1: there is no connection. */
+int64_t grpc_silence(const struct grpc *g);
+/* Ends the connection, as if it had broken, for the next endpoint. Ends of calls are told in here. */
+void grpc_leave(struct grpc *g, const char *why);
 const char *grpc_trouble(const struct grpc *g); /* why the last connection failed; "" while connected */
 
 /* How a call ended. CODE is 0 (an answer, see status) or negative: -EHOSTUNREACH no endpoint could be

@@ -87,6 +87,10 @@ struct store {
         bool main_waits;
         struct grpc_call *watch_call;
         int watch_end_code;
+        struct loop_timer *pulse; /* store-watch.c: is the watch alive? */
+        int64_t watch_heard;      /* when the watch's last message came */
+        int64_t probed;           /* when a question was put to a silent peer; 0: none is */
+        bool doubted;             /* its time is over: one more look, when what came meanwhile was read */
         bool watch_compacted;
         unsigned dispatching;
         bool dead_watches;
@@ -178,4 +182,5 @@ int store_write_fenced(struct store *s, const char *key, uint64_t expected, stru
 
 /* store-watch.c: the fiber that fills the cache */
 void store_main(void *userdata);
+void store_on_pulse(struct loop_timer *timer, void *userdata);
 void store_on_compact(struct loop_timer *timer, void *userdata);

@@ -12,6 +12,10 @@
 #include <stdio.h>
 
 #define PAGE 500
+#define PULSE NS_PER_SEC                 /* silence after which a peer is asked whether it is there */
+#define PULSE_ANSWER (3 * NS_PER_SEC / 2) /* what it has for an answer */
+#define PULSE_AGAIN (100 * NS_PER_MS)
+#define BEHIND (2 * NS_PER_SEC)          /* a watch says nothing, though there is something to say */
 
 /* --- loading --- */
 
@@ -244,6 +248,7 @@ static void watch_message(struct grpc_call *c, const char *data, size_t len, voi
         struct store *s = userdata;
         struct wire_watch w;
 
+        s->watch_heard = loop_now(s->loop);
         if (wire_read_watch((struct bytes){ data, len }, &w) < 0) {
                 store_trouble_set(s, "etcd's watch cannot be read");
         } else if (w.canceled) {
@@ -278,6 +283,67 @@ static void watch_end(const struct grpc_end *end, void *userdata)
         fiber_wake(s->main);
 }
 
+/* --- is it alive? --- */
+
+/* A machine that is gone, or a member that hangs, ends no connection: the kernel tells of the one after 20 s, of the other
+ * never. So a peer across the network is asked for a key, when it has been silent for a second (not by a PING: who
+ * sends them often is thrown out). And a watch can be silent alone: etcd before 3.4.25 and 3.5.8 may leave it
+ * waiting behind other answers (etcd issue 15402), which shows by a write that it does not bring. */
+
+static void probe_end(const struct grpc_end *end, void *userdata)
+{
+}
+
+static void probe(struct store *s)
+{
+        static const struct grpc_ops ops = { NULL, probe_end }; /* any sign of life will do */
+        _cleanup_strbuf_ struct strbuf message = STRBUF_INIT;
+        char key[256];
+
+        snprintf(key, sizeof(key), "%s/colibri-none", s->prefix);
+        wire_write_range(&message, &(struct wire_range){ .key = BYTES(key), .keys_only = true, .serializable = true });
+        grpc_start(s->grpc, "/etcdserverpb.KV/Range", &message, false, STORE_TIMEOUT, &ops, NULL);
+}
+
+/* The newest revision that somebody waits for, or wrote. */
+static uint64_t awaited(const struct store *s)
+{
+        uint64_t revision = s->own;
+
+        list_foreach((struct list *)&s->waiting, it)
+                revision = MAX(revision, list_entry(it, struct waiter, link)->target);
+        return revision;
+}
+
+void store_on_pulse(struct loop_timer *timer, void *userdata)
+{
+        struct store *s = userdata;
+        int64_t now = loop_now(s->loop), silence = grpc_silence(s->grpc), next = PULSE;
+        const char *why = NULL;
+
+        if (silence < 0 || grpc_is_local(s->grpc)) {
+                s->probed = 0;
+        } else if (silence < PULSE) {
+                s->probed = 0;
+                next = PULSE - silence;
+        } else if (!s->probed) {
+                probe(s);
+                s->probed = now;
+                next = PULSE_ANSWER;
+        } else {
+                why = "the server does not answer";
+        }
+        if (!why && silence >= 0 && s->watching && awaited(s) > s->revision && now - s->watch_heard >= BEHIND)
+                why = "the watch hangs";
+        /* Maybe it was we who did not run, and the answer waits to be read. */
+        if (why && !s->doubted)
+                next = PULSE_AGAIN;
+        else if (why)
+                grpc_leave(s->grpc, why);
+        s->doubted = why && !s->doubted;
+        loop_timer_arm_slack(s->pulse, next, next / 10);
+}
+
 /* Returns when the watch has ended. */
 static void watch(struct store *s)
 {
@@ -290,10 +356,17 @@ static void watch(struct store *s)
                                 (int64_t)s->revision + 1);
         s->watch_compacted = false;
         s->watch_call = grpc_start(s->grpc, "/etcdserverpb.Watch/Watch", &message, true, 0, &ops, s);
+        s->probed = 0;
+        s->doubted = false;
+        s->watch_heard = loop_now(s->loop);
+        if (!grpc_is_local(s->grpc))
+                loop_timer_arm(s->pulse, PULSE);
         s->main_waits = true;
         while (s->watch_call && !s->closing)
                 fiber_park();
         s->main_waits = false;
+        if (s->pulse)
+                loop_timer_disarm(s->pulse);
 }
 
 void store_main(void *userdata)

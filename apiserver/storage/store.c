@@ -86,6 +86,13 @@ const struct store_kind *store_kind_find(const struct store *s, const char *pref
         return store_kind_of((struct store *)s, prefix, strlen(prefix), false);
 }
 
+bool store_has_any(const struct store *s, const struct resource *res)
+{
+        const struct store_kind *k = map_get(&s->kinds, res->storage_prefix);
+
+        return k && k->index.n;
+}
+
 static void kind_redraw(struct store_kind *k)
 {
         struct index fresh = { 0 };
@@ -370,6 +377,7 @@ int store_new(struct loop *loop, const struct store_options *o, struct store **r
         map_init(&s->writing);
         list_init(&s->waiting);
         s->stuck = loop_timer_new(loop, store_on_stuck, s);
+        s->pulse = loop_timer_new(loop, store_on_pulse, s);
         s->compact = loop_timer_new(loop, store_on_compact, s);
         s->relief = loop_timer_new(loop, care_on_relief, s);
         s->sole_timer = loop_timer_new(loop, store_on_renew, s);
@@ -399,6 +407,8 @@ void store_free(struct store *s)
         store_fail_waiters(s, -EHOSTUNREACH, "the store is closing");
         store_sole_stop(s);
         loop_timer_free(s->stuck);
+        loop_timer_free(s->pulse);
+        s->pulse = NULL;
         loop_timer_free(s->compact);
         loop_timer_free(s->relief);
         grpc_free(s->member);
