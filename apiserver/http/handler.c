@@ -1,4 +1,5 @@
 /* One request, step by step: what does the URL name, who asks, may they, in what form, and off to the verb. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "../../lib/base/time.h"
@@ -92,6 +93,12 @@ static bool nobodys(const struct api_request *r)
         return *r->group && !builtin && (!r->res || (!r->res->namespaced && *r->namespace));
 }
 
+/* Routes of built-in kinds are there for GET, not for HEAD; what is passed on takes any method. */
+static bool is_head(const struct api_request *r)
+{
+        return streq(r->http->method, "HEAD") && !r->res->crd && !streq(r->subresource, "proxy");
+}
+
 static const struct status *check_route(struct api_request *r)
 {
         if (!r->res)
@@ -110,11 +117,11 @@ static const struct status *check_route(struct api_request *r)
                                 continue;
                         if (*r->subpath && !streq(s->name, "proxy"))
                                 return route_missing(r);
-                        return has(s->verbs, r->verb) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
+                        return has(s->verbs, r->verb) && !is_head(r) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
                 }
                 return r->res->crd ? status_not_found(r->arena, r->res, r->name) : route_missing(r);
         }
-        return has(r->res->verbs, r->verb) && form_fits(r) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
+        return has(r->res->verbs, r->verb) && form_fits(r) && !is_head(r) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
 }
 
 static bool is_connect(const char *sub)
@@ -259,11 +266,16 @@ void apiserver_handle(struct http_request *http, void *apiserver)
         char id[AUDIT_ID_BUF];
         struct flow_ticket ticket;
         const struct status *st;
+        int e;
 
         r.server->requests++;
         r.audit_id = audit_id(http, id);
-        if (request_info(&r, &err) < 0) {
-                answer_status(&r, status_make(r.arena, 500, "", NULL, "%s", error_text(&err)));
+        e = request_info(&r, &err);
+        if (e < 0) {
+                if (e == -EILSEQ) /* no URL at all, to the HTTP server of Go */
+                        answer_text(&r, 400, "text/plain; charset=utf-8", "400 Bad Request");
+                else
+                        answer_status(&r, status_make(r.arena, 500, "", NULL, "%s", error_text(&err)));
                 return;
         }
         st = authenticate(&r);

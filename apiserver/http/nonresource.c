@@ -21,6 +21,15 @@ static const struct discovery_extra *extra(const struct api_request *r)
         return &r->server->extra;
 }
 
+/* Most paths take any method. Behind those that upstream serves by routes there is one for GET only. */
+static bool only_get(struct api_request *r)
+{
+        if (streq(r->http->method, "GET"))
+                return false;
+        answer_status(r, status_method_not_supported(r->arena, NULL, NULL));
+        return true;
+}
+
 /* --- discovery --- */
 
 static bool wants_aggregated(const struct api_request *r)
@@ -137,7 +146,8 @@ static void serve_discovery(struct api_request *r, const char *path)
         bool ours = false;
 
         if (streq(path, "/api") || streq(path, "/apis")) {
-                serve_root_groups(r, streq(path, "/api"));
+                if (streq(path, "/apis") || !only_get(r))
+                        serve_root_groups(r, streq(path, "/api"));
                 return;
         }
         if (str_has_prefix(path, "/api/")) {
@@ -156,7 +166,10 @@ static void serve_discovery(struct api_request *r, const char *path)
                                              "the server could not find the requested resource"));
                 return;
         }
-        answer_document(r, b, !slash && !str_has_prefix(path, "/api/"));
+        if (b && (ours || streq(path, "apiregistration.k8s.io")) && only_get(r))
+                buffer_unref(b);
+        else
+                answer_document(r, b, !slash && !str_has_prefix(path, "/api/"));
 }
 
 /* --- OpenAPI --- */
@@ -402,7 +415,8 @@ void nonresource_handle(struct api_request *r)
         if (streq(path, "/")) {
                 serve_root(r);
         } else if (streq(path, "/version")) {
-                answer_buffer(r, 200, "application/json", discovery_version(), NULL);
+                if (!only_get(r))
+                        answer_buffer(r, 200, "application/json", discovery_version(), NULL);
         } else if (streq(path, "/api") || streq(path, "/apis") || str_has_prefix(path, "/api/") ||
                    str_has_prefix(path, "/apis/")) {
                 serve_discovery(r, path);
@@ -411,8 +425,13 @@ void nonresource_handle(struct api_request *r)
         } else if (streq(r->http->path, "/debug/pprof")) {
                 answer_buffer(r, 302, "text/html; charset=utf-8", buffer_new_copy("", 0), profiles);
         } else if (streq(path, "/metrics")) {
-                serve_metrics(r);
+                if (streq(r->http->method, "DELETE")) /* ours only tell what is; there is nothing to reset */
+                        answer_text(r, 200, "text/plain; charset=utf-8", "metrics reset\n");
+                else
+                        serve_metrics(r);
         } else if (streq(path, "/.well-known/openid-configuration") || streq(path, "/openid/v1/jwks")) {
+                if (only_get(r))
+                        return;
                 text = streq(path, "/openid/v1/jwks") ? auth_openid_jwks(r, &type) : auth_openid_configuration(r, &type);
                 if (text)
                         answer_buffer(r, 200, type, buffer_new_copy(text, strlen(text)), cached);

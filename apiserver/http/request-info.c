@@ -130,7 +130,7 @@ int request_info(struct api_request *r, struct error *reterr)
         r->group = r->version = r->namespace = r->resource = r->subresource = r->name = r->subpath = "";
         r->verb = lower(r->arena, r->http->method);
         if (!path)
-                return error_set(reterr, -EINVAL, "invalid URL escape");
+                return error_set(reterr, -EILSEQ, "invalid URL escape");
         split(r->arena, path, &p);
         if (p.n < 3)
                 return 0;
