@@ -5,7 +5,6 @@
 #include "names.h"
 #include "rules.h"
 
-#include "../../lib/base/encode.h"
 #include "../../lib/meta/quantity.h"
 #include "../schema/field-error.h"
 #include "functions.h"
@@ -550,26 +549,4 @@ void check_mountable_secrets_warning(struct check *c, const struct at *at)
         if (m.value)
                 check_warn(c, at_entry(c, at, &m), "deprecated in v1.32+; prefer separate namespaces to isolate access to "
                                                    "mounted secrets");
-}
-
-/* A pair that no TLS server could be started with, as far as that can be seen without reading keys. */
-void check_tls_warning(struct check *c, const struct at *at)
-{
-        static const struct {
-                const char *key, *what;
-        } parts[] = { { "tls.crt", "certificate" }, { "tls.key", "key" } };
-        const struct json *data = json_get(at->j, "data");
-
-        if (!streq(json_get_string(at->j, "type"), "kubernetes.io/tls"))
-                return;
-        for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-                _cleanup_strbuf_ struct strbuf pem = STRBUF_INIT;
-                const char *text = json_get_string(data, parts[i].key);
-
-                if (text && base64_decode(&pem, text, strlen(text), NULL) == 0 && strstr(strbuf_str(&pem), "-----BEGIN "))
-                        continue;
-                if (c->r)
-                        request_warn(c->r, "tls: failed to find any PEM data in %s input", parts[i].what);
-                return;
-        }
 }

@@ -99,12 +99,16 @@ const struct strategy volume_strategy = {
 };
 
 /* A claim is filled from another claim or from a snapshot, and dataSource and dataSourceRef say the same. What
- * else dataSource names is dropped. */
-static void claim_source(struct arena *a, struct json *claim)
+ * else dataSource names is dropped, and what another namespace has (CrossNamespaceVolumeDataSource is off). */
+static void claim_source(struct arena *a, struct json *claim, const struct json *old)
 {
         struct json *spec = json_get(claim, "spec"), *source = json_get(spec, "dataSource"), *ref = json_get(spec, "dataSourceRef");
         const char *group = json_get_string(source, "apiGroup"), *kind = json_get_string(source, "kind");
 
+        if (!str_empty(json_get_string(ref, "namespace")) && !json_path(old, "spec.dataSourceRef")) {
+                json_del(spec, "dataSourceRef");
+                ref = NULL;
+        }
         if (json_is_object(source) && !(str_empty(group) && streq(kind, "PersistentVolumeClaim")) &&
             !(streq(group, "snapshot.storage.k8s.io") && streq(kind, "VolumeSnapshot"))) {
                 json_del(spec, "dataSource");
@@ -118,14 +122,13 @@ static void claim_source(struct arena *a, struct json *claim)
 
 static void claim_prepare_update(struct api_request *r, struct json *claim, const struct json *old, const char *sub)
 {
-        unused(old);
         if (!*sub)
-                claim_source(r->arena, claim);
+                claim_source(r->arena, claim, old);
 }
 
 static void claim_prepare_create(struct api_request *r, struct json *claim)
 {
-        claim_source(r->arena, claim);
+        claim_source(r->arena, claim, NULL);
         json_path_set(r->arena, claim, "status.phase", json_new_string(r->arena, "Pending"));
 }
 
