@@ -5,6 +5,7 @@
 
 bool cond_over_two(struct check *c, const struct at *at);
 bool cond_several_ports(struct check *c, const struct at *at);
+void check_issued_certificate(struct check *c, const struct at *at);
 void check_certificate_request(struct check *c, const struct at *at);
 void check_controller_name(struct check *c, const struct at *at);
 void check_endpoint_ip(struct check *c, const struct at *at);

@@ -1,10 +1,9 @@
-/* What rules about certificate requests, events, endpoints and ingresses cannot say. */
+/* What rules about events, endpoints and ingresses cannot say. */
 #include "metadata.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 
-#include "../../lib/base/encode.h"
 #include "../../lib/meta/quantity.h"
 #include "functions.h"
 
@@ -223,118 +222,6 @@ void check_controller_name(struct check *c, const struct at *at)
                                 break;
                         }
         }
-}
-
-/* --- certificate requests --- */
-
-void check_certificate_request(struct check *c, const struct at *at)
-{
-        _cleanup_strbuf_ struct strbuf pem = STRBUF_INIT;
-        const char *s = text_at(at);
-
-        if (base64_decode(&pem, s, strlen(s), NULL) == 0 && strstr(strbuf_str(&pem), "-----BEGIN CERTIFICATE REQUEST-----") &&
-            strstr(strbuf_str(&pem), "-----END CERTIFICATE REQUEST-----"))
-                return;
-        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), *s ? at->j : json_new_null(c->a),
-                        "PEM block type must be CERTIFICATE REQUEST");
-        if (!*s)
-                c->errs->list[c->errs->n - 1].value = "null";
-}
-
-void check_signer_name(struct check *c, const struct at *at)
-{
-        const char *s = text_at(at), *slash = strchr(s, '/'), *messages[NAME_MESSAGES];
-        const char *path = at_path(c, at);
-        char *domain, *dot;
-
-        if (streq(s, "kubernetes.io/legacy-unknown")) {
-                check_invalid(c, at, "the legacy signerName is not allowed via this API version");
-                return;
-        }
-        if (!*s) {
-                check_required(c, at, "");
-                return;
-        }
-        if (!slash || strchr(slash + 1, '/')) {
-                check_invalid(c, at, "must be a fully qualified domain and path of the form 'example.com/signer-name'");
-                return;
-        }
-        domain = arena_strndup(c->a, s, slash - s);
-        dot = strchr(domain, '.');
-        for (const char *p = domain; p; p = strchr(p, '.') ? strchr(p, '.') + 1 : NULL) {
-                const char *label = arena_strndup(c->a, p, strcspn(p, "."));
-
-                if (name_check(c->a, NAME_DNS1123_LABEL, label, messages))
-                        field_error_add(c->errs, FIELD_INVALID, path, json_new_string(c->a, domain), "validating label \"%s\": %s",
-                                        label, messages[0]);
-        }
-        if (!dot)
-                field_error_add(c->errs, FIELD_INVALID, path, json_new_string(c->a, domain),
-                                "should be a domain with at least two segments separated by dots");
-        for (const char *p = slash + 1; p; p = strchr(p, '.') ? strchr(p, '.') + 1 : NULL) {
-                const char *label = arena_strndup(c->a, p, strcspn(p, "."));
-
-                if (name_check(c->a, NAME_DNS1123_SUBDOMAIN, label, messages))
-                        field_error_add(c->errs, FIELD_INVALID, path, json_new_string(c->a, slash + 1),
-                                        "validating label \"%s\": %s", label, messages[0]);
-        }
-}
-
-void check_request_conditions(struct check *c, const struct at *at)
-{
-        bool approved = false, denied = false;
-
-        json_foreach_item(at->j, k) {
-                approved |= streq(json_get_string(k, "type"), "Approved");
-                denied |= streq(json_get_string(k, "type"), "Denied");
-        }
-        if (approved && denied)
-                check_invalid(c, at, "Approved and Denied conditions are mutually exclusive");
-}
-
-static const struct json *condition_of(const struct json *obj, const char *type, size_t *ret_n)
-{
-        const struct json *found = NULL;
-
-        *ret_n = 0;
-        json_foreach_item(json_path(obj, "status.conditions"), k)
-                if (streq(json_get_string(k, "type"), type)) {
-                        found = found ? found : k;
-                        (*ret_n)++;
-                }
-        return found;
-}
-
-/* A decision is made by who may approve and stays; a certificate comes from the signer, once. */
-void check_request_update(struct check *c, const struct at *root)
-{
-        static const char *const decisions[] = { "Approved", "Denied", "Failed" };
-        const struct at *conditions = at_field(c, root, "status.conditions"), *certificate = at_field(c, root, "status.certificate");
-        const char *was = json_path_string(c->old, "status.certificate"), *is = json_string(certificate->j);
-        size_t n, old_n;
-
-        if (!c->old)
-                return;
-        for (size_t i = 0; i < ARRAY_SIZE(decisions); i++) {
-                condition_of(c->obj, decisions[i], &n);
-                condition_of(c->old, decisions[i], &old_n);
-                if (n < old_n)
-                        check_forbidden(c, conditions, "updates may not remove a condition of type \"%s\"", decisions[i]);
-        }
-        for (size_t i = 0; i < 2 && !streq(c->sub, "approval"); i++) {
-                const struct json *now = condition_of(c->obj, decisions[i], &n), *before = condition_of(c->old, decisions[i], &old_n);
-
-                if (n > old_n)
-                        check_forbidden(c, conditions, "updates may not add a condition of type \"%s\"", decisions[i]);
-                else if (n == old_n && n && !json_equal(now, before))
-                        check_forbidden(c, conditions, "updates may not modify a condition of type \"%s\"\n", decisions[i]);
-        }
-        if (streq(was ? was : "", is ? is : ""))
-                return;
-        if (!streq(c->sub, "status"))
-                check_forbidden(c, certificate, "updates may not set certificate content");
-        else if (!str_empty(was))
-                check_forbidden(c, certificate, "updates may not modify existing certificate content");
 }
 
 /* --- events --- */

@@ -1,0 +1,290 @@
+/* What rules about certificate requests cannot say: what stands in their PEM blocks, in the words of Go's parsers. */
+#include "metadata.h"
+
+#include "../../lib/base/encode.h"
+#include "../../lib/tls/pki.h"
+#include "functions.h"
+
+static const char *text_at(const struct at *at)
+{
+        return json_string(at->j) ? json_string(at->j) : "";
+}
+
+/* --- PEM --- */
+
+struct pem_block {
+        const char *type, *text; /* TEXT: the block with its lines, as it was found */
+        bool headers;
+        struct strbuf der;
+};
+#define _cleanup_pem_ _cleanup_(pem_block_deinit)
+
+static void pem_block_deinit(struct pem_block *b)
+{
+        strbuf_deinit(&b->der);
+}
+
+/* What stands between BEGIN's line and END: lines with a colon first, then base64. */
+static bool pem_body(struct arena *a, const char *body, size_t len, struct pem_block *ret)
+{
+        char *text = arena_alloc(a, len + 1);
+        const char *end = body + len;
+        size_t n = 0;
+
+        ret->headers = false;
+        for (const char *line = body; line < end;) {
+                const char *stop = memchr(line, '\n', end - line), *next = stop ? stop + 1 : end;
+
+                if (!memchr(line, ':', next - line))
+                        break;
+                ret->headers = true;
+                body = line = next;
+        }
+        for (; body < end; body++)
+                if (!strchr(" \t\r\n", *body))
+                        text[n++] = *body;
+        strbuf_reset(&ret->der);
+        return base64_decode(&ret->der, text, n, NULL) == 0;
+}
+
+/* The next block from *POS on, which is moved behind it; what is no block is passed over. */
+static bool pem_next(struct arena *a, const char **pos, struct pem_block *ret)
+{
+        static const char begin[] = "-----BEGIN ", dashes[] = "-----";
+        const char *p = *pos;
+
+        while ((p = strstr(p, begin))) {
+                const char *type = p + strlen(begin), *stop = strstr(type, dashes), *eol = strchr(type, '\n'), *end;
+                char *closing;
+
+                if ((p != *pos && p[-1] != '\n') || !stop || !eol || stop > eol) {
+                        p = type;
+                        continue;
+                }
+                ret->type = arena_strndup(a, type, stop - type);
+                closing = arena_printf(a, "-----END %s-----", ret->type);
+                end = strstr(eol, closing);
+                if (!end || !pem_body(a, eol + 1, end > eol ? (size_t)(end - eol - 1) : 0, ret)) {
+                        p = type;
+                        continue;
+                }
+                *pos = end + strlen(closing);
+                ret->text = arena_printf(a, "%.*s\n", (int)(*pos - p), p);
+                return true;
+        }
+        return false;
+}
+
+/* --- DER --- */
+
+/* What Go says of bytes that begin with no request; NULL: its first element is one, as far as can be seen here. */
+static const char *der_error(struct arena *a, const unsigned char *der, size_t len)
+{
+        size_t at = 2, n;
+        unsigned bytes;
+
+        if (!len)
+                return "asn1: syntax error: sequence truncated";
+        if ((der[0] & 0x1f) == 0x1f)
+                return "asn1: structure error: base 128 integer too large";
+        if (len < 2)
+                return "asn1: syntax error: truncated tag or length";
+        n = der[1];
+        if (der[1] & 0x80) {
+                bytes = der[1] & 0x7f;
+                if (!bytes)
+                        return "asn1: structure error: indefinite length found (not DER)";
+                n = 0;
+                for (unsigned i = 0; i < bytes; i++, at++) {
+                        if (at >= len)
+                                return "asn1: syntax error: truncated tag or length";
+                        if (n >= 1 << 23)
+                                return "asn1: structure error: length too large";
+                        n = n << 8 | der[at];
+                        if (!n)
+                                return "asn1: structure error: superfluous leading zeros in length";
+                }
+                if (n < 0x80)
+                        return "asn1: structure error: non-minimal length";
+        }
+        if (der[0] != 0x30)
+                return arena_printf(a, "asn1: structure error: tags don't match (16 vs {class:%d tag:%d length:%zu isCompound:%s}) "
+                                       "{optional:false explicit:false application:false private:false defaultValue:<nil> tag:<nil> "
+                                       "stringType:0 timeType:0 set:false omitEmpty:false} certificateRequest @%zu",
+                                    der[0] >> 6, der[0] & 0x1f, n, der[0] & 0x20 ? "true" : "false", at);
+        if (n > len - at)
+                return "asn1: syntax error: data truncated";
+        return n < len - at ? "asn1: syntax error: trailing data" : NULL;
+}
+
+/* What is wrong with a request; NULL: nothing. */
+static const char *request_error(struct arena *a, const char *pem)
+{
+        _cleanup_pem_ struct pem_block block = { 0 };
+        struct pki_request parsed;
+        const char *error;
+
+        if (!pem_next(a, &pem, &block) || !streq(block.type, "CERTIFICATE REQUEST"))
+                return "PEM block type must be CERTIFICATE REQUEST";
+        error = der_error(a, (const unsigned char *)strbuf_str(&block.der), block.der.len);
+        if (error || pki_request_parse(block.text, strlen(block.text), &parsed, NULL) < 0)
+                return error ? error : "x509: ECDSA verification failure";
+        pki_request_deinit(&parsed);
+        return NULL;
+}
+
+void check_certificate_request(struct check *c, const struct at *at)
+{
+        _cleanup_strbuf_ struct strbuf pem = STRBUF_INIT;
+        const char *s = text_at(at), *error;
+
+        if (c->old) /* it cannot be changed, and was checked */
+                return;
+        error = base64_decode(&pem, s, strlen(s), NULL) == 0 ? request_error(c->a, strbuf_str(&pem)) : "";
+        if (!error)
+                return;
+        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), *s ? at->j : json_new_null(c->a), "%s", error);
+        if (!*s)
+                c->errs->list[c->errs->n - 1].value = "null";
+}
+
+static const char *certificate_error(struct arena *a, const char *pem)
+{
+        _cleanup_pem_ struct pem_block block = { 0 };
+        size_t blocks = 0;
+
+        for (; pem_next(a, &pem, &block); blocks++) {
+                _cleanup_pki_pair_ struct pki_pair *pair = NULL;
+
+                if (!streq(block.type, "CERTIFICATE"))
+                        return arena_printf(a, "only CERTIFICATE PEM blocks are allowed, found \"%s\"", block.type);
+                if (block.headers)
+                        return "no PEM block headers are permitted";
+                if (!block.der.len)
+                        return "found CERTIFICATE PEM block containing 0 certificates";
+                if (pki_load_pem(block.text, strlen(block.text), NULL, 0, &pair, NULL) < 0)
+                        return "x509: malformed certificate";
+        }
+        return blocks ? NULL : "must contain at least one CERTIFICATE PEM block";
+}
+
+void check_issued_certificate(struct check *c, const struct at *at)
+{
+        _cleanup_strbuf_ struct strbuf pem = STRBUF_INIT;
+        const char *s = text_at(at), *error, *was = json_path_string(c->old, "status.certificate");
+
+        if (!*s || streq(was, s) || base64_decode(&pem, s, strlen(s), NULL) < 0)
+                return;
+        error = certificate_error(c->a, strbuf_str(&pem));
+        if (error)
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), "\"<certificate data>\"", "%s", error);
+}
+
+/* --- signers --- */
+
+/* Each piece of TEXT between dots by itself. */
+static void check_labels_of(struct check *c, const char *path, const char *text, enum name_rule rule)
+{
+        const char *messages[NAME_MESSAGES];
+
+        for (const char *p = text; p; p = strchr(p, '.') ? strchr(p, '.') + 1 : NULL) {
+                const char *label = arena_strndup(c->a, p, strcspn(p, "."));
+                unsigned n = name_check(c->a, rule, label, messages);
+
+                for (unsigned i = 0; i < n; i++)
+                        field_error_add(c->errs, FIELD_INVALID, path, json_new_string(c->a, text), "validating label \"%s\": %s",
+                                        label, messages[i]);
+        }
+}
+
+void check_signer_name(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at), *slash = strchr(s, '/'), *path = at_path(c, at), *domain;
+
+        if (streq(s, "kubernetes.io/legacy-unknown")) {
+                check_invalid(c, at, "the legacy signerName is not allowed via this API version");
+                return;
+        }
+        if (!*s) {
+                check_required(c, at, "");
+                return;
+        }
+        if (!slash || strchr(slash + 1, '/')) {
+                check_invalid(c, at, "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+                return;
+        }
+        domain = arena_strndup(c->a, s, slash - s);
+        if (strlen(domain) > 253)
+                field_error_add(c->errs, FIELD_TOO_LONG, path, NULL, "may not be more than 253 bytes");
+        check_labels_of(c, path, domain, NAME_DNS1123_LABEL);
+        if (!strchr(domain, '.'))
+                field_error_add(c->errs, FIELD_INVALID, path, json_new_string(c->a, domain),
+                                "should be a domain with at least two segments separated by dots");
+        check_labels_of(c, path, slash + 1, NAME_DNS1123_SUBDOMAIN);
+        if (strlen(s) > 571)
+                field_error_add(c->errs, FIELD_TOO_LONG, path, NULL, "may not be more than 571 bytes");
+}
+
+/* --- conditions --- */
+
+/* Who has been approved cannot be denied; told of the one that comes second. */
+void check_request_conditions(struct check *c, const struct at *at)
+{
+        bool approved = false, denied = false;
+
+        json_foreach_item(at->j, k) {
+                const char *type = json_get_string(k, "type");
+                bool approves = streq(type, "Approved"), denies = streq(type, "Denied");
+
+                approved |= approves;
+                denied |= denies;
+                if ((approves || denies) && approved && denied)
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_get(k, "type"),
+                                        "Approved and Denied conditions are mutually exclusive");
+        }
+}
+
+static const struct json *condition_of(const struct json *obj, const char *type, size_t *ret_n)
+{
+        const struct json *found = NULL;
+
+        *ret_n = 0;
+        json_foreach_item(json_path(obj, "status.conditions"), k)
+                if (streq(json_get_string(k, "type"), type)) {
+                        found = found ? found : k;
+                        (*ret_n)++;
+                }
+        return found;
+}
+
+/* A decision is made by who may approve and stays; a certificate comes from the signer, once. */
+void check_request_update(struct check *c, const struct at *root)
+{
+        static const char *const decisions[] = { "Approved", "Denied", "Failed" };
+        const struct at *conditions = at_field(c, root, "status.conditions"), *certificate = at_field(c, root, "status.certificate");
+        const char *was = json_path_string(c->old, "status.certificate"), *is = json_string(certificate->j);
+        size_t n, old_n;
+
+        if (!c->old)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(decisions); i++) {
+                condition_of(c->obj, decisions[i], &n);
+                condition_of(c->old, decisions[i], &old_n);
+                if (n < old_n)
+                        check_forbidden(c, conditions, "updates may not remove a condition of type \"%s\"", decisions[i]);
+        }
+        for (size_t i = 0; i < 2 && !streq(c->sub, "approval"); i++) {
+                const struct json *now = condition_of(c->obj, decisions[i], &n), *before = condition_of(c->old, decisions[i], &old_n);
+
+                if (n > old_n)
+                        check_forbidden(c, conditions, "updates may not add a condition of type \"%s\"", decisions[i]);
+                else if (n == old_n && n && !json_equal(now, before))
+                        check_forbidden(c, conditions, "updates may not modify a condition of type \"%s\"\n", decisions[i]);
+        }
+        if (streq(was ? was : "", is ? is : ""))
+                return;
+        if (!streq(c->sub, "status"))
+                check_forbidden(c, certificate, "updates may not set certificate content");
+        else if (!str_empty(was))
+                check_forbidden(c, certificate, "updates may not modify existing certificate content");
+}
