@@ -59,6 +59,12 @@ static struct cel_value no_such_key(struct eval *e, const struct cel_value *key)
 
         if (key->type == CEL_INT)
                 return cel_error(a, "no such key: %lld", (long long)key->i);
+        if (key->type == CEL_UINT)
+                return cel_error(a, "no such key: %llu", (unsigned long long)key->u);
+        if (key->type == CEL_DOUBLE)
+                return cel_error(a, "no such key: %s", cel_double_text(a, key->d));
+        if (key->type == CEL_BOOL)
+                return cel_error(a, "no such key: %s", key->b ? "true" : "false");
         return cel_error(a, "no such key: %s", cel_text(a, key));
 }
 
@@ -75,16 +81,22 @@ static struct cel_value element(struct eval *e, const struct cel_value *of, cons
                 *ret_found = false;
                 return no_such_key(e, key);
         }
-        if (of->type != CEL_LIST)
-                return cel_no_overload();
+        if (of->type != CEL_LIST) {
+                *ret_found = false;
+                return no_such_key(e, key);
+        }
         if (key->type == CEL_INT)
                 i = key->i;
         else if (key->type == CEL_UINT && key->u <= INT64_MAX)
                 i = (int64_t)key->u;
         else if (key->type == CEL_DOUBLE && key->d == (double)(int32_t)key->d)
                 i = (int64_t)key->d;
+        else if (key->type == CEL_UINT)
+                return cel_error(e->run->arena, "unsupported index value %llu in list", (unsigned long long)key->u);
+        else if (key->type == CEL_DOUBLE)
+                return cel_error(e->run->arena, "unsupported index value %s in list", cel_double_text(e->run->arena, key->d));
         else
-                return cel_no_overload();
+                return cel_error(e->run->arena, "unsupported index type '%s' in list", cel_type_name(key));
         if (i >= 0 && (size_t)i < cel_list_len(of))
                 return cel_ripe(e->run->arena, cel_list_at(of, (size_t)i));
         *ret_found = false;
@@ -96,12 +108,12 @@ static struct cel_value field(struct eval *e, const struct cel_value *of, const 
         struct cel_value key = cel_string(name), v;
 
         *ret_found = true;
-        if (of->type == CEL_MAP)
+        if (of->type != CEL_OBJECT)
                 return element(e, of, &key, ret_found);
-        if (of->type == CEL_LIST)
-                return cel_error(e->run->arena, "unsupported index type 'string' in list");
-        if (of->type != CEL_OBJECT || !of->object.class->field)
-                return cel_error(e->run->arena, "no such overload");
+        if (!of->object.class->field) {
+                *ret_found = false;
+                return no_such_key(e, &key);
+        }
         v = of->object.class->field(e->run, of->object.data, name);
         *ret_found = !cel_is_error(v);
         return v;

@@ -1,4 +1,5 @@
 /* The standard functions and operators (cel-spec, doc/langdef.md), and optionals. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
@@ -395,8 +396,9 @@ static struct cel_value f_double(struct eval *e, size_t n, const struct cel_valu
                 return double_value((double)v->u);
         case CEL_STRING:
                 s = cel_text(e->run->arena, v);
+                errno = 0;
                 d = strtod(s, &end);
-                if (*end || !plain_number(s) || end != s + v->str.len)
+                if (*end || !plain_number(s) || end != s + v->str.len || (errno == ERANGE && fabs(d) > 1))
                         return no_conversion(e, "double");
                 return double_value(d);
         default:

@@ -1,5 +1,6 @@
 /* From text to tree: the grammar of cel-spec's doc/langdef.md, by recursive descent. Macros become nodes of their own
  * instead of general comprehensions: what they do is written once, in eval.c. */
+#include <float.h>
 #include <stdlib.h>
 
 #include "ast.h"
@@ -266,6 +267,8 @@ static void read_number(struct parser *p)
         errno = 0;
         if (real) {
                 p->token.value = (struct cel_value){ .type = CEL_DOUBLE, .d = strtod(s, &end) };
+                if (p->token.value.d > DBL_MAX)
+                        fail(p, p->at, "invalid double literal");
         } else {
                 unsigned long long u = strtoull(s, &end, base16 ? 16 : 10);
                 bool is_unsigned = s[n] == 'u' || s[n] == 'U';
