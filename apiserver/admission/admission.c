@@ -101,7 +101,7 @@ static struct json *parse(struct arena *a, const struct entry *e)
 {
         struct json *obj = NULL;
 
-        return json_parse(a, e->json->data, e->json->len, NULL, &obj, NULL) < 0 ? NULL : obj;
+        return json_parse_own(a, arena_memdup(a, e->json->data, e->json->len), e->json->len, &obj) < 0 ? NULL : obj;
 }
 
 struct json *admission_get(struct admission_attributes *at, const char *group, const char *version, const char *resource,
@@ -159,7 +159,7 @@ struct json *admission_list_having(struct admission_attributes *at, const char *
         struct listing l = { having, at->request->arena, json_new_array(at->request->arena) };
         const char *prefix;
 
-        if (!res || !admission_store)
+        if (!res || !admission_store || !store_has_any(admission_store, res))
                 return l.array;
         prefix = arena_join(l.arena, "/registry/", res->storage_prefix, "/", namespace, *namespace ? "/" : "", NULL);
         store_scan(admission_store, prefix, NULL, add_entry, &l);

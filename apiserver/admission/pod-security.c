@@ -11,6 +11,9 @@ static const char *const modes[] = { "enforce", "audit", "warn" };
 
 static struct pod_security_policy policy_of(struct arena *a, const struct json *labels, const char *mode)
 {
+        if (!json_len(labels))
+                return (struct pod_security_policy){ "privileged", "latest", POD_SECURITY_LATEST };
+
         const char *level = json_get_string(labels, arena_printf(a, "pod-security.kubernetes.io/%s", mode)),
                    *version = json_get_string(labels, arena_printf(a, "pod-security.kubernetes.io/%s-version", mode));
         struct pod_security_policy p = { level ? level : "privileged", version ? version : "latest", POD_SECURITY_LATEST };

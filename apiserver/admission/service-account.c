@@ -67,11 +67,13 @@ static struct json *token_volume(struct arena *a, const char *name)
                 "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},"
                 "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"apiVersion\":\"v1\","
                 "\"fieldPath\":\"metadata.namespace\"}}]}}],\"defaultMode\":420}";
-        struct json *volume = json_new_object(a), *projected = NULL;
+        static struct json *projected; /* read once for all */
+        struct json *volume = json_new_object(a);
 
-        json_parse(a, text, sizeof(text) - 1, NULL, &projected, NULL);
+        if (!projected)
+                json_parse(arena_new(0), text, sizeof(text) - 1, NULL, &projected, NULL);
         json_set_string(a, volume, "name", name);
-        json_set(a, volume, "projected", projected);
+        json_set(a, volume, "projected", json_clone(a, projected));
         return volume;
 }
 
