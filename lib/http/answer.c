@@ -8,7 +8,6 @@
 #include "conn.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -135,9 +134,14 @@ static ssize_t conn_send(struct http_conn *c, const char *data, size_t len)
 
 static void push_chunk_head(struct pieces *out, size_t len)
 {
-        char head[24];
+        char head[24], *at = head + sizeof(head); /* by hand: each event of each watcher has one */
 
-        pieces_push_copy(out, head, snprintf(head, sizeof(head), "%zx\r\n", len));
+        *--at = '\n';
+        *--at = '\r';
+        do
+                *--at = "0123456789abcdef"[len & 15];
+        while (len >>= 4);
+        pieces_push_copy(out, at, head + sizeof(head) - at);
 }
 
 /* Compresses the next part of the answer into one chunk; after the last, the end of the chunks. */

@@ -602,6 +602,21 @@ static void on_accept_again(struct loop_timer *timer, void *userdata)
                 loop_fd_set(s->source, EPOLLIN);
 }
 
+/* All places are taken: who has kept us waiting longest for a request gives his up, else who has been idle longest. So
+ * ten thousand connections that never ask for anything keep nobody out. False: all are at work. */
+static bool make_room(struct http_server *s)
+{
+        struct timeout_queue *queues[] = {&s->waiting, &s->idle};
+
+        for (size_t i = 0; i < ARRAY_SIZE(queues); i++) {
+                if (!list_empty(&queues[i]->list)) {
+                        conn_kill(list_entry(queues[i]->list.next, struct http_conn, queue_link));
+                        return true;
+                }
+        }
+        return false;
+}
+
 static void on_listen(struct loop_fd *source, uint32_t events, void *userdata)
 {
         struct http_server *s = userdata;
@@ -616,7 +631,7 @@ static void on_listen(struct loop_fd *source, uint32_t events, void *userdata)
                 }
                 if (fd < 0)
                         return;
-                if (s->n_conns >= s->o.max_connections)
+                if (s->n_conns >= s->o.max_connections && !make_room(s))
                         close(fd);
                 else
                         conn_new(s, fd, &ss);
