@@ -90,22 +90,22 @@ static void nested_end(struct strbuf *out, size_t begin)
 
 /* --- strings --- */
 
-/* The string at hand, without escapes; it lives as long as the coder. */
-static bool take_string(struct coder *c, struct json_skimmed *ret)
+static bool unescape(struct coder *c, struct json_skimmed *s)
 {
         const struct json *j;
 
-        if (!json_skim_string(&c->in, ret))
-                return false;
-        if (!ret->escaped)
-                return true;
         if (!c->odd)
                 c->odd = arena_new(0);
-        j = json_skim_unescape(c->odd, ret);
-        if (!j)
-                return false;
-        *ret = (struct json_skimmed){ .p = j->str, .len = j->len };
-        return true;
+        j = json_skim_unescape(c->odd, s);
+        if (j)
+                *s = (struct json_skimmed){ .p = j->str, .len = j->len };
+        return j;
+}
+
+/* The string at hand, without escapes; it lives as long as the coder. */
+static bool take_string(struct coder *c, struct json_skimmed *ret)
+{
+        return json_skim_string(&c->in, ret) && (!ret->escaped || unescape(c, ret));
 }
 
 static bool at(const struct coder *c, char first)
@@ -115,9 +115,20 @@ static bool at(const struct coder *c, char first)
 
 static bool put_string_here(struct coder *c, unsigned field)
 {
+        enum { SHORT = 16 };
         struct json_skimmed s;
+        char *p;
 
-        if (!take_string(c, &s))
+        if (!json_skim_string(&c->in, &s))
+                return false;
+        if (s.len <= SHORT && !s.escaped && c->in.end - s.p >= SHORT) {
+                p = varint(room(c->out, VARINT_MAX + 1 + SHORT), (uint64_t)field << 3 | WIRE_BYTES);
+                *p++ = (char)s.len;
+                memcpy(p, s.p, SHORT); /* so many are copied without a call; what is too much is written over */
+                c->out->len = (size_t)(p - c->out->data) + s.len;
+                return true;
+        }
+        if (s.escaped && !unescape(c, &s))
                 return false;
         put_bytes(c->out, field, s.p, s.len);
         return true;
@@ -417,21 +428,51 @@ static bool put_outer(struct coder *c, struct held *held, size_t n, const unsign
         return true;
 }
 
+__attribute__((noinline)) static bool look_up_key(struct coder *c, const struct schema *s, const struct schema_field **place,
+                                                  const struct schema_field **ret)
+{
+        struct json_skimmed key;
+
+        if (!json_skim_key(&c->in, &key))
+                return false;
+        *ret = schema_fieldn(s, key.p, key.len);
+        if (*ret)
+                *place = *ret;
+        return true;
+}
+
+/* Over the key at hand and its colon; *RET is its field, NULL: none. BEFORE: the field before it, or S. Objects of a type
+ * mostly have the same fields in the same order, so what came after that the last time is tried first. */
+static inline bool take_key(struct coder *c, const struct schema *s, const void *before, const struct schema_field **ret)
+{
+        static const struct schema_field *after[1024];
+        const struct schema_field **place = &after[(uint32_t)((uintptr_t)before >> 3) * UINT32_C(0x9e3779b1) >> 22];
+        const struct schema_field *f = *place;
+        const char *p = c->in.p;
+
+        if ((uintptr_t)f - (uintptr_t)s->fields < s->n_fields * sizeof(*f) && (size_t)(c->in.end - p) > (size_t)f->len + 3 &&
+            *p == '"' && p[f->len + 1] == '"' && p[f->len + 2] == ':' && memcmp(p + 1, f->name, f->len) == 0) {
+                c->in.p = p + f->len + 3;
+                json_skim_space(&c->in);
+                *ret = f;
+                return true;
+        }
+        return look_up_key(c, s, place, ret);
+}
+
 static bool flattened_message(struct coder *c, const struct schema *s)
 {
         struct held held[HELD_MAX];
-        struct json_skimmed key;
+        const struct schema_field *f = NULL;
         const char *behind;
         size_t n = 0;
         int r;
 
         for (r = json_skim_begin(&c->in, '}'); r > 0; r = json_skim_next(&c->in, '}')) {
-                const struct schema_field *f;
                 bool plain;
 
-                if (!json_skim_key(&c->in, &key))
+                if (!take_key(c, s, f ? f : (const void *)s, &f))
                         return false;
-                f = schema_fieldn(s, key.p, key.len);
                 plain = f && f->proto && !f->proto_outer[0];
                 if (f && f->proto && !plain && n < HELD_MAX)
                         held[n++] = (struct held){ .f = f, .value = c->in.p };
@@ -448,17 +489,14 @@ static bool flattened_message(struct coder *c, const struct schema *s)
 
 static bool members(struct coder *c, const struct schema *s)
 {
+        const struct schema_field *f = NULL;
         const char *start = c->in.p;
         size_t before = c->out->len;
-        struct json_skimmed key;
         int r;
 
         for (r = json_skim_begin(&c->in, '}'); r > 0; r = json_skim_next(&c->in, '}')) {
-                const struct schema_field *f;
-
-                if (!json_skim_key(&c->in, &key))
+                if (!take_key(c, s, f ? f : (const void *)s, &f))
                         return false;
-                f = schema_fieldn(s, key.p, key.len);
                 if (f && f->proto_outer[0]) {
                         c->in.p = start;
                         c->out->len = before;

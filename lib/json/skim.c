@@ -7,10 +7,6 @@
  */
 #include "skim.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 /* The first quote or backslash at or after P. */
 static inline const char *find_special(const char *p, const char *end)
 {
@@ -30,7 +26,7 @@ static inline const char *find_special(const char *p, const char *end)
         return p;
 }
 
-bool json_skim_string(struct json_skim *s, struct json_skimmed *ret)
+bool json_skim_long_string(struct json_skim *s, struct json_skimmed *ret)
 {
         const char *from = s->p + 1, *p;
         bool escaped = false;

@@ -15,6 +15,10 @@
 
 #include "json.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 struct json_skim {
         const char *p, *end;
 };
@@ -28,7 +32,7 @@ struct json_skimmed {
 
 static inline void json_skim_space(struct json_skim *s)
 {
-        while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\t' || *s->p == '\r'))
+        while (s->p < s->end && (unsigned char)*s->p <= ' ')
                 s->p++;
 }
 
@@ -62,8 +66,26 @@ static inline int json_skim_next(struct json_skim *s, char close)
 
 /* Over the value at s->p. */
 bool json_skim_value(struct json_skim *s);
+bool json_skim_long_string(struct json_skim *s, struct json_skimmed *ret);
 /* Over the string at s->p. False: there is none, or it has no end. */
-bool json_skim_string(struct json_skim *s, struct json_skimmed *ret);
+static inline bool json_skim_string(struct json_skim *s, struct json_skimmed *ret)
+{
+#ifdef __SSE2__
+        if (s->end - s->p > 16 && *s->p == '"') { /* most are short, and without escapes */
+                __m128i x = _mm_loadu_si128((const __m128i *)(s->p + 1));
+                int found = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
+                                                           _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))));
+                int len = __builtin_ctz((unsigned)found | 1u << 16);
+
+                if (found && s->p[1 + len] == '"') {
+                        *ret = (struct json_skimmed){ .p = s->p + 1, .len = (size_t)len };
+                        s->p += len + 2;
+                        return true;
+                }
+        }
+#endif
+        return json_skim_long_string(s, ret);
+}
 /* Over a key and its colon. */
 bool json_skim_key(struct json_skim *s, struct json_skimmed *ret);
 /* What T means, as a string value in A; NULL: it means nothing. */
