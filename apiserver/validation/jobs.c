@@ -219,12 +219,43 @@ static void check_finished(struct check *c, const struct at *status, bool finish
                 field_error_add_text(c->errs, FIELD_INVALID, at_path(c, pods), go_struct(c, pods), "must be empty for finished job");
 }
 
+/* The next interval of *P ("3", "3-5") that can be read: indexes below MAX. False: there is none. */
+static bool next_interval(struct arena *a, const char **p, int64_t max, int64_t *ret_first, int64_t *ret_last)
+{
+        while (*p && **p) {
+                size_t n = strcspn(*p, ",");
+                char *first = arena_strndup(a, *p, n), *last = strchr(first, '-');
+
+                *p = (*p)[n] ? *p + n + 1 : NULL;
+                if (last)
+                        *last++ = '\0';
+                if (index_mistake(a, first, max, ret_first) == NULL &&
+                    index_mistake(a, last ? last : first, max, ret_last) == NULL && (!last || *ret_first < *ret_last))
+                        return true;
+        }
+        return false;
+}
+
+/* The first index that both lists have; -1: none. */
+static int64_t common_index(struct arena *a, const char *x, const char *y, int64_t max)
+{
+        int64_t x0, x1, y0, y1;
+        bool more = next_interval(a, &x, max, &x0, &x1) && next_interval(a, &y, max, &y0, &y1);
+
+        while (more) {
+                if (x0 <= y1 && y0 <= x1)
+                        return MAX(x0, y0);
+                more = x0 <= y0 ? next_interval(a, &x, max, &x0, &x1) : next_interval(a, &y, max, &y0, &y1);
+        }
+        return -1;
+}
+
 /* Indexes that ended, of an indexed job. */
 static void check_indexes(struct check *c, const struct at *status)
 {
         const struct at *done = at_field(c, status, "completedIndexes"), *failed = at_field(c, status, "failedIndexes");
         const struct json *spec = json_get(c->obj, "spec");
-        int64_t max = json_get_int(spec, "completions", 0), n;
+        int64_t max = json_get_int(spec, "completions", 0), n, both;
         const char *why;
         bool limited = json_get(spec, "backoffLimitPerIndex");
 
@@ -238,6 +269,9 @@ static void check_indexes(struct check *c, const struct at *status)
                 check_invalid(c, done, "cannot set non-empty completedIndexes when non-indexed completion mode");
         if (moved(failed) && at_set(failed) && !limited)
                 check_invalid(c, failed, "cannot set non-null failedIndexes when backoffLimitPerIndex is null");
+        both = moved(done) || moved(failed) ? common_index(c->a, text_at(done), text_at(failed), max) : -1;
+        if (both >= 0 && json_get(spec, "completions"))
+                check_invalid(c, failed, "failedIndexes and completedIndexes overlap at index: %lld", (long long)both);
 }
 
 /* A finished job says how it ended, has no pods left, and was decided to end that way before. */
@@ -278,7 +312,9 @@ void check_job_status(struct check *c, const struct at *status)
         bad_conditions(c, status, was.target && !is.target, "cannot disable the terminal FailureTarget=True condition");
         if (json_get_int(status->j, "failed", 0) < json_get_int(before, "failed", 0))
                 check_invalid(c, failed, "cannot decrease the failed counter");
-        if (!json_equal(json_get(spec, "completions"), json_get(spec, "parallelism")) &&
+        /* elastic ones may be made smaller */
+        if ((!streq(json_get_string(spec, "completionMode"), "Indexed") ||
+             !json_equal(json_get(spec, "completions"), json_get(spec, "parallelism"))) &&
             json_get_int(status->j, "succeeded", 0) < json_get_int(before, "succeeded", 0))
                 check_invalid(c, succeeded, "cannot decrease the succeeded counter");
         if (at_set(end) && end->old && !json_equal(end->j, end->old))
