@@ -34,11 +34,27 @@ void check_webhook_name(struct check *c, const struct at *at)
 }
 
 /* https://host[/path], and nothing more. */
+/* What Go's parser says of a host and its port; NULL: nothing. */
+static const char *bad_host(struct arena *a, const char *host)
+{
+        const char *port = strrchr(host, ':');
+
+        for (const char *p = host; *p; p++) {
+                if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                        return "net/url: invalid control character in URL";
+                if ((unsigned char)*p < 0x80 && *p != '%' && !isalnum((unsigned char)*p) && !strchr("-_.~!$&'()*+,;=:[]<>\"", *p))
+                        return arena_printf(a, "invalid character \"%c\" in host name", *p);
+        }
+        if (port && !strchr(port, ']') && port[strspn(port + 1, "0123456789") + 1])
+                return arena_printf(a, "invalid port \"%s\" after host", port);
+        return NULL;
+}
+
 void check_webhook_url(struct check *c, const struct at *at)
 {
         static const char form[] = "; desired format: https://host[/path]";
         const char *s = text_at(at), *colon = strchr(s, ':'), *rest = s, *scheme = "", *host = "", *user = NULL;
-        const char *query, *fragment = strchr(s, '#');
+        const char *query, *fragment = strchr(s, '#'), *wrong;
         size_t len;
 
         if (colon && colon > s && isalpha((unsigned char)*s) && !memchr(s, '/', (size_t)(colon - s))) {
@@ -56,6 +72,11 @@ void check_webhook_url(struct check *c, const struct at *at)
                         user = arena_strndup(c->a, host, (size_t)(strrchr(host, '@') - host));
                         host = strrchr(host, '@') + 1;
                 }
+        }
+        wrong = bad_host(c->a, host);
+        if (wrong) {
+                check_required(c, at, arena_printf(c->a, "url must be a valid URL: parse \"%s\": %s%s", s, wrong, form));
+                return;
         }
         query = strchr(s, '?');
         if (fragment && query && query > fragment)
@@ -206,7 +227,11 @@ void check_one_line(struct check *c, const struct at *at)
 
 void check_cel_identifier(struct check *c, const struct at *at)
 {
+        static const char *const reserved[] = { "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for",
+                                                "function", "if", "import", "let", "loop", "package", "namespace", "return",
+                                                "var", "void", "while" };
         const char *s = text_at(at), *p = s;
+        bool taken = false;
 
         if (cond_blank(c, at)) {
                 check_required(c, at, "name is not specified");
@@ -215,7 +240,9 @@ void check_cel_identifier(struct check *c, const struct at *at)
         if (isalpha((unsigned char)*s) || *s == '_')
                 while (isalnum((unsigned char)*p) || *p == '_')
                         p++;
-        if (p == s || *p)
+        for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+                taken |= streq(s, reserved[i]);
+        if (p == s || *p || taken)
                 check_invalid(c, at, "must be a valid CEL identifier");
 }
 
