@@ -132,9 +132,12 @@ static void answer_tree(struct api_request *r, unsigned code, const struct json 
                 json_write_pretty(&b, obj, 2);
                 strbuf_putc(&b, '\n');
         } else if (obj && obj == r->written_of) {
-                strbuf_reserve(&b, r->written_len + 1);
-                strbuf_append(&b, r->written, r->written_len);
-                strbuf_putc(&b, '\n');
+                struct buffer *bytes = buffer_new(r->written_len + 1);
+
+                memcpy(bytes->data, r->written, r->written_len);
+                memcpy(bytes->data + r->written_len, "\n", 2);
+                answer_buffer(r, code, content_type, bytes, headers);
+                return;
         } else {
                 json_write(&b, obj);
                 strbuf_putc(&b, '\n');

@@ -128,6 +128,7 @@ static void append_framed(struct strbuf *out, const struct strbuf *message)
 {
         uint32_t len = htonl((uint32_t)message->len);
 
+        strbuf_reserve(out, message->len + 5);
         strbuf_putc(out, 0);
         strbuf_append(out, &len, sizeof(len));
         strbuf_append(out, message->data, message->len);

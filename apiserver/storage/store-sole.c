@@ -318,6 +318,7 @@ int store_write_fenced(struct store *s, const char *key, uint64_t expected, stru
                 const struct wire_kv *claim;
                 int r;
 
+                strbuf_reserve(&message, value.len + 6 * strlen(key) + 256);
                 wire_write_txn(&message, &txn);
                 r = store_request(s, "/etcdserverpb.KV/Txn", &message, WIRE_TXN, true, reply, ret, ret_doubtful, reterr);
                 if (r < 0)
