@@ -101,7 +101,7 @@ static bool is_head(const struct api_request *r)
 
 static const struct status *check_route(struct api_request *r)
 {
-        if (!r->res)
+        if (!r->res || streq(r->verb, "proxy")) /* so it was once: /api/v1/proxy/nodes/x */
                 return route_missing(r);
         if (r->res->crd && r->res->crd->crd->terminating && streq(r->verb, "create"))
                 return status_make(r->arena, 405, "MethodNotAllowed", json_new_object(r->arena),
@@ -275,7 +275,9 @@ void apiserver_handle(struct http_request *http, void *apiserver)
                 if (e == -EILSEQ) /* no URL at all, to the HTTP server of Go */
                         answer_text(&r, 400, "text/plain; charset=utf-8", "400 Bad Request");
                 else
-                        answer_status(&r, status_make(r.arena, 500, "", NULL, "%s", error_text(&err)));
+                        answer_text(&r, 500, "text/plain; charset=utf-8",
+                                    arena_printf(r.arena, "Internal Server Error: \"%s\": failed to create RequestInfo: %s\n",
+                                                 http->target, error_text(&err)));
                 return;
         }
         st = authenticate(&r);

@@ -247,7 +247,7 @@ static void serve_openapi(struct api_request *r, const char *path)
         else if (streq(r->http->path, "/openapi/v3"))
                 answer_buffer(r, 200, "text/plain; charset=utf-8", openapi_v3_index(extra(r)), NULL);
         else if (str_has_prefix(path, "/openapi/v3/"))
-                serve_openapi_v3(r, path);
+                serve_openapi_v3(r, r->http->path);
         else if (streq(path, "/openapi/v3")) /* with a slash: a document without a name */
                 empty_answer(r, 404, NULL);
         else
@@ -346,6 +346,21 @@ static void serve_health(struct api_request *r, const char *kind, const char *on
                 answer_text(r, 200, "text/plain; charset=utf-8", !*one && http_query(r->http, "verbose") ? b.data : "ok");
 }
 
+/* What each check found, for those who compute how reliable we are. */
+static void serve_slis(struct api_request *r)
+{
+        static const char *const kinds[] = {"healthz", "livez", "readyz"};
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        strbuf_puts(&b, "# HELP kubernetes_healthcheck [STABLE] Whether a check says it is well (1) or not (0).\n"
+                        "# TYPE kubernetes_healthcheck gauge\n");
+        for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+                for (size_t k = checks[i].ready_only ? 2 : 0; k < ARRAY_SIZE(kinds); k++)
+                        strbuf_printf(&b, "kubernetes_healthcheck{name=\"%s\",type=\"%s\"} %d\n", checks[i].name, kinds[k],
+                                      checks[i].fn(r->server));
+        answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", strbuf_str(&b));
+}
+
 /* --- the rest --- */
 
 static void serve_metrics(struct api_request *r)
@@ -412,7 +427,7 @@ void nonresource_handle(struct api_request *r)
                         return;
                 }
         }
-        if (streq(path, "/")) {
+        if (streq(path, "/") || streq(r->http->path, "/index.html")) {
                 serve_root(r);
         } else if (streq(path, "/version")) {
                 if (!only_get(r))
@@ -424,7 +439,9 @@ void nonresource_handle(struct api_request *r)
                 serve_openapi(r, path);
         } else if (streq(r->http->path, "/debug/pprof")) {
                 answer_buffer(r, 302, "text/html; charset=utf-8", buffer_new_copy("", 0), profiles);
-        } else if (streq(path, "/metrics")) {
+        } else if (streq(r->http->path, "/metrics/slis")) {
+                serve_slis(r);
+        } else if (streq(r->http->path, "/metrics")) {
                 if (streq(r->http->method, "DELETE")) /* ours only tell what is; there is nothing to reset */
                         answer_text(r, 200, "text/plain; charset=utf-8", "metrics reset\n");
                 else

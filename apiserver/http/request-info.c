@@ -150,7 +150,7 @@ int request_info(struct api_request *r, struct error *reterr)
         if (streq(p.list[at], "watch") || streq(p.list[at], "proxy")) {
                 if (p.n < at + 2)
                         return error_set(reterr, -EINVAL,
-                                         "unable to determine kind and namespace from url, %s", path);
+                                         "unable to determine kind and namespace from url, %s", r->http->target);
                 r->verb = p.list[at++];
         }
         set_resource(r, &p, at);
