@@ -1,7 +1,6 @@
 /* colibri-apiserver: options, start-up, the first objects of a new cluster. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -17,6 +16,7 @@
 #include "../lib/base/flags.h"
 #include "../lib/base/log.h"
 #include "../lib/base/time.h"
+#include "../lib/base/trim.h"
 
 struct options {
         const char *etcd_cafile, *etcd_certfile, *etcd_keyfile, *etcd_data_dir;
@@ -192,7 +192,12 @@ static const struct status *ensure_kubernetes_service(struct apiserver *s, struc
 
 static void on_trim(struct loop_timer *timer, void *userdata)
 {
-        malloc_trim(0);
+        static bool started;
+
+        trim_heap();
+        if (!started)
+                trim_files();
+        started = true;
 }
 
 static void handle(struct http_request *http, void *userdata)

@@ -13,6 +13,7 @@
 #include "map.h"
 #include "strbuf.h"
 #include "time.h"
+#include "trim.h"
 
 static void test_strbuf_max(void **state)
 {
@@ -252,12 +253,42 @@ static void test_errors(void **state)
         assert_int_equal(-EPERM, error_wrap(NULL, -EPERM, "still nobody"));
 }
 
+static unsigned long resident(void)
+{
+        unsigned long size, pages = 0;
+        FILE *f = fopen("/proc/self/statm", "re");
+
+        assert_non_null(f);
+        assert_int_equal(2, fscanf(f, "%lu %lu", &size, &pages));
+        fclose(f);
+        return pages;
+}
+
+/* What is let go is there when it is looked at again. */
+static void test_trim(void **state)
+{
+        static const char *const words[] = {"constant", "text"};
+        char *kept = xstrdup("kept"), *much = xmalloc(8 << 20);
+        unsigned long before;
+
+        memset(much, 1, 8 << 20);
+        free(much);
+        before = resident();
+        trim_files();
+        trim_heap();
+        assert_true(resident() < before);
+        assert_string_equal("kept", kept);
+        assert_string_equal("text", words[1]);
+        free(kept);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_strbuf_max), cmocka_unit_test(test_strbuf_grows), cmocka_unit_test(test_map),
                 cmocka_unit_test(test_arena),      cmocka_unit_test(test_base64),       cmocka_unit_test(test_random),
                 cmocka_unit_test(test_times),      cmocka_unit_test(test_files),        cmocka_unit_test(test_errors),
+                cmocka_unit_test(test_trim),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
