@@ -26,6 +26,7 @@ struct judgement {
         const struct kind_of_policy *kind;
         const struct json *policy, *binding, *params;
         struct policy_variables *variables;
+        const struct status *first; /* why the request is denied; what is to be warned of or noted is, all the same */
 };
 
 /* --- what is said --- */
@@ -37,8 +38,8 @@ static const struct status *denied(struct judgement *j, const char *reason, cons
                 unsigned code;
         } codes[] = { { "Invalid", 422 }, { "Forbidden", 403 }, { "Unauthorized", 401 }, { "RequestEntityTooLarge", 413 } };
         struct arena *a = j->at->request->arena;
-        const char *text = arena_printf(a, "%s '%s' with binding '%s' denied request: %s", j->kind->kind,
-                                        get_string(j->policy, "metadata.name"), get_string(j->binding, "metadata.name"), why);
+        const char *with = j->binding ? arena_printf(a, " with binding '%s'", get_string(j->binding, "metadata.name")) : "";
+        const char *text = arena_printf(a, "%s '%s'%s denied request: %s", j->kind->kind, get_string(j->policy, "metadata.name"), with, why);
         const struct status *st = deny(j->at, "%s", text);
         struct json *details = json_clone(a, st->details), *cause = json_new_object(a);
         unsigned code = 422;
@@ -70,20 +71,17 @@ static void note_failure(struct judgement *j, size_t index, const char *why)
 }
 
 /* What a failed validation, the INDEX-th, comes to, after the binding's validationActions. */
-static const struct status *act(struct judgement *j, size_t index, const char *reason, const char *why)
+static void act(struct judgement *j, size_t index, const char *reason, const char *why)
 {
-        const struct status *st = NULL;
-
         json_foreach_item(json_path(j->binding, "spec.validationActions"), action) {
-                if (streq(json_string(action), "Deny") && !st)
-                        st = denied(j, reason, why);
+                if (streq(json_string(action), "Deny") && !j->first)
+                        j->first = denied(j, reason, why);
                 else if (streq(json_string(action), "Audit"))
                         note_failure(j, index, why);
                 else if (streq(json_string(action), "Warn"))
                         request_warn(j->at->request, "Validation failed for %s '%s' with binding '%s': %s", j->kind->kind,
                                      get_string(j->policy, "metadata.name"), get_string(j->binding, "metadata.name"), why);
         }
-        return st;
 }
 
 static bool ignores_failures(const struct json *policy)
@@ -91,12 +89,15 @@ static bool ignores_failures(const struct json *policy)
         return streq(get_string(policy, "spec.failurePolicy"), "Ignore");
 }
 
-/* An error of the policy itself. */
+/* An error of the policy itself. Only changes end with it. */
 static const struct status *broken_at(struct judgement *j, size_t index, const char *why)
 {
         if (ignores_failures(j->policy))
                 return NULL;
-        return j->kind == &validating ? act(j, index, "Invalid", why) : denied(j, "Invalid", why);
+        if (j->kind != &validating)
+                return denied(j, "Invalid", why);
+        act(j, index, "Invalid", why);
+        return NULL;
 }
 
 static const struct status *broken(struct judgement *j, const char *why)
@@ -104,8 +105,24 @@ static const struct status *broken(struct judgement *j, const char *why)
         return broken_at(j, 0, why);
 }
 
+/* A policy or a binding that cannot be used denies, whatever the binding's actions are. */
+static const struct status *misconfigured(struct judgement *j, const char *what, const char *why)
+{
+        const char *text = arena_printf(j->at->request->arena, "failed to configure %s: %s", what, why);
+
+        if (ignores_failures(j->policy))
+                return NULL;
+        if (j->kind != &validating)
+                return denied(j, "Invalid", text);
+        if (!j->first)
+                j->first = denied(j, "Invalid", text);
+        return NULL;
+}
+
 static const char *failed_expression(struct arena *a, const char *text, const struct cel_value *v)
 {
+        if (v->type == CEL_ERROR && streq(v->str.s, POLICY_OVER_BUDGET))
+                return POLICY_OVER_BUDGET;
         return arena_printf(a, "expression '%s' resulted in error: %s", text, cel_text(a, v));
 }
 
@@ -118,7 +135,7 @@ static int conditions_hold(struct judgement *j, const char **ret_why)
 
         json_foreach_item(json_path(j->policy, "spec.matchConditions"), c) {
                 const char *text = get_string(c, "expression");
-                struct cel_value v = policy_eval(j->variables, text);
+                struct cel_value v = policy_match(j->variables, text);
 
                 if (v.type == CEL_BOOL && !v.b)
                         return 0;
@@ -157,20 +174,33 @@ static const char *message_of(struct judgement *j, const struct json *validation
         return arena_printf(a, "failed expression: %s", trimmed(a, get_string(validation, "expression")));
 }
 
-/* What a policy wants noted, whatever comes of it. */
-static void note_annotations(struct judgement *j)
+/* Values of one key are noted once each, from all bindings and parameters. */
+static void note(struct judgement *j, const char *key, const char *value)
 {
         struct api_request *r = j->at->request;
 
-        json_foreach_item(json_path(j->policy, "spec.auditAnnotations"), x) {
-                struct cel_value v;
+        if (r->audit)
+                audit_join(r, arena_printf(r->arena, "%s/%s", get_string(j->policy, "metadata.name"), key), value);
+}
 
-                if (!r->audit)
-                        return;
-                v = policy_eval(j->variables, get_string(x, "valueExpression"));
-                if (v.type == CEL_STRING)
-                        audit_annotate(r, arena_printf(r->arena, "%s/%s", get_string(j->policy, "metadata.name"), get_string(x, "key")),
-                                       trimmed(r->arena, cel_text(r->arena, &v)));
+/* What a policy wants noted, whatever comes of it. */
+static void note_annotations(struct judgement *j)
+{
+        struct arena *a = j->at->request->arena;
+
+        json_foreach_item(json_path(j->policy, "spec.auditAnnotations"), x) {
+                const char *text = get_string(x, "valueExpression"), *wrong = NULL;
+                struct cel_value v = policy_eval(j->variables, text);
+
+                if (v.type == CEL_STRING && *trimmed(a, cel_text(a, &v)))
+                        note(j, get_string(x, "key"), trimmed(a, cel_text(a, &v)));
+                else if (v.type == CEL_ERROR)
+                        wrong = failed_expression(a, text, &v);
+                else if (v.type != CEL_STRING && v.type != CEL_NULL)
+                        wrong = arena_printf(a, "valueExpression '%s' resulted in unsupported return type: %s. Return type must be either "
+                                                "string or null.", text, cel_type_name(&v));
+                if (wrong && !j->first && !ignores_failures(j->policy))
+                        j->first = denied(j, "Invalid", wrong);
         }
 }
 
@@ -178,19 +208,21 @@ static const struct status *judge(struct judgement *j)
 {
         struct arena *a = j->at->request->arena;
 
-        note_annotations(j);
         json_foreach_item(json_path(j->policy, "spec.validations"), validation) {
-                const char *text = get_string(validation, "expression"), *reason = json_get_string(validation, "reason");
+                const char *text = get_string(validation, "expression"), *reason = json_get_string(validation, "reason"), *why;
                 struct cel_value v = policy_eval(j->variables, text);
-                const struct status *st = NULL;
 
-                if (v.type != CEL_BOOL)
-                        st = broken_at(j, validation_i, failed_expression(a, text, &v));
-                else if (!v.b)
-                        st = act(j, validation_i, str_empty(reason) ? "Invalid" : reason, message_of(j, validation));
-                if (st)
-                        return st;
+                if (v.type == CEL_BOOL) {
+                        if (!v.b)
+                                act(j, validation_i, str_empty(reason) ? "Invalid" : reason, message_of(j, validation));
+                        continue;
+                }
+                why = failed_expression(a, text, &v);
+                broken_at(j, validation_i, why);
+                if (streq(why, POLICY_OVER_BUDGET))
+                        break;
         }
+        note_annotations(j);
         return NULL;
 }
 
@@ -255,36 +287,73 @@ static const struct status *with_params(struct judgement *j)
         return !held ? NULL : j->kind == &validating ? judge(j) : change(j);
 }
 
-/* The objects that a binding's paramRef means, as an array; NULL: *ret_why. */
-static struct json *params_of(struct judgement *j, const struct json *ref, const char **ret_why)
+/* A kind of ours or of a definition; NULL: there is none. */
+static const struct resource *kind_of_params(struct judgement *j)
 {
         struct arena *a = j->at->request->arena;
+        const struct apiserver *s = j->at->request->server;
         const char *api = get_string(j->policy, "spec.paramKind.apiVersion"), *kind = get_string(j->policy, "spec.paramKind.kind"),
-                   *slash = strchr(api, '/'), *ns = json_get_string(ref, "namespace"), *name = json_get_string(ref, "name");
-        const struct resource *res = builtin_kind(slash ? arena_strndup(a, api, (size_t)(slash - api)) : "",
-                                                  slash ? slash + 1 : api, kind);
-        struct json *list = json_new_array(a), *one;
-        struct selector s;
+                   *slash = strchr(api, '/'), *group = slash ? arena_strndup(a, api, (size_t)(slash - api)) : "",
+                   *version = slash ? slash + 1 : api;
+        const struct resource *res = builtin_kind(group, version, kind);
 
-        if (!res) {
-                *ret_why = arena_printf(a, "failed to configure policy: failed to find resource referenced by paramKind: '%s, Kind=%s'",
-                                        api, kind);
+        for (size_t i = 0; !res && s && i < s->extra.n; i++)
+                if (streq(s->extra.list[i]->kind, kind) && streq(s->extra.list[i]->group, group) && streq(s->extra.list[i]->version, version))
+                        res = s->extra.list[i];
+        return res;
+}
+
+struct found_params {
+        struct judgement *j;
+        const struct resource *res;
+        const struct selector *selector;
+        struct json *list;
+};
+
+static bool add_params(struct entry *e, void *userdata)
+{
+        struct found_params *f = userdata;
+        struct json *obj = registry_object(f->j->at->request->arena, f->res, e);
+
+        if (obj && (!f->selector || selector_matches(f->selector, json_path(obj, "metadata.labels"))))
+                json_append(f->j->at->request->arena, f->list, obj);
+        return true;
+}
+
+/* The objects that a binding's paramRef means, as an array; NULL: *ret_why. */
+static struct json *params_of(struct judgement *j, const struct resource *res, const struct json *ref, const char **ret_why)
+{
+        struct arena *a = j->at->request->arena;
+        const char *ns = json_get_string(ref, "namespace"), *name = json_get_string(ref, "name");
+        struct found_params f = { .j = j, .res = res, .list = json_new_array(a) };
+        struct selector s;
+        struct entry *one;
+
+        if (!res->namespaced && !str_empty(ns)) {
+                *ret_why = "paramRef.namespace must not be provided for a cluster-scoped `paramKind`";
                 return NULL;
         }
-        if (!res->namespaced)
-                ns = "";
-        else if (str_empty(ns))
-                ns = j->at->namespace;
-        if (!str_empty(name)) {
-                one = admission_get(j->at, res->group, res->version, res->name, ns, name);
-                if (one)
-                        json_append(a, list, one);
-        } else if (selector_from_object(a, json_get(ref, "selector"), &s, NULL) == 0) {
-                json_foreach_item(admission_list(j->at, res->group, res->version, res->name, ns), p)
-                        if (selector_matches(&s, json_path(p, "metadata.labels")))
-                                json_append(a, list, p);
+        if (res->namespaced && str_empty(ns) && str_empty(ns = j->at->namespace)) {
+                *ret_why = "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources";
+                return NULL;
         }
-        return list;
+        if (!admission_store)
+                return f.list;
+        if (!str_empty(name)) {
+                one = store_get(admission_store, registry_key(a, res, ns, name));
+                if (one)
+                        add_params(one, &f);
+        } else if (selector_from_object(a, json_get(ref, "selector"), &s, NULL) == 0) {
+                f.selector = &s;
+                store_scan(admission_store,
+                           arena_join(a, "/registry/", res->storage_prefix, "/", res->namespaced ? ns : "", res->namespaced ? "/" : "", NULL),
+                           NULL, add_params, &f);
+        }
+        if (!json_len(f.list) && streq(json_get_string(ref, "parameterNotFoundAction"), "Deny")) {
+                *ret_why = "no params found for policy binding with `Deny` parameterNotFoundAction";
+                return NULL;
+        }
+        return f.list;
 }
 
 static const struct status *with_binding(struct judgement *j)
@@ -297,12 +366,9 @@ static const struct status *with_binding(struct judgement *j)
         j->params = NULL;
         if (!json_is_object(json_path(j->policy, "spec.paramKind")) || !json_is_object(ref))
                 return with_params(j);
-        params = params_of(j, ref, &why);
+        params = params_of(j, kind_of_params(j), ref, &why);
         if (!params)
-                return broken(j, why);
-        if (!json_len(params) && streq(json_get_string(ref, "parameterNotFoundAction"), "Deny"))
-                return broken(j, "failed to configure binding: no params found for policy binding with `Deny` "
-                                 "parameterNotFoundAction");
+                return misconfigured(j, "binding", why);
         json_foreach_item(params, p) {
                 j->params = p;
                 if ((st = with_params(j)))
@@ -311,29 +377,48 @@ static const struct status *with_binding(struct judgement *j)
         return NULL;
 }
 
+/* One policy with those of BINDINGS that are its own. */
+static const struct status *with_policy(struct judgement *j, const struct json *bindings)
+{
+        struct arena *a = j->at->request->arena;
+        const struct status *st;
+
+        json_foreach_item(bindings, b) {
+                if (!streq(get_string(b, "spec.policyName"), get_string(j->policy, "metadata.name")))
+                        continue;
+                if (json_is_object(json_path(j->policy, "spec.paramKind")) && !kind_of_params(j)) {
+                        j->binding = NULL;
+                        return misconfigured(j, "policy", arena_printf(a, "failed to find resource referenced by paramKind: '%s, Kind=%s'",
+                                                                       get_string(j->policy, "spec.paramKind.apiVersion"),
+                                                                       get_string(j->policy, "spec.paramKind.kind")));
+                }
+                j->binding = b;
+                if (match_resources(j->at, json_path(b, "spec.matchResources"), true) && (st = with_binding(j)))
+                        return st;
+        }
+        return NULL;
+}
+
 static const struct status *run(struct admission_attributes *at, const struct kind_of_policy *kind)
 {
+        struct judgement j = { .at = at, .kind = kind };
         struct json *bindings = NULL;
+        const struct status *st;
 
         /* Who writes policies is not judged by them: a wrong one could never be mended. */
         if (streq(at->res->group, REGISTRATION))
                 return NULL;
         json_foreach_item(admission_list(at, REGISTRATION, "v1", kind->policies, ""), p) {
-                struct judgement j = { .at = at, .kind = kind, .policy = p };
-                const struct status *st;
-
                 if (!match_resources(at, json_path(p, "spec.matchConstraints"), false))
                         continue;
                 if (!bindings)
                         bindings = admission_list(at, REGISTRATION, "v1", kind->bindings, "");
-                json_foreach_item(bindings, b) {
-                        j.binding = b;
-                        if (streq(get_string(b, "spec.policyName"), get_string(p, "metadata.name")) &&
-                            match_resources(at, json_path(b, "spec.matchResources"), true) && (st = with_binding(&j)))
-                                return st;
-                }
+                j.policy = p;
+                st = with_policy(&j, bindings);
+                if (st)
+                        return st;
         }
-        return NULL;
+        return j.first;
 }
 
 static const struct status *validate(struct admission_attributes *at)

@@ -21,6 +21,7 @@ struct policy_variables {
         struct variable *list;
         size_t n;
         uint64_t spent;
+        bool matching;
 };
 
 /* --- authorizer --- */
@@ -265,9 +266,9 @@ static struct cel_value resolve(struct cel_run *run, void *userdata, const char 
                 return cel_from_json(v->request);
         }
         if (streq(name, "namespaceObject")) {
-                if (!v->namespace)
+                if (!v->namespace && !v->matching)
                         v->namespace = match_namespace(v->at);
-                return cel_from_json(v->namespace);
+                return cel_from_json(v->matching ? NULL : v->namespace);
         }
         q = arena_calloc(run->arena, sizeof(*q));
         q->at = v->at;
@@ -288,9 +289,17 @@ struct cel_value policy_eval(struct policy_variables *v, const char *text)
                 return cel_error(a, "%s", error_text(&err));
         value = cel_eval(program, &run);
         v->spent += run.cost;
-        return v->spent > BUDGET ? cel_error(a, "validation failed due to running out of cost budget, no further validation rules "
-                                                "will be run")
-                                 : value;
+        return v->spent > BUDGET ? cel_error(a, "%s", POLICY_OVER_BUDGET) : value;
+}
+
+struct cel_value policy_match(struct policy_variables *v, const char *text)
+{
+        struct cel_value value;
+
+        v->matching = true;
+        value = policy_eval(v, text);
+        v->matching = false;
+        return value;
 }
 
 void policy_object_changed(struct policy_variables *v)

@@ -5,13 +5,17 @@
 #include "../../lib/cel/cel.h"
 #include "internal.h"
 
+#define POLICY_OVER_BUDGET "validation failed due to running out of cost budget, no further validation rules will be run"
+
 struct policy_variables;
 
 /* In the request's arena. PARAMS may be NULL. */
 struct policy_variables *policy_variables_new(struct admission_attributes *at, const struct json *policy,
                                               const struct json *params);
-/* Of TEXT; a CEL_ERROR also when it does not compile, or when the budget of all expressions is spent. */
+/* Of TEXT; a CEL_ERROR also when it does not compile, or (POLICY_OVER_BUDGET) when what all expressions may cost is spent. */
 struct cel_value policy_eval(struct policy_variables *v, const char *text);
+/* Of a match condition: those see no namespace. */
+struct cel_value policy_match(struct policy_variables *v, const char *text);
 /* The variable `request`: what an AdmissionRequest says, but for its objects, with RES (at->res, or another version of
  * it) as the resource. */
 struct json *policy_request(struct admission_attributes *at, const struct resource *res);

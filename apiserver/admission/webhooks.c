@@ -51,7 +51,7 @@ static int concerns(struct hook *h, const struct status **ret_st)
         variables = policy_variables_new(at, w, NULL);
         json_foreach_item(json_get(w, "matchConditions"), c) {
                 const char *text = get_string(c, "expression");
-                struct cel_value v = policy_eval(variables, text);
+                struct cel_value v = policy_match(variables, text);
 
                 if (v.type == CEL_BOOL && !v.b)
                         return 0;

@@ -293,6 +293,26 @@ void audit_annotate(struct api_request *r, const char *key, const char *value)
                 json_set_string(e->arena, e->annotations, key, value);
 }
 
+void audit_join(struct api_request *r, const char *key, const char *value)
+{
+        struct audit_event *e = r->audit;
+        const char *text = e ? json_get_string(e->annotations, key) : NULL;
+
+        if (!text) {
+                audit_annotate(r, key, value);
+                return;
+        }
+        for (const char *at = text; *at;) {
+                const char *comma = strstr(at, ", ");
+                size_t len = comma ? (size_t)(comma - at) : strlen(at);
+
+                if (len == strlen(value) && memcmp(at, value, len) == 0)
+                        return;
+                at += len + (comma ? 2 : 0);
+        }
+        json_set_string(e->arena, e->annotations, key, arena_printf(e->arena, "%s, %s", text, value));
+}
+
 void audit_append(struct api_request *r, const char *key, const struct json *x)
 {
         struct audit_event *e = r->audit;

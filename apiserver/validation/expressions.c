@@ -37,6 +37,40 @@ static const struct cel_member request_members[] = {
 };
 static const struct cel_shape request_shape = OBJECT("kubernetes.AdmissionRequest", request_members);
 
+static const struct cel_shape texts_shape = { .type = CEL_MAP, .of = { STRING, STRING } };
+static const struct cel_member namespace_metadata[] = {
+        { "UID", "UID", STRING },
+        { "annotations", "annotations", &texts_shape },
+        { "creationTimestamp", "creationTimestamp", &cel_shapes[CEL_TIMESTAMP] },
+        { "deletionGracePeriodSeconds", "deletionGracePeriodSeconds", &cel_shapes[CEL_INT] },
+        { "deletionTimestamp", "deletionTimestamp", &cel_shapes[CEL_TIMESTAMP] },
+        { "finalizers", "finalizers", &strings_shape },
+        { "generateName", "generateName", STRING },
+        { "generation", "generation", &cel_shapes[CEL_INT] },
+        { "labels", "labels", &texts_shape },
+        { "name", "name", STRING },
+        { "namespace", "namespace", STRING },
+        { "resourceVersion", "resourceVersion", STRING },
+};
+static const struct cel_member namespace_spec[] = { { "finalizers", "finalizers", &strings_shape } };
+static const struct cel_member namespace_condition[] = {
+        { "lastTransitionTime", "lastTransitionTime", &cel_shapes[CEL_TIMESTAMP] },
+        { "message", "message", STRING },
+        { "reason", "reason", STRING },
+        { "status", "status", STRING },
+        { "type", "type", STRING },
+};
+static const struct cel_shape namespace_condition_shape = OBJECT("kubernetes.NamespaceCondition", namespace_condition);
+static const struct cel_shape namespace_conditions = { .type = CEL_LIST, .of = { &namespace_condition_shape } };
+static const struct cel_member namespace_status[] = { { "conditions", "conditions", &namespace_conditions }, { "phase", "phase", STRING } };
+static const struct cel_shape namespace_metadata_shape = OBJECT("kubernetes.NamespaceMetadata", namespace_metadata);
+static const struct cel_shape namespace_spec_shape = OBJECT("kubernetes.NamespaceSpec", namespace_spec);
+static const struct cel_shape namespace_status_shape = OBJECT("kubernetes.NamespaceStatus", namespace_status);
+static const struct cel_member namespace_members[] = { { "metadata", "metadata", &namespace_metadata_shape },
+                                                       { "spec", "spec", &namespace_spec_shape },
+                                                       { "status", "status", &namespace_status_shape } };
+static const struct cel_shape namespace_shape = OBJECT("kubernetes.Namespace", namespace_members);
+
 static const struct cel_shape any_values = { .type = CEL_MAP, .of = { STRING, DYN } };
 static const struct cel_shape amounts = { .type = CEL_MAP, .of = { STRING, &cel_shapes[CEL_QUANTITY] } };
 static const struct cel_shape attributes_shape = { .type = CEL_MAP, .of = { STRING, &any_values } };
@@ -61,12 +95,14 @@ static void declare(struct scope *s, const char *name, const struct cel_shape *s
         s->env.variables = s->list;
 }
 
-static void declare_request(struct scope *s)
+static void declare_request(struct scope *s, bool authorizer)
 {
         declare(s, "object", DYN);
         declare(s, "oldObject", DYN);
-        declare(s, "authorizer", DYN);
+        declare(s, "namespaceObject", &namespace_shape);
         declare(s, "request", &request_shape);
+        if (authorizer)
+                declare(s, "authorizer", cel_authorizer_shape());
 }
 
 static int by_name(const void *x, const void *y)
@@ -99,13 +135,12 @@ static void declare_variables(struct check *c, struct scope *s, const struct at 
         }
 }
 
-/* Of a policy: parameters if it has a kind of them, and its variables. */
-static struct scope policy_scope(struct check *c)
+/* Of a policy: parameters if it has a kind of them, and its variables. Messages may ask for no authorization. */
+static struct scope policy_scope(struct check *c, bool authorizer)
 {
         struct scope s = { .env.patches = str_has_prefix(c->res->kind, "Mutating") };
 
-        declare_request(&s);
-        declare(&s, "namespaceObject", DYN);
+        declare_request(&s, authorizer);
         if (json_is_object(json_path(c->obj, "spec.paramKind")))
                 declare(&s, "params", DYN);
         return s;
@@ -136,9 +171,9 @@ static void check_expression(struct check *c, const struct at *at, const struct 
                 check_invalid(c, at, types[1] ? "must evaluate to one of [%s] but got %s" : "must evaluate to %s but got %s", wanted, got);
 }
 
-static void check_in_policy(struct check *c, const struct at *at, const char *const *types)
+static void check_in_policy(struct check *c, const struct at *at, bool authorizer, const char *const *types)
 {
-        struct scope s = policy_scope(c);
+        struct scope s = policy_scope(c, authorizer);
 
         s.env.variables = s.list;
         declare_variables(c, &s, NULL);
@@ -147,22 +182,22 @@ static void check_in_policy(struct check *c, const struct at *at, const char *co
 
 void check_policy_validation(struct check *c, const struct at *at)
 {
-        check_in_policy(c, at, (const char *const[]){ "bool", NULL });
+        check_in_policy(c, at, true, (const char *const[]){ "bool", NULL });
 }
 
 void check_policy_message(struct check *c, const struct at *at)
 {
-        check_in_policy(c, at, (const char *const[]){ "string", NULL });
+        check_in_policy(c, at, false, (const char *const[]){ "string", NULL });
 }
 
 void check_policy_annotation(struct check *c, const struct at *at)
 {
-        check_in_policy(c, at, (const char *const[]){ "string", "null_type", NULL });
+        check_in_policy(c, at, true, (const char *const[]){ "string", "null_type", NULL });
 }
 
 void check_policy_variable(struct check *c, const struct at *at)
 {
-        struct scope s = policy_scope(c);
+        struct scope s = policy_scope(c, true);
 
         s.env.variables = s.list;
         declare_variables(c, &s, at->up);
@@ -171,7 +206,7 @@ void check_policy_variable(struct check *c, const struct at *at)
 
 void check_policy_mutation(struct check *c, const struct at *at)
 {
-        check_in_policy(c, at, (const char *const[]){ streq(at->up->name, "jsonPatch") ? "list(JSONPatch)" : "Object", NULL });
+        check_in_policy(c, at, true, (const char *const[]){ streq(at->up->name, "jsonPatch") ? "list(JSONPatch)" : "Object", NULL });
 }
 
 /* Of a webhook or a policy: their match conditions see different things. */
@@ -180,11 +215,11 @@ void check_match_condition(struct check *c, const struct at *at)
         struct scope s = { 0 };
 
         if (str_has_suffix(c->res->kind, "Policy")) {
-                s = policy_scope(c);
+                s = policy_scope(c, true);
                 s.env.patches = false;
                 s.env.variables = s.list;
         } else {
-                declare_request(&s);
+                declare_request(&s, true);
         }
         check_expression(c, at, &s.env, (const char *const[]){ "bool", NULL });
 }

@@ -66,6 +66,8 @@ struct cel_member {
 };
 
 extern const struct cel_shape cel_shapes[CEL_PARAM]; /* the simple ones, by type */
+/* Of Kubernetes' authorizer, whose functions are known. */
+const struct cel_shape *cel_authorizer_shape(void);
 
 struct cel_variable {
         const char *name;

@@ -234,9 +234,9 @@ static const struct cel_shape *field_shape(struct checker *c, struct node *n, co
                         n->name = m->field;
                         return m->shape;
                 }
-                complain(c, n, of->members || !str_has_prefix(of->name, "kubernetes.authorization") ? "undefined field '%s'"
+                complain(c, n, !str_has_prefix(of->name, "kubernetes.authorization") ? "undefined field '%s'"
                                                                                                 : "unexpected failed resolution of '%s'",
-                         of->members || !str_has_prefix(of->name, "kubernetes.authorization") ? n->name : of->name);
+                         !str_has_prefix(of->name, "kubernetes.authorization") ? n->name : of->name);
                 return simple(CEL_ERROR);
         default:
                 complain(c, n, "type '%s' does not support field selection", show(c, of));

@@ -53,6 +53,21 @@ const struct cel_shape *shape_type_of(struct arena *a, const struct cel_shape *s
         return shape_new(a, CEL_TYPE, s, NULL);
 }
 
+extern const struct cel_shape authorizer_shapes[];
+static const struct cel_member authorizer_members[] = { { "requestResource", "requestResource", &authorizer_shapes[3] } };
+const struct cel_shape authorizer_shapes[] = {
+        { CEL_OBJECT, .name = "kubernetes.authorization.Authorizer", .weight = 1, .members = authorizer_members, .n_members = 1 },
+        { CEL_OBJECT, .name = "kubernetes.authorization.PathCheck", .weight = 1 },
+        { CEL_OBJECT, .name = "kubernetes.authorization.GroupCheck", .weight = 1 },
+        { CEL_OBJECT, .name = "kubernetes.authorization.ResourceCheck", .weight = 1 },
+        { CEL_OBJECT, .name = "kubernetes.authorization.Decision", .weight = 1 },
+};
+
+const struct cel_shape *cel_authorizer_shape(void)
+{
+        return authorizer_shapes;
+}
+
 const struct cel_shape *shape_read(struct arena *a, const char **text, const struct cel_shape *const params[2])
 {
         static const struct {
@@ -66,19 +81,12 @@ const struct cel_shape *shape_read(struct arena *a, const char **text, const str
                 enum cel_type type;
                 int parts;
         } compound[] = { { 'L', CEL_LIST, 1 }, { 'M', CEL_MAP, 2 }, { 'O', CEL_OPTIONAL, 1 }, { 'K', CEL_TYPE, 1 } };
-        static const struct cel_shape authorizer[] = {
-                { CEL_OBJECT, .name = "kubernetes.authorization.Authorizer", .weight = 1 },
-                { CEL_OBJECT, .name = "kubernetes.authorization.PathCheck", .weight = 1 },
-                { CEL_OBJECT, .name = "kubernetes.authorization.GroupCheck", .weight = 1 },
-                { CEL_OBJECT, .name = "kubernetes.authorization.ResourceCheck", .weight = 1 },
-                { CEL_OBJECT, .name = "kubernetes.authorization.Decision", .weight = 1 },
-        };
         char c = *(*text)++;
 
         if (c == 'A' || c == 'B')
                 return params[c - 'A'];
         if (c >= '1' && c <= '5')
-                return &authorizer[c - '1'];
+                return &authorizer_shapes[c - '1'];
         for (size_t i = 0; i < ARRAY_SIZE(simple); i++)
                 if (simple[i].letter == c)
                         return &cel_shapes[simple[i].type];
