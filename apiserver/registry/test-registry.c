@@ -143,6 +143,31 @@ static void names(void *userdata)
         assert_null(store_get(server.store, "/registry/configmaps/default/dry"));
 }
 
+/* Devices for administrators: the namespace must say so. */
+static void admin_claim(void *userdata)
+{
+        static const char claim[] = "{\"apiVersion\":\"resource.k8s.io/v1\",\"kind\":\"ResourceClaim\",\"metadata\":{\"name\":\"c\"},"
+                                    "\"spec\":{\"devices\":{\"requests\":[{\"name\":\"r\",\"exactly\":{\"deviceClassName\":\"c\","
+                                    "\"adminAccess\":true}}]}}}";
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const struct status *st;
+        struct api_request r;
+        struct json *one;
+
+        begin(&r, a);
+        ok(make(&r, "", "v1", "namespaces", "", "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"plain\"}}", &one));
+        ok(make(&r, "", "v1", "namespaces", "",
+                "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"admin\","
+                "\"labels\":{\"resource.kubernetes.io/admin-access\":\"true\"}}}",
+                &one));
+        st = make(&r, "resource.k8s.io", "v1", "resourceclaims", "plain", claim, &one);
+        assert_int_equal(st->code, 422);
+        assert_string_equal(st->message, "ResourceClaim.resource.k8s.io \"c\" is invalid: spec.devices.requests[0].adminAccess: "
+                                         "Forbidden: admin access to devices requires the `resource.kubernetes.io/admin-access: true` "
+                                         "label on the containing namespace");
+        ok(make(&r, "resource.k8s.io", "v1", "resourceclaims", "admin", claim, &one));
+}
+
 static void service(void *userdata)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -266,6 +291,7 @@ static void eviction(void *userdata)
         }
 ON_FIBER(config_maps)
 ON_FIBER(names)
+ON_FIBER(admin_claim)
 ON_FIBER(service)
 ON_FIBER(finalizers)
 ON_FIBER(workloads)
@@ -276,6 +302,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_config_maps),
                 cmocka_unit_test(test_names),
+                cmocka_unit_test(test_admin_claim),
                 cmocka_unit_test(test_service),
                 cmocka_unit_test(test_finalizers),
                 cmocka_unit_test(test_workloads),

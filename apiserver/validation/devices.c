@@ -12,6 +12,7 @@
 #define DRIVER_NAME_MAX 63
 #define POOL_NAME_MAX 253
 #define PARAMETERS_MAX 10240
+#define OPTIONS_MAX 10
 #define SLICE_DEVICES_MAX 128 /* 64 where devices have taints or use counters */
 #define REQUEST_REFERENCE "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
 
@@ -44,10 +45,6 @@ static void check_qualified_name(struct check *c, const struct at *at, const cha
 {
         const char *slash = strchr(s, '/'), *domain;
 
-        if (!*s) {
-                check_required(c, at, "name required");
-                return;
-        }
         if (!slash) {
                 check_identifier(c, at, s);
                 return;
@@ -72,7 +69,7 @@ void check_qualified_attribute(struct check *c, const struct at *at)
         const char *s = text_at(at);
 
         check_qualified_name(c, at, s);
-        if (*s && !strchr(s, '/'))
+        if (!strchr(s, '/'))
                 check_invalid(c, at, "a fully qualified name must be a domain and a name separated by a slash");
 }
 
@@ -228,60 +225,121 @@ void check_reserved_for(struct check *c, const struct at *at)
                 check_forbidden(c, at, "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set");
 }
 
+/* What Go's parser of UUIDs says of S; NULL: nothing. */
+static const char *bad_uuid(struct arena *a, const char *s)
+{
+        size_t n = strlen(s), digits = 0;
+
+        if (n == 45 && strncasecmp(s, "urn:uuid:", 9) != 0)
+                return arena_printf(a, "invalid urn prefix: %s", json_print(a, json_new_string(a, arena_strndup(a, s, 9))));
+        if (n == 38 && (s[0] != '{' || s[37] != '}'))
+                return "invalid bracketed UUID format";
+        if (n != 32 && n != 36 && n != 38 && n != 45)
+                return arena_printf(a, "invalid UUID length: %zu", n);
+        if (n != 32)
+                s = arena_strndup(a, s + (n == 38 ? 1 : n == 45 ? 9 : 0), 36);
+        for (size_t i = 0; s[i]; i++) {
+                bool dash = n != 32 && (i == 8 || i == 13 || i == 18 || i == 23);
+
+                if (dash ? s[i] != '-' : !isxdigit((unsigned char)s[i]))
+                        return "invalid UUID format";
+                digits += !dash;
+        }
+        return digits == 32 ? NULL : "invalid UUID format";
+}
+
 /* A UUID in lower case, dashes and all. */
 void check_share_id(struct check *c, const struct at *at)
 {
-        const char *s = text_at(at);
-        size_t n = strlen(s);
-        bool dashes = n == 36, hex = true, upper = false;
+        const char *s = text_at(at), *wrong;
+        bool normal = strlen(s) == 36;
 
         if (!at_set(at))
                 return;
-        for (size_t i = 0; i < n && n == 36; i++) {
-                bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-                dashes &= !dash || s[i] == '-';
-                hex &= dash || isxdigit((unsigned char)s[i]);
-                upper |= isupper((unsigned char)s[i]);
-        }
-        if (n != 36)
-                check_invalid(c, at, "error validating uid: invalid UUID length: %zu", n);
-        else if (!dashes || !hex)
-                check_invalid(c, at, "error validating uid: invalid UUID format");
-        else if (upper)
+        for (const char *p = s; *p; p++)
+                normal &= !isupper((unsigned char)*p);
+        wrong = bad_uuid(c->a, s);
+        if (wrong)
+                check_invalid(c, at, "error validating uid: %s", wrong);
+        else if (!normal)
                 check_invalid(c, at, "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with "
                                      "lowercase hexadecimal characters");
 }
 
+/* "driver/pool/device", and the share where the device is shared */
+static const char *device_id(struct arena *a, const struct json *device)
+{
+        const char *share = json_get_string(device, "shareID");
+        const char *id = arena_printf(a, "%s/%s/%s", json_get_string(device, "driver") ?: "", json_get_string(device, "pool") ?: "",
+                                      json_get_string(device, "device") ?: "");
+
+        return str_empty(share) ? id : arena_printf(a, "%s/%s", id, share);
+}
+
 void check_allocated_device(struct check *c, const struct at *at)
 {
-        static const char *const key[] = { "driver", "pool", "device", "shareID" };
+        const char *id = device_id(c->a, at->j);
 
-        json_foreach_item(json_path(c->obj, "status.allocation.devices.results"), r) {
-                bool same = true;
-
-                for (size_t i = 0; i < ARRAY_SIZE(key); i++)
-                        same &= streq(json_get_string(r, key[i]) ?: "", json_get_string(at->j, key[i]) ?: "");
-                if (same)
+        json_foreach_item(json_path(c->obj, "status.allocation.devices.results"), r)
+                if (streq(device_id(c->a, r), id))
                         return;
+        invalid_text(c, at, id, "must be an allocated device in the claim");
+}
+
+/* AT is the list of devices: none is there twice. */
+void check_devices_once(struct check *c, const struct at *at)
+{
+        for (size_t i = 1; i < json_len(at->j); i++) {
+                const char *id = device_id(c->a, json_at(at->j, i));
+
+                for (size_t k = 0; k < i; k++)
+                        if (streq(device_id(c->a, json_at(at->j, k)), id)) {
+                                field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at_item(c, at, i)), json_new_string(c->a, id), NULL);
+                                break;
+                        }
         }
-        invalid_text(c, at,
-                     arena_printf(c->a, "%s/%s/%s", json_get_string(at->j, key[0]) ?: "", json_get_string(at->j, key[1]) ?: "",
-                                  json_get_string(at->j, key[2]) ?: ""),
-                     "must be an allocated device in the claim");
+}
+
+/* The address HOST as Go prints it; it may have zeros in front of its numbers, as once was allowed. */
+static bool parse_address(struct arena *a, const char *host, const char **ret_text, bool *ret_v4, bool *ret_mapped)
+{
+        static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+        char text[INET6_ADDRSTRLEN];
+        unsigned char raw[16];
+        const char *plain = "";
+
+        *ret_v4 = !strchr(host, ':');
+        *ret_mapped = false;
+        if (!name_is_address(host))
+                return false;
+        for (const char *p = host; *ret_v4 && *p; p += *p == '.') {
+                plain = arena_printf(a, "%s%s%lu", plain, *plain ? "." : "", strtoul(p, NULL, 10));
+                p += strcspn(p, ".");
+        }
+        if (inet_pton(*ret_v4 ? AF_INET : AF_INET6, *ret_v4 ? plain : host, raw) != 1)
+                return false;
+        *ret_mapped = !*ret_v4 && memcmp(raw, mapped, sizeof(mapped)) == 0;
+        inet_ntop(*ret_v4 || *ret_mapped ? AF_INET : AF_INET6, raw + (*ret_mapped ? 12 : 0), text, sizeof(text));
+        *ret_text = arena_strdup(a, text);
+        return true;
 }
 
 void check_interface_address(struct check *c, const struct at *at)
 {
-        const char *s = text_at(at), *slash = strchr(s, '/');
-        const char *host = arena_strndup(c->a, s, strcspn(s, "/"));
-        unsigned char buf[16];
-        char *end;
-        long bits = slash ? strtol(slash + 1, &end, 10) : -1;
-        bool v4 = inet_pton(AF_INET, host, buf) == 1;
+        const char *s = text_at(at), *slash = strchr(s, '/'), *address = "";
+        size_t digits = slash ? strspn(slash + 1, "0123456789") : 0;
+        unsigned long bits = slash ? strtoul(slash + 1, NULL, 10) : 0;
+        bool v4, mapped;
 
-        if ((!v4 && inet_pton(AF_INET6, host, buf) != 1) || !slash || !isdigit((unsigned char)slash[1]) || *end || bits > (v4 ? 32 : 128))
+        if (!digits || slash[1 + digits] || digits > 8 ||
+            !parse_address(c->a, arena_strndup(c->a, s, (size_t)(slash - s)), &address, &v4, &mapped) || bits > (v4 ? 32 : 128)) {
                 check_invalid(c, at, "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)");
+                return;
+        }
+        if (mapped && bits > 32)
+                bits -= 96;
+        if (!streq(s, arena_printf(c->a, "%s/%lu", address, bits)))
+                check_invalid(c, at, "must be in canonical form (\"%s/%lu\")", address, bits);
 }
 
 /* --- slices --- */
@@ -322,9 +380,8 @@ void check_slice_nodes(struct check *c, const struct at *spec)
                 check_required(c, spec, detail);
         else if (n > 1)
                 invalid_text(c, spec, set, arena_printf(c->a, "%s, but multiple fields are set", detail));
-        if (json_len(json_get(spec->j, "sharedCounters")) && json_len(json_get(spec->j, "devices")))
-                field_error_add(c->errs, FIELD_INVALID, at_path(c, spec), NULL,
-                                "only one of `sharedCounters` or `devices` is allowed");
+        if (json_is_array(json_get(spec->j, "sharedCounters")) && json_is_array(json_get(spec->j, "devices")))
+                invalid_text(c, spec, "", "only one of `sharedCounters` or `devices` is allowed");
 }
 
 void check_device_nodes(struct check *c, const struct at *device)
@@ -499,7 +556,7 @@ void check_one_attribute_value(struct check *c, const struct at *at)
                 text = arena_printf(c->a, "%s%s\"%s\":%s", text, i ? "," : "", values[i].go, v ? json_print(c->a, v) : "null");
         }
         if (n != 1)
-                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), arena_printf(c->a, "{%s}", text),
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), n ? arena_printf(c->a, "{%s}", text) : "\"\"",
                                      "exactly one value must be specified");
 }
 
@@ -550,11 +607,28 @@ static bool amount(const struct at *at, struct quantity *ret)
         return (json_is_string(at->j) || json_is_number(at->j)) && quantity_parse(at->j->str, ret) == 0;
 }
 
+/* Whole numbers tell options apart. */
+static void check_options_once(struct check *c, const struct at *values)
+{
+        struct quantity q, other;
+
+        for (size_t i = 1; i < json_len(values->j); i++)
+                for (size_t k = 0; k < i; k++)
+                        if (amount(at_item(c, values, i), &q) && amount(at_item(c, values, k), &other) &&
+                            quantity_value(&q) == quantity_value(&other)) {
+                                field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at_item(c, values, i)),
+                                                json_new_string(c->a, arena_printf(c->a, "%lld", (long long)quantity_value(&q))), NULL);
+                                break;
+                        }
+}
+
 static void check_valid_values(struct check *c, const struct at *policy, const struct at *values)
 {
-        struct quantity q, next, fallback;
+        const struct at *value = at_field(c, policy->up, "value");
+        struct quantity q, next, fallback, all = { 0 };
         bool found = false;
 
+        amount(value, &all);
         if (!amount(at_field(c, policy, "default"), &fallback)) {
                 check_required(c, at_field(c, policy, "default"), "required when validValues is defined");
                 return;
@@ -563,11 +637,25 @@ static void check_valid_values(struct check *c, const struct at *policy, const s
                 if (!amount(at_item(c, values, i), &q))
                         continue;
                 if (i + 1 < json_len(values->j) && amount(at_item(c, values, i + 1), &next) && quantity_cmp(&q, &next) > 0)
-                        check_invalid(c, at_item(c, values, i), "values must be sorted in ascending order");
-                found |= quantity_cmp(&q, &fallback) == 0;
+                        check_invalid(c, at_item(c, values, i + 1), "values must be sorted in ascending order");
+        }
+        if (json_len(values->j) > OPTIONS_MAX) {
+                field_error_add(c->errs, FIELD_TOO_MANY, at_path(c, values), json_new_int(c->a, (int64_t)json_len(values->j)),
+                                "must have at most %d items", OPTIONS_MAX);
+        } else {
+                for (size_t i = 0; i < json_len(values->j); i++) {
+                        if (!amount(at_item(c, values, i), &q))
+                                continue;
+                        if (quantity_cmp(&q, &all) > 0)
+                                check_invalid(c, at_item(c, values, i), "option is larger than capacity value: %s",
+                                              json_string(value->j));
+                        found |= quantity_cmp(&q, &fallback) == 0;
+                }
+                check_options_once(c, values);
         }
         if (!found)
-                check_invalid(c, values, "default value is not valid according to the requestPolicy");
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, values), at_field(c, policy, "default")->j,
+                                "default value is not valid according to the requestPolicy");
 }
 
 static void check_step(struct check *c, const struct at *range, const struct quantity *capacity, const struct quantity *min,
@@ -584,10 +672,10 @@ static void check_step(struct check *c, const struct at *range, const struct qua
         if (quantity_cmp(&first, capacity) > 0)
                 check_invalid(c, step, "one step %s is larger than capacity value: %s", quantity_format(&first, buf),
                               quantity_format(capacity, whole));
-        if ((fallback->nano - min->nano) % s.nano)
+        if ((quantity_value(fallback) - quantity_value(min)) % quantity_value(&s))
                 field_error_add(c->errs, FIELD_INVALID, at_path(c, step), at_field(c, range->up, "default")->j,
                                 "value is not a multiple of a given step (%s) from (%s)", json_string(step->j), from);
-        if (amount(max, &m) && (m.nano - min->nano) % s.nano)
+        if (amount(max, &m) && (quantity_value(&m) - quantity_value(min)) % quantity_value(&s))
                 field_error_add(c->errs, FIELD_INVALID, at_path(c, step), max->j,
                                 "value is not a multiple of a given step (%s) from (%s)", json_string(step->j), from);
 }

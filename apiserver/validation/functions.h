@@ -124,6 +124,7 @@ void check_policy_mutation(struct check *c, const struct at *at);
 void check_policy_validation(struct check *c, const struct at *at);
 void check_policy_variable(struct check *c, const struct at *at);
 void check_allocated_device(struct check *c, const struct at *at);
+void check_devices_once(struct check *c, const struct at *at);
 void check_condition_reason(struct check *c, const struct at *at);
 void check_counter_names(struct check *c, const struct at *at);
 void check_device_attributes(struct check *c, const struct at *at);

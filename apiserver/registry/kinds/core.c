@@ -216,6 +216,57 @@ const struct strategy attributes_strategy = {
         .prepare_create = attributes_prepare_create,
 };
 
+/* --- claims for devices: who gets them without being counted says so on the namespace --- */
+
+#define ADMIN_LABEL "resource.kubernetes.io/admin-access"
+
+static void admin_access(struct api_request *r, const struct json *claim, const char *path, const char *list, const char *field,
+                         struct field_errors *errs)
+{
+        struct json *ns = NULL;
+        size_t i = 0;
+
+        json_foreach_item(json_path(claim, list), it) {
+                if (json_is_bool(json_path(it, field)) && json_path(it, field)->boolean)
+                        break;
+                i++;
+        }
+        if (i == json_len(json_path(claim, list)))
+                return;
+        registry_get(r, builtin_resource("", "v1", "namespaces"), "", meta_string(claim, "namespace"), &ns);
+        if (!streq(json_get_string(json_path(ns, "metadata.labels"), ADMIN_LABEL), "true"))
+                field_error_add(errs, FIELD_FORBIDDEN, field_path(r->arena, "%s[%zu].adminAccess", path, i), NULL,
+                                "admin access to devices requires the `" ADMIN_LABEL ": true` label on the containing namespace");
+}
+
+static void device_claim_validate(struct api_request *r, const struct json *claim, const struct json *old, const char *sub,
+                                  struct field_errors *errs)
+{
+        if (!old)
+                admin_access(r, claim, "spec.devices.requests", "spec.devices.requests", "exactly.adminAccess", errs);
+        else if (streq(sub, "status") && !json_path(old, "status.allocation"))
+                admin_access(r, claim, "status.allocation.devices.results", "status.allocation.devices.results", "adminAccess", errs);
+}
+
+static void device_template_validate(struct api_request *r, const struct json *template, const struct json *old, const char *sub,
+                                     struct field_errors *errs)
+{
+        if (!old)
+                admin_access(r, template, "spec.devices.requests", "spec.spec.devices.requests", "exactly.adminAccess", errs);
+}
+
+const struct strategy device_claim_strategy = {
+        .group = "resource.k8s.io",
+        .kind = "ResourceClaim",
+        .validate = device_claim_validate,
+};
+
+const struct strategy device_template_strategy = {
+        .group = "resource.k8s.io",
+        .kind = "ResourceClaimTemplate",
+        .validate = device_template_validate,
+};
+
 /* --- endpoint slices: topology of the old kind is dropped, but for the node --- */
 
 static void slice_prepare(struct api_request *r, struct json *slice)

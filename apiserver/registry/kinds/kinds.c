@@ -6,7 +6,7 @@ static const struct strategy *const strategies[] = {
         &claim_strategy,      &account_strategy,    &secret_strategy,      &limit_range_strategy,
         &core_event_strategy, &event_strategy,      &job_strategy,         &daemon_set_strategy,
         &controller_strategy, &csr_strategy,        &definition_strategy,  &api_service_strategy,
-        &endpoint_slice_strategy, &attributes_strategy,
+        &endpoint_slice_strategy, &attributes_strategy, &device_claim_strategy, &device_template_strategy,
 };
 
 const struct strategy *registry_strategy(const struct resource *res)
