@@ -101,7 +101,7 @@ static struct json *parse(struct arena *a, const struct entry *e)
 {
         struct json *obj = NULL;
 
-        return json_parse_own(a, arena_memdup(a, e->json->data, e->json->len), e->json->len, &obj) < 0 ? NULL : obj;
+        return json_parse_written(a, e->json->data, e->json->len, &obj) < 0 ? NULL : obj;
 }
 
 struct json *admission_get(struct admission_attributes *at, const char *group, const char *version, const char *resource,

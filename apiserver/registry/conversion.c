@@ -104,7 +104,7 @@ struct json *conversion_find(struct arena *a, const struct resource *to, const s
         const struct converted *c = key ? recall(key) : NULL;
         struct json *out = NULL;
 
-        if (!c || json_parse_own(a, arena_memdup(a, c->text, c->len), c->len, &out) < 0)
+        if (!c || json_parse_written(a, c->text, c->len, &out) < 0)
                 return NULL;
         return out;
 }
@@ -323,7 +323,7 @@ const struct status *registry_converted(struct api_request *r, const struct reso
                 const char *key;
                 struct json *obj = NULL;
 
-                if (json_parse_own(a, arena_memdup(a, e->json->data, e->json->len), e->json->len, &obj) < 0 ||
+                if (json_parse_written(a, e->json->data, e->json->len, &obj) < 0 ||
                     streq(json_get_string(obj, "apiVersion"), want))
                         continue;
                 key = key_of(a, to, obj);
@@ -347,7 +347,7 @@ bool registry_unconverted(const struct resource *res, const struct entry *e)
         if (!webhook_of(res))
                 return false;
         a = arena_new(0);
-        if (json_parse_own(a, arena_memdup(a, e->json->data, e->json->len), e->json->len, &obj) < 0 ||
+        if (json_parse_written(a, e->json->data, e->json->len, &obj) < 0 ||
             streq(json_get_string(obj, "apiVersion"), wanted_version(a, res)))
                 return false;
         key = key_of(a, res, obj);
@@ -364,6 +364,6 @@ bool conversion_outdated(const struct resource *res, const struct entry *e)
         if (!stored)
                 return false;
         a = arena_new(0);
-        return json_parse_own(a, arena_memdup(a, e->json->data, e->json->len), e->json->len, &obj) == 0 &&
+        return json_parse_written(a, e->json->data, e->json->len, &obj) == 0 &&
                !streq(json_get_string(obj, "apiVersion"), wanted_version(a, stored));
 }

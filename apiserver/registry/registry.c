@@ -31,7 +31,7 @@ struct json *registry_object(struct arena *a, const struct resource *res, const 
 {
         struct json *obj = NULL;
 
-        if (json_parse_own(a, arena_memdup(a, e->json->data, e->json->len), e->json->len, &obj) < 0)
+        if (json_parse_written(a, e->json->data, e->json->len, &obj) < 0)
                 return NULL;
         return convert_object(a, registry_stored_as(res), res, obj);
 }

@@ -248,6 +248,14 @@ static struct json *zero_value(struct arena *a, const struct schema *s)
 
 /* --- scalars --- */
 
+static bool whole(const struct json *v)
+{
+        for (size_t i = 0; i < v->len; i++)
+                if (v->str[i] == '.' || (v->str[i] | 0x20) == 'e')
+                        return false;
+        return true;
+}
+
 static int decode_int(struct decoder *d, const struct schema *s, const struct schema *owner, struct json *v,
                       const struct step *at)
 {
@@ -256,7 +264,7 @@ static int decode_int(struct decoder *d, const struct schema *s, const struct sc
         if (!json_is_number(v))
                 return type_error(d, s, owner, v, at, false);
         /* Go reads integers digit by digit: 1e3 and 5.0 are none. */
-        if (strpbrk(v->str, ".eE") || json_to_int(v, &i) < 0 ||
+        if (!whole(v) || json_to_int(v, &i) < 0 ||
             (s->type != SCHEMA_INT64 && (i < INT32_MIN || i > INT32_MAX)))
                 return type_error(d, s, owner, v, at, true);
         return 0;
@@ -287,6 +295,25 @@ static int decode_quantity(struct decoder *d, struct json **value)
         return 0;
 }
 
+/* 2006-01-02T15:04:05Z, or with six digits of a fraction: as nearly all times come, and stay. False: maybe not. */
+static bool plain_time(const struct json *v, bool micro)
+{
+        static const char plain[] = "dddd-dd-ddTdd:dd:ddZ", fine[] = "dddd-dd-ddTdd:dd:dd.ddddddZ";
+        static const unsigned char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+        const char *form = micro ? fine : plain, *s = v->str;
+        unsigned month, day;
+
+        if (v->len != (micro ? sizeof(fine) : sizeof(plain)) - 1)
+                return false;
+        for (size_t i = 0; i < v->len; i++)
+                if (form[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != form[i])
+                        return false;
+        month = (unsigned)(10 * (s[5] - '0') + s[6] - '0');
+        day = (unsigned)(10 * (s[8] - '0') + s[9] - '0');
+        return memcmp(s, "1970", 4) >= 0 && memcmp(s, "2200", 4) < 0 && month >= 1 && month <= 12 && day >= 1 &&
+               day <= days[month - 1] && memcmp(s + 11, "23", 2) <= 0 && s[14] < '6' && s[17] < '6';
+}
+
 static int decode_time(struct decoder *d, const struct schema *s, const struct schema *owner, struct json **value,
                        const struct step *at)
 {
@@ -297,6 +324,8 @@ static int decode_time(struct decoder *d, const struct schema *s, const struct s
 
         if (!json_is_string(v))
                 return type_error(d, s, owner, v, at, false);
+        if (plain_time(v, micro))
+                return 0;
         text = go_time_parse(d->arena, v->str, micro, &t);
         if (text)
                 return text_error(d, text);
@@ -407,7 +436,7 @@ static void unknown_field(struct decoder *d, const struct step *at, bool report)
 {
         _cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
 
-        if (!d->strict)
+        if (!d->strict || (!report && !d->strict->n))
                 return;
         print_steps(&path, at);
         forget_duplicates(d->strict, strbuf_str(&path));

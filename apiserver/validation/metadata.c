@@ -172,16 +172,28 @@ static void check_managed(struct check *c, const struct at *meta)
         managed_fields_validate(json_get(meta->j, "managedFields"), "metadata.managedFields", c->errs);
 }
 
-void metadata_validate(struct check *c, enum name_rule rule)
+static void check_names(struct check *c, const struct at *meta, enum name_rule rule)
 {
-        const struct at *meta = at_field(c, c->root, "metadata"), *name = at_field(c, meta, "name");
-        const struct at *generation = at_field(c, meta, "generation");
+        const struct at *name = at_field(c, meta, "name");
 
         check_generate_name(c, at_field(c, meta, "generateName"), rule);
         if (at_empty(name))
                 check_required(c, name, "name or generateName is required");
         else
                 check_name(c, name, rule);
+}
+
+void metadata_validate_names(struct check *c, enum name_rule rule)
+{
+        check_names(c, at_field(c, c->root, "metadata"), rule);
+}
+
+void metadata_validate(struct check *c, enum name_rule rule)
+{
+        const struct at *meta = at_field(c, c->root, "metadata");
+        const struct at *generation = at_field(c, meta, "generation");
+
+        check_names(c, meta, rule);
         check_namespace(c, at_field(c, meta, "namespace"));
         if (json_is_number(generation->j) && json_to_double(generation->j, 0) < 0)
                 check_invalid(c, generation, "must be greater than or equal to 0");

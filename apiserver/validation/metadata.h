@@ -5,6 +5,7 @@
 
 /* On create, and by kinds that check all of it on update too. */
 void metadata_validate(struct check *c, enum name_rule rule);
+void metadata_validate_names(struct check *c, enum name_rule rule); /* of it what depends on the rule */
 void metadata_validate_update(struct check *c);
 
 void check_labels(struct check *c, const struct at *at);

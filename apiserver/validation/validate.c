@@ -60,12 +60,15 @@ static const struct kind_rules *find_sub(const struct resource *res, const char 
         return NULL;
 }
 
-/* For any object, and once more by the kind: each in full, as an update, or both. */
+/* For any object, and once more by the kind: each in full, as an update, or both. What was well the first time
+ * is so the second time, but for the names, which have another rule. */
 static void validate_metadata_update(struct check *c, const struct kind_rules *kind, const struct kind_rules *sub)
 {
         bool full = kind && kind->on_update != KIND_UPDATE_PLAIN, only = kind && kind->on_update == KIND_UPDATE_FULL_ONLY;
         bool bare = kind && kind->on_update == KIND_UPDATE_BARE, words = checks_finalizers(c->res);
         const struct at *finalizers = at_field(c, at_field(c, c->root, "metadata"), "finalizers");
+        size_t before = c->errs->n;
+        bool well;
 
         if (sub) {
                 full = sub->on_update != KIND_UPDATE_PLAIN;
@@ -75,15 +78,20 @@ static void validate_metadata_update(struct check *c, const struct kind_rules *k
         }
         metadata_validate(c, NAME_PATH_SEGMENT);
         metadata_validate_update(c);
+        well = c->errs->n == before;
         if (bare)
                 return;
         if (!only) {
-                metadata_validate_update(c);
+                if (!well)
+                        metadata_validate_update(c);
                 if (words)
                         check_finalizer_names(c, finalizers);
         }
         if (full) {
-                metadata_validate(c, kind->name);
+                if (well)
+                        metadata_validate_names(c, kind->name);
+                else
+                        metadata_validate(c, kind->name);
                 if (words)
                         check_finalizer_names(c, finalizers);
         }

@@ -24,16 +24,10 @@
 #define KEPT_SIZES 5 /* 4 to 64 KiB */
 #define KEPT_EACH 8  /* of the smallest; half as many of each larger size, but one */
 
-struct chunk {
-        struct chunk *next;
+struct arena_chunk {
+        struct arena_chunk *next;
         size_t size;
         _Alignas(ALIGN) char data[];
-};
-
-struct arena {
-        struct chunk *chunks; /* the newest first */
-        char *at, *end;
-        size_t next_size, used;
 };
 
 #ifndef ARENA_ASAN
@@ -41,7 +35,7 @@ struct arena {
  * there first keeps chunks. */
 static __thread bool keeping;
 static __thread struct {
-        struct chunk *list;
+        struct arena_chunk *list;
         unsigned n;
 } kept[KEPT_SIZES];
 
@@ -66,23 +60,23 @@ static bool keeps(unsigned class)
 }
 #endif
 
-static struct chunk *chunk_take(size_t size)
+static struct arena_chunk *chunk_take(size_t size)
 {
 #ifndef ARENA_ASAN
         unsigned class = kept_class(size);
 
         if (class < KEPT_SIZES && kept[class].list) {
-                struct chunk *chunk = kept[class].list;
+                struct arena_chunk *chunk = kept[class].list;
 
                 kept[class].list = chunk->next;
                 kept[class].n--;
                 return chunk;
         }
 #endif
-        return xmalloc(sizeof(struct chunk) + size);
+        return xmalloc(sizeof(struct arena_chunk) + size);
 }
 
-static void chunk_give(struct chunk *chunk)
+static void chunk_give(struct arena_chunk *chunk)
 {
 #ifndef ARENA_ASAN
         unsigned class = kept_class(chunk->size);
@@ -99,7 +93,7 @@ static void chunk_give(struct chunk *chunk)
 
 static void add_chunk(struct arena *arena, size_t size)
 {
-        struct chunk *chunk = chunk_take(size);
+        struct arena_chunk *chunk = chunk_take(size);
 
         chunk->next = arena->chunks;
         chunk->size = size;
@@ -122,7 +116,7 @@ void arena_free(struct arena *arena)
 {
         if (!arena)
                 return;
-        for (struct chunk *c = arena->chunks, *next; c; c = next) {
+        for (struct arena_chunk *c = arena->chunks, *next; c; c = next) {
                 next = c->next;
                 chunk_give(c);
         }
@@ -133,7 +127,7 @@ void arena_free(struct arena *arena)
 static void *alloc_apart(struct arena *arena, size_t size)
 {
         char *at = arena->at, *end = arena->end;
-        struct chunk *current = arena->chunks, *own;
+        struct arena_chunk *current = arena->chunks, *own;
 
         add_chunk(arena, size);
         own = arena->chunks;

@@ -6,11 +6,26 @@
 
 #include "base.h"
 
-struct arena;
+struct arena {
+        char *at, *end; /* what is free of the newest chunk */
+        struct arena_chunk *chunks; /* the newest first */
+        size_t next_size, used;
+};
 
 struct arena *arena_new(size_t first_chunk); /* bytes; 0: 4 KiB */
 void arena_free(struct arena *arena);        /* NULL allowed */
 void *arena_alloc(struct arena *arena, size_t size);    /* aligned to 16 bytes, not zeroed */
+/* The same in place of a call, for loops that allocate much. */
+static inline void *arena_take(struct arena *arena, size_t size)
+{
+        size_t need = (size + 15) & ~(size_t)15;
+        void *p = arena->at;
+
+        if ((size_t)(arena->end - arena->at) < need)
+                return arena_alloc(arena, size); /* always, under ASan */
+        arena->at += need;
+        return p;
+}
 void *arena_calloc(struct arena *arena, size_t size);   /* zeroed */
 char *arena_strdup(struct arena *arena, const char *s); /* NULL gives NULL */
 char *arena_strndup(struct arena *arena, const char *s, size_t n);

@@ -249,6 +249,23 @@ const char *json_path_string(const struct json *j, const char *path)
         return json_string(json_path(j, path));
 }
 
+/* Nearly all numbers are a few digits. */
+static bool short_int(const struct json *j, int64_t *ret)
+{
+        bool negative = j->len && *j->str == '-';
+        int64_t v = 0;
+
+        if (j->len > 18 || j->len == negative)
+                return false;
+        for (size_t i = negative; i < j->len; i++) {
+                if (j->str[i] < '0' || j->str[i] > '9')
+                        return false;
+                v = v * 10 + (j->str[i] - '0');
+        }
+        *ret = negative ? -v : v;
+        return true;
+}
+
 int json_to_int(const struct json *j, int64_t *ret)
 {
         char *end;
@@ -256,6 +273,8 @@ int json_to_int(const struct json *j, int64_t *ret)
 
         if (!json_is_number(j))
                 return -EINVAL;
+        if (short_int(j, ret))
+                return 0;
         errno = 0;
         *ret = strtoll(j->str, &end, 10);
         if (!*end)

@@ -185,9 +185,8 @@ struct json_limits {
  * value", "unexpected end of JSON input"); -E2BIG past a limit. LIMITS may be NULL. */
 int json_parse(struct arena *a, const char *text, size_t len, const struct json_limits *limits,
                struct json **ret, struct error *reterr);
-/* For TEXT in A that was written from a tree: strings stay where they are in it (their closing quotes become
- * NULs), and nobody looks for duplicate keys. A third quicker. */
-int json_parse_own(struct arena *a, char *text, size_t len, struct json **ret);
+/* For TEXT that was written from a tree: nobody looks for duplicate keys. */
+int json_parse_written(struct arena *a, const char *text, size_t len, struct json **ret);
 /* Compact; HTML characters are escaped as Go's encoder does (\u003c \u003e \u0026, U+2028/9). */
 void json_write(struct strbuf *out, const struct json *j);
 void json_write_pretty(struct strbuf *out, const struct json *j, unsigned indent);

@@ -3,31 +3,48 @@
  * The text is copied once into the arena, and strings that need no unescaping stay where they are in it: their
  * closing quotes become NULs. Arrays and objects collect their elements in a stack shared by the whole parse and
  * are copied out when they close, so that each node gets a list of just its size.
+ *
+ * What reads takes the place to read at and returns the place behind it, or NULL after an error: the place stays in
+ * a register. The copy ends in a NUL, which is no part of JSON, so that only who finds something wrong asks whether
+ * that is the end.
  */
 #include "json.h"
 
 #include <errno.h>
 #include <stdio.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "../base/map.h"
 
 
+struct frame;
+
 struct parser {
         struct arena *arena;
-        char *start;      /* the text, ours to change */
-        const char *at, *end;
+        char *at;         /* where something is wrong, or odd */
+        const char *end;
         bool trusted;     /* written from a tree: no key is there twice */
+        int r;
         const struct json_limits *limits;
-        size_t depth, nodes;
+        size_t depth, max_depth, nodes, max_nodes;
         struct error *reterr;
         /* Open arrays and objects, element behind element. */
         struct json_member *stack;
         size_t n, cap;
-        /* The way to the value at hand, for duplicate keys: kept only when somebody asks. */
-        struct strbuf path;
+        const struct frame *frame; /* the innermost object or array that is open */
 };
 
-static int parse_value(struct parser *p, struct json **ret);
+/* Where in an open object or array the parser is: printed when a key is there twice. */
+struct frame {
+        const struct frame *up;
+        const char *key; /* NULL: an array's item */
+        uint32_t key_len;
+        size_t index;
+};
+
+static char *parse_value(struct parser *p, char *at, struct json **ret);
 
 static int fail_end(struct parser *p)
 {
@@ -64,25 +81,29 @@ static int fail_char(struct parser *p, const char *context)
         return error_set(p->reterr, -EINVAL, "invalid character '%s' %s", shown, context);
 }
 
-static void skip_space(struct parser *p)
+/* Something is wrong at AT. */
+static __attribute__((noinline)) char *fail_at(struct parser *p, char *at, const char *context)
 {
-        while (p->at < p->end &&
-               (*p->at == ' ' || *p->at == '\n' || *p->at == '\t' || *p->at == '\r'))
-                p->at++;
+        p->at = at;
+        p->r = fail_char(p, context);
+        return NULL;
 }
 
-static int node(struct parser *p, enum json_type type, struct json **ret)
+static inline char *skip_space(char *at)
+{
+        while ((unsigned char)*at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
+                at++;
+        return at;
+}
+
+static inline struct json *node(struct parser *p, enum json_type type)
 {
         struct json *j;
 
-        if (p->limits && p->limits->max_nodes && p->nodes >= p->limits->max_nodes)
-                return error_set(p->reterr, -E2BIG, "JSON input has more than %zu values",
-                                 p->limits->max_nodes);
         p->nodes++;
-        j = arena_calloc(p->arena, sizeof(*j));
-        j->type = type;
-        *ret = j;
-        return 0;
+        j = arena_take(p->arena, sizeof(*j));
+        *j = (struct json){ .type = type };
+        return j;
 }
 
 static int hex4(struct parser *p, uint32_t *ret)
@@ -133,7 +154,7 @@ static int unescape_unicode(struct parser *p, char **out)
                 return r;
         if (c >= 0xd800 && c < 0xdc00 && p->end - p->at >= 6 && p->at[0] == '\\' &&
             p->at[1] == 'u') {
-                const char *mark = p->at;
+                char *mark = p->at;
 
                 p->at += 2;
                 r = hex4(p, &low);
@@ -185,11 +206,23 @@ static size_t utf8_len(const unsigned char *s, size_t left)
         return n;
 }
 
-/* The first byte at or after S that is no plain ASCII of a string: eight at a time. */
-static const char *skip_plain(const char *s, const char *end)
+/* The first byte at or after S that is no plain ASCII of a string: sixteen at a time, or eight. */
+static inline const char *skip_plain(const char *s, const char *end)
 {
         const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
 
+#ifdef __SSE2__
+        for (; end - s >= 16; s += 16) {
+                __m128i x = _mm_loadu_si128((const __m128i *)s);
+                __m128i odd = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
+                                                        _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))),
+                                           _mm_cmplt_epi8(x, _mm_set1_epi8(0x20))); /* what is above 127 is negative */
+                int found = _mm_movemask_epi8(odd);
+
+                if (found)
+                        return s + __builtin_ctz((unsigned)found);
+        }
+#endif
         for (; end - s >= 8; s += 8) {
                 uint64_t x, quote, slash, found;
 
@@ -238,7 +271,9 @@ __attribute__((noinline)) static int parse_odd_string(struct parser *p, const ch
                         if (r < 0)
                                 return r;
                 } else if (c < 0x80) {
-                        *out++ = *p->at++;
+                        n = (size_t)(skip_plain(p->at, p->end) - p->at);
+                        out = mempcpy(out, p->at, n);
+                        p->at += n;
                 } else if ((n = utf8_len((const unsigned char *)p->at, p->end - p->at))) {
                         memcpy(out, p->at, n);
                         out += n;
@@ -255,119 +290,101 @@ __attribute__((noinline)) static int parse_odd_string(struct parser *p, const ch
         return 0;
 }
 
-/* After the opening quote. */
-static int parse_string(struct parser *p, const char **ret, uint32_t *ret_len)
+/* AT is behind the opening quote. */
+static inline char *parse_string(struct parser *p, char *at, const char **ret, uint32_t *ret_len)
 {
-        const char *scan = skip_plain(p->at, p->end);
+        char *scan = (char *)skip_plain(at, p->end);
 
-        if (scan == p->end || *scan != '"')
-                return parse_odd_string(p, scan, ret, ret_len);
-        *ret_len = scan - p->at;
-        *ret = p->at;
-        p->start[scan - p->start] = '\0'; /* the closing quote */
-        p->at = scan + 1;
-        return 0;
-}
-
-static bool digit(const struct parser *p)
-{
-        return p->at < p->end && *p->at >= '0' && *p->at <= '9';
-}
-
-static int parse_digits(struct parser *p, const char *context)
-{
-        if (!digit(p))
-                return fail_char(p, context);
-        while (digit(p))
-                p->at++;
-        return 0;
-}
-
-static int parse_number(struct parser *p, struct json *j)
-{
-        const char *from = p->at;
-        int r = 0;
-
-        if (*p->at == '-')
-                p->at++;
-        if (p->at < p->end && *p->at == '0')
-                p->at++;
-        else
-                r = parse_digits(p, "in numeric literal");
-        if (r == 0 && p->at < p->end && *p->at == '.') {
-                p->at++;
-                r = parse_digits(p, "after decimal point in numeric literal");
+        if (*scan != '"') {
+                p->at = at;
+                p->r = parse_odd_string(p, scan, ret, ret_len);
+                return p->r < 0 ? NULL : p->at;
         }
-        if (r == 0 && p->at < p->end && (*p->at | 0x20) == 'e') {
-                p->at++;
-                if (p->at < p->end && (*p->at == '+' || *p->at == '-'))
-                        p->at++;
-                r = parse_digits(p, "in exponent of numeric literal");
+        *ret_len = (uint32_t)(scan - at);
+        *ret = at;
+        *scan = '\0'; /* the closing quote */
+        return scan + 1;
+}
+
+static inline bool digit(char c)
+{
+        return c >= '0' && c <= '9';
+}
+
+static char *parse_digits(struct parser *p, char *at, const char *context)
+{
+        if (!digit(*at))
+                return fail_at(p, at, context);
+        while (digit(*at))
+                at++;
+        return at;
+}
+
+static char *parse_number(struct parser *p, char *at, struct json *j)
+{
+        char *from = at;
+
+        at += *at == '-';
+        at = *at == '0' ? at + 1 : parse_digits(p, at, "in numeric literal");
+        if (at && *at == '.')
+                at = parse_digits(p, at + 1, "after decimal point in numeric literal");
+        if (at && (*at | 0x20) == 'e') {
+                at++;
+                at = parse_digits(p, at + (*at == '+' || *at == '-'), "in exponent of numeric literal");
         }
-        if (r < 0)
-                return r;
-        j->len = p->at - from;
+        if (!at)
+                return NULL;
+        j->len = (uint32_t)(at - from);
         j->str = arena_strndup(p->arena, from, j->len);
-        return 0;
+        return at;
 }
 
-static int parse_literal(struct parser *p, const char *word)
+static char *parse_literal(struct parser *p, char *at, const char *word)
 {
-        p->at++;
-        for (size_t i = 1; word[i]; i++, p->at++) {
+        for (size_t i = 0; word[i]; i++) {
                 char context[64];
 
-                if (p->at < p->end && *p->at == word[i])
+                if (at[i] == word[i])
                         continue;
                 snprintf(context, sizeof(context), "in literal %s (expecting '%c')", word, word[i]);
-                return fail_char(p, context);
+                return fail_at(p, at + i, context);
         }
-        return 0;
+        return at + strlen(word);
 }
 
-static struct json_member *push(struct parser *p)
+static __attribute__((noinline)) void grow_stack(struct parser *p)
 {
-        array_reserve(p->stack, p->cap, p->n + 1);
+        array_reserve(p->stack, p->cap, MAX(p->n + 1, (size_t)64));
+}
+
+static inline struct json_member *push(struct parser *p)
+{
+        if (p->n == p->cap)
+                grow_stack(p);
         return &p->stack[p->n++];
 }
 
-static int enter(struct parser *p)
+static bool enter(struct parser *p)
 {
-        size_t max = p->limits && p->limits->max_depth ? p->limits->max_depth : JSON_MAX_DEPTH;
-
-        p->at++;
-        if (++p->depth > max)
-                return error_set(p->reterr, -E2BIG, "exceeded max depth");
-        return 0;
+        if (++p->depth <= p->max_depth)
+                return true;
+        p->r = error_set(p->reterr, -E2BIG, "exceeded max depth");
+        return false;
 }
 
-static bool tracks_path(const struct parser *p)
+/* spec.containers[0].name */
+static void print_frames(struct strbuf *b, const struct frame *f)
 {
-        return p->limits && p->limits->on_duplicate;
-}
-
-static void push_key(struct parser *p, const char *key, size_t len)
-{
-        if (p->path.len)
-                strbuf_putc(&p->path, '.');
-        strbuf_append(&p->path, key, len);
-}
-
-static void push_index(struct parser *p, size_t i)
-{
-        strbuf_putc(&p->path, '[');
-        if (i < 10)
-                strbuf_putc(&p->path, (char)('0' + i)); /* nearly all */
-        else
-                strbuf_printf(&p->path, "%zu", i);
-        strbuf_putc(&p->path, ']');
-}
-
-/* Scalars hold no keys: nobody will ask where they are. */
-static bool at_container(struct parser *p)
-{
-        skip_space(p);
-        return p->at < p->end && (*p->at == '{' || *p->at == '[');
+        if (!f)
+                return;
+        print_frames(b, f->up);
+        if (!f->key) {
+                strbuf_printf(b, "[%zu]", f->index);
+                return;
+        }
+        if (b->len)
+                strbuf_putc(b, '.');
+        strbuf_append(b, f->key, f->key_len);
 }
 
 /* Takes what was pushed since MARK off the stack as the items of J. */
@@ -375,56 +392,55 @@ static void close_array(struct parser *p, struct json *j, size_t mark)
 {
         j->len = j->cap = p->n - mark;
         if (j->len)
-                j->items = arena_alloc(p->arena, j->len * sizeof(*j->items));
+                j->items = arena_take(p->arena, j->len * sizeof(*j->items));
         for (size_t i = 0; i < j->len; i++)
                 j->items[i] = p->stack[mark + i].value;
         p->n = mark;
         p->depth--;
-        p->at++;
 }
 
-static int parse_array(struct parser *p, struct json *j)
+/* AT is behind the bracket. */
+static char *parse_array(struct parser *p, char *at, struct json *j)
 {
-        size_t mark = p->n, path = p->path.len;
-        int r = enter(p);
+        struct frame frame = { .up = p->frame };
+        size_t mark = p->n;
 
-        if (r < 0)
-                return r;
-        skip_space(p);
-        if (p->at < p->end && *p->at == ']') {
+        if (!enter(p))
+                return NULL;
+        at = skip_space(at);
+        if (*at == ']') {
                 close_array(p, j, mark);
-                return 0;
+                return at + 1;
         }
-        for (;;) {
+        p->frame = &frame;
+        for (;; frame.index++) {
                 struct json *item;
 
-                if (tracks_path(p) && at_container(p))
-                        push_index(p, p->n - mark);
-                r = parse_value(p, &item);
-                if (r < 0)
-                        return r;
-                p->path.len = path;
+                at = parse_value(p, skip_space(at), &item);
+                if (!at)
+                        return NULL;
                 push(p)->value = item;
-                skip_space(p);
-                if (p->at < p->end && *p->at == ']')
+                at = skip_space(at);
+                if (*at == ']')
                         break;
-                if (p->at >= p->end || *p->at != ',')
-                        return fail_char(p, "after array element");
-                p->at++;
+                if (*at != ',')
+                        return fail_at(p, at, "after array element");
+                at++;
         }
+        p->frame = frame.up;
         close_array(p, j, mark);
-        return 0;
+        return at + 1;
 }
 
 static void note_duplicate(struct parser *p, const struct json_member *m)
 {
-        size_t path = p->path.len;
+        const struct frame frame = { .up = p->frame, .key = m->key, .key_len = m->key_len };
+        _cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
 
-        if (!tracks_path(p))
+        if (!p->limits || !p->limits->on_duplicate)
                 return;
-        push_key(p, m->key, m->key_len);
-        p->limits->on_duplicate(strbuf_str(&p->path), p->limits->userdata);
-        p->path.len = path;
+        print_frames(&path, &frame);
+        p->limits->on_duplicate(strbuf_str(&path), p->limits->userdata);
 }
 
 /* Whether a member of J, which has the tags in J->names, has M's key; then its value is M's now. */
@@ -448,7 +464,6 @@ static void close_object(struct parser *p, struct json *j, size_t mark)
 
         p->n = mark;
         p->depth--;
-        p->at++;
         if (n > JSON_INDEX_FROM) {
                 /* Builds the index on the way: linear work for hostile sizes too. */
                 for (uint32_t before = 0; m < end; m++, before = j->len) {
@@ -459,7 +474,7 @@ static void close_object(struct parser *p, struct json *j, size_t mark)
                 return;
         }
         if (n)
-                j->members = arena_alloc(p->arena, n * sizeof(*j->members));
+                j->members = arena_take(p->arena, n * sizeof(*j->members));
         j->cap = n;
         for (; m < end; m++) {
                 if (!p->trusted && replaces(j, m)) {
@@ -471,143 +486,127 @@ static void close_object(struct parser *p, struct json *j, size_t mark)
         }
 }
 
-static int parse_member(struct parser *p, const char *context)
+static inline char *parse_member(struct parser *p, char *at, struct frame *frame)
 {
-        struct json_member m = { 0 };
-        size_t path = p->path.len;
-        int r;
+        struct json_member m;
 
-        skip_space(p);
-        if (p->at >= p->end || *p->at != '"')
-                return fail_char(p, context);
-        p->at++;
-        r = parse_string(p, &m.key, &m.key_len);
-        if (r < 0)
-                return r;
+        at = skip_space(at);
+        if (*at != '"')
+                return fail_at(p, at, "looking for beginning of object key string");
+        at = parse_string(p, at + 1, &m.key, &m.key_len);
+        if (!at)
+                return NULL;
         m.tag = json_tag(m.key, m.key_len);
-        skip_space(p);
-        if (p->at >= p->end || *p->at != ':')
-                return fail_char(p, "after object key");
-        p->at++;
-        if (tracks_path(p) && at_container(p))
-                push_key(p, m.key, m.key_len);
-        r = parse_value(p, &m.value);
-        if (r < 0)
-                return r;
-        p->path.len = path;
+        at = skip_space(at);
+        if (*at != ':')
+                return fail_at(p, at, "after object key");
+        frame->key = m.key;
+        frame->key_len = m.key_len;
+        at = parse_value(p, skip_space(at + 1), &m.value);
+        if (!at)
+                return NULL;
         *push(p) = m;
-        return 0;
+        return at;
 }
 
-static int parse_object(struct parser *p, struct json *j)
+/* AT is behind the brace. */
+static char *parse_object(struct parser *p, char *at, struct json *j)
 {
+        struct frame frame = { .up = p->frame };
         size_t mark = p->n;
-        int r = enter(p);
 
-        if (r < 0)
-                return r;
-        skip_space(p);
-        if (p->at < p->end && *p->at == '}') {
+        if (!enter(p))
+                return NULL;
+        at = skip_space(at);
+        if (*at == '}') {
                 close_object(p, j, mark);
-                return 0;
+                return at + 1;
         }
+        p->frame = &frame;
         for (;;) {
-                r = parse_member(p, "looking for beginning of object key string");
-                if (r < 0)
-                        return r;
-                skip_space(p);
-                if (p->at < p->end && *p->at == '}')
+                at = parse_member(p, at, &frame);
+                if (!at)
+                        return NULL;
+                at = skip_space(at);
+                if (*at == '}')
                         break;
-                if (p->at >= p->end || *p->at != ',')
-                        return fail_char(p, "after object key:value pair");
-                p->at++;
+                if (*at != ',')
+                        return fail_at(p, at, "after object key:value pair");
+                at++;
         }
+        p->frame = frame.up;
         close_object(p, j, mark);
-        return 0;
+        return at + 1;
 }
 
-static int parse_value(struct parser *p, struct json **ret)
-{
-        struct json *j = NULL;
-        int r;
-
-        skip_space(p);
-        if (p->at >= p->end)
-                return fail_end(p);
-        switch (*p->at) {
-        case '{':
-                r = node(p, JSON_OBJECT, &j);
-                r = r < 0 ? r : parse_object(p, j);
-                break;
-        case '[':
-                r = node(p, JSON_ARRAY, &j);
-                r = r < 0 ? r : parse_array(p, j);
-                break;
-        case '"':
-                r = node(p, JSON_STRING, &j);
-                p->at++;
-                r = r < 0 ? r : parse_string(p, &j->str, &j->len);
-                break;
-        case 't':
-        case 'f':
-                r = node(p, JSON_BOOL, &j);
-                if (r == 0)
-                        j->boolean = *p->at == 't';
-                r = r < 0 ? r : parse_literal(p, *p->at == 't' ? "true" : "false");
-                break;
-        case 'n':
-                r = node(p, JSON_NULL, &j);
-                r = r < 0 ? r : parse_literal(p, "null");
-                break;
-        case '-':
-        case '0' ... '9':
-                r = node(p, JSON_NUMBER, &j);
-                r = r < 0 ? r : parse_number(p, j);
-                break;
-        default:
-                return fail_char(p, "looking for beginning of value");
-        }
-        if (r == 0)
-                *ret = j;
-        return r;
-}
-
-static int parse_all(struct parser *p, struct json **ret)
+/* AT is at the value's first byte. */
+static char *parse_value(struct parser *p, char *at, struct json **ret)
 {
         struct json *j;
-        int r = parse_value(p, &j);
 
-        if (r == 0) {
-                skip_space(p);
-                if (p->at < p->end)
-                        r = fail_char(p, "after top-level value");
+        if (p->nodes >= p->max_nodes && at < p->end) {
+                p->r = error_set(p->reterr, -E2BIG, "JSON input has more than %zu values", p->max_nodes);
+                return NULL;
+        }
+        switch (*at) {
+        case '"':
+                *ret = j = node(p, JSON_STRING);
+                return parse_string(p, at + 1, &j->str, &j->len);
+        case '{':
+                *ret = j = node(p, JSON_OBJECT);
+                return parse_object(p, at + 1, j);
+        case '[':
+                *ret = j = node(p, JSON_ARRAY);
+                return parse_array(p, at + 1, j);
+        case 't':
+        case 'f':
+                *ret = j = node(p, JSON_BOOL);
+                j->boolean = *at == 't';
+                return parse_literal(p, at, j->boolean ? "true" : "false");
+        case 'n':
+                *ret = node(p, JSON_NULL);
+                return parse_literal(p, at, "null");
+        case '-':
+        case '0' ... '9':
+                *ret = j = node(p, JSON_NUMBER);
+                return parse_number(p, at, j);
+        default:
+                return fail_at(p, at, "looking for beginning of value");
+        }
+}
+
+/* TEXT, which a NUL ends, becomes part of the tree. */
+static int parse_all(struct parser *p, char *text, size_t len, struct json **ret)
+{
+        struct json *j;
+        char *at;
+
+        p->end = text + len;
+        p->max_depth = p->limits && p->limits->max_depth ? p->limits->max_depth : JSON_MAX_DEPTH;
+        p->max_nodes = p->limits && p->limits->max_nodes ? p->limits->max_nodes : SIZE_MAX;
+        at = parse_value(p, skip_space(text), &j);
+        if (at) {
+                at = skip_space(at);
+                if (at < p->end)
+                        fail_at(p, at, "after top-level value");
         }
         free(p->stack);
-        strbuf_deinit(&p->path);
-        if (r == 0)
+        if (p->r == 0)
                 *ret = j;
-        return r;
+        return p->r;
 }
 
 int json_parse(struct arena *a, const char *text, size_t len, const struct json_limits *limits,
                struct json **ret, struct error *reterr)
 {
-        char *copy = arena_memdup(a, text, len);
-        struct parser p = {
-                .arena = a,
-                .start = copy,
-                .at = copy,
-                .end = copy + len,
-                .limits = limits,
-                .reterr = reterr,
-        };
+        struct parser p = { .arena = a, .limits = limits, .reterr = reterr };
 
-        return parse_all(&p, ret);
+        return parse_all(&p, arena_strndup(a, text, len), len, ret);
 }
 
-int json_parse_own(struct arena *a, char *text, size_t len, struct json **ret)
+int json_parse_written(struct arena *a, const char *text, size_t len, struct json **ret)
 {
-        struct parser p = {.arena = a, .start = text, .at = text, .end = text + len, .trusted = true};
+        struct parser p = { .arena = a, .trusted = true };
 
-        return parse_all(&p, ret);
+        return parse_all(&p, arena_strndup(a, text, len), len, ret);
 }

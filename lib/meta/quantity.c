@@ -295,12 +295,31 @@ static void print_big(struct parts *p, char *buf)
                 snprintf(buf, QUANTITY_BUF, "%s%.48s%s", p->negative ? "-" : "", p->digits, suffix ? suffix : "");
 }
 
+/* "100m", "64Mi", "3": a few digits that no larger unit could say. False: maybe others, too. */
+static bool plain_text(const char *s)
+{
+        unsigned v = 0, n = 0;
+
+        if (*s < '1' || *s > '9')
+                return false;
+        for (; *s >= '0' && *s <= '9' && n < 6; s++, n++)
+                v = v * 10 + (unsigned)(*s - '0');
+        if (!*s || ((*s == 'm' || *s == 'k' || *s == 'M' || *s == 'G') && !s[1]))
+                return v % 1000 != 0;
+        return (*s == 'K' || *s == 'M' || *s == 'G') && s[1] == 'i' && !s[2] && v % 1024 != 0;
+}
+
 int quantity_keep_text(const char *s, char buf[QUANTITY_BUF])
 {
         struct quantity q;
         struct parts p;
-        int r = quantity_parse(s, &q);
+        int r;
 
+        if (plain_text(s)) {
+                memcpy(buf, s, strlen(s) + 1);
+                return 0;
+        }
+        r = quantity_parse(s, &q);
         if (r < 0)
                 return r;
         if (!take_apart(s, &p))
