@@ -19,20 +19,24 @@ static const struct {
         { "failure-domain.beta.kubernetes.io/region", "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead" },
         { "failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead" },
         { "beta.kubernetes.io/instance-type", "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead" },
+        { "app.kubernetes.io/created-by", "deprecated since v1.9" },
+        { "scheduler.alpha.kubernetes.io/preferAvoidPods", "deprecated since v1.22; use Taints and Tolerations instead" },
+        { "node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead" },
 };
 
 static const struct {
         const char *source, *text;
+        bool persistent; /* said of persistent volumes, too */
 } old_volumes[] = {
-        { "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+" },
-        { "gitRepo", "deprecated in v1.11, and disabled by default in v1.33+" },
-        { "scaleIO", "deprecated in v1.16, non-functional in v1.22+" },
-        { "flocker", "deprecated in v1.22, non-functional in v1.25+" },
-        { "storageos", "deprecated in v1.22, non-functional in v1.25+" },
-        { "quobyte", "deprecated in v1.22, non-functional in v1.25+" },
-        { "glusterfs", "deprecated in v1.25, non-functional in v1.26+" },
-        { "cephfs", "deprecated in v1.28, non-functional in v1.31+" },
-        { "rbd", "deprecated in v1.28, non-functional in v1.31+" },
+        { "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+", true },
+        { "gitRepo", "deprecated in v1.11, and disabled by default in v1.33+", false },
+        { "scaleIO", "deprecated in v1.16, non-functional in v1.22+", true },
+        { "flocker", "deprecated in v1.22, non-functional in v1.25+", false },
+        { "storageos", "deprecated in v1.22, non-functional in v1.25+", true },
+        { "quobyte", "deprecated in v1.22, non-functional in v1.25+", false },
+        { "glusterfs", "deprecated in v1.25, non-functional in v1.26+", true },
+        { "cephfs", "deprecated in v1.28, non-functional in v1.31+", true },
+        { "rbd", "deprecated in v1.28, non-functional in v1.31+", true },
 };
 
 static const struct {
@@ -50,11 +54,21 @@ static const struct {
 #define USE_SECCOMP_FIELD "non-functional in v1.27+; use the \"seccompProfile\" field instead"
 #define USE_APPARMOR_FIELD "deprecated since v1.30; use the \"appArmorProfile\" field instead"
 
-static void warn_label(struct check *c, const struct at *at, const char *label)
+static const char *old_label(const char *label)
 {
         for (size_t i = 0; label && i < ARRAY_SIZE(old_labels); i++)
                 if (streq(label, old_labels[i].label))
-                        check_warn(c, at, "%s", old_labels[i].text);
+                        return old_labels[i].text;
+        return NULL;
+}
+
+/* AT is a string that names a label. */
+static void warn_label(struct check *c, const struct at *at)
+{
+        const char *text = old_label(json_string(at->j));
+
+        if (text)
+                check_warn(c, at, "%s is %s", json_string(at->j), text);
 }
 
 /* The keys of a term. VALUES: what no node can have is said, too (where it is no error). */
@@ -66,12 +80,13 @@ static void warn_expressions(struct check *c, const struct at *term, bool values
                 const struct at *key = at_field(c, at_item(c, list, i), "key"), *of = at_field(c, at_item(c, list, i), "values");
                 const char *messages[NAME_MESSAGES];
 
-                warn_label(c, key, json_string(key->j));
+                warn_label(c, key);
                 for (size_t v = 0; values && v < json_len(of->j); v++) {
-                        unsigned n = name_check(c->a, NAME_LABEL_VALUE, json_string(json_at(of->j, v)) ?: "", messages);
+                        const char *value = json_string(json_at(of->j, v)) ?: "";
+                        unsigned n = name_check(c->a, NAME_LABEL_VALUE, value, messages);
 
                         for (unsigned m = 0; m < n; m++)
-                                check_warn(c, at_item(c, of, v), "%s", messages[m]);
+                                check_warn(c, at_item(c, of, v), "%s is invalid, %s", value, messages[m]);
                 }
         }
 }
@@ -107,13 +122,15 @@ static void warn_scheduling(struct check *c, const struct at *spec)
         const struct at *spread = at_field(c, spec, "topologySpreadConstraints");
 
         json_foreach_member(selector->j, m)
-                warn_label(c, at_entry(c, selector, m), m->key);
+                if (old_label(m->key))
+                        check_warn(c, at_entry(c, selector, m), "%s", old_label(m->key));
         check_node_terms_warning(c, at_field(c, node, "requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"));
         for (size_t i = 0; i < json_len(preferred->j); i++)
                 warn_expressions(c, at_field(c, at_item(c, preferred, i), "preference"), true);
         for (size_t i = 0; i < json_len(spread->j); i++) {
-                const struct at *one = at_item(c, spread, i), *key = at_field(c, one, "topologyKey");
-                warn_label(c, key, json_string(key->j));
+                const struct at *one = at_item(c, spread, i);
+
+                warn_label(c, at_field(c, one, "topologyKey"));
                 warn_null_selector(c, one);
         }
         warn_pod_affinity(c, at_field(c, spec, "affinity.podAffinity"));
@@ -279,14 +296,27 @@ void check_claim_warning(struct check *c, const struct at *spec)
         warn_fraction(c, at_field(c, spec, "resources.limits"), "storage");
 }
 
+/* AT holds a source of one of the kinds of volumes. */
+static void warn_source(struct check *c, const struct at *at, bool persistent)
+{
+        for (size_t k = 0; k < ARRAY_SIZE(old_volumes); k++) {
+                struct at *source;
+
+                if (!json_get(at->j, old_volumes[k].source) || (persistent && !old_volumes[k].persistent))
+                        continue;
+                source = arena_memdup(c->a, at_field(c, at, old_volumes[k].source), sizeof(*source));
+                if (streq(old_volumes[k].source, "storageos"))
+                        source->shown = "storageOS"; /* so upstream spells it here */
+                check_warn(c, source, "%s", old_volumes[k].text);
+        }
+}
+
 static void warn_volumes(struct check *c, const struct at *volumes)
 {
         for (size_t i = 0; i < json_len(volumes->j); i++) {
                 const struct at *v = at_item(c, volumes, i);
 
-                for (size_t k = 0; k < ARRAY_SIZE(old_volumes); k++)
-                        if (json_get(v->j, old_volumes[k].source))
-                                check_warn(c, at_field(c, v, old_volumes[k].source), "%s", old_volumes[k].text);
+                warn_source(c, v, false);
                 if (json_path(v->j, "ephemeral.volumeClaimTemplate"))
                         check_claim_warning(c, at_field(c, v, "ephemeral.volumeClaimTemplate.spec"));
                 warn_overlaps(c, v->j);
@@ -295,9 +325,7 @@ static void warn_volumes(struct check *c, const struct at *volumes)
 
 void check_volume_source_warning(struct check *c, const struct at *spec)
 {
-        for (size_t k = 0; k < ARRAY_SIZE(old_volumes); k++)
-                if (json_get(spec->j, old_volumes[k].source) && !streq(old_volumes[k].source, "gitRepo"))
-                        check_warn(c, at_field(c, spec, old_volumes[k].source), "%s", old_volumes[k].text);
+        warn_source(c, spec, true);
 }
 
 /* --- addresses --- */
@@ -366,16 +394,29 @@ static void warn_pull_secrets(struct check *c, const struct at *list)
 
 /* --- containers --- */
 
+/* A second value may be built on the first: X=$(X):more. */
+static bool hides(const struct json *env, const char *name)
+{
+        const char *value = json_get_string(env, "value") ?: "";
+        size_t n = strlen(name);
+
+        for (const char *p = value; !json_get(env, "valueFrom") && (p = strstr(p, "$(")) != NULL; p++)
+                if (strncmp(p + 2, name, n) == 0 && p[2 + n] == ')')
+                        return strlen(value) == n + 3; /* nothing but itself */
+        return true;
+}
+
 static void warn_env(struct check *c, const struct at *env)
 {
         for (size_t i = 1; i < json_len(env->j); i++) {
-                const char *name = json_get_string(json_at(env->j, i), "name");
+                const char *name = json_get_string(json_at(env->j, i), "name") ?: "";
+                bool before = false;
+
                 for (size_t k = 0; k < i; k++)
-                        if (streq(name, json_get_string(json_at(env->j, k), "name"))) {
-                                check_warn(c, at_item(c, env, i),
-                                           "hides previous definition of \"%s\", which may be dropped when using apply", name);
-                                break;
-                        }
+                        before |= streq(name, json_get_string(json_at(env->j, k), "name") ?: "");
+                if (before && hides(json_at(env->j, i), name))
+                        check_warn(c, at_item(c, env, i), "hides previous definition of \"%s\", which may be dropped when using apply",
+                                   name);
         }
 }
 
@@ -444,6 +485,36 @@ static void warn_port(struct check *c, const struct at *at, struct ports *seen)
         seen->list[seen->n++] = at;
 }
 
+static void warn_port_names(struct check *c, const struct at *ports, struct json *seen)
+{
+        for (size_t i = 0; i < json_len(ports->j); i++) {
+                const char *name = json_get_string(json_at(ports->j, i), "name"), *path = at_path(c, at_item(c, ports, i));
+                const char *other = str_empty(name) ? NULL : json_get_string(seen, name);
+
+                if (other)
+                        check_warn(c, at_item(c, ports, i),
+                                   "duplicate port name \"%s\" with %s, services and probes that select ports by name will use %s",
+                                   name, other, other);
+                else if (!str_empty(name))
+                        json_set_string(c->a, seen, name, path);
+        }
+}
+
+/* Names of ports of what runs side by side. As upstream, whose look ends at the first init container that is none of these. */
+static void warn_all_port_names(struct check *c, const struct at *spec)
+{
+        const struct at *sidecars = at_field(c, spec, "initContainers"), *containers = at_field(c, spec, "containers");
+        struct json *seen = json_new_object(c->a);
+
+        for (size_t i = 0; i < json_len(sidecars->j); i++) {
+                if (!streq(json_get_string(json_at(sidecars->j, i), "restartPolicy"), "Always"))
+                        return;
+                warn_port_names(c, at_field(c, at_item(c, sidecars, i), "ports"), seen);
+        }
+        for (size_t i = 0; i < json_len(containers->j); i++)
+                warn_port_names(c, at_field(c, at_item(c, containers, i), "ports"), seen);
+}
+
 static void warn_containers(struct check *c, const struct at *spec)
 {
         static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
@@ -473,6 +544,7 @@ static void warn_spec(struct check *c, const struct at *spec)
         warn_addresses(c, spec);
         warn_fractions(c, at_field(c, spec, "overhead"));
         warn_containers(c, spec);
+        warn_all_port_names(c, spec);
         if (json_to_int(grace->j, &seconds) == 0 && seconds < 0)
                 check_warn(c, grace, "must be >= 0; negative values are invalid and will be treated as 1");
 }
@@ -523,20 +595,25 @@ void check_name_warning(struct check *c, const struct at *at)
 void check_service_warnings(struct check *c, const struct at *at)
 {
         static const char hints[] = "service.kubernetes.io/topology-aware-hints", mode[] = "service.kubernetes.io/topology-mode";
-        const struct json *spec = json_get(at->j, "spec"), *ips = json_get(spec, "clusterIPs"), *affinity = json_get(spec, "sessionAffinity");
+        const struct json *spec = json_get(at->j, "spec");
+        const char *type = json_get_string(spec, "type");
+        bool headless = streq(type, "ClusterIP") && streq(json_get_string(spec, "clusterIP"), "None");
+        bool external = json_len(json_get(spec, "externalIPs"));
 
         if (!c->r)
                 return;
         if (json_get(json_path(at->j, "metadata.annotations"), hints))
                 request_warn(c->r, "annotation %s is deprecated, please use %s instead", hints, mode);
-        if (json_len(ips) != 1 || !streq(json_string(json_at(ips, 0)), "None"))
-                return;
-        if (!str_empty(json_get_string(spec, "loadBalancerIP")))
+        if (headless && !str_empty(json_get_string(spec, "loadBalancerIP")))
                 request_warn(c->r, "spec.loadBalancerIP is ignored for headless services");
-        if (json_len(json_get(spec, "externalIPs")))
+        if (headless && external)
                 request_warn(c->r, "spec.externalIPs is ignored for headless services");
-        if (!streq(json_string(affinity), "None"))
+        if (headless && !streq(json_get_string(spec, "sessionAffinity"), "None"))
                 request_warn(c->r, "spec.SessionAffinity is ignored for headless services");
+        if (!headless && external && !streq(type, "ExternalName"))
+                request_warn(c->r, "spec.externalIPs is deprecated and may no longer be implemented in some clusters");
+        if (streq(json_get_string(spec, "trafficDistribution"), "PreferClose"))
+                request_warn(c->r, "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"");
 }
 
 /* --- small kinds --- */

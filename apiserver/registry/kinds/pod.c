@@ -1,4 +1,6 @@
 /* Pods: their first status, what each subresource may change, and graceful deletion. */
+#include <ctype.h>
+
 #include "kinds.h"
 
 #include "../../../lib/meta/object.h"
@@ -78,25 +80,26 @@ static void resolve_label_keys(struct arena *a, struct json *pod)
 /* What the value of that annotation says as a field; NULL: nothing that is known. */
 static struct json *apparmor_profile(struct arena *a, const char *text)
 {
-        const char *type = streq(text, "unconfined")        ? "Unconfined" :
-                           streq(text, "runtime/default")   ? "RuntimeDefault" :
-                           str_has_prefix(text, "localhost/") && text[10] ? "Localhost" :
-                                                              NULL;
+        const char *type = streq(text, "unconfined")          ? "Unconfined" :
+                           streq(text, "runtime/default")     ? "RuntimeDefault" :
+                           str_has_prefix(text, "localhost/") ? "Localhost" :
+                                                                NULL;
+        const char *local = type && *type == 'L' ? text + 10 : NULL;
         struct json *profile;
 
-        if (!type)
+        if (!type || (local && (!*local || isspace((unsigned char)*local) || isspace((unsigned char)local[strlen(local) - 1]))))
                 return NULL;
         profile = json_new_object(a);
         json_set_string(a, profile, "type", type);
-        if (streq(type, "Localhost"))
-                json_set_string(a, profile, "localhostProfile", text + 10);
+        if (local)
+                json_set_string(a, profile, "localhostProfile", local);
         return profile;
 }
 
 /* Before there was a field an annotation said it. */
 static void take_apparmor_annotations(struct api_request *r, struct json *pod)
 {
-        static const char *const lists[] = { "initContainers", "containers" };
+        static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
         struct json *spec = json_get(pod, "spec"), *annotations = json_path(pod, "metadata.annotations");
         const struct json *of_pod = json_path(spec, "securityContext.appArmorProfile");
 
@@ -108,9 +111,11 @@ static void take_apparmor_annotations(struct api_request *r, struct json *pod)
                         const char *value = json_get_string(annotations, key);
                         struct json *profile = value ? apparmor_profile(r->arena, value) : NULL;
 
-                        if (!profile || json_path(k, "securityContext.appArmorProfile") || (of_pod && json_equal(of_pod, profile)))
+                        if (!value || json_path(k, "securityContext.appArmorProfile") ||
+                            (profile && of_pod && json_equal(of_pod, profile)))
                                 continue;
-                        json_set(r->arena, json_ensure_object(r->arena, k, "securityContext"), "appArmorProfile", profile);
+                        if (profile)
+                                json_set(r->arena, json_ensure_object(r->arena, k, "securityContext"), "appArmorProfile", profile);
                         request_warn(r, "metadata.annotations[%s]: deprecated since v1.30; use the \"appArmorProfile\" field instead", key);
                 }
 }
