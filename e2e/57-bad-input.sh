@@ -45,6 +45,11 @@ answer "protobuf that is none" 400 BadRequest 'the object provided is unrecogniz
 answer "a format that is not spoken" 415 UnsupportedMediaType '*' POST $CM "" -H 'Content-Type: text/xml' --data-binary '<a/>'
 answer "a patch type that is not spoken" 415 UnsupportedMediaType '*' PATCH $CM/x "" -H 'Content-Type: application/json' --data-binary '{}'
 answer "an answer that nobody can give" 406 NotAcceptable 'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf' GET $CM/x "" -H 'Accept: application/json;as=Foo;g=meta.k8s.io;v=v1'
+answer "a wildcard that routes do not know" 406 NotAcceptable '406: Not Acceptable*Available representations: application/json, application/yaml, application/vnd.kubernetes.protobuf' GET $CM/x "" -H 'Accept: application/*'
+answer "a method that a document does not take" 405 MethodNotAllowed 'the server does not allow this method on the requested resource' POST /version
+answer "a version that is a number" 400 BadRequest "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field .apiVersion of type string *" POST $CM '{"apiVersion":1,"kind":"ConfigMap"}'
+answer "a collection's delete with a limit that is none" 400 BadRequest 'strconv.ParseInt: parsing "x": invalid syntax' DELETE "$CM?limit=x"
+answer "a continue token that ends early" 400 BadRequest 'invalid continue token: continue key is not valid: unexpected end of JSON input' GET "$CM?limit=1&continue=eyJ2"
 
 # --- wrong types, unknown fields ---
 answer "a word where a number belongs" 400 BadRequest 'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32' POST $DEPLOYMENTS '{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"},"spec":{"replicas":"three"}}'

@@ -215,7 +215,8 @@ static void handle_resource(struct api_request *r)
         if (!st && !connect)
                 st = negotiate(r->arena, http_header(r->http, "Accept"),
                                NEGOTIATE_TRANSFORM | (streq(r->verb, "watch") ? NEGOTIATE_STREAM : 0) |
-                                       (r->res->crd ? NEGOTIATE_NO_PROTOBUF : 0),
+                                       (r->res->crd ? NEGOTIATE_NO_PROTOBUF : NEGOTIATE_ROUTE) |
+                                       (streq(r->verb, "list") || streq(r->verb, "watch") ? NEGOTIATE_COLLECTION : 0),
                                &media);
         if (st) {
                 answer_status(r, st);

@@ -6,6 +6,7 @@
 #include "../schema/protobuf.h"
 
 #define CLAUSES_MAX 32
+#define PRODUCES "application/json, application/yaml, " PROTOBUF_MEDIA_TYPE
 
 struct clause {
         const char *type, *subtype;
@@ -110,11 +111,18 @@ static bool clause_transform(const struct clause *c, unsigned flags, struct medi
         return false;
 }
 
-const struct status *status_no_media(struct arena *a)
+const struct status *negotiate_route(struct arena *a, const char *accept, const char *produces)
 {
-        return status_make(a, 406, "NotAcceptable", json_new_object(a),
-                           "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
-                           "application/vnd.kubernetes.protobuf");
+        for (const char *s = str_empty(accept) ? "*/*" : accept; ; s += strcspn(s, ",") + 1) {
+                const char *type = trimmed(a, s, strcspn(s, ",;")), *at = *type ? strstr(produces, type) : NULL;
+
+                if (streq(type, "*/*") || (at && (at == produces || at[-1] == ' ') && strchr(",;", at[strlen(type)])))
+                        return NULL;
+                if (!s[strcspn(s, ",")])
+                        break;
+        }
+        return status_make(a, 406, "NotAcceptable", json_new_object(a), "406: Not Acceptable\n\nAvailable representations: %s",
+                           produces);
 }
 
 /* Takes what CLAUSE and one of our types agree on. */
@@ -158,6 +166,27 @@ static size_t parse_clauses(struct arena *a, const char *accept, struct clause *
         return n;
 }
 
+bool negotiate_discovery(struct arena *a, const char *accept, enum media_type *ret)
+{
+        static const char *const subtypes[] = {"json", "yaml", "vnd.kubernetes.protobuf"};
+        struct clause clauses[CLAUSES_MAX];
+        size_t n = parse_clauses(a, accept ? accept : "", clauses);
+
+        for (size_t i = 0; i < n; i++)
+                for (enum media_type t = MEDIA_JSON; t <= MEDIA_PROTOBUF; t++) {
+                        const struct clause *c = &clauses[i];
+
+                        if (!clause_names(c, subtypes[t]))
+                                continue;
+                        *ret = t;
+                        if (!*c->as && !*c->group && !*c->version)
+                                return false;
+                        if (streq(c->as, "APIGroupDiscoveryList") && streq(c->group, "apidiscovery.k8s.io") && streq(c->version, "v2"))
+                                return true;
+                }
+        return false;
+}
+
 int negotiate_plain(struct arena *a, const char *accept, const char *const *types)
 {
         struct clause clauses[CLAUSES_MAX];
@@ -173,21 +202,21 @@ int negotiate_plain(struct arena *a, const char *accept, const char *const *type
 const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret)
 {
         struct clause clauses[CLAUSES_MAX];
-        bool any = false;
+        const struct status *st = NULL;
         size_t n;
 
         *ret = (struct media){.version = "v1"};
-        if (str_empty(accept))
-                return NULL;
+        if (flags & NEGOTIATE_ROUTE)
+                st = negotiate_route(a, accept, flags & NEGOTIATE_COLLECTION ? PRODUCES ", application/json;stream=watch, "
+                                                                               PROTOBUF_MEDIA_TYPE ";stream=watch" : PRODUCES);
+        if (st || str_empty(accept))
+                return st;
         n = parse_clauses(a, accept, clauses);
         for (size_t i = 0; i < n; i++)
-                for (enum media_type t = MEDIA_JSON; t <= MEDIA_PROTOBUF; t++) {
+                for (enum media_type t = MEDIA_JSON; t <= MEDIA_PROTOBUF; t++)
                         if (clause_take(&clauses[i], t, flags, ret))
                                 return NULL;
-                        any |= clause_names(&clauses[i], "json") || clause_names(&clauses[i], "yaml") ||
-                               clause_names(&clauses[i], "vnd.kubernetes.protobuf");
-                }
-        return any ? not_acceptable(a, flags) : status_no_media(a);
+        return not_acceptable(a, flags);
 }
 
 const char *media_content_type(const struct media *m)

@@ -19,14 +19,20 @@ struct media {
 
 #define NEGOTIATE_NO_PROTOBUF 4 /* custom resources, and documents that are no objects */
 
+#define NEGOTIATE_ROUTE 8      /* upstream has a route in front (built-in kinds), which is pickier than what is behind it */
+#define NEGOTIATE_COLLECTION 16 /* and this one can be watched */
+
 /* Parses ACCEPT (NULL or "": JSON) and picks the first acceptable clause. NULL, or a 406. */
 const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret);
-/* The 406 for a media type that we do not have at all. */
-const struct status *status_no_media(struct arena *a);
+/* A route's look at ACCEPT: types are compared as they stand, without weights, parameters or wildcards but the full one.
+ * PRODUCES: "application/json, application/yaml". NULL, or its 406. */
+const struct status *negotiate_route(struct arena *a, const char *accept, const char *produces);
 const char *media_content_type(const struct media *m);
 
 /* The media type of a body: "application/json; charset=utf-8" -> "application/json", in the arena, lower case.
  * "" for NULL. */
 const char *content_type_base(struct arena *a, const char *content_type);
+/* Whether the first clause that can be met asks for aggregated discovery, and in what form. */
+bool negotiate_discovery(struct arena *a, const char *accept, enum media_type *ret);
 /* The place in TYPES (up to NULL) of the one that ACCEPT asks for first, -1: of none. For what knows no parameters. */
 int negotiate_plain(struct arena *a, const char *accept, const char *const *types);

@@ -30,25 +30,20 @@ static bool only_get(struct api_request *r)
         return true;
 }
 
+/* The same for those that come in one form only. */
+static bool only_get_as(struct api_request *r, const char *produces)
+{
+        const struct status *st;
+
+        if (only_get(r))
+                return true;
+        st = negotiate_route(r->arena, http_header(r->http, "Accept"), produces);
+        if (st)
+                answer_status(r, st);
+        return st;
+}
+
 /* --- discovery --- */
-
-static bool wants_aggregated(const struct api_request *r)
-{
-        const char *accept = http_header(r->http, "Accept");
-
-        return accept && strstr(accept, "as=APIGroupDiscoveryList") && strstr(accept, "g=apidiscovery.k8s.io") &&
-               (strstr(accept, "v=v2;") || strstr(accept, "v=v2,") || str_has_suffix(accept, "v=v2"));
-}
-
-/* Whether the first clause that asks for it asks for protobuf. */
-static bool wants_protobuf(const struct api_request *r)
-{
-        const char *accept = http_header(r->http, "Accept"), *at = accept ? strstr(accept, "as=APIGroupDiscoveryList") : NULL;
-
-        while (at && at > accept && at[-1] != ',')
-                at--;
-        return at && str_has_prefix(at + strspn(at, " "), PROTOBUF_MEDIA_TYPE ";");
-}
 
 static struct buffer *as_protobuf(struct api_request *r, struct buffer *json)
 {
@@ -60,6 +55,17 @@ static struct buffer *as_protobuf(struct api_request *r, struct buffer *json)
                 protobuf_encode(&out, s, j);
         buffer_unref(json);
         return buffer_new_copy(out.data, out.len);
+}
+
+static struct buffer *as_yaml(struct api_request *r, struct buffer *json)
+{
+        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
+        struct json *j = NULL;
+
+        if (json_parse(r->arena, json->data, json->len, NULL, &j, NULL) == 0)
+                yaml_write(&out, j);
+        buffer_unref(json);
+        return buffer_new_copy(strbuf_str(&out), out.len);
 }
 
 static void answer_with_etag(struct api_request *r, const char *type, struct buffer *b, const char *etag, const char *vary)
@@ -76,8 +82,9 @@ static void answer_with_etag(struct api_request *r, const char *type, struct buf
         answer_buffer(r, 200, type, b, headers);
 }
 
-/* Plain discovery documents, in what Accept asks for. B may be NULL. */
-static void answer_document(struct api_request *r, struct buffer *b, bool group)
+/* Plain discovery documents, in what Accept asks for. B may be NULL; LISTED: no route of upstream's gives it out, but the
+ * aggregator (groups, and the list of them) or the handler of custom resources. */
+static void answer_document(struct api_request *r, struct buffer *b, bool listed)
 {
         struct media media;
         const struct status *st;
@@ -87,11 +94,7 @@ static void answer_document(struct api_request *r, struct buffer *b, bool group)
                 not_found(r);
                 return;
         }
-        st = negotiate(r->arena, http_header(r->http, "Accept"), 0, &media);
-        if (st && group) /* upstream's handler of groups is another */
-                st = status_make(r->arena, 406, "NotAcceptable", NULL,
-                                 "only the following media types are accepted: application/json, application/yaml, "
-                                 "application/vnd.kubernetes.protobuf");
+        st = negotiate(r->arena, http_header(r->http, "Accept"), listed ? 0 : NEGOTIATE_ROUTE, &media);
         if (st) {
                 buffer_unref(b);
                 answer_status(r, st);
@@ -120,15 +123,19 @@ static void answer_document(struct api_request *r, struct buffer *b, bool group)
 
 static void serve_root_groups(struct api_request *r, bool core)
 {
+        static const char *const types[] = {DISCOVERY_MEDIA_TYPE, "application/yaml" DISCOVERY_MEDIA_PARAMETERS,
+                                            PROTOBUF_MEDIA_TYPE DISCOVERY_MEDIA_PARAMETERS};
         char etag[DISCOVERY_ETAG];
+        enum media_type type;
 
-        if (wants_aggregated(r)) {
+        if (negotiate_discovery(r->arena, http_header(r->http, "Accept"), &type)) {
                 struct buffer *b = discovery_aggregated(core, extra(r), etag);
-                bool protobuf = wants_protobuf(r);
 
-                if (protobuf)
+                if (type == MEDIA_PROTOBUF)
                         b = as_protobuf(r, b);
-                answer_with_etag(r, protobuf ? PROTOBUF_MEDIA_TYPE DISCOVERY_MEDIA_PARAMETERS : DISCOVERY_MEDIA_TYPE, b, etag, "Accept");
+                else if (type == MEDIA_YAML)
+                        b = as_yaml(r, b);
+                answer_with_etag(r, types[type], b, etag, "Accept");
                 return;
         }
         answer_document(r, core ? discovery_versions(arena_printf(r->arena, "%s:%u",
@@ -136,7 +143,7 @@ static void serve_root_groups(struct api_request *r, bool core)
                                                                           ? r->server->o.advertise_address
                                                                           : "127.0.0.1",
                                                                   r->server->o.secure_port))
-                                : discovery_groups(extra(r)), false);
+                                : discovery_groups(extra(r)), !core);
 }
 
 static void serve_discovery(struct api_request *r, const char *path)
@@ -166,10 +173,11 @@ static void serve_discovery(struct api_request *r, const char *path)
                                              "the server could not find the requested resource"));
                 return;
         }
-        if (b && (ours || streq(path, "apiregistration.k8s.io")) && only_get(r))
+        ours |= streq(path, "apiregistration.k8s.io");
+        if (b && ours && only_get(r))
                 buffer_unref(b);
         else
-                answer_document(r, b, !slash && !str_has_prefix(path, "/api/"));
+                answer_document(r, b, !ours);
 }
 
 /* --- OpenAPI --- */
@@ -430,7 +438,7 @@ void nonresource_handle(struct api_request *r)
         if (streq(path, "/") || streq(r->http->path, "/index.html")) {
                 serve_root(r);
         } else if (streq(path, "/version")) {
-                if (!only_get(r))
+                if (!only_get_as(r, "application/json"))
                         answer_buffer(r, 200, "application/json", discovery_version(), NULL);
         } else if (streq(path, "/api") || streq(path, "/apis") || str_has_prefix(path, "/api/") ||
                    str_has_prefix(path, "/apis/")) {
@@ -447,7 +455,7 @@ void nonresource_handle(struct api_request *r)
                 else
                         serve_metrics(r);
         } else if (streq(path, "/.well-known/openid-configuration") || streq(path, "/openid/v1/jwks")) {
-                if (only_get(r))
+                if (only_get_as(r, streq(path, "/openid/v1/jwks") ? "application/jwk-set+json" : "application/json"))
                         return;
                 text = streq(path, "/openid/v1/jwks") ? auth_openid_jwks(r, &type) : auth_openid_configuration(r, &type);
                 if (text)
