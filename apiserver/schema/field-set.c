@@ -119,27 +119,56 @@ struct field_set *field_set_parse(struct arena *a, const struct json *fields_v1)
         return parse(a, s, fields_v1) ? s : NULL;
 }
 
+static bool counts(const struct field_node *node)
+{
+        return node->member || !field_set_empty(&node->below);
+}
+
+/* Few members need no look at those that are there: their names differ. */
+static void put(struct arena *a, struct json *j, const char *name, uint32_t len, struct json *value)
+{
+        uint32_t tag = json_tag(name, len);
+
+        if (j->cap > 16) {
+                json_put(a, j, name, len, tag, value);
+                return;
+        }
+        j->members[j->len++] = (struct json_member){ .key = name, .key_len = len, .tag = tag, .value = value };
+        j->names |= json_tag_bit(tag);
+}
+
+/* Fills the empty object J. SELF: what it stands for is in the set besides what is below it. */
+static void fill(struct arena *a, const struct field_set *s, bool self, struct json *j)
+{
+        struct json *values;
+        uint32_t n = self;
+
+        for (uint32_t i = 0; i < s->n; i++)
+                n += counts(&s->nodes[i]);
+        values = arena_calloc(a, n * sizeof(*values));
+        j->members = arena_alloc(a, n * sizeof(*j->members));
+        j->cap = n;
+        for (uint32_t i = 0; i < n; i++)
+                values[i].type = JSON_OBJECT;
+        if (self)
+                put(a, j, ".", 1, values++);
+        for (uint32_t i = 0; i < s->n; i++) {
+                const struct field_node *node = &s->nodes[i];
+
+                if (!counts(node))
+                        continue;
+                if (!field_set_empty(&node->below))
+                        fill(a, &node->below, node->member, values);
+                put(a, j, node->name, node->len, values++);
+        }
+}
+
 struct json *field_set_json(struct arena *a, const struct field_set *s)
 {
         struct json *j = json_new_object(a);
 
-        for (uint32_t i = 0; i < s->n; i++) {
-                const struct field_node *node = &s->nodes[i];
-                struct json *below;
-
-                if (!node->member && field_set_empty(&node->below))
-                        continue;
-                below = field_set_json(a, &node->below);
-                if (node->member && below->len) {
-                        struct json *with_self = json_new_object(a);
-
-                        json_set(a, with_self, ".", json_new_object(a));
-                        json_foreach_member(below, m)
-                                json_setn(a, with_self, m->key, m->key_len, m->value);
-                        below = with_self;
-                }
-                json_setn(a, j, node->name, node->len, below);
-        }
+        if (!field_set_empty(s))
+                fill(a, s, false, j);
         return j;
 }
 
@@ -268,6 +297,14 @@ void field_set_drop(struct field_set *s, const char *path, bool deep)
         s->nodes[i].member = false;
         if (deep)
                 s->nodes[i].below = (struct field_set){ 0 };
+}
+
+void field_set_drop_names(struct field_set *s, const char *const *names)
+{
+        for (uint32_t i = 0; i < s->n; i++)
+                for (const char *const *n = names; *n && s->nodes[i].member; n++)
+                        if (strcmp(s->nodes[i].name + 2, *n) == 0 && s->nodes[i].name[0] == 'f' && s->nodes[i].len == strlen(*n) + 2)
+                                s->nodes[i].member = false;
 }
 
 bool field_set_equal(const struct field_set *x, const struct field_set *y)

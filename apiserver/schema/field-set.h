@@ -42,6 +42,8 @@ struct field_set *field_set_intersection(struct arena *a, const struct field_set
 
 /* Takes PATH ("spec.foo", names only) out of S in place, with all below it when DEEP. */
 void field_set_drop(struct field_set *s, const char *path, bool deep);
+/* Takes the fields of these names (up to NULL) out of S, in place; what is below them stays. */
+void field_set_drop_names(struct field_set *s, const char *const *names);
 bool field_set_equal(const struct field_set *x, const struct field_set *y);
 
 /* Calls FN for each member, at every level those before what is below them, with its path as messages show it: .spec.ports[port=80].name */

@@ -212,17 +212,14 @@ void managed_drop_reset(const struct resource *res, const char *sub, struct fiel
 
 void managed_strip(struct field_set *set)
 {
-        static const char *const paths[] = {
-                "apiVersion",           "kind",
-                "metadata",             "metadata.name",
-                "metadata.namespace",   "metadata.creationTimestamp",
-                "metadata.selfLink",    "metadata.uid",
-                "metadata.clusterName", "metadata.generation",
-                "metadata.managedFields", "metadata.resourceVersion",
-        };
+        static const char *const top[] = { "apiVersion", "kind", "metadata", NULL };
+        static const char *const metadata[] = { "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName",
+                                                "generation", "managedFields", "resourceVersion", NULL };
+        const struct field_node *node = field_set_find(set, "f:metadata", strlen("f:metadata"));
 
-        for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
-                field_set_drop(set, paths[i], false);
+        field_set_drop_names(set, top);
+        if (node)
+                field_set_drop_names((struct field_set *)&node->below, metadata);
 }
 
 static struct json *zero_value(struct arena *a, const struct schema *s)

@@ -33,7 +33,7 @@ static enum shape shape_of(const struct typed *t, const struct schema *s, const 
 }
 
 /* The schema of member KEY; NULL: not declared. */
-static const struct schema *member_schema(const struct schema *s, const char *key, bool *ret_declared)
+static const struct schema *schema_of(const struct schema *s, const char *key, size_t len, uint32_t tag, bool *ret_declared)
 {
         const struct schema_field *f;
 
@@ -42,9 +42,14 @@ static const struct schema *member_schema(const struct schema *s, const char *ke
                 return s->elem ? s->elem : &deduced;
         if (s->type == SCHEMA_ANY)
                 return &deduced;
-        f = schema_field(s, key);
+        f = schema_find(s, key, len, tag);
         *ret_declared = f;
         return f ? f->type : s->preserve_unknown ? &deduced : NULL;
+}
+
+static const struct schema *member_schema(const struct schema *s, const struct json_member *m, bool *ret_declared)
+{
+        return schema_of(s, m->key, m->key_len, m->tag, ret_declared);
 }
 
 /* Absent, null, {} and [] are the same nothing to maps and lists. */
@@ -57,28 +62,45 @@ static bool nothing(const struct json *j)
 
 struct frame {
         struct frame *up;
+        unsigned depth;         /* 0 of the object itself */
         char kind;              /* 'f': KEY is a field's name; 0: KEY is the whole element */
+        bool declared;          /* by the schema */
         const char *key;
         size_t len;
         const char *name;       /* as sets name it, made when needed */
         struct field_set *set[3]; /* where what is below goes */
 };
 
+static char *prefixed(char *to, const char *key, size_t len)
+{
+        to[0] = 'f';
+        to[1] = ':';
+        memcpy(to + 2, key, len);
+        to[len + 2] = '\0';
+        return to;
+}
+
+/* "f:KEY". Those of declared fields come again with every object, so as many as there is room for are kept for good. */
+static const char *field_name(struct arena *a, const char *key, size_t len, bool declared)
+{
+        static char *kept[1024];
+        char **place;
+
+        if (!declared || len > 64)
+                return prefixed(arena_alloc(a, len + 3), key, len);
+        place = &kept[json_tag(key, len) * UINT32_C(0x9e3779b1) >> 22];
+        if (!*place)
+                *place = prefixed(xmalloc(len + 3), key, len);
+        else if (strncmp(*place + 2, key, len) != 0 || (*place)[len + 2])
+                return prefixed(arena_alloc(a, len + 3), key, len);
+        return *place;
+}
+
 static const char *frame_name(struct arena *a, struct frame *f, size_t *ret_len)
 {
         *ret_len = f->kind ? f->len + 2 : f->len;
-        if (!f->name) {
-                if (f->kind) {
-                        char *s = arena_alloc(a, f->len + 3);
-
-                        s[0] = 'f';
-                        s[1] = ':';
-                        memcpy(s + 2, f->key, f->len + 1);
-                        f->name = s;
-                } else {
-                        f->name = f->key;
-                }
-        }
+        if (!f->name)
+                f->name = f->kind ? field_name(a, f->key, f->len, f->declared) : f->key;
         return f->name;
 }
 
@@ -108,13 +130,18 @@ static void frame_insert(struct arena *a, struct frame *f, unsigned which)
         field_set_node(a, up, name, len)->member = true;
 }
 
+static inline unsigned depth_below(const struct frame *up)
+{
+        return up ? up->depth + 1 : 0;
+}
+
 #define FIELD_FRAME(up_, key_, len_)                                                               \
         {                                                                                          \
-                .up = (up_), .kind = 'f', .key = (key_), .len = (len_)                             \
+                .up = (up_), .depth = depth_below(up_), .kind = 'f', .key = (key_), .len = (len_)                             \
         }
 #define ITEM_FRAME(up_, name_, len_)                                                               \
         {                                                                                          \
-                .up = (up_), .key = (name_), .len = (len_)                                         \
+                .up = (up_), .depth = depth_below(up_), .key = (name_), .len = (len_)                                         \
         }
 
 /* --- list elements --- */
@@ -136,10 +163,13 @@ static int by_string(const void *x, const void *y)
 
 static void name_keyed(struct arena *a, const struct schema *s, struct element *e)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        static struct strbuf b; /* kept: every element of every list comes here */
         const char *keys[MAX_KEYS];
         size_t n = 0, n_set = 0;
 
+        if (b.cap > 4096)
+                strbuf_deinit(&b);
+        strbuf_reset(&b);
         if (!json_is_object(e->value)) {
                 e->error = json_is_null(e->value) ? "associative list with keys may not have a null element"
                                                   : "associative list with keys may not have non-map elements";
@@ -147,7 +177,8 @@ static void name_keyed(struct arena *a, const struct schema *s, struct element *
         }
         for (; s->list_keys && s->list_keys[n] && n < MAX_KEYS; n++)
                 keys[n] = s->list_keys[n];
-        qsort(keys, n, sizeof(*keys), by_string);
+        if (n > 1)
+                qsort(keys, n, sizeof(*keys), by_string);
         strbuf_puts(&b, "k:{");
         for (size_t i = 0; i < n; i++) {
                 const struct json *v = json_get(e->value, keys[i]);
@@ -234,9 +265,110 @@ static size_t run(const struct element *e, size_t i, size_t n)
         return j - i;
 }
 
+/* --- all there is --- */
+
+static void add_node(const struct typed *t, const struct schema *s, const struct json *j, struct field_node *node);
+
+static int by_node_name(const void *x, const void *y)
+{
+        const struct field_node *nx = x, *ny = y;
+        int r = memcmp(nx->name, ny->name, MIN(nx->len, ny->len));
+
+        return r ? r : (nx->len > ny->len) - (nx->len < ny->len);
+}
+
+static void add_members(const struct typed *t, const struct schema *s, const struct json *j, struct field_set *out)
+{
+        struct field_node *nodes = arena_alloc(t->a, (json_len(j) + 1) * sizeof(*nodes));
+        uint32_t n = 0;
+
+        json_foreach_member(j, m) {
+                bool declared;
+                const struct schema *ms = member_schema(s, m, &declared);
+                struct field_node node = { .len = m->key_len + 2 };
+                uint32_t i = n;
+
+                if (!ms)
+                        continue;
+                node.name = field_name(t->a, m->key, m->key_len, declared);
+                add_node(t, ms, m->value, &node);
+                for (; i && n < 32 && by_node_name(&nodes[i - 1], &node) > 0; i--)
+                        nodes[i] = nodes[i - 1];
+                nodes[i] = node;
+                n++;
+        }
+        if (n > 32)
+                qsort(nodes, n, sizeof(*nodes), by_node_name);
+        *out = (struct field_set){ .nodes = nodes, .n = n, .cap = n };
+}
+
+static void add_items(const struct typed *t, const struct schema *s, const struct json *j, struct field_set *out)
+{
+        struct element *e;
+        size_t n = sorted_elements(t->a, s, j, &e);
+        struct field_node *nodes = arena_alloc(t->a, (n + 1) * sizeof(*nodes));
+
+        *out = (struct field_set){ .nodes = nodes, .cap = (uint32_t)n };
+        for (size_t i = 0, k; i < n; i += k) {
+                struct field_node *node = &nodes[out->n++];
+
+                k = run(e, i, n);
+                *node = (struct field_node){ .name = e[i].name, .len = (uint32_t)e[i].len, .member = true };
+                if (k == 1)
+                        add_node(t, s->elem, e[i].value, node);
+        }
+}
+
+/* NODE, whose name is set, becomes a member, with all that is below J. */
+static void add_node(const struct typed *t, const struct schema *s, const struct json *j, struct field_node *node)
+{
+        enum shape shape = nothing(j) ? SHAPE_LEAF : shape_of(t, s, j);
+
+        node->member = true;
+        if (shape == SHAPE_MAP)
+                add_members(t, s, j, &node->below);
+        else if (shape == SHAPE_LIST)
+                add_items(t, s, j, &node->below);
+}
+
 /* --- compare --- */
 
 enum { ADDED, MODIFIED, REMOVED };
+
+/* Equal in the order of members too: most of what an update brings is, and that is told quicker than what differs.
+ * Asked at each of the upper levels, so that what lies deep is not compared as often as it is deep. */
+#define SAME_DEPTH 6
+static bool is_same(const struct json *x, const struct json *y)
+{
+        if (x == y)
+                return true;
+        if (x->type != y->type || x->len != y->len)
+                return false;
+        switch ((enum json_type)x->type) {
+        case JSON_NULL:
+                return true;
+        case JSON_BOOL:
+                return x->boolean == y->boolean;
+        case JSON_NUMBER:
+        case JSON_STRING:
+                return memcmp(x->str, y->str, x->len) == 0;
+        case JSON_ARRAY:
+                for (uint32_t i = 0; i < x->len; i++)
+                        if (!is_same(x->items[i], y->items[i]))
+                                return false;
+                return true;
+        case JSON_OBJECT:
+                for (uint32_t i = 0; i < x->len; i++) {
+                        const struct json_member *mx = &x->members[i], *my = &y->members[i];
+
+                        if (mx->tag != my->tag || mx->key_len != my->key_len || !json_same_key(mx->key, my->key, mx->key_len) ||
+                            !is_same(mx->value, my->value))
+                                return false;
+                }
+                return true;
+        }
+        return false;
+}
 
 static void compare(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
                     struct frame *f);
@@ -251,14 +383,18 @@ static void compare_leaf(const struct typed *t, const struct json *l, const stru
                 frame_insert(t->a, f, MODIFIED);
 }
 
+static bool is_metadata(const struct frame *f)
+{
+        return f->kind && streq(f->key, "metadata");
+}
+
 static void compare_member(const struct typed *t, const struct schema *s, const struct json_member *key,
                            const struct json *l, const struct json *r, struct frame *up)
 {
         struct frame f = FIELD_FRAME(up, key->key, key->key_len);
-        bool declared;
-        const struct schema *ms = member_schema(s, key->key, &declared);
+        const struct schema *ms = member_schema(s, key, &f.declared);
 
-        if (!ms || (up->up && !up->up->up && streq(up->key, "metadata") && streq(key->key, "managedFields")))
+        if (!ms || (up->up && !up->up->up && is_metadata(up) && streq(key->key, "managedFields")))
                 return;
         compare(t, ms, l, r, &f);
 }
@@ -323,8 +459,15 @@ static void compare(const struct typed *t, const struct schema *s, const struct 
 {
         enum shape shape;
 
-        if (l == r)
+        if (l == r || (l && r && f->depth - 1 < SAME_DEPTH && is_same(l, r)))
                 return;
+        if (!l && f->up && (f->up->up || !is_metadata(f))) {
+                size_t len;
+                const char *name = frame_name(t->a, f, &len);
+
+                add_node(t, s, r, field_set_node(t->a, frame_set(t->a, f->up, ADDED), name, len));
+                return;
+        }
         shape = shape_of(t, s, r ? r : l);
         if (shape != SHAPE_LEAF && l && shape_of(t, s, l) != shape)
                 shape = SHAPE_LEAF; /* deduced, and no longer the same kind of value */
@@ -363,7 +506,7 @@ static void collect_map(const struct typed *t, const struct schema *s, const str
         json_foreach_member(j, m) {
                 struct frame mf = FIELD_FRAME(f, m->key, m->key_len);
                 bool declared;
-                const struct schema *ms = member_schema(s, m->key, &declared);
+                const struct schema *ms = member_schema(s, m, &declared);
 
                 if (!ms)
                         continue;
@@ -423,7 +566,7 @@ static struct json *merge_maps(const struct typed *t, const struct schema *s, co
         bool declared;
 
         json_foreach_member(l, m) {
-                const struct schema *ms = member_schema(s, m->key, &declared);
+                const struct schema *ms = member_schema(s, m, &declared);
                 struct json *v = m->value;
                 const struct json *theirs = json_getn(r, m->key, m->key_len);
 
@@ -533,7 +676,7 @@ static struct json *remove_members(const struct typed *t, const struct schema *s
                 size_t len;
                 const char *name = frame_name(t->a, &f, &len);
                 const struct field_node *node = field_set_find(set, name, len);
-                const struct schema *ms = member_schema(s, m->key, &declared);
+                const struct schema *ms = member_schema(s, m, &declared);
                 struct json *v = m->value;
 
                 if (node && node->member)
@@ -601,7 +744,7 @@ static void name_members(const struct typed *t, const struct schema *s, const st
 
                 to->member = from->member;
                 if (from->name[0] == 'f')
-                        below = member_schema(s, from->name + 2, &declared);
+                        below = schema_of(s, from->name + 2, from->len - 2, json_tag(from->name + 2, from->len - 2), &declared);
                 else if (s->type == SCHEMA_ARRAY)
                         below = s->elem;
                 if (declared && !field_set_empty(&from->below))
@@ -684,7 +827,7 @@ static void check_map(struct check *c, const struct schema *s, const struct json
                 return;
         }
         json_foreach_member(j, m)
-                check_below(c, member_schema(s, m->key, &declared), m->value, ".%s", m->key);
+                check_below(c, member_schema(s, m, &declared), m->value, ".%s", m->key);
 }
 
 /* "k:{\"name\":\"a\"}" as messages show it: [name="a"] */
