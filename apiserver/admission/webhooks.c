@@ -22,6 +22,8 @@ struct hook {
         struct admission_attributes *at;
         const struct json *webhook;
         const char *uid;           /* "configuration/webhook" */
+        const struct json *config;
+        size_t index;              /* of all that there are; of those that are asked, where they judge */
         const struct resource *as; /* what it wants the resource to be */
         bool mutating;
 };
@@ -67,12 +69,50 @@ static int concerns(struct hook *h, const struct status **ret_st)
         return -EINVAL;
 }
 
+/* --- what the audit log says of it --- */
+
+static const char *annotation(struct hook *h, const char *what)
+{
+        return arena_printf(h->at->request->arena, "%s.admission.k8s.io/round_%d_index_%zu", what, h->at->reinvoking ? 1 : 0, h->index);
+}
+
+static struct json *annotated(struct hook *h)
+{
+        struct arena *a = h->at->request->arena;
+        struct json *j = json_new_object(a);
+
+        json_set_string(a, j, "configuration", get_string(h->config, "metadata.name"));
+        json_set_string(a, j, "webhook", get_string(h->webhook, "name"));
+        return j;
+}
+
+static void note_mutation(struct hook *h, bool changed, const struct json *patch)
+{
+        struct arena *a = h->at->request->arena;
+        struct json *j;
+
+        if (!h->at->request->audit)
+                return;
+        j = annotated(h);
+        json_set_bool(a, j, "mutated", changed);
+        audit_annotate(h->at->request, annotation(h, "mutation.webhook"), json_print(a, j));
+        if (!patch || !audit_shows_bodies(h->at->request))
+                return;
+        j = annotated(h);
+        json_set(a, j, "patch", json_clone(a, patch));
+        json_set_string(a, j, "patchType", "JSONPatch");
+        audit_annotate(h->at->request, annotation(h, "patch.webhook"), json_print(a, j));
+}
+
 /* --- one call --- */
 
 static const struct status *failed_calling(struct hook *h, const char *why)
 {
-        if (streq(get_string(h->webhook, "failurePolicy"), "Ignore"))
+        if (streq(get_string(h->webhook, "failurePolicy"), "Ignore")) {
+                audit_annotate(h->at->request, annotation(h, h->mutating ? "failed-open.mutating.webhook" : "failed-open.validating.webhook"),
+                               get_string(h->webhook, "name"));
                 return NULL;
+        }
         return status_internal(h->at->request->arena, "failed calling webhook \"%s\": %s", get_string(h->webhook, "name"), why);
 }
 
@@ -225,9 +265,13 @@ static const struct status *call_mutating(struct hook *h, bool *ret_changed)
         const struct status *st;
 
         *ret_changed = false;
-        if (ask(h, object, &verdict, &st) != 0)
+        if (ask(h, object, &verdict, &st) != 0) {
+                note_mutation(h, false, NULL);
                 return st;
-        return verdict.patch ? apply_patch(h, object, verdict.patch, ret_changed) : NULL;
+        }
+        st = verdict.patch ? apply_patch(h, object, verdict.patch, ret_changed) : NULL;
+        note_mutation(h, *ret_changed, st ? NULL : verdict.patch);
+        return st;
 }
 
 /* --- rounds --- */
@@ -285,6 +329,7 @@ static const struct status *mutate(struct admission_attributes *at)
         struct webhook_rounds *rounds = at->webhooks;
         const struct status *st = NULL;
         struct json *configs;
+        size_t index = 0;
 
         if (exempt(at))
                 return NULL;
@@ -300,7 +345,8 @@ static const struct status *mutate(struct admission_attributes *at)
                 require_again(a, rounds); /* other plugins changed it, too */
         json_foreach_item(configs, config) {
                 json_foreach_item(json_get(config, "webhooks"), w) {
-                        struct hook h = { .at = at, .webhook = w, .uid = hook_uid(a, config, w), .mutating = true };
+                        struct hook h = { .at = at, .webhook = w, .uid = hook_uid(a, config, w), .config = config, .index = index++,
+                                          .mutating = true };
 
                         st = mutate_by(&h, rounds);
                         if (st)
@@ -376,7 +422,7 @@ static const struct status *validate(struct admission_attributes *at)
                 json_foreach_item(json_get(config, "webhooks"), w) {
                         const struct status *st = NULL;
 
-                        list[n].hook = (struct hook){ .at = at, .webhook = w, .uid = hook_uid(a, config, w) };
+                        list[n].hook = (struct hook){ .at = at, .webhook = w, .uid = hook_uid(a, config, w), .config = config, .index = n };
                         if (concerns(&list[n].hook, &st) > 0)
                                 n++;
                         else if (st)

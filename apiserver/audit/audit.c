@@ -293,6 +293,11 @@ void audit_annotate(struct api_request *r, const char *key, const char *value)
                 json_set_string(e->arena, e->annotations, key, value);
 }
 
+bool audit_shows_bodies(const struct api_request *r)
+{
+        return r->audit && r->audit->decision.level >= AUDIT_REQUEST;
+}
+
 void audit_join(struct api_request *r, const char *key, const char *value)
 {
         struct audit_event *e = r->audit;

@@ -31,6 +31,8 @@ void audit_handled(struct api_request *r);
 
 /* "authorization.k8s.io/decision": "allow". Copies; the first of one key stays. */
 void audit_annotate(struct api_request *r, const char *key, const char *value);
+/* Whether the event of R shows bodies, too. */
+bool audit_shows_bodies(const struct api_request *r);
 /* Adds VALUE to what the annotation says, behind ", ", unless it is there. */
 void audit_join(struct api_request *r, const char *key, const char *value);
 /* Adds X to the array that the annotation's text is. */

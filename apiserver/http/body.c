@@ -166,6 +166,14 @@ static const struct status *check_type(struct api_request *r, const struct body_
                 return NULL;
         if (strchr(gv, '/') && strchr(strchr(gv, '/') + 1, '/') && !(type->res && type->res->crd))
                 return unrecognized(r, type, arena_printf(a, "unexpected GroupVersion string: %s", gv));
+        if (type->res && type->res->crd && streq(gv, type->group_version)) {
+                struct resource by_kind = *type->res;
+                struct field_errors errs = {.arena = a};
+
+                by_kind.kind = kind;
+                field_error_add(&errs, FIELD_INVALID, "kind", json_new_string(a, kind), "must be %s", type->kind);
+                return status_invalid(a, &by_kind, json_path_string(obj, "metadata.name"), &errs);
+        }
         if (*gv && type->res && type->res->crd && r->field_validation != FIELD_VALIDATION_IGNORE)
                 json_foreach_member(obj, m) /* no version's schema knows them */
                         if (!streq(m->key, "apiVersion") && !streq(m->key, "kind") && !streq(m->key, "metadata") && !other_version(type, gv))

@@ -180,7 +180,7 @@ static void add_columns(struct arena *a, struct resource *res, const struct json
 
 static void add_subresources(struct arena *a, struct resource *res, struct crd_version *v, const struct json *version)
 {
-        static const char *const verbs[] = {"get", "patch", "update", NULL};
+        static const char *const verbs[] = {"get", "patch", "update", NULL}, *const status_alone[] = {"status", NULL};
         const struct json *subs = json_get(version, "subresources"), *scale = json_get(subs, "scale");
         struct subresource *list = arena_calloc(a, 2 * sizeof(*list));
         unsigned n = 0;
@@ -194,6 +194,7 @@ static void add_subresources(struct arena *a, struct resource *res, struct crd_v
         if (json_get(subs, "status")) {
                 list[n++] = (struct subresource){"status", res->group, res->version, res->kind, verbs};
                 res->status_subresource = true;
+                res->reset_on_create = status_alone;
         }
         res->subresources = list;
         res->n_subresources = n;

@@ -60,6 +60,7 @@ static void test_compile(void **state)
         assert_string_equal(c->resources[1]->deprecated, "example.com/v1beta1 Foo is deprecated; use example.com/v1 Foo");
         assert_ptr_equal(c->stored, v1);
         assert_true(v1->status_subresource);
+        assert_string_equal(v1->reset_on_create[0], "status");
         assert_int_equal(v1->n_subresources, 2);
         assert_string_equal(v1->storage_prefix, "example.com/foos");
         assert_int_equal(v1->n_columns, 2);
