@@ -76,19 +76,28 @@ static const struct status *mutate(struct admission_attributes *at)
 
 struct errors {
         struct arena *arena;
-        struct strbuf text;
+        struct json *said; /* each text once, in order */
         size_t n;
 };
 
 static void add_error(struct errors *e, const char *fmt, ...) printf_like(2, 3);
 static void add_error(struct errors *e, const char *fmt, ...)
 {
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const char *text;
         va_list ap;
 
-        strbuf_puts(&e->text, e->n++ ? ", " : "");
         va_start(ap, fmt);
-        strbuf_vprintf(&e->text, fmt, ap);
+        strbuf_vprintf(&b, fmt, ap);
         va_end(ap);
+        text = arena_strndup(e->arena, strbuf_str(&b), b.len);
+        json_foreach_item(e->said, other)
+                if (streq(json_string(other), text))
+                        return;
+        if (!e->said)
+                e->said = json_new_array(e->arena);
+        json_append(e->arena, e->said, json_new_string(e->arena, text));
+        e->n++;
 }
 
 static const char *text_of(struct arena *a, const struct quantity *q)
@@ -170,7 +179,7 @@ static void check_subject(struct errors *e, const struct subject *s, const struc
                 void (*check)(struct errors *, const struct subject *, const char *, const struct quantity *);
         } checks[] = { { "min", check_min }, { "max", check_max }, { "maxLimitRequestRatio", check_ratio } };
 
-        for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+        for (size_t i = 0; i < (s->requests_only ? 2 : ARRAY_SIZE(checks)); i++) {
                 struct resource_list bounds;
 
                 resource_list_from_json(e->arena, json_get(limit, checks[i].member), &bounds);
@@ -208,9 +217,10 @@ static const struct status *validate(struct admission_attributes *at)
 {
         struct errors e = { .arena = at->request->arena };
         bool claim = about(at, "", "persistentvolumeclaims") && !*at->subresource;
-        const char *text;
+        bool resize = at->op == ADMISSION_UPDATE && about(at, "", "pods") && streq(at->subresource, "resize");
+        const char *text = "";
 
-        if (!claim && !pod_create(at))
+        if (!claim && !resize && !pod_create(at))
                 return NULL;
         json_foreach_item(admission_list(at, "", "v1", "limitranges", at->namespace), range) {
                 json_foreach_item(json_path(range, "spec.limits"), limit) {
@@ -228,9 +238,9 @@ static const struct status *validate(struct admission_attributes *at)
         }
         if (!e.n)
                 return NULL;
-        text = arena_printf(e.arena, e.n > 1 ? "[%s]" : "%s", e.text.data);
-        strbuf_deinit(&e.text);
-        return deny(at, "%s", text);
+        json_foreach_item(e.said, it)
+                text = arena_printf(e.arena, "%s%s%s", text, *text ? ", " : "", json_string(it));
+        return deny(at, e.n > 1 ? "[%s]" : "%s", text);
 }
 
 const struct admission_plugin plugin_limit_ranger = {

@@ -8,6 +8,11 @@
 
 static struct fiber_mutex charging; /* charges of one server come one after the other: no conflicts among them */
 
+static int compare_names(const void *x, const void *y)
+{
+        return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
 /* Those of LIST that HARD names. */
 static void mask(struct arena *a, const struct resource_list *list, const struct resource_list *hard, struct resource_list *ret)
 {
@@ -16,6 +21,27 @@ static void mask(struct arena *a, const struct resource_list *list, const struct
                 if (resource_list_get(hard, list->items[i].name))
                         resource_list_set(a, ret, list->items[i].name, &list->items[i].amount);
         }
+}
+
+/* "cpu,memory": what QUOTA limits of this kind and nobody has counted yet; NULL: nothing. */
+static const char *uncounted(struct admission_attributes *at, const struct json *quota, const struct resource_list *hard,
+                             const struct resource_list *used)
+{
+        struct arena *a = at->request->arena;
+        const char **names = arena_alloc(a, (hard->n + 1) * sizeof(char *)), *text = NULL;
+        bool all = true;
+        size_t n = 0;
+
+        for (size_t i = 0; i < hard->n; i++) {
+                if (!quota_concerns(at->res->group, at->res->name, hard->items[i].name))
+                        continue;
+                names[n++] = hard->items[i].name;
+                all &= resource_list_get(used, hard->items[i].name) != NULL;
+        }
+        qsort(names, n, sizeof(char *), compare_names);
+        for (size_t i = 0; i < n && !all; i++)
+                text = arena_printf(a, "%s%s%s", text ? text : "", text ? "," : "", names[i]);
+        return text;
 }
 
 static const struct status *check(struct admission_attributes *at, struct json *quota, const struct resource_list *delta,
@@ -30,19 +56,21 @@ static const struct status *check(struct admission_attributes *at, struct json *
                 return deny(at, "failed quota: %s: %s", name, why);
         resource_list_from_json(a, json_path(quota, "status.hard"), &hard);
         resource_list_from_json(a, json_path(quota, "status.used"), &used);
+        why = uncounted(at, quota, &hard, &used);
+        if (why)
+                return deny(at, "status unknown for quota: %s, resources: %s", name, why);
         mask(a, delta, &hard, &wanted);
         for (size_t i = 0; i < wanted.n; i++) {
                 const char *key = wanted.items[i].name;
                 const struct quantity *have = resource_list_get(&used, key), *limit = resource_list_get(&hard, key);
                 struct quantity sum;
 
-                if (!have)
-                        return deny(at, "status unknown for quota: %s, resources: %s", name, key);
-                sum = *have;
+                sum = have ? *have : (struct quantity){ 0 };
                 quantity_add(&sum, &wanted.items[i].amount);
                 if (quantity_cmp(&sum, limit) > 0) {
                         resource_list_set(a, &over_req, key, &wanted.items[i].amount);
-                        resource_list_set(a, &over_used, key, have);
+                        if (have)
+                                resource_list_set(a, &over_used, key, have);
                         resource_list_set(a, &over_hard, key, limit);
                 }
                 resource_list_set(a, &used, key, &sum);
@@ -136,9 +164,10 @@ static const struct status *validate(struct admission_attributes *at)
         struct resource_list now = { 0 }, before = { 0 }, delta = { 0 };
         struct json *quotas;
         const struct status *st;
-        bool sized = about(at, "", "services") || about(at, "", "persistentvolumeclaims");
+        bool resize = at->op == ADMISSION_UPDATE && about(at, "", "pods") && streq(at->subresource, "resize");
+        bool sized = resize || about(at, "", "services") || about(at, "", "persistentvolumeclaims");
 
-        if (!at->res->namespaced || *at->subresource || !*at->namespace || (at->op == ADMISSION_UPDATE && !sized))
+        if (!at->res->namespaced || (*at->subresource && !resize) || !*at->namespace || (at->op == ADMISSION_UPDATE && !sized))
                 return NULL;
         quotas = admission_list(at, "", "v1", "resourcequotas", at->namespace);
         if (!json_len(quotas))

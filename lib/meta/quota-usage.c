@@ -126,6 +126,49 @@ static void claim_usage(struct arena *a, const struct json *claim, struct resour
                 resource_list_add(a, ret, arena_printf(a, "%s" OF_CLASS "requests.storage", class), &q);
 }
 
+#define OF_DEVICES ".deviceclass.resource.k8s.io/devices"
+#define ALL_DEVICES 32 /* "All" is at most this many */
+
+static bool is_device_claim(const char *group, const char *resource)
+{
+        return strcmp(group, "resource.k8s.io") == 0 && strcmp(resource, "resourceclaims") == 0;
+}
+
+static void add_devices(struct arena *a, const struct json *request, struct resource_list *ret)
+{
+        bool all = streq(json_get_string(request, "allocationMode"), "All");
+        struct quantity n = quantity_from_int(all ? ALL_DEVICES : json_get_int(request, "count", 0), QUANTITY_DECIMAL_SI);
+        const char *class = json_get_string(request, "deviceClassName");
+
+        if (class)
+                resource_list_add(a, ret, arena_printf(a, "%s" OF_DEVICES, class), &n);
+}
+
+/* Of alternatives the largest number of each class counts. */
+static void device_usage(struct arena *a, const struct json *claim, struct resource_list *ret)
+{
+        add_one(a, ret, "count/resourceclaims.resource.k8s.io");
+        json_foreach_item(json_path(claim, "spec.devices.requests"), request) {
+                struct resource_list most = { 0 };
+
+                if (json_get(request, "exactly"))
+                        add_devices(a, json_get(request, "exactly"), &most);
+                json_foreach_item(json_get(request, "firstAvailable"), sub) {
+                        struct resource_list one = { 0 };
+
+                        add_devices(a, sub, &one);
+                        for (size_t i = 0; i < one.n; i++) {
+                                const struct quantity *was = resource_list_get(&most, one.items[i].name);
+
+                                if (!was || quantity_cmp(was, &one.items[i].amount) < 0)
+                                        resource_list_set(a, &most, one.items[i].name, &one.items[i].amount);
+                        }
+                }
+                for (size_t i = 0; i < most.n; i++)
+                        resource_list_add(a, ret, most.items[i].name, &most.items[i].amount);
+        }
+}
+
 static const char *count_name(struct arena *a, const char *group, const char *resource)
 {
         return arena_printf(a, "count/%s%s%s", resource, *group ? "." : "", group);
@@ -151,6 +194,8 @@ void quota_usage(struct arena *a, const char *group, const char *resource, const
                 service_usage(a, obj, ret);
         } else if (!*group && streq(resource, "persistentvolumeclaims")) {
                 claim_usage(a, obj, ret);
+        } else if (is_device_claim(group, resource)) {
+                device_usage(a, obj, ret);
         } else {
                 add_one(a, ret, count_name(a, group, resource));
                 if (has_short_name(group, resource))
@@ -190,6 +235,9 @@ bool quota_concerns(const char *group, const char *resource, const char *name)
                 return in(name, of_claims, ARRAY_SIZE(of_claims)) || strstr(name, OF_CLASS);
         if (has_short_name(group, resource) && streq(name, resource))
                 return true;
+        if (is_device_claim(group, resource) && strlen(name) > strlen(OF_DEVICES) &&
+            streq(name + strlen(name) - strlen(OF_DEVICES), OF_DEVICES))
+                return true;
         if (!str_has_prefix(name, "count/") || strncmp(name + 6, resource, len) != 0)
                 return false;
         dot = name + 6 + len;
@@ -211,6 +259,8 @@ const char *quota_kind_of(struct arena *a, const char *name)
                 if (quota_concerns("", kinds[i], name))
                         return arena_printf(a, "/%s", kinds[i]);
         }
+        if (quota_concerns("resource.k8s.io", "resourceclaims", name))
+                return "resource.k8s.io/resourceclaims";
         return NULL;
 }
 

@@ -42,6 +42,12 @@ static void test_usage(void **state)
               "gold.storageclass.storage.k8s.io/requests.storage=2Gi,persistentvolumeclaims=1,requests.storage=2Gi");
         check("batch", "jobs", "{}", "count/jobs.batch=1");
         check("", "secrets", "{}", "count/secrets=1,secrets=1");
+        check("resource.k8s.io", "resourceclaims",
+              "{'spec':{'devices':{'requests':[{'exactly':{'deviceClassName':'a','allocationMode':'ExactCount','count':2}},"
+              "{'firstAvailable':[{'deviceClassName':'a','allocationMode':'All'},"
+              "{'deviceClassName':'b','allocationMode':'ExactCount','count':1}]}]}}}",
+              "a.deviceclass.resource.k8s.io/devices=34,b.deviceclass.resource.k8s.io/devices=1,"
+              "count/resourceclaims.resource.k8s.io=1");
 }
 
 static void test_constraints(void **state)
