@@ -19,7 +19,7 @@
 #define RING_YOUNG (75 * NS_PER_SEC)      /* upstream's number: younger events are worth growing for */
 #define RING_LEAST 32                     /* events kept however large they are */
 /* Of superseded objects: an eighth of what the kind's objects take, within these. Beyond it old events go. */
-#define RING_BYTES_MIN ((size_t)2 << 20)
+#define RING_BYTES_MIN ((size_t)1 << 20)
 #define RING_BYTES_MAX ((size_t)8 << 20)
 
 /* Recent events of one kind, oldest first from HEAD. */

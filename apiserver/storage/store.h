@@ -46,7 +46,7 @@ struct store_options {
         const char *const *endpoints;   /* "https://127.0.0.1:2379", ..., NULL; http:// is plain */
         const char *ca_file, *cert_file, *key_file; /* PEM; may be NULL */
         const char *prefix;             /* "/registry" */
-        size_t history;                 /* events kept a resource for resuming watches; 0: 1024 at least, grows to 64 Ki */
+        size_t history;                 /* events kept a resource for resuming watches; 0: 1024, as far as bytes allow; grows to 64 Ki */
         int64_t compact_every_ns;       /* 0: 5 minutes, upstream's number; -1: never */
         const char *data_dir;           /* etcd's folder where it is on this machine: errors tell of a full disk; may be NULL */
         uint64_t defragment_min;        /* bytes of a database file that is worth it; 0: 64 MB */
