@@ -116,16 +116,24 @@ struct json *admission_get(struct admission_attributes *at, const char *group, c
         return e ? parse(at->request->arena, e) : NULL;
 }
 
-bool admission_has(struct admission_attributes *at, const char *group, const char *version, const char *resource,
-                   const char *namespace, const char *name, const char *text)
+const char *admission_text(struct admission_attributes *at, const char *group, const char *version, const char *resource,
+                           const char *namespace, const char *name)
 {
         const struct resource *res = builtin_resource(group, version, resource);
         struct entry *e;
 
         if (!res || !admission_store || str_empty(name))
-                return false;
+                return NULL;
         e = store_get(admission_store, registry_key(at->request->arena, res, namespace, name));
-        return e && memmem(e->json->data, e->json->len, text, strlen(text));
+        return e ? e->json->data : NULL;
+}
+
+bool admission_has(struct admission_attributes *at, const char *group, const char *version, const char *resource,
+                   const char *namespace, const char *name, const char *text)
+{
+        const char *json = admission_text(at, group, version, resource, namespace, name);
+
+        return json && strstr(json, text);
 }
 
 struct listing {

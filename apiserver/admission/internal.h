@@ -27,6 +27,9 @@ const struct status *deny(struct admission_attributes *at, const char *fmt, ...)
 /* Objects from the cache, parsed in the request's arena; NULL: there is none. FRESH asks etcd first. */
 struct json *admission_get(struct admission_attributes *at, const char *group, const char *version, const char *resource,
                            const char *namespace, const char *name);
+/* As the cache's JSON text, borrowed until the next park; NULL: there is none. */
+const char *admission_text(struct admission_attributes *at, const char *group, const char *version, const char *resource,
+                           const char *namespace, const char *name);
 /* Whether it is there and its JSON has this text somewhere: most need not be parsed to be seen to be without. */
 bool admission_has(struct admission_attributes *at, const char *group, const char *version, const char *resource,
                    const char *namespace, const char *name, const char *text);

@@ -74,6 +74,8 @@ static bool tolerates(const struct json *list, const char *key)
 static const struct status *tolerations(struct admission_attributes *at)
 {
         static const char *const keys[] = { "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable" };
+        static const char text[] = "{\"key\":\"\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300}";
+        static struct json *template; /* read once for all */
         struct arena *a = at->request->arena;
         struct json *spec = json_get(at->object, "spec");
         bool had[2];
@@ -83,14 +85,14 @@ static const struct status *tolerations(struct admission_attributes *at)
         for (size_t i = 0; i < 2; i++)
                 had[i] = tolerates(json_get(spec, "tolerations"), keys[i]);
         for (size_t i = 0; i < 2; i++) {
-                struct json *t = json_new_object(a);
+                struct json *t;
 
                 if (had[i])
                         continue;
+                if (!template)
+                        json_parse(arena_new(0), text, sizeof(text) - 1, NULL, &template, NULL);
+                t = json_clone(a, template);
                 json_set_string(a, t, "key", keys[i]);
-                json_set_string(a, t, "operator", "Exists");
-                json_set_string(a, t, "effect", "NoExecute");
-                json_set_int(a, t, "tolerationSeconds", 300);
                 json_append(a, json_ensure_array(a, spec, "tolerations"), t);
         }
         return NULL;

@@ -50,13 +50,14 @@ static void certificate_user(struct api_request *r, struct user_info *ret)
 {
         const struct http_peer *peer = r->http->peer;
         struct certificate *c, *first;
+        size_t tail = MIN(peer->cert_der_len, 32); /* of the signature: as good as all of it */
         char hash[16];
 
         if (!peer->cert_der) {
                 describe_certificate(r->arena, peer, ret);
                 return;
         }
-        snprintf(hash, sizeof(hash), "%08x", hash_bytes(peer->cert_der, peer->cert_der_len));
+        snprintf(hash, sizeof(hash), "%08x", hash_bytes((const char *)peer->cert_der + peer->cert_der_len - tail, tail));
         first = map_get(&the_auth->certificates, hash);
         for (c = first; c; c = c->next) {
                 if (c->len == peer->cert_der_len && memcmp(c->der, peer->cert_der, c->len) == 0) {
