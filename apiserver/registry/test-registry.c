@@ -248,6 +248,59 @@ static void workloads(void *userdata)
 }
 
 /* What only tries, and what means another version of the pod, leaves the pod and its budget alone. */
+static const struct status *set_status(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
+{
+        *ret = json_clone(r->arena, old);
+        json_set(r->arena, *ret, "status", parse(r->arena, userdata));
+        return NULL;
+}
+
+#define FAILED(reason, message)                                                                                        \
+        "\"conditions\":[{\"type\":\"DisruptionAllowed\",\"status\":\"False\",\"lastTransitionTime\":"                  \
+        "\"2026-01-01T00:00:00Z\",\"reason\":\"" reason "\",\"message\":\"" message "\"}]"
+
+/* What a budget that allows nothing says. */
+static void refused(struct arena *a, struct api_request *r)
+{
+        static const struct {
+                const char *status, *says;
+        } cases[] = {
+                { "\"currentHealthy\":3,\"desiredHealthy\":3", "needs 3 healthy pods and has 3 currently" },
+                { FAILED("SyncFailed", "m"), "does not allow evicting pods currently because it failed sync: m" },
+                { FAILED("Other", "m"), "needs 0 healthy pods and has 0 currently" },
+                { "\"currentHealthy\":4,\"desiredHealthy\":3," FAILED("Other", "m"),
+                  "does not allow evicting pods currently (Other): m" },
+                { "\"currentHealthy\":4,\"desiredHealthy\":3," FAILED("Other", ""), "does not allow evicting pods currently" },
+        };
+        const struct resource *pdbs = builtin_resource("policy", "v1", "poddisruptionbudgets");
+        const struct status *st;
+        struct json *one;
+
+        ok(make(r, "policy", "v1", "poddisruptionbudgets", "default",
+                "{\"apiVersion\":\"policy/v1\",\"kind\":\"PodDisruptionBudget\",\"metadata\":{\"name\":\"b\"},\"spec\":"
+                "{\"minAvailable\":1,\"selector\":{\"matchLabels\":{\"a\":\"b\"}}}}", &one));
+        ok(make(r, "", "v1", "pods", "default",
+                "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"f\",\"labels\":{\"a\":\"b\"}},\"spec\":"
+                "{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}", &one));
+        begin(r, a);
+        ok(registry_update(r, builtin_resource("", "v1", "pods"), "default", "f", "status", set_status,
+                           "{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}", &one, NULL));
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct json *body = parse(a, "{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"f\"}}");
+
+                begin(r, a);
+                ok(registry_update(r, pdbs, "default", "b", "status", set_status,
+                                   arena_printf(a, "{\"observedGeneration\":1,\"disruptionsAllowed\":0,\"expectedPods\":0,%s}",
+                                                cases[i].status), &one, NULL));
+                begin(r, a);
+                st = pod_evict(r, builtin_resource("", "v1", "pods"), "default", "f", body, &one);
+                assert_non_null(st);
+                assert_int_equal(st->code, 429);
+                assert_string_equal(json_get_string(json_at(json_get(st->details, "causes"), 0), "message"),
+                                    arena_printf(a, "The disruption budget b %s", cases[i].says));
+        }
+}
+
 static void eviction(void *userdata)
 {
         static const struct {
@@ -280,6 +333,8 @@ static void eviction(void *userdata)
                 assert_int_equal(st ? st->code : 0, cases[i].code);
         }
         assert_null(store_get(server.store, "/registry/pods/default/e"));
+        begin(&r, a);
+        refused(a, &r);
 }
 
 #define ON_FIBER(name)                                                                                                 \

@@ -19,7 +19,8 @@ static void invalid_go(struct check *c, const struct at *at, const char *detail)
         field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), go_struct(c, at), "%s", detail);
 }
 
-#define ZONE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-"
+#define ZONE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-."
+#define ZONE_PART_MAX 14 /* characters between the slashes of a time zone's name */
 
 /* --- jobs --- */
 
@@ -552,7 +553,7 @@ void check_time_zone(struct check *c, const struct at *at)
                 size_t n = strcspn(part, "/");
                 bool dots = (n == 1 || n == 2) && strncmp(part, "..", n) == 0;
 
-                if (n && !dots && *part != '-' && strspn(part, ZONE_CHARACTERS) >= n)
+                if (n && n <= ZONE_PART_MAX && !dots && *part != '-' && strspn(part, ZONE_CHARACTERS) >= n)
                         continue;
                 check_invalid(c, at, "unknown time zone %s", s);
                 return;

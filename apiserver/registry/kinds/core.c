@@ -99,7 +99,8 @@ const struct strategy volume_strategy = {
 };
 
 /* A claim is filled from another claim or from a snapshot, and dataSource and dataSourceRef say the same. What
- * else dataSource names is dropped, and what another namespace has (CrossNamespaceVolumeDataSource is off). */
+ * else dataSource alone names is dropped, unless the claim had a source before; and what another namespace has
+ * (CrossNamespaceVolumeDataSource is off). */
 static void claim_source(struct arena *a, struct json *claim, const struct json *old)
 {
         struct json *spec = json_get(claim, "spec"), *source = json_get(spec, "dataSource"), *ref = json_get(spec, "dataSourceRef");
@@ -109,7 +110,8 @@ static void claim_source(struct arena *a, struct json *claim, const struct json 
                 json_del(spec, "dataSourceRef");
                 ref = NULL;
         }
-        if (json_is_object(source) && !(str_empty(group) && streq(kind, "PersistentVolumeClaim")) &&
+        if (json_is_object(source) && !json_is_object(ref) && !json_path(old, "spec.dataSource") &&
+            !json_path(old, "spec.dataSourceRef") && !(str_empty(group) && streq(kind, "PersistentVolumeClaim")) &&
             !(streq(group, "snapshot.storage.k8s.io") && streq(kind, "VolumeSnapshot"))) {
                 json_del(spec, "dataSource");
                 source = NULL;

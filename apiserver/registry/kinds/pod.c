@@ -406,6 +406,24 @@ struct disruption {
         bool refuse_only; /* nothing is counted: an unready pod */
 };
 
+/* Why a budget allows nothing: what its condition says when the controller failed or when there are enough. */
+static const char *refusal(struct arena *a, const struct json *pdb, const struct json *condition)
+{
+        const char *name = meta_string(pdb, "name"), *reason = json_get_string(condition, "reason");
+        const char *message = json_get_string(condition, "message"), *text;
+        int64_t healthy = json_path_int(pdb, "status.currentHealthy", 0);
+        int64_t desired = json_path_int(pdb, "status.desiredHealthy", 0);
+        bool told = streq(json_get_string(condition, "status"), "False") && !str_empty(message);
+
+        text = arena_printf(a, "The disruption budget %s does not allow evicting pods currently", name);
+        if (told && streq(reason, "SyncFailed"))
+                return arena_printf(a, "%s because it failed sync: %s", text, message);
+        if (healthy <= desired)
+                return arena_printf(a, "The disruption budget %s needs %lld healthy pods and has %lld currently", name,
+                                    (long long)desired, (long long)healthy);
+        return told ? arena_printf(a, "%s (%s): %s", text, reason ?: "", message) : text;
+}
+
 /* Takes one allowed disruption off the budget and notes the pod in it. */
 static const struct status *disrupt(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
 {
@@ -427,15 +445,8 @@ static const struct status *disrupt(struct api_request *r, const struct json *ol
                 return status_forbidden(a, &singular, name,
                                         "DisruptedPods map too big - too many evictions not confirmed by PDB controller");
         c = condition_find(json_path(old, "status.conditions"), "DisruptionAllowed");
-        if (allowed == 0 && streq(json_get_string(c, "reason"), "SyncFailed"))
-                return too_many(a, 0,
-                                arena_printf(a, "The disruption budget %s does not allow evicting pods currently because it failed "
-                                                "sync: %s", name, json_get_string(c, "message") ?: ""));
         if (allowed == 0)
-                return too_many(a, 0,
-                                arena_printf(a, "The disruption budget %s needs %lld healthy pods and has %lld currently",
-                                             name, (long long)json_path_int(old, "status.desiredHealthy", 0),
-                                             (long long)json_path_int(old, "status.currentHealthy", 0)));
+                return too_many(a, 0, refusal(a, old, c));
         pdb = json_clone(a, old); /* with its resourceVersion: two evictions must not both take the last one */
         status = json_get(pdb, "status");
         json_set_int(a, status, "disruptionsAllowed", allowed - 1);
