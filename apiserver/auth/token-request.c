@@ -54,13 +54,15 @@ static const struct status *find_bound(struct api_request *r, const struct json 
 
         while (i < ARRAY_SIZE(kinds) && !streq(kinds[i].kind, kind))
                 i++;
-        if (i == ARRAY_SIZE(kinds) || !streq(version, "v1")) {
+        if (i == ARRAY_SIZE(kinds) || (version && strchr(version, '/'))) {
                 const char *slash = version ? strchr(version, '/') : NULL;
 
                 return status_bad_request(a, "cannot bind token to object of type %.*s/%s, Kind=%s",
                                           slash ? (int)(slash - version) : 0, version ? version : "",
                                           slash ? slash + 1 : version ? version : "", kind ? kind : "");
         }
+        if (str_empty(name))
+                return status_bad_request(a, "Name parameter required.");
         *ret = auth_lookup(a, "", "v1", kinds[i].resource, streq(kind, "Node") ? "" : r->namespace, name);
         if (!*ret)
                 return status_not_found(a, builtin_resource("", "v1", kinds[i].resource), name ? name : "");
@@ -128,9 +130,19 @@ const struct status *auth_create_token(struct api_request *r, struct json *obj, 
         struct json *ref = json_get(spec, "boundObjectRef"), *claims = json_new_object(a), *k;
         int64_t now = time_real() / NS_PER_SEC, life, claim_life;
         _cleanup_error_ struct error err = ERROR_INIT;
+        const char *name = json_get_string(meta, "name"), *namespace = json_get_string(meta, "namespace");
         char text[TIME_BUF], uuid[UUID_BUF], *token;
         const struct status *st;
 
+        if (!str_empty(namespace) && !streq(namespace, r->namespace))
+                return status_bad_request(a, "the namespace of the provided object does not match the namespace sent on the request");
+        if (!str_empty(name) && !streq(name, r->name)) {
+                struct field_errors errs = { .arena = a };
+
+                field_error_add(&errs, FIELD_INVALID, "metadata.name", json_get(meta, "name"),
+                                "must match the service account name if specified");
+                return status_invalid(a, &token_request, r->name, &errs);
+        }
         if (!sa)
                 return status_not_found(a, builtin_resource("", "v1", "serviceaccounts"), r->name);
         if ((st = validate_request(a, spec)) || (st = admit(r, obj)))

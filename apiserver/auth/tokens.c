@@ -299,6 +299,35 @@ static int refuse(struct arena *a, const char **ret_error, const char *why)
         return TOKEN_INVALID;
 }
 
+/* Why TEXT, which is no token of ours, is refused by who makes tokens here; NULL: it does not look like one of them. */
+static const char *bad_signature(struct arena *a, const char *text)
+{
+        _cleanup_strbuf_ struct strbuf head = STRBUF_INIT, signature = STRBUF_INIT;
+        const char *dot = strchr(text, '.'), *last = strrchr(text, '.'), *issuer, *alg, *kid;
+        struct json *claims = NULL, *header = NULL, *jwks = NULL;
+
+        if (!dot || jwt_peek(a, text, &claims) != JWT_OK)
+                return NULL;
+        issuer = json_get_string(claims, "iss");
+        if (!streq(issuer, the_auth->issuer) && !streq(issuer, LEGACY_ISSUER))
+                return NULL;
+        if (base64_decode(&head, text, (size_t)(dot - text), NULL) < 0 || strlen(last + 1) % 4 == 1 ||
+            base64_decode(&signature, last + 1, strlen(last + 1), NULL) < 0 ||
+            json_parse(a, strbuf_str(&head), head.len, NULL, &header, NULL) < 0)
+                return NULL;
+        alg = json_get_string(header, "alg");
+        kid = json_get_string(header, "kid");
+        if (!alg || !strchr("REP", alg[0]) || !(streq(alg + 1, "S256") || streq(alg + 1, "S384") || streq(alg + 1, "S512")))
+                return NULL;
+        if (!str_empty(kid) && jwt_keys_jwks(the_auth->keys, a, &jwks, NULL) >= 0) {
+                json_foreach_item(json_get(jwks, "keys"), key)
+                        if (streq(json_get_string(key, "kid"), kid))
+                                return "go-jose/go-jose: error in cryptographic primitive";
+                return "invalid signature, no keys found";
+        }
+        return "go-jose/go-jose: error in cryptographic primitive";
+}
+
 static int service_account_token(struct api_request *r, const char *text, const char *const *audiences,
                                  struct user_info *ret_user, const char *const **ret_audiences, const char **ret_error)
 {
@@ -308,7 +337,7 @@ static int service_account_token(struct api_request *r, const char *text, const 
         const char *const *matching;
 
         if (!t)
-                return refuse(a, ret_error, NULL);
+                return refuse(a, ret_error, bad_signature(a, text));
         matching = intersect(a, audiences, t->audiences);
         if (!matching)
                 return refuse(a, ret_error,
