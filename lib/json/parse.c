@@ -459,11 +459,15 @@ static bool replaces(struct json *j, const struct json_member *m)
 /* Moves the members since MARK into J; of equal keys the last value wins, at the first's place. */
 static void close_object(struct parser *p, struct json *j, size_t mark)
 {
-        struct json_member *m = p->stack + mark, *end = p->stack + p->n;
         size_t n = p->n - mark;
+        struct json_member *m, *end;
 
         p->n = mark;
         p->depth--;
+        if (!n)
+                return;
+        m = p->stack + mark;
+        end = m + n;
         if (n > JSON_INDEX_FROM) {
                 /* Builds the index on the way: linear work for hostile sizes too. */
                 for (uint32_t before = 0; m < end; m++, before = j->len) {
@@ -473,8 +477,7 @@ static void close_object(struct parser *p, struct json *j, size_t mark)
                 }
                 return;
         }
-        if (n)
-                j->members = arena_take(p->arena, n * sizeof(*j->members));
+        j->members = arena_take(p->arena, n * sizeof(*j->members));
         j->cap = n;
         for (; m < end; m++) {
                 if (!p->trusted && replaces(j, m)) {
