@@ -66,6 +66,7 @@ struct http_server {
         struct list dirty;               /* streams with output queued in this turn */
         bool dirty_deferred;
         size_t n_conns;
+        size_t held;                     /* bytes of all requests that are still coming */
         struct timeout_queue waiting, idle, writing, lingering;
         bool draining, dead;
 };
@@ -103,6 +104,7 @@ struct http_conn {
         size_t in_at, scanned;
         struct request *request;   /* being read or answered */
         struct strbuf body;
+        size_t held;               /* what `in` and `body` take, as counted with the server's */
         struct http_chunks chunks;
 
         struct pieces out;

@@ -33,6 +33,7 @@
 #define DEFAULT_MAX_BODY ((size_t)3 << 20)
 #define DEFAULT_MAX_HEADERS ((size_t)64 << 10)
 #define DEFAULT_MAX_CONNECTIONS 16384
+#define DEFAULT_MAX_HELD ((size_t)256 << 20)
 #define DEFAULT_HEADER_TIMEOUT_NS (32 * NS_PER_SEC)
 #define DEFAULT_IDLE_TIMEOUT_NS (90 * NS_PER_SEC)
 #define WRITE_TIMEOUT_NS (60 * NS_PER_SEC) /* a client that takes nothing */
@@ -151,6 +152,15 @@ unsigned http_status(const struct http_request *req)
         return container_of(req, struct request, pub)->status;
 }
 
+/* Counts what the parts of C's request take that have come, or, KEEPS false, no longer does. */
+static void conn_hold(struct http_conn *c, bool keeps)
+{
+        size_t held = keeps ? c->in.cap + c->body.cap : 0;
+
+        c->server->held += held - c->held;
+        c->held = held;
+}
+
 void conn_kill(struct http_conn *c)
 {
         struct http_stream *stream = steal_ptr(c->stream);
@@ -158,6 +168,7 @@ void conn_kill(struct http_conn *c)
         if (c->dead)
                 return;
         c->dead = true;
+        conn_hold(c, false);
         c->pins++;
         conn_ended(c);
         conn_timeout(c, NULL);
@@ -451,6 +462,25 @@ static void conn_process(struct http_conn *c)
         conn_unpin(c);
 }
 
+/* Anybody can begin ten thousand bodies of three megabytes: where that takes too much, who has taken longest with
+ * his request is let go, C or another. */
+static void make_memory(struct http_conn *c)
+{
+        struct http_server *s = c->server;
+
+        conn_hold(c, true);
+        if (s->held <= s->o.max_held)
+                return;
+        list_foreach_safe(&s->waiting.list, it, tmp) {
+                struct http_conn *other = list_entry(it, struct http_conn, queue_link);
+
+                if (other->held)
+                        conn_kill(other);
+                if (s->held <= s->o.max_held)
+                        return;
+        }
+}
+
 static void conn_readable(struct http_conn *c)
 {
         ssize_t n;
@@ -469,6 +499,8 @@ static void conn_readable(struct http_conn *c)
                         conn_timeout(c, &c->server->waiting);
                 strbuf_append(&c->in, scratch, n);
                 conn_process(c);
+                if (!c->dead)
+                        make_memory(c);
         } while (!c->dead && c->tls && tls_pending(c->tls) &&
                  (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_LINGER));
         if (!c->dead)
@@ -676,6 +708,7 @@ static void set_defaults(struct http_server_options *o)
         o->max_body = o->max_body ? o->max_body : DEFAULT_MAX_BODY;
         o->max_headers = o->max_headers ? o->max_headers : DEFAULT_MAX_HEADERS;
         o->max_connections = o->max_connections ? o->max_connections : DEFAULT_MAX_CONNECTIONS;
+        o->max_held = o->max_held ? o->max_held : DEFAULT_MAX_HELD;
         o->header_timeout_ns = o->header_timeout_ns ? o->header_timeout_ns : DEFAULT_HEADER_TIMEOUT_NS;
         o->idle_timeout_ns = o->idle_timeout_ns ? o->idle_timeout_ns : DEFAULT_IDLE_TIMEOUT_NS;
 }

@@ -118,7 +118,8 @@ struct http_server_options {
         uint16_t port;             /* 0: any; http_server_port() tells */
         size_t max_body;           /* bytes; 0: 3 MiB, upstream's number */
         size_t max_headers;        /* bytes; 0: 64 KiB */
-        size_t max_connections;    /* 0: 16384 */
+        size_t max_connections;    /* 0: 16384; beyond them who waits longest is let go */
+        size_t max_held;           /* bytes of all requests that are still coming; 0: 256 MiB; beyond, likewise */
         int64_t header_timeout_ns; /* a client that sends no complete request; 0: 32 s */
         int64_t idle_timeout_ns;   /* keep-alive; 0: 90 s */
         /* TLS; all NULL: plain HTTP. PEM files; read again when they change. */

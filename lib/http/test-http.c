@@ -427,6 +427,38 @@ static void test_slow_clients(void **state)
         slow("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n");
 }
 
+/* Two large bodies that do not end are more than the server holds: the older one goes. */
+static void test_much_held(void **state)
+{
+        struct http_server_options o = {.address = "127.0.0.1", .handler = handle, .refuse = refuse, .max_held = 2500000};
+        static const char head[] = "POST /echo HTTP/1.0\r\nHost: x\r\nContent-Length: 1500001\r\n\r\n";
+        _cleanup_free_ char *body = xcalloc(1, 1500001);
+        struct http_server *s = NULL;
+        int fds[2];
+
+        memset(body, 'a', 1500001);
+        assert_int_equal(http_server_new(loop, &o, &s, NULL), 0);
+        for (size_t i = 0; i < 2; i++) {
+                size_t sent = 0;
+
+                fds[i] = dial(http_server_port(s));
+                assert_int_equal(write(fds[i], head, sizeof(head) - 1), sizeof(head) - 1);
+                while (sent < 1500000) {
+                        ssize_t n = send(fds[i], body + sent, 1500000 - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+                        sent += n > 0 ? (size_t)n : 0;
+                        loop_turn(loop, NS_PER_MS);
+                }
+        }
+        assert_true(closes(fds[0], 1000));
+        assert_int_equal(write(fds[1], body, 1), 1);
+        strbuf_reset(&got);
+        assert_true(closes(fds[1], 5000));
+        assert_non_null(strstr(strbuf_str(&got), "200 OK"));
+        close(fds[0]);
+        close(fds[1]);
+        http_server_free(s);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -434,7 +466,7 @@ int main(void)
                 cmocka_unit_test(test_limits),         cmocka_unit_test(test_stream_ends),
                 cmocka_unit_test(test_stream_client_leaves), cmocka_unit_test(test_stream_aborted),
                 cmocka_unit_test(test_stream_backpressure), cmocka_unit_test(test_too_many_connections),
-                cmocka_unit_test(test_slow_clients),
+                cmocka_unit_test(test_slow_clients),   cmocka_unit_test(test_much_held),
         };
         int failed = cmocka_run_group_tests_name("plain", tests, setup_plain, teardown);
 
