@@ -162,7 +162,6 @@ void check_annotation_updates(struct check *c, const struct at *at)
 static void check_agrees(struct check *c, const struct at *profile, const char *said)
 {
         const char *type = json_get_string(profile->j, "type"), *local = json_get_string(profile->j, "localhostProfile");
-        const struct at *type_at = at_field(c, profile, "type");
         bool agrees = true;
 
         if (!said || !at_set(profile))
@@ -174,9 +173,17 @@ static void check_agrees(struct check *c, const struct at *profile, const char *
         else if (streq(type, "Localhost"))
                 agrees = str_has_prefix(said, "localhost/");
         if (!agrees)
-                check_forbidden(c, type_at, "seccomp type in annotation and field must match");
+                check_forbidden(c, at_field(c, profile, "type"), "seccomp type in annotation and field must match");
         else if (streq(type, "Localhost") && !streq(local, said + strlen("localhost/")))
                 check_forbidden(c, at_field(c, profile, "localhostProfile"), "seccomp profile in annotation and field must match");
+}
+
+static bool say_seccomp(const struct json *annotations)
+{
+        json_foreach_member(annotations, m)
+                if (streq(m->key, SECCOMP) || str_has_prefix(m->key, SECCOMP_CONTAINER))
+                        return true;
+        return false;
 }
 
 /* AT is a pod or a template: what annotations say of seccomp, fields must not deny. */
@@ -184,10 +191,11 @@ void check_seccomp_agrees(struct check *c, const struct at *at)
 {
         static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
         const struct json *annotations = json_path(at->j, "metadata.annotations");
-        const struct at *spec = at_field(c, at, "spec");
+        const struct at *spec;
 
-        if (!annotations)
+        if (!say_seccomp(annotations))
                 return;
+        spec = at_field(c, at, "spec");
         check_agrees(c, at_field(c, spec, "securityContext.seccompProfile"), text_of(annotations, SECCOMP));
         for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
                 const struct at *list = at_field(c, spec, lists[l]);

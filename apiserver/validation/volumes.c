@@ -330,7 +330,6 @@ void check_downward_item(struct check *c, const struct at *item)
 {
         const struct at *path = at_field(c, item, "--path"), *field = at_field(c, item, "--fieldRef");
         const struct at *resource = at_field(c, item, "--resourceFieldRef"), *mode = at_field(c, item, "--mode");
-        const char *where = at_path(c, item->up->up);
         int64_t bits;
 
         if (!*text_at(path))
@@ -339,12 +338,13 @@ void check_downward_item(struct check *c, const struct at *item)
         if (at_set(field)) {
                 check_field_ref(c, field, volume_fields);
                 if (at_set(resource))
-                        field_error_add_text(c->errs, FIELD_INVALID, where, "\"resource\"",
+                        field_error_add_text(c->errs, FIELD_INVALID, at_path(c, item->up->up), "\"resource\"",
                                              "fieldRef and resourceFieldRef can not be specified simultaneously");
         } else if (at_set(resource)) {
                 check_resource_ref(c, resource, true);
         } else {
-                field_error_add(c->errs, FIELD_REQUIRED, where, NULL, "one of fieldRef and resourceFieldRef is required");
+                field_error_add(c->errs, FIELD_REQUIRED, at_path(c, item->up->up), NULL,
+                                "one of fieldRef and resourceFieldRef is required");
         }
         if (json_to_int(mode->j, &bits) == 0 && (bits < 0 || bits > 0777))
                 check_invalid(c, mode, "must be a number between 0 and 0777 (octal), both inclusive");
@@ -352,31 +352,61 @@ void check_downward_item(struct check *c, const struct at *item)
 
 /* --- projected volumes --- */
 
-static const char *const item_sources[] = { "secret", "configMap", "downwardAPI", NULL };
+/* The sources that list files, in the order in which they are looked at. */
+static const struct json *items_of(const struct json *source, unsigned which)
+{
+        return json_get(which == 0 ? json_get(source, "secret") :
+                        which == 1 ? json_get(source, "configMap") :
+                                     json_get(source, "downwardAPI"), "items");
+}
 
-/* Whether a source before it puts another file at PATH; only what comes before (HERE, FIELD, INDEX) counts. */
-static bool path_taken(const struct json *sources, const char *path, size_t here, const char *field, size_t index)
+/* Whether a source before it puts another file at PATH; only what comes before item INDEX of LIST, in source HERE, counts. */
+static bool path_taken(const struct json *sources, const char *path, size_t here, const struct json *list, size_t index)
 {
         for (size_t s = 0; s <= here; s++)
-                for (const char *const *f = item_sources; *f; f++)
-                        json_foreach_item(json_get(json_get(json_at(sources, s), *f), "items"), item) {
-                                if (s == here && streq(*f, field) && item_i >= index)
+                for (unsigned which = 0; which < 3; which++) {
+                        const struct json *items = items_of(json_at(sources, s), which);
+
+                        json_foreach_item(items, item) {
+                                if (items == list && item_i >= index)
                                         return false;
                                 if (streq(json_get_string(item, "path"), path))
                                         return true;
                         }
+                }
         return false;
 }
 
 /* Two sources of a volume must not write the same file. The error names the source, or the path where it has no name. */
-static void check_taken(struct check *c, const struct at *source, const char *field, size_t i)
+static void check_taken(struct check *c, const struct at *of, const struct at *items, size_t i)
 {
-        const struct json *s = json_get(source->j, field);
-        const char *path = json_get_string(json_at(json_get(s, "items"), i), "path"), *name = json_get_string(s, "name");
+        const struct at *source = of->up;
+        const char *path = json_get_string(json_at(items->j, i), "path"), *name = json_get_string(of->j, "name");
 
-        if (!str_empty(path) && path_taken(source->up->j, path, source->index, field, i))
+        if (!str_empty(path) && path_taken(source->up->j, path, source->index, items->j, i))
                 field_error_add(c->errs, FIELD_INVALID, at_path(c, source->up->up),
-                                json_new_string(c->a, streq(field, "downwardAPI") ? path : name ?: ""), "conflicting duplicate paths");
+                                json_new_string(c->a, streq(of->name, "downwardAPI") ? path : name ?: ""), "conflicting duplicate paths");
+}
+
+/* A secret, a configMap, or a downwardAPI. Returns whether it is there. */
+static bool check_files(struct check *c, const struct at *of)
+{
+        bool downward = streq(of->name, "downwardAPI");
+        const struct at *items;
+
+        if (!at_set(of))
+                return false;
+        if (!downward && str_empty(json_get_string(of->j, "name")))
+                check_required(c, at_field(c, of, "name"), NULL);
+        items = at_field(c, of, "items");
+        for (size_t i = 0; i < json_len(items->j); i++) {
+                if (downward)
+                        check_downward_item(c, at_item(c, items, i));
+                else
+                        rules_use(c, "KeyToPath", at_item(c, items, i));
+                check_taken(c, of, items, i);
+        }
+        return true;
 }
 
 static void check_token_path(struct check *c, const struct at *source)
@@ -392,39 +422,26 @@ static void check_token_path(struct check *c, const struct at *source)
                 check_local_non_reserved_path(c, named);
 }
 
+static bool is_set(const struct json *j)
+{
+        return j && !json_is_null(j);
+}
+
 void check_projected_source(struct check *c, const struct at *at)
 {
-        static const char *const others[] = { "serviceAccountToken", "clusterTrustBundle", "podCertificate" };
         unsigned n = 0;
 
-        for (const char *const *f = item_sources; *f; f++) {
-                const struct json *there = json_get(at->j, *f);
-                const struct at *source, *items;
-                bool downward;
-
-                if (!there || json_is_null(there))
-                        continue;
-                source = at_field(c, at, *f);
-                items = at_field(c, source, "items");
-                downward = streq(*f, "downwardAPI");
+        if (json_get(at->j, "secret"))
+                n += check_files(c, at_field(c, at, "secret"));
+        if (json_get(at->j, "configMap"))
+                n += check_files(c, at_field(c, at, "configMap"));
+        if (json_get(at->j, "downwardAPI"))
+                n += check_files(c, at_field(c, at, "downwardAPI"));
+        if (is_set(json_get(at->j, "serviceAccountToken"))) {
                 n++;
-                if (!downward && !*text_at(at_field(c, source, "name")))
-                        check_required(c, at_field(c, source, "name"), NULL);
-                for (size_t i = 0; i < json_len(items->j); i++) {
-                        if (downward)
-                                check_downward_item(c, at_item(c, items, i));
-                        else
-                                rules_use(c, "KeyToPath", at_item(c, items, i));
-                        check_taken(c, at, *f, i);
-                }
-        }
-        if (json_get(at->j, "serviceAccountToken") && at_set(at_field(c, at, "serviceAccountToken")))
                 check_token_path(c, at);
-        for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-                const struct json *there = json_get(at->j, others[i]);
-
-                n += there && !json_is_null(there);
         }
+        n += is_set(json_get(at->j, "clusterTrustBundle")) + is_set(json_get(at->j, "podCertificate"));
         if (n > 1)
                 check_forbidden(c, at, "may not specify more than 1 volume type per source");
 }

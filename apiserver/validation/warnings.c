@@ -455,6 +455,18 @@ struct ports {
         size_t n, cap;
 };
 
+static void note_port(struct check *c, struct ports *seen, const struct at *at)
+{
+        if (seen->n == seen->cap) {
+                const struct at **more = arena_alloc(c->a, (seen->cap = seen->cap * 2 + 8) * sizeof(*more));
+
+                if (seen->n)
+                        memcpy(more, seen->list, seen->n * sizeof(*more));
+                seen->list = more;
+        }
+        seen->list[seen->n++] = at;
+}
+
 /* Port AT, beside all that came before it: those of the containers ahead and of its own. */
 static void warn_port(struct check *c, const struct at *at, struct ports *seen)
 {
@@ -475,28 +487,33 @@ static void warn_port(struct check *c, const struct at *at, struct ports *seen)
                 if (what)
                         check_warn(c, at, "%s port definition with %s", what, at_path(c, seen->list[i]));
         }
-        if (seen->n == seen->cap) {
-                const struct at **more = arena_alloc(c->a, (seen->cap = seen->cap * 2 + 8) * sizeof(*more));
-
-                if (seen->n)
-                        memcpy(more, seen->list, seen->n * sizeof(*more));
-                seen->list = more;
-        }
-        seen->list[seen->n++] = at;
+        note_port(c, seen, at);
 }
 
-static void warn_port_names(struct check *c, const struct at *ports, struct json *seen)
+static const struct at *port_named(const struct ports *seen, const char *name)
+{
+        for (size_t i = 0; i < seen->n; i++)
+                if (streq(json_get_string(seen->list[i]->j, "name"), name))
+                        return seen->list[i];
+        return NULL;
+}
+
+static void warn_port_names(struct check *c, const struct at *ports, struct ports *seen)
 {
         for (size_t i = 0; i < json_len(ports->j); i++) {
-                const char *name = json_get_string(json_at(ports->j, i), "name"), *path = at_path(c, at_item(c, ports, i));
-                const char *other = str_empty(name) ? NULL : json_get_string(seen, name);
+                const struct at *port = at_item(c, ports, i), *other;
+                const char *name = json_get_string(port->j, "name"), *path;
 
-                if (other)
-                        check_warn(c, at_item(c, ports, i),
-                                   "duplicate port name \"%s\" with %s, services and probes that select ports by name will use %s",
-                                   name, other, other);
-                else if (!str_empty(name))
-                        json_set_string(c->a, seen, name, path);
+                if (str_empty(name))
+                        continue;
+                other = port_named(seen, name);
+                if (!other) {
+                        note_port(c, seen, port);
+                        continue;
+                }
+                path = at_path(c, other);
+                check_warn(c, port, "duplicate port name \"%s\" with %s, services and probes that select ports by name will use %s",
+                           name, path, path);
         }
 }
 
@@ -504,15 +521,15 @@ static void warn_port_names(struct check *c, const struct at *ports, struct json
 static void warn_all_port_names(struct check *c, const struct at *spec)
 {
         const struct at *sidecars = at_field(c, spec, "initContainers"), *containers = at_field(c, spec, "containers");
-        struct json *seen = json_new_object(c->a);
+        struct ports seen = { .n = 0 };
 
         for (size_t i = 0; i < json_len(sidecars->j); i++) {
                 if (!streq(json_get_string(json_at(sidecars->j, i), "restartPolicy"), "Always"))
                         return;
-                warn_port_names(c, at_field(c, at_item(c, sidecars, i), "ports"), seen);
+                warn_port_names(c, at_field(c, at_item(c, sidecars, i), "ports"), &seen);
         }
         for (size_t i = 0; i < json_len(containers->j); i++)
-                warn_port_names(c, at_field(c, at_item(c, containers, i), "ports"), seen);
+                warn_port_names(c, at_field(c, at_item(c, containers, i), "ports"), &seen);
 }
 
 static void warn_containers(struct check *c, const struct at *spec)

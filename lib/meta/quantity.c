@@ -59,7 +59,9 @@ static bool parse_exponent(const char *s, int *ret)
 static int parse_suffix(const char *s, unsigned *ret_base, int *ret_exponent, enum quantity_format *ret_format)
 {
         for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-                if (*s != *suffixes[i].text || !streq(s, suffixes[i].text))
+                const char *text = suffixes[i].text;
+
+                if (s[0] != text[0] || (s[0] && (s[1] != text[1] || (s[1] && s[2])))) /* none is longer than two */
                         continue;
                 *ret_base = suffixes[i].base;
                 *ret_exponent = suffixes[i].exponent;
