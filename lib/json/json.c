@@ -334,6 +334,8 @@ static bool numbers_equal(const struct json *x, const struct json *y)
                 return true;
         if (json_to_int(x, &i) == 0 && json_to_int(y, &k) == 0)
                 return i == k;
+        if (strchr("[{", *x->str) || strchr("[{", *y->str)) /* no numbers: JSON_MAX_DEPTH */
+                return false;
         return strtod(x->str, NULL) == strtod(y->str, NULL);
 }
 

@@ -168,11 +168,13 @@ void json_remove(struct json *arr, size_t at);
                 for (struct json *it = (arr)->items[it##_i]; _once_##it; _once_##it = 0)
 
 /* --- text --- */
-/* Go allows 10000; no kind needs a hundred, and who walks a tree recursively must have room on a fiber's stack. */
+/* No kind needs a hundred levels, and who walks a tree recursively must have room on a fiber's stack. What is nested deeper
+ * is checked, and kept as it was written: a node that passes for a number, whose text it is. Go's own limit ends it. */
 #define JSON_MAX_DEPTH 512
+#define JSON_GO_DEPTH 10000
 #define JSON_INDEX_FROM 32 /* larger objects have an index */
 struct json_limits {
-        size_t max_depth;   /* nested arrays and objects; 0: JSON_MAX_DEPTH */
+        size_t max_depth;   /* nested arrays and objects, then it is an error; 0: JSON_GO_DEPTH, see there */
         size_t max_nodes;   /* 0: no limit */
         /* Called for a key that its object already has, with the path to it ("spec.replicas",
          * "spec.containers[0].name"). The last one wins, as in Go. NULL: duplicates pass silently. */

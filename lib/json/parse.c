@@ -10,6 +10,7 @@
  */
 #include "json.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #ifdef __SSE2__
@@ -364,6 +365,92 @@ static inline struct json_member *push(struct parser *p)
         return &p->stack[p->n++];
 }
 
+/* Behind the string that starts behind AT's quote; its escapes and bytes are checked as parse_string() does. */
+static char *pass_string(struct parser *p, char *at)
+{
+        for (;; at++) {
+                if (*at == '"')
+                        return at + 1;
+                if ((unsigned char)*at < 0x20)
+                        return fail_at(p, at, "in string literal");
+                if (*at != '\\')
+                        continue;
+                at++;
+                if (*at == 'u') {
+                        for (int i = 0; i < 4; i++)
+                                if (!isxdigit((unsigned char)*++at))
+                                        return fail_at(p, at, "in \\u hexadecimal character escape");
+                } else if (!*at || !strchr("\"\\/bfnrt", *at)) {
+                        return fail_at(p, at, "in string escape code");
+                }
+        }
+}
+
+/* What lies so deep that no tree may: AT is at its bracket. Checked with a bit a level instead of a call (OPEN: whether it is
+ * an object). */
+static char *pass_nested(struct parser *p, char *at, unsigned char *open)
+{
+        struct json scalar;
+        size_t n = 0;
+        bool value = true; /* one is due; else what may follow one */
+
+        for (;; at = skip_space(at)) {
+                if (value && (*at == '{' || *at == '[')) {
+                        if (p->depth + n == JSON_GO_DEPTH) {
+                                p->r = error_set(p->reterr, -E2BIG, "exceeded max depth");
+                                return NULL;
+                        }
+                        open[n++] = *at == '{';
+                        at = skip_space(at + 1);
+                        value = open[n - 1] ? *at != '}' : *at != ']';
+                } else if (value) {
+                        value = false;
+                        at = *at == '"' ? pass_string(p, at + 1) :
+                             *at == 't' ? parse_literal(p, at, "true") :
+                             *at == 'f' ? parse_literal(p, at, "false") :
+                             *at == 'n' ? parse_literal(p, at, "null") :
+                             *at == '-' || isdigit((unsigned char)*at) ? parse_number(p, at, &scalar) :
+                                                                         fail_at(p, at, "looking for beginning of value");
+                } else if (*at == (open[n - 1] ? '}' : ']')) {
+                        at++;
+                        if (--n == 0)
+                                return at;
+                } else if (*at == ',') {
+                        at = skip_space(at + 1);
+                        value = true;
+                } else {
+                        at = fail_at(p, at, open[n - 1] ? "after object key:value pair" : "after array element");
+                }
+                if (at && value && open[n - 1] && n) { /* a key first */
+                        at = *at == '"' ? pass_string(p, at + 1) : fail_at(p, at, "looking for beginning of object key string");
+                        at = at ? skip_space(at) : NULL;
+                        at = at && *at != ':' ? fail_at(p, at, "after object key") : at;
+                        at = at ? at + 1 : NULL;
+                }
+                if (!at)
+                        return NULL;
+        }
+}
+
+static __attribute__((noinline)) char *keep_nested(struct parser *p, char *at, struct json *j)
+{
+        _cleanup_free_ unsigned char *open = xmalloc(JSON_GO_DEPTH);
+        char *end = pass_nested(p, at, open);
+
+        if (!end)
+                return NULL;
+        j->type = JSON_NUMBER;
+        j->len = (uint32_t)(end - at);
+        j->str = arena_strndup(p->arena, at, j->len);
+        return end;
+}
+
+/* Whether what begins here is too deep for a tree. */
+static inline bool is_too_deep(const struct parser *p)
+{
+        return p->depth == JSON_MAX_DEPTH && p->max_depth == JSON_GO_DEPTH;
+}
+
 static bool enter(struct parser *p)
 {
         if (++p->depth <= p->max_depth)
@@ -557,10 +644,10 @@ static char *parse_value(struct parser *p, char *at, struct json **ret)
                 return parse_string(p, at + 1, &j->str, &j->len);
         case '{':
                 *ret = j = node(p, JSON_OBJECT);
-                return parse_object(p, at + 1, j);
+                return is_too_deep(p) ? keep_nested(p, at, j) : parse_object(p, at + 1, j);
         case '[':
                 *ret = j = node(p, JSON_ARRAY);
-                return parse_array(p, at + 1, j);
+                return is_too_deep(p) ? keep_nested(p, at, j) : parse_array(p, at + 1, j);
         case 't':
         case 'f':
                 *ret = j = node(p, JSON_BOOL);
@@ -585,7 +672,7 @@ static int parse_all(struct parser *p, char *text, size_t len, struct json **ret
         char *at;
 
         p->end = text + len;
-        p->max_depth = p->limits && p->limits->max_depth ? p->limits->max_depth : JSON_MAX_DEPTH;
+        p->max_depth = p->limits && p->limits->max_depth ? p->limits->max_depth : JSON_GO_DEPTH;
         p->max_nodes = p->limits && p->limits->max_nodes ? p->limits->max_nodes : SIZE_MAX;
         at = parse_value(p, skip_space(text), &j);
         if (at) {

@@ -103,17 +103,85 @@ static void limits_hold(void **state)
         assert_int_equal(json_parse(a, "[1,2,3,4,5]", 11, &limits, &j, NULL), -E2BIG);
 }
 
+static size_t tree_depth(const struct json *j)
+{
+        size_t n = 0;
+
+        for (; json_is_array(j) && j->len; n++)
+                j = j->items[0];
+        return n + json_is_array(j);
+}
+
+/* The tree ends where those who walk it must; what is below is there as text, up to the depth that Go takes. */
 static void depth_is_always_limited(void **state)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
-        char deep[2 * JSON_MAX_DEPTH + 2];
+        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
+        _cleanup_free_ char *deep = xmalloc(2 * JSON_GO_DEPTH + 2);
         struct json *j;
         unused(state);
 
-        memset(deep, '[', JSON_MAX_DEPTH + 1);
-        memset(deep + JSON_MAX_DEPTH + 1, ']', JSON_MAX_DEPTH + 1);
-        assert_int_equal(json_parse(a, deep, sizeof(deep), NULL, &j, NULL), -E2BIG);
-        assert_int_equal(json_parse(a, deep + 1, sizeof(deep) - 2, NULL, &j, NULL), 0);
+        memset(deep, '[', JSON_GO_DEPTH + 1);
+        memset(deep + JSON_GO_DEPTH + 1, ']', JSON_GO_DEPTH + 1);
+        assert_int_equal(json_parse(a, deep, 2 * JSON_GO_DEPTH + 2, NULL, &j, NULL), -E2BIG);
+        assert_int_equal(json_parse(a, deep + 1, 2 * JSON_GO_DEPTH, NULL, &j, NULL), 0);
+        assert_int_equal(tree_depth(j), JSON_MAX_DEPTH);
+        json_write(&out, j);
+        assert_int_equal(out.len, 2 * JSON_GO_DEPTH);
+        assert_memory_equal(out.data, deep + 1, out.len);
+}
+
+/* INNER below the depth of trees; the error, or NULL. */
+static const char *deep_error(struct arena *a, const char *inner)
+{
+        _cleanup_error_ struct error err = ERROR_INIT;
+        _cleanup_strbuf_ struct strbuf text = STRBUF_INIT, out = STRBUF_INIT;
+        struct json *j;
+
+        for (int i = 0; i < JSON_MAX_DEPTH; i++)
+                strbuf_putc(&text, '[');
+        strbuf_puts(&text, inner);
+        for (int i = 0; i < JSON_MAX_DEPTH; i++)
+                strbuf_putc(&text, ']');
+        if (json_parse(a, text.data, text.len, NULL, &j, &err) < 0)
+                return arena_strdup(a, error_text(&err));
+        json_write(&out, j);
+        assert_string_equal(out.data, text.data);
+        return NULL;
+}
+
+static void what_is_deep_is_checked(void **state)
+{
+        static const struct {
+                const char *inner, *error;
+        } cases[] = {
+                { "{}", NULL }, { "[]", NULL }, { "[[],{}]", NULL },
+                { "{\"a\":[1,-2.5e3,\"x\\u00e9\\n\\\"\",true,false,null,{\"b\":{}}],\"c\":\"\"}", NULL },
+                { "[1,]", "invalid character ']' looking for beginning of value" },
+                { "{\"a\":1,}", "invalid character '}' looking for beginning of object key string" },
+                { "{a:1}", "invalid character 'a' looking for beginning of object key string" },
+                { "{\"a\" 1}", "invalid character '1' after object key" },
+                { "{\"a\":1 2}", "invalid character '2' after object key:value pair" },
+                { "[1 2]", "invalid character '2' after array element" },
+                { "[1}", "invalid character '}' after array element" },
+                { "[tru]", "invalid character ']' in literal true (expecting 'e')" },
+                { "[\"\\x\"]", "invalid character 'x' in string escape code" },
+                { "[\"\\u00g0\"]", "invalid character 'g' in \\u hexadecimal character escape" },
+                { "[\"\t\"]", "invalid character '\\t' in string literal" },
+                { "[-]", "invalid character ']' in numeric literal" },
+        };
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        unused(state);
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const char *error = deep_error(a, cases[i].inner);
+
+                if (cases[i].error)
+                        assert_string_equal(error ? error : "no error", cases[i].error);
+                else
+                        assert_null(error);
+        }
+        assert_non_null(deep_error(a, "[\"x"));
 }
 
 static void large_objects_are_indexed(void **state)
@@ -249,6 +317,7 @@ int main(void)
                 cmocka_unit_test(duplicates_are_told),
                 cmocka_unit_test(limits_hold),
                 cmocka_unit_test(depth_is_always_limited),
+                cmocka_unit_test(what_is_deep_is_checked),
                 cmocka_unit_test(large_objects_are_indexed),
                 cmocka_unit_test(numbers),
                 cmocka_unit_test(paths),
