@@ -98,15 +98,15 @@ static bool parse(struct arena *a, struct field_set *s, const struct json *j)
         json_foreach_member(j, m) {
                 struct field_node *node;
 
-                if (streq(m->key, "."))
+                if (m->key_len == 1 && m->key[0] == '.')
                         continue;
                 if (m->key_len < 2 || m->key[1] != ':')
                         return false;
-                if (!memchr("fvki", m->key[0], 4))
+                if (m->key[0] != 'f' && m->key[0] != 'v' && m->key[0] != 'k' && m->key[0] != 'i')
                         continue;
                 node = field_set_node(a, s, m->key, m->key_len);
                 node->member = json_len(m->value) == 0 || json_get(m->value, ".");
-                if (!parse(a, &node->below, m->value))
+                if (json_len(m->value) && !parse(a, &node->below, m->value))
                         return false;
         }
         return true;

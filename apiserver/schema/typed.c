@@ -265,9 +265,14 @@ static size_t run(const struct element *e, size_t i, size_t n)
         return j - i;
 }
 
-/* --- all there is --- */
+/* --- the fields of one object --- */
 
-static void add_node(const struct typed *t, const struct schema *s, const struct json *j, struct field_node *node);
+/* What is gathered: all there is, as when it is new; or what applying it owns, which are leaves, elements and whatever
+ * the schema does not declare. */
+enum gather { GATHER_ALL, GATHER_OWNED };
+
+static void gather(const struct typed *t, const struct schema *s, const struct json *j, enum gather what,
+                   struct field_node *node);
 
 static int by_node_name(const void *x, const void *y)
 {
@@ -277,7 +282,8 @@ static int by_node_name(const void *x, const void *y)
         return r ? r : (nx->len > ny->len) - (nx->len < ny->len);
 }
 
-static void add_members(const struct typed *t, const struct schema *s, const struct json *j, struct field_set *out)
+static void gather_members(const struct typed *t, const struct schema *s, const struct json *j, enum gather what,
+                           struct field_set *out)
 {
         struct field_node *nodes = arena_alloc(t->a, (json_len(j) + 1) * sizeof(*nodes));
         uint32_t n = 0;
@@ -290,8 +296,12 @@ static void add_members(const struct typed *t, const struct schema *s, const str
 
                 if (!ms)
                         continue;
+                gather(t, ms, m->value, what, &node);
+                if (!declared || json_is_null(m->value) || (json_is_object(m->value) && m->value->len == 0))
+                        node.member = true;
+                if (!node.member && !node.below.n)
+                        continue;
                 node.name = field_name(t->a, m->key, m->key_len, declared);
-                add_node(t, ms, m->value, &node);
                 for (; i && n < 32 && by_node_name(&nodes[i - 1], &node) > 0; i--)
                         nodes[i] = nodes[i - 1];
                 nodes[i] = node;
@@ -302,7 +312,8 @@ static void add_members(const struct typed *t, const struct schema *s, const str
         *out = (struct field_set){ .nodes = nodes, .n = n, .cap = n };
 }
 
-static void add_items(const struct typed *t, const struct schema *s, const struct json *j, struct field_set *out)
+static void gather_items(const struct typed *t, const struct schema *s, const struct json *j, enum gather what,
+                         struct field_set *out)
 {
         struct element *e;
         size_t n = sorted_elements(t->a, s, j, &e);
@@ -313,22 +324,34 @@ static void add_items(const struct typed *t, const struct schema *s, const struc
                 struct field_node *node = &nodes[out->n++];
 
                 k = run(e, i, n);
-                *node = (struct field_node){ .name = e[i].name, .len = (uint32_t)e[i].len, .member = true };
+                *node = (struct field_node){ .name = e[i].name, .len = (uint32_t)e[i].len };
                 if (k == 1)
-                        add_node(t, s->elem, e[i].value, node);
+                        gather(t, s->elem, e[i].value, what, node);
+                node->member = true;
         }
 }
 
-/* NODE, whose name is set, becomes a member, with all that is below J. */
-static void add_node(const struct typed *t, const struct schema *s, const struct json *j, struct field_node *node)
+/* Whether J makes NODE a member, and what is below it. */
+static void gather(const struct typed *t, const struct schema *s, const struct json *j, enum gather what,
+                   struct field_node *node)
 {
-        enum shape shape = nothing(j) ? SHAPE_LEAF : shape_of(t, s, j);
+        enum shape shape = what == GATHER_ALL && nothing(j) ? SHAPE_LEAF : shape_of(t, s, j);
 
-        node->member = true;
+        node->member = what == GATHER_ALL || shape == SHAPE_LEAF;
         if (shape == SHAPE_MAP)
-                add_members(t, s, j, &node->below);
+                gather_members(t, s, j, what, &node->below);
         else if (shape == SHAPE_LIST)
-                add_items(t, s, j, &node->below);
+                gather_items(t, s, j, what, &node->below);
+}
+
+struct field_set *typed_field_set(const struct typed *t, const struct json *j)
+{
+        struct field_set *set = field_set_new(t->a);
+        struct field_node root = { 0 };
+
+        gather(t, t->schema, j, GATHER_OWNED, &root);
+        *set = root.below;
+        return set;
 }
 
 /* --- compare --- */
@@ -465,7 +488,7 @@ static void compare(const struct typed *t, const struct schema *s, const struct 
                 size_t len;
                 const char *name = frame_name(t->a, f, &len);
 
-                add_node(t, s, r, field_set_node(t->a, frame_set(t->a, f->up, ADDED), name, len));
+                gather(t, s, r, GATHER_ALL, field_set_node(t->a, frame_set(t->a, f->up, ADDED), name, len));
                 return;
         }
         shape = shape_of(t, s, r ? r : l);
@@ -497,64 +520,6 @@ void typed_compare(const struct typed *t, const struct json *l, const struct jso
         compare(t, t->schema, l, r, &root);
 }
 
-/* --- the fields of one object --- */
-
-static void collect(const struct typed *t, const struct schema *s, const struct json *j, struct frame *f);
-
-static void collect_map(const struct typed *t, const struct schema *s, const struct json *j, struct frame *f)
-{
-        json_foreach_member(j, m) {
-                struct frame mf = FIELD_FRAME(f, m->key, m->key_len);
-                bool declared;
-                const struct schema *ms = member_schema(s, m, &declared);
-
-                if (!ms)
-                        continue;
-                collect(t, ms, m->value, &mf);
-                if (!declared || json_is_null(m->value) || (json_is_object(m->value) && m->value->len == 0))
-                        frame_insert(t->a, &mf, 0);
-        }
-}
-
-static void collect_list(const struct typed *t, const struct schema *s, const struct json *j, struct frame *f)
-{
-        struct element *e;
-        size_t n = sorted_elements(t->a, s, j, &e);
-
-        for (size_t i = 0, k; i < n; i += k) {
-                struct frame ef = ITEM_FRAME(f, e[i].name, e[i].len);
-
-                k = run(e, i, n);
-                if (k == 1)
-                        collect(t, s->elem, e[i].value, &ef);
-                frame_insert(t->a, &ef, 0);
-        }
-}
-
-static void collect(const struct typed *t, const struct schema *s, const struct json *j, struct frame *f)
-{
-        switch (shape_of(t, s, j)) {
-        case SHAPE_LEAF:
-                frame_insert(t->a, f, 0);
-                break;
-        case SHAPE_MAP:
-                collect_map(t, s, j, f);
-                break;
-        case SHAPE_LIST:
-                collect_list(t, s, j, f);
-                break;
-        }
-}
-
-struct field_set *typed_field_set(const struct typed *t, const struct json *j)
-{
-        struct frame root = { 0 };
-
-        root.set[0] = field_set_new(t->a);
-        collect(t, t->schema, j, &root);
-        return root.set[0];
-}
-
 /* --- merge --- */
 
 static struct json *merge(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r);
@@ -562,22 +527,28 @@ static struct json *merge(const struct typed *t, const struct schema *s, const s
 static struct json *merge_maps(const struct typed *t, const struct schema *s, const struct json *l,
                                const struct json *r)
 {
-        struct json *out = json_new_object(t->a);
-        bool declared;
+        struct json **values = arena_alloc(t->a, (json_len(l) + 1) * sizeof(*values)), *out;
+        bool changed = !json_is_object(l), declared;
+        size_t i = 0;
 
         json_foreach_member(l, m) {
                 const struct schema *ms = member_schema(s, m, &declared);
-                struct json *v = m->value;
-                const struct json *theirs = json_getn(r, m->key, m->key_len);
+                const struct json *theirs = json_find(r, m->key, m->key_len, m->tag);
 
-                if (ms && theirs)
-                        v = merge(t, ms, v, theirs);
-                if (v)
-                        json_setn(t->a, out, m->key, m->key_len, v);
+                values[i] = ms && theirs ? merge(t, ms, m->value, theirs) : m->value;
+                changed |= values[i++] != m->value;
         }
         json_foreach_member(r, m)
-                if (!json_getn(l, m->key, m->key_len))
-                        json_setn(t->a, out, m->key, m->key_len, m->value);
+                changed |= !json_find(l, m->key, m->key_len, m->tag);
+        if (!changed)
+                return (struct json *)l;
+        out = json_new_object(t->a);
+        i = 0;
+        json_foreach_member(l, m)
+                json_put(t->a, out, m->key, m->key_len, m->tag, values[i++]);
+        json_foreach_member(r, m)
+                if (!json_find(l, m->key, m->key_len, m->tag))
+                        json_put(t->a, out, m->key, m->key_len, m->tag, m->value);
         return out;
 }
 
@@ -640,6 +611,9 @@ static struct json *merge_lists(const struct typed *t, const struct schema *s, c
                         shared = next_shared(le, nl, re, nr, &k);
                 j++;
         }
+        if (json_is_array(l) && l->len == out->len && out->len &&
+            memcmp(l->items, out->items, out->len * sizeof(*out->items)) == 0)
+                return (struct json *)l;
         return out;
 }
 
@@ -649,7 +623,7 @@ static struct json *merge(const struct typed *t, const struct schema *s, const s
 
         if (l == r || shape == SHAPE_LEAF || shape_of(t, s, l) != shape || (nothing(l) && nothing(r)) ||
             (nothing(l) && !json_is_null(r)))
-                return (struct json *)r;
+                return (struct json *)(is_same(l, r) ? l : r); /* so that what does not change is seen at once */
         if (nothing(r))
                 return (struct json *)l;
         return shape == SHAPE_MAP ? merge_maps(t, s, l, r) : merge_lists(t, s, l, r);
@@ -669,24 +643,25 @@ static struct json *remove_members(const struct typed *t, const struct schema *s
                                    const struct field_set *set)
 {
         struct json *out = json_new_object(t->a);
+        bool changed = false;
 
         json_foreach_member(j, m) {
-                struct frame f = FIELD_FRAME(NULL, m->key, m->key_len);
                 bool declared;
-                size_t len;
-                const char *name = frame_name(t->a, &f, &len);
-                const struct field_node *node = field_set_find(set, name, len);
                 const struct schema *ms = member_schema(s, m, &declared);
+                const char *name = field_name(t->a, m->key, m->key_len, declared);
+                const struct field_node *node = field_set_find(set, name, m->key_len + 2);
                 struct json *v = m->value;
 
+                changed |= node && node->member;
                 if (node && node->member)
                         continue;
                 if (node && ms && !field_set_empty(&node->below))
                         v = take_out(t, ms, v, &node->below);
+                changed |= v != m->value;
                 /* Emptied, it is null, not gone: who owns it as such keeps it. Decoding drops nulls. */
-                json_setn(t->a, out, m->key, m->key_len, v ? v : json_new_null(t->a));
+                json_put(t->a, out, m->key, m->key_len, m->tag, v ? v : json_new_null(t->a));
         }
-        return out->len ? out : NULL;
+        return !out->len ? NULL : changed ? out : (struct json *)j;
 }
 
 static struct json *remove_items(const struct typed *t, const struct schema *s, const struct json *j,
@@ -763,72 +738,19 @@ struct field_set *typed_named_members(const struct typed *t, const struct field_
 
 /* --- does a configuration fit? --- */
 
-struct check {
-        const struct typed *t;
-        struct strbuf path, errors;
-        unsigned n;
+/* The way to a value; it becomes text only when there is something to say. */
+struct step {
+        const struct step *up;
+        const char *key;               /* of a member; else */
+        const struct element *element; /* of a list with keys; else */
+        size_t index;
 };
 
-static void complain(struct check *c, const char *fmt, ...) printf_like(2, 3);
-static void complain(struct check *c, const char *fmt, ...)
-{
-        va_list ap;
-
-        c->n++;
-        strbuf_printf(&c->errors, "\n  %s%s", strbuf_str(&c->path), c->path.len ? ": " : "");
-        va_start(ap, fmt);
-        strbuf_vprintf(&c->errors, fmt, ap);
-        va_end(ap);
-}
-
-static void complain_value(struct check *c, const char *expected, const struct json *j)
-{
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        go_print(&b, j);
-        complain(c, "expected %s, got &{%s}", expected, strbuf_str(&b));
-}
-
-static void complain_type(struct check *c, const char *expected, const struct json *j)
-{
-        static const char *const names[] = {
-                [JSON_BOOL] = "bool",
-                [JSON_STRING] = "string",
-                [JSON_ARRAY] = "[]interface {}",
-                [JSON_OBJECT] = "map[string]interface {}",
-        };
-
-        complain(c, "expected %s, got %s", expected, names[j->type]);
-}
-
-static void check(struct check *c, const struct schema *s, const struct json *j);
-
-/* Goes on with one more path element, then takes it back. */
-static void check_below(struct check *c, const struct schema *s, const struct json *j, const char *fmt,
-                        const char *element)
-{
-        size_t len = c->path.len;
-
-        strbuf_printf(&c->path, fmt, element);
-        if (s)
-                check(c, s, j);
-        else
-                complain(c, "field not declared in schema");
-        c->path.len = len;
-        c->path.data[len] = '\0';
-}
-
-static void check_map(struct check *c, const struct schema *s, const struct json *j)
-{
-        bool declared;
-
-        if (!json_is_object(j)) {
-                complain_value(c, "map", j);
-                return;
-        }
-        json_foreach_member(j, m)
-                check_below(c, member_schema(s, m, &declared), m->value, ".%s", m->key);
-}
+struct check {
+        const struct typed *t;
+        struct strbuf errors;
+        unsigned n;
+};
 
 /* "k:{\"name\":\"a\"}" as messages show it: [name="a"] */
 static void name_path(const char *path, void *userdata)
@@ -847,44 +769,114 @@ static const char *element_path(struct check *c, const struct element *e)
         return arena_strdup(c->t->a, strbuf_str(&b));
 }
 
-static void check_items(struct check *c, const struct schema *s, const struct json *j)
+static void print_steps(struct check *c, const struct step *at)
+{
+        if (at->up)
+                print_steps(c, at->up);
+        if (at->key)
+                strbuf_printf(&c->errors, ".%s", at->key);
+        else if (at->element)
+                strbuf_puts(&c->errors, element_path(c, at->element));
+        else
+                strbuf_printf(&c->errors, "[%zu]", at->index);
+}
+
+static void complain(struct check *c, const struct step *at, const char *fmt, ...) printf_like(3, 4);
+static void complain(struct check *c, const struct step *at, const char *fmt, ...)
+{
+        va_list ap;
+
+        c->n++;
+        strbuf_puts(&c->errors, "\n  ");
+        if (at) {
+                print_steps(c, at);
+                strbuf_puts(&c->errors, ": ");
+        }
+        va_start(ap, fmt);
+        strbuf_vprintf(&c->errors, fmt, ap);
+        va_end(ap);
+}
+
+static void complain_value(struct check *c, const struct step *at, const char *expected, const struct json *j)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        go_print(&b, j);
+        complain(c, at, "expected %s, got &{%s}", expected, strbuf_str(&b));
+}
+
+static void complain_type(struct check *c, const struct step *at, const char *expected, const struct json *j)
+{
+        static const char *const names[] = {
+                [JSON_BOOL] = "bool",
+                [JSON_STRING] = "string",
+                [JSON_ARRAY] = "[]interface {}",
+                [JSON_OBJECT] = "map[string]interface {}",
+        };
+
+        complain(c, at, "expected %s, got %s", expected, names[j->type]);
+}
+
+static void check(struct check *c, const struct step *at, const struct schema *s, const struct json *j);
+
+static void check_map(struct check *c, const struct step *at, const struct schema *s, const struct json *j)
+{
+        bool declared;
+
+        if (!json_is_object(j)) {
+                complain_value(c, at, "map", j);
+                return;
+        }
+        json_foreach_member(j, m) {
+                const struct schema *ms = member_schema(s, m, &declared);
+                struct step below = { .up = at, .key = m->key };
+
+                if (ms)
+                        check(c, &below, ms, m->value);
+                else
+                        complain(c, &below, "field not declared in schema");
+        }
+}
+
+static void check_items(struct check *c, const struct step *at, const struct schema *s, const struct json *j)
 {
         struct element *e;
         size_t n = elements(c->t->a, s, j, true, &e);
 
         for (size_t i = 0; i < n; i++) {
+                struct step below = { .up = at, .element = &e[i] };
+
                 if (e[i].error) {
-                        complain(c, "element %zu: %s", i, e[i].error);
+                        complain(c, at, "element %zu: %s", i, e[i].error);
                         continue;
                 }
                 for (size_t k = 0; k < i; k++)
                         if (!e[k].error && same_name(&e[i], &e[k])) {
-                                complain(c, "duplicate entries for key %s", element_path(c, &e[i]));
+                                complain(c, at, "duplicate entries for key %s", element_path(c, &e[i]));
                                 break;
                         }
-                check_below(c, s->elem, e[i].value, "%s", element_path(c, &e[i]));
+                check(c, &below, s->elem, e[i].value);
         }
 }
 
-static void check_list(struct check *c, const struct schema *s, const struct json *j)
+static void check_list(struct check *c, const struct step *at, const struct schema *s, const struct json *j)
 {
-        char index[24];
-
         if (!json_is_array(j)) {
-                complain_value(c, "list", j);
+                complain_value(c, at, "list", j);
                 return;
         }
         if (s->list_type != SCHEMA_LIST_ATOMIC) {
-                check_items(c, s, j);
+                check_items(c, at, s, j);
                 return;
         }
         json_foreach_item(j, it) {
-                snprintf(index, sizeof(index), "[%zu]", it_i);
-                check_below(c, s->elem, it, "%s", index);
+                struct step below = { .up = at, .index = it_i };
+
+                check(c, &below, s->elem, it);
         }
 }
 
-static void check(struct check *c, const struct schema *s, const struct json *j)
+static void check(struct check *c, const struct step *at, const struct schema *s, const struct json *j)
 {
         bool scalar = !json_is_object(j) && !json_is_array(j);
 
@@ -893,46 +885,44 @@ static void check(struct check *c, const struct schema *s, const struct json *j)
         switch (s->type) {
         case SCHEMA_STRUCT:
         case SCHEMA_MAP:
-                check_map(c, s, j);
+                check_map(c, at, s, j);
                 break;
         case SCHEMA_ARRAY:
-                check_list(c, s, j);
+                check_list(c, at, s, j);
                 break;
         case SCHEMA_STRING:
         case SCHEMA_BYTES:
                 if (!json_is_string(j))
-                        complain_value(c, "string", j);
+                        complain_value(c, at, "string", j);
                 break;
         case SCHEMA_BOOLEAN:
                 if (!json_is_bool(j))
-                        complain_value(c, "boolean", j);
+                        complain_value(c, at, "boolean", j);
                 break;
         case SCHEMA_INT32:
         case SCHEMA_INT64:
         case SCHEMA_DOUBLE:
                 if (!json_is_number(j))
-                        complain_type(c, "numeric (int or float)", j);
+                        complain_type(c, at, "numeric (int or float)", j);
                 break;
         case SCHEMA_ANY:
                 break;
         default:
                 if (!scalar)
-                        complain_value(c, "any scalar", j);
+                        complain_value(c, at, "any scalar", j);
         }
 }
 
 const char *typed_validate(const struct typed *t, const struct json *j)
 {
-        struct check c = { .t = t, .path = STRBUF_INIT, .errors = STRBUF_INIT };
+        struct check c = { .t = t, .errors = STRBUF_INIT };
         char *text = NULL;
 
-        strbuf_reserve(&c.path, 64);
-        check(&c, t->schema, j);
+        check(&c, NULL, t->schema, j);
         if (c.n == 1)
                 text = arena_strdup(t->a, strbuf_str(&c.errors) + 3);
         else if (c.n)
                 text = arena_printf(t->a, "errors:%s", strbuf_str(&c.errors));
-        strbuf_deinit(&c.path);
         strbuf_deinit(&c.errors);
         return text;
 }
