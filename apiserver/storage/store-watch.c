@@ -13,7 +13,8 @@
 
 #define PAGE 500
 #define PULSE NS_PER_SEC                 /* silence after which a peer is asked whether it is there */
-#define PULSE_ANSWER (3 * NS_PER_SEC / 2) /* what it has for an answer */
+#define PULSE_ANSWER (3 * NS_PER_SEC / 2) /* what it has for an answer, */
+#define PULSE_ALONE (5 * NS_PER_SEC)     /* where there is no other to go to */
 #define PULSE_AGAIN (100 * NS_PER_MS)
 #define BEHIND (2 * NS_PER_SEC)          /* a watch says nothing, though there is something to say */
 
@@ -329,11 +330,11 @@ void store_on_pulse(struct loop_timer *timer, void *userdata)
         } else if (!s->probed) {
                 probe(s);
                 s->probed = now;
-                next = PULSE_ANSWER;
-        } else {
+                next = grpc_n_endpoints(s->grpc) > 1 ? PULSE_ANSWER : PULSE_ALONE;
+        } else if (!s->caring) { /* a member is silent while it is defragmented */
                 why = "the server does not answer";
         }
-        if (!why && silence >= 0 && s->watching && awaited(s) > s->revision && now - s->watch_heard >= BEHIND)
+        if (!why && silence >= 0 && s->watching && !s->caring && awaited(s) > s->revision && now - s->watch_heard >= BEHIND)
                 why = "the watch hangs";
         /* Maybe it was we who did not run, and the answer waits to be read. */
         if (why && !s->doubted)
