@@ -14,8 +14,8 @@ extern const struct admission_plugin plugin_rbac_escalation, plugin_namespace_li
         plugin_service_account, plugin_node_restriction, plugin_taint_nodes, plugin_pod_security, plugin_priority,
         plugin_default_toleration_seconds, plugin_default_storage_class, plugin_storage_protection, plugin_claim_resize,
         plugin_runtime_class, plugin_certificate_approval, plugin_certificate_signing, plugin_certificate_subject,
-        plugin_default_ingress_class, plugin_mutating_webhooks, plugin_validating_webhooks, plugin_resource_quota,
-        plugin_validating_policies, plugin_mutating_policies;
+        plugin_default_ingress_class, plugin_topology_labels, plugin_mutating_webhooks, plugin_validating_webhooks,
+        plugin_resource_quota, plugin_validating_policies, plugin_mutating_policies;
 
 /* AT is about GROUP's RESOURCE. */
 bool about(const struct admission_attributes *at, const char *group, const char *resource);

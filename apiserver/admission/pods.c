@@ -1,7 +1,21 @@
-/* Small plugins: Priority, DefaultTolerationSeconds, DefaultStorageClass, StorageObjectInUseProtection,
- * PersistentVolumeClaimResize. */
+/* Small plugins: Priority, DefaultTolerationSeconds, PodTopologyLabels, DefaultStorageClass,
+ * StorageObjectInUseProtection, PersistentVolumeClaimResize. */
 #include "../../lib/meta/quantity.h"
 #include "internal.h"
+
+/* An update that does not tell the pod's priority means the one it has. */
+static void keep_priority(struct admission_attributes *at)
+{
+        static const char *const fields[] = { "priority", "preemptionPolicy" };
+        struct json *spec = json_get(at->object, "spec");
+
+        for (size_t i = 0; json_is_object(spec) && i < ARRAY_SIZE(fields); i++) {
+                const struct json *had = json_get(json_get(at->old, "spec"), fields[i]);
+
+                if (had && !json_get(spec, fields[i]))
+                        json_set(at->request->arena, spec, fields[i], json_clone(at->request->arena, had));
+        }
+}
 
 static const struct status *priority(struct admission_attributes *at)
 {
@@ -10,6 +24,8 @@ static const struct status *priority(struct admission_attributes *at)
         const char *name = get_string(spec, "priorityClassName"), *policy;
         int64_t value, given;
 
+        if (at->op == ADMISSION_UPDATE && about(at, "", "pods") && !*at->subresource)
+                keep_priority(at);
         if (!pod_create(at))
                 return NULL;
         if (*name) {
@@ -101,23 +117,63 @@ const struct admission_plugin plugin_default_toleration_seconds = {
         .name = "DefaultTolerationSeconds", .ops = ADMISSION_CREATE | ADMISSION_UPDATE, .mutate = tolerations
 };
 
+/* A pod, or the binding that makes one go there, is labelled with where its node is. */
+static const struct status *topology_labels(struct admission_attributes *at)
+{
+        static const char *const keys[] = { "topology.kubernetes.io/region", "topology.kubernetes.io/zone" };
+        bool binding = streq(at->subresource, "binding");
+        struct arena *a = at->request->arena;
+        const struct json *labels;
+        const char *node;
+
+        if (!about(at, "", "pods") || (*at->subresource && !binding))
+                return NULL;
+        if (binding && !streq(get_string(at->object, "target.kind"), "Node"))
+                return NULL;
+        node = get_string(at->object, binding ? "target.name" : "spec.nodeName");
+        labels = *node ? json_path(admission_get(at, "", "v1", "nodes", "", node), "metadata.labels") : NULL;
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                const char *value = json_get_string(labels, keys[i]);
+                struct json *meta = json_ensure_object(a, at->object, "metadata");
+
+                if (value)
+                        json_set_string(a, json_ensure_object(a, meta, "labels"), keys[i], value);
+        }
+        return NULL;
+}
+const struct admission_plugin plugin_topology_labels = {
+        .name = "PodTopologyLabels", .ops = ADMISSION_CREATE, .mutate = topology_labels
+};
+
+/* Of all classes that are the default the newest; old is the annotation's old name. */
+static const char *default_class(struct json *classes, const char *annotation, const char *old)
+{
+        const struct json *best = NULL;
+
+        json_foreach_item(classes, c) {
+                const struct json *annotations = json_path(c, "metadata.annotations");
+                const char *made = get_string(c, "metadata.creationTimestamp");
+
+                if ((streq(json_get_string(annotations, annotation), "true") ||
+                     (old && streq(json_get_string(annotations, old), "true"))) &&
+                    (!best || strcmp(made, get_string(best, "metadata.creationTimestamp")) > 0))
+                        best = c;
+        }
+        return best ? get_string(best, "metadata.name") : NULL;
+}
+
 static const struct status *storage_class(struct admission_attributes *at)
 {
-        struct json *spec = json_get(at->object, "spec"), *best = NULL;
+        struct json *spec = json_get(at->object, "spec");
+        const char *name;
 
         if (!about(at, "", "persistentvolumeclaims") || *at->subresource || json_get_string(spec, "storageClassName") ||
             json_get(json_path(at->object, "metadata.annotations"), "volume.beta.kubernetes.io/storage-class"))
                 return NULL;
-        json_foreach_item(admission_list(at, "storage.k8s.io", "v1", "storageclasses", ""), c) {
-                int newer = best ? strcmp(get_string(c, "metadata.creationTimestamp"),
-                                          get_string(best, "metadata.creationTimestamp")) : 1;
-
-                if (streq(json_get_string(json_path(c, "metadata.annotations"), "storageclass.kubernetes.io/is-default-class"),
-                          "true") && newer > 0)
-                        best = c;
-        }
-        if (best)
-                json_set_string(at->request->arena, spec, "storageClassName", get_string(best, "metadata.name"));
+        name = default_class(admission_list(at, "storage.k8s.io", "v1", "storageclasses", ""),
+                             "storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class");
+        if (name)
+                json_set_string(at->request->arena, spec, "storageClassName", name);
         return NULL;
 }
 const struct admission_plugin plugin_default_storage_class = {
@@ -127,15 +183,15 @@ const struct admission_plugin plugin_default_storage_class = {
 static const struct status *ingress_class(struct admission_attributes *at)
 {
         struct json *spec = json_get(at->object, "spec");
+        const char *name;
 
         if (!about(at, "networking.k8s.io", "ingresses") || *at->subresource || json_get_string(spec, "ingressClassName") ||
             json_get(json_path(at->object, "metadata.annotations"), "kubernetes.io/ingress.class"))
                 return NULL;
-        json_foreach_item(admission_list(at, "networking.k8s.io", "v1", "ingressclasses", ""), c) {
-                if (streq(json_get_string(json_path(c, "metadata.annotations"), "ingressclass.kubernetes.io/is-default-class"),
-                          "true"))
-                        json_set_string(at->request->arena, spec, "ingressClassName", get_string(c, "metadata.name"));
-        }
+        name = default_class(admission_list(at, "networking.k8s.io", "v1", "ingressclasses", ""),
+                             "ingressclass.kubernetes.io/is-default-class", NULL);
+        if (name)
+                json_set_string(at->request->arena, spec, "ingressClassName", name);
         return NULL;
 }
 const struct admission_plugin plugin_default_ingress_class = {

@@ -248,6 +248,63 @@ static void workloads(void *userdata)
 }
 
 /* What only tries, and what means another version of the pod, leaves the pod and its budget alone. */
+static const struct status *forget_priority(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
+{
+        *ret = json_clone(r->arena, old);
+        json_path_del(*ret, "spec.priority");
+        json_path_del(*ret, "spec.preemptionPolicy");
+        return NULL;
+}
+
+/* A bound pod knows where its node is and what the binding says; an update need not repeat what admission set. */
+static void binding(void *userdata)
+{
+        static const struct {
+                const char *meta, *says;
+        } refused[] = {
+                { "\"uid\":\"u\"", "UID in precondition: u, UID in object meta: " },
+                { "\"resourceVersion\":\"1\"", "ResourceVersion in precondition: 1, ResourceVersion in object meta: " },
+        };
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const struct resource *pods = builtin_resource("", "v1", "pods");
+        const struct status *st;
+        struct api_request r;
+        struct json *one;
+
+        begin(&r, a);
+        ok(make(&r, "", "v1", "nodes", "",
+                "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"n\",\"labels\":{\"topology.kubernetes.io/zone\":"
+                "\"z\",\"topology.kubernetes.io/rack\":\"r\"}}}", &one));
+        ok(make(&r, "", "v1", "pods", "default",
+                "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"g\"},\"spec\":{\"containers\":[{\"name\":\"c\","
+                "\"image\":\"i\"}]}}", &one));
+        begin(&r, a);
+        ok(registry_update(&r, pods, "default", "g", "", forget_priority, NULL, &one, NULL));
+        assert_int_equal(json_path_int(one, "spec.priority", -1), 0);
+        assert_string_equal(json_path_string(one, "spec.preemptionPolicy"), "PreemptLowerPriority");
+        for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+                begin(&r, a);
+                r.res = pods;
+                st = pod_bind(&r, pods, "default", "g",
+                              parse(a, arena_printf(a, "{\"metadata\":{\"name\":\"g\",%s},\"target\":{\"name\":\"n\"}}",
+                                                    refused[i].meta)), &one);
+                assert_non_null(st);
+                assert_int_equal(st->code, 409);
+                assert_non_null(strstr(st->message, refused[i].says));
+        }
+        begin(&r, a);
+        r.res = pods;
+        ok(pod_bind(&r, pods, "default", "g",
+                    parse(a, "{\"metadata\":{\"name\":\"g\",\"labels\":{\"a\":\"b\"}},\"target\":{\"kind\":\"Node\",\"name\":\"n\"}}"),
+                    &one));
+        begin(&r, a);
+        ok(registry_get(&r, pods, "default", "g", &one));
+        one = json_path(one, "metadata.labels");
+        assert_int_equal(json_len(one), 2);
+        assert_string_equal(json_get_string(one, "a"), "b");
+        assert_string_equal(json_get_string(one, "topology.kubernetes.io/zone"), "z");
+}
+
 static const struct status *set_status(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
 {
         *ret = json_clone(r->arena, old);
@@ -351,6 +408,7 @@ ON_FIBER(service)
 ON_FIBER(finalizers)
 ON_FIBER(workloads)
 ON_FIBER(eviction)
+ON_FIBER(binding)
 
 int main(void)
 {
@@ -362,6 +420,7 @@ int main(void)
                 cmocka_unit_test(test_finalizers),
                 cmocka_unit_test(test_workloads),
                 cmocka_unit_test(test_eviction),
+                cmocka_unit_test(test_binding),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

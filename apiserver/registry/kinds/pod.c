@@ -256,6 +256,26 @@ struct binding {
         const char *node;
 };
 
+/* A binding may say which pod of that name it means. */
+static const struct status *binding_preconditions(struct api_request *r, const struct json *body, const struct json *pod)
+{
+        static const char *const fields[][2] = { { "uid", "UID" }, { "resourceVersion", "ResourceVersion" } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+                const char *want = meta_string(body, fields[i][0]), *have = meta_string(pod, fields[i][0]);
+
+                if (*want && !streq(want, have))
+                        return status_conflict(r->arena, r->res, meta_string(pod, "name"),
+                                               "StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, "
+                                               "AdditionalErrorMsg: Precondition failed: %s in precondition: %s, %s in object "
+                                               "meta: %s",
+                                               registry_key(r->arena, r->res, meta_string(pod, "namespace"),
+                                                            meta_string(pod, "name")),
+                                               fields[i][1], want, fields[i][1], have);
+        }
+        return NULL;
+}
+
 static const struct status *bind_to(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
 {
         const struct binding *b = userdata;
@@ -263,11 +283,15 @@ static const struct status *bind_to(struct api_request *r, const struct json *ol
         struct resource binding = *r->res;
         struct json *pod, *status, *conditions, *c = NULL;
         const char *name = meta_string(old, "name"), *node = json_path_string(old, "spec.nodeName"), *text = NULL;
+        const struct status *st;
         char when[TIME_BUF];
 
         binding.name = "pods/binding";
         if (!old)
                 return status_not_found(a, builtin_resource("", "v1", "pods"), r->name);
+        st = binding_preconditions(r, b->body, old);
+        if (st)
+                return st;
         if (meta_deleting(old))
                 text = arena_printf(a, "pod %s is being deleted, cannot be assigned to a host", name);
         else if (!str_empty(node))
@@ -280,18 +304,11 @@ static const struct status *bind_to(struct api_request *r, const struct json *ol
         }
         pod = json_clone(a, old);
         json_path_del(pod, "metadata.resourceVersion");
-        if (*meta_string(b->body, "uid"))
-                json_path_set(a, pod, "metadata.uid", json_new_string(a, meta_string(b->body, "uid")));
-        if (*meta_string(b->body, "resourceVersion"))
-                json_path_set(a, pod, "metadata.resourceVersion",
-                              json_new_string(a, meta_string(b->body, "resourceVersion")));
         json_path_set(a, pod, "spec.nodeName", json_new_string(a, b->node));
         json_foreach_member(json_path(b->body, "metadata.annotations"), m)
                 json_set(a, json_ensure_object(a, json_get(pod, "metadata"), "annotations"), m->key, m->value);
-        /* The scheduler tells topology by labels; only those may come this way. */
         json_foreach_member(json_path(b->body, "metadata.labels"), m)
-                if (str_has_prefix(m->key, "topology.kubernetes.io/"))
-                        json_set(a, json_ensure_object(a, json_get(pod, "metadata"), "labels"), m->key, m->value);
+                json_set(a, json_ensure_object(a, json_get(pod, "metadata"), "labels"), m->key, m->value);
         status = json_ensure_object(a, pod, "status");
         conditions = json_ensure_array(a, status, "conditions");
         json_foreach_item(conditions, it)
