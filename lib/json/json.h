@@ -161,11 +161,11 @@ void json_remove(struct json *arr, size_t at);
         for (struct json_member *m = json_is_object(obj) ? (obj)->members : NULL,                  \
                                 *_end_##m = m ? m + (obj)->len : NULL;                             \
              m < _end_##m; m++)
-/* IT is a struct json *; the index is IT_i. */
+/* IT is a struct json *; the index is IT_i. break and continue do as in any loop. */
 #define json_foreach_item(arr, it)                                                                 \
-        for (size_t it##_i = 0, _len_##it = json_is_array(arr) ? (arr)->len : 0, _once_##it = 1;   \
-             it##_i < _len_##it; it##_i++, _once_##it = 1)                                         \
-                for (struct json *it = (arr)->items[it##_i]; _once_##it; _once_##it = 0)
+        for (size_t it##_i = 0, _len_##it = json_is_array(arr) ? (arr)->len : 0, _go_##it = 1;     \
+             _go_##it && it##_i < _len_##it; it##_i++)                                             \
+                for (struct json *it = (_go_##it = 0, (arr)->items[it##_i]); !_go_##it; _go_##it = 1)
 
 /* --- text --- */
 /* No kind needs a hundred levels, and who walks a tree recursively must have room on a fiber's stack. What is nested deeper

@@ -307,6 +307,27 @@ static void keys_of_one_tag(void **state)
         assert_int_equal(json_get_int(obj, "axxdexxyi", 0), 2);
 }
 
+/* break ends the walk, continue goes on with the next item. */
+static void walking(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *list = NULL;
+        size_t seen = 0, last = 0;
+
+        assert_int_equal(json_parse(a, "[1,2,3,4]", 9, NULL, &list, NULL), 0);
+        json_foreach_item(list, it) {
+                if (it_i == 0)
+                        continue;
+                if (it_i == 2)
+                        break;
+                seen++;
+                last = it_i;
+                assert_string_equal(it->str, "2");
+        }
+        assert_int_equal(seen, 1);
+        assert_int_equal(last, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -321,6 +342,7 @@ int main(void)
                 cmocka_unit_test(large_objects_are_indexed),
                 cmocka_unit_test(numbers),
                 cmocka_unit_test(paths),
+                cmocka_unit_test(walking),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,14 +226,12 @@ static void admin_access(struct api_request *r, const struct json *claim, const 
                          struct field_errors *errs)
 {
         struct json *ns = NULL;
-        size_t i = 0;
+        size_t i = SIZE_MAX;
 
-        json_foreach_item(json_path(claim, list), it) {
-                if (json_is_bool(json_path(it, field)) && json_path(it, field)->boolean)
-                        break;
-                i++;
-        }
-        if (i == json_len(json_path(claim, list)))
+        json_foreach_item(json_path(claim, list), it)
+                if (i == SIZE_MAX && json_is_bool(json_path(it, field)) && json_path(it, field)->boolean)
+                        i = it_i;
+        if (i == SIZE_MAX)
                 return;
         registry_get(r, builtin_resource("", "v1", "namespaces"), "", meta_string(claim, "namespace"), &ns);
         if (!streq(json_get_string(json_path(ns, "metadata.labels"), ADMIN_LABEL), "true"))
