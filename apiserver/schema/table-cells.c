@@ -889,19 +889,48 @@ static void cell_param_kind(const struct cell *c)
                 cell_string(c, "<unset>");
 }
 
+static int compare_members(const void *a, const void *b)
+{
+        return strcmp(((const struct json_member *)a)->key, ((const struct json_member *)b)->key);
+}
+
+/* As Go's types print themselves: "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:...,}" */
+static void print_selector(struct strbuf *b, struct arena *a, const struct json *selector)
+{
+        const struct json *labels = json_get(selector, "matchLabels");
+        struct json_member *sorted = arena_alloc(a, (json_len(labels) + 1) * sizeof(*sorted));
+        size_t n = 0;
+
+        json_foreach_member(labels, m)
+                sorted[n++] = *m;
+        qsort(sorted, n, sizeof(*sorted), compare_members);
+        strbuf_puts(b, "&LabelSelector{MatchLabels:map[string]string{");
+        for (size_t i = 0; i < n; i++)
+                strbuf_printf(b, "%s: %s,", sorted[i].key, json_string(sorted[i].value) ? json_string(sorted[i].value) : "");
+        strbuf_puts(b, "},MatchExpressions:[]LabelSelectorRequirement{");
+        json_foreach_item(json_get(selector, "matchExpressions"), e) {
+                strbuf_printf(b, "LabelSelectorRequirement{Key:%s,Operator:%s,Values:[", text(e, "key"), text(e, "operator"));
+                json_foreach_item(json_get(e, "values"), v)
+                        strbuf_printf(b, "%s%s", v_i ? " " : "", json_string(v) ? json_string(v) : "");
+                strbuf_puts(b, "],},");
+        }
+        strbuf_puts(b, "},}");
+}
+
 static void cell_param_ref(const struct cell *c)
 {
         const struct json *ref = json_path(c->obj, "spec.paramRef");
         const char *ns = text(ref, "namespace"), *name = text(ref, "name");
+        _cleanup_arena_ struct arena *a = arena_new(0);
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
-        if (!ref) {
-                cell_string(c, "<unset>");
-        } else if (*name) {
+        if (*name) {
                 cell_printf(c, "%s/%s", *ns ? ns : "*", name);
-        } else {
-                json_write(&b, json_get(ref, "selector"));
+        } else if (json_is_object(json_get(ref, "selector"))) {
+                print_selector(&b, a, json_get(ref, "selector"));
                 cell_string(c, strbuf_str(&b));
+        } else {
+                cell_string(c, "<unset>");
         }
 }
 

@@ -181,6 +181,32 @@ static void test_pod_table(void **state)
         assert_int_equal(json_len(json_get(table, "columnDefinitions")), res->n_columns);
 }
 
+/* The cell NO of OBJ. */
+static const char *cell(struct arena *a, const char *group, const char *kind, size_t no, const char *obj)
+{
+        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
+        const struct resource *res = builtin_kind(group, "v1", kind);
+
+        table_begin(&out, res, "v1", NULL, true);
+        table_row(&out, res, parse(a, obj), TABLE_NONE, "v1", 300 * NS_PER_SEC, true);
+        table_end(&out, res, 1);
+        return json_string(json_at(json_get(json_at(json_get(parse(a, strbuf_str(&out)), "rows"), 0), "cells"), no));
+}
+
+static void test_cells(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+
+        assert_string_equal(cell(a, "networking.k8s.io", "Ingress", 2,
+                                 "{\"spec\":{\"rules\":[{\"host\":\"a\"},{\"host\":\"b\"},{},{\"host\":\"c\"},{\"host\":\"d\"},{}]}}"),
+                            "a,b,c + 3 more...");
+        assert_string_equal(cell(a, "admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", 2,
+                                 "{\"spec\":{\"paramRef\":{\"selector\":{\"matchLabels\":{\"b\":\"1\",\"a\":\"2\"},"
+                                 "\"matchExpressions\":[{\"key\":\"k\",\"operator\":\"In\",\"values\":[\"x\",\"y\"]}]}}}}"),
+                            "&LabelSelector{MatchLabels:map[string]string{a: 2,b: 1,},MatchExpressions:[]LabelSelectorRequirement{"
+                            "LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}");
+}
+
 /* A recipe that names no function would show null for ever. */
 static void test_every_cell_has_a_function(void **state)
 {
@@ -346,6 +372,7 @@ int main(void)
                 cmocka_unit_test(test_protobuf),
                 cmocka_unit_test(test_pod_table),
                 cmocka_unit_test(test_every_cell_has_a_function),
+                cmocka_unit_test(test_cells),
                 cmocka_unit_test(test_durations),
                 cmocka_unit_test(test_openapi),
                 cmocka_unit_test(test_everything_is_explained),
