@@ -161,6 +161,38 @@ static int by_string(const void *x, const void *y)
 
 #define MAX_KEYS 16
 
+/* Whether JSON writes S as it is. */
+static bool is_plain(const char *s, size_t len)
+{
+        static const bool odd[256] = { [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, ['<'] = true, ['>'] = true,
+                                       ['&'] = true, [0x7f ... 0xff] = true };
+
+        for (size_t i = 0; i < len; i++)
+                if (odd[(unsigned char)s[i]])
+                        return false;
+        return true;
+}
+
+/* Most lists have one key, and names in it. False: this one is different. */
+static bool name_simply(struct arena *a, const struct schema *s, struct element *e)
+{
+        const char *key = s->list_keys ? s->list_keys[0] : NULL;
+        size_t len = key ? strlen(key) : 0;
+        const struct json *v;
+        char *p;
+
+        if (!key || s->list_keys[1] || !(v = json_getn(e->value, key, len)) || !json_is_string(v) || !is_plain(v->str, v->len))
+                return false;
+        e->len = len + v->len + strlen("k:{\"\":\"\"}");
+        e->name = p = arena_alloc(a, e->len + 1);
+        p = mempcpy(p, "k:{\"", 4);
+        p = mempcpy(p, key, len);
+        p = mempcpy(p, "\":\"", 3);
+        p = mempcpy(p, v->str, v->len);
+        memcpy(p, "\"}", 3);
+        return true;
+}
+
 static void name_keyed(struct arena *a, const struct schema *s, struct element *e)
 {
         static struct strbuf b; /* kept: every element of every list comes here */
@@ -175,6 +207,8 @@ static void name_keyed(struct arena *a, const struct schema *s, struct element *
                                                   : "associative list with keys may not have non-map elements";
                 return;
         }
+        if (name_simply(a, s, e))
+                return;
         for (; s->list_keys && s->list_keys[n] && n < MAX_KEYS; n++)
                 keys[n] = s->list_keys[n];
         if (n > 1)
@@ -436,8 +470,12 @@ static const struct json *same_member(const struct json *obj, const struct json_
 static void compare_maps(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
                          struct frame *f)
 {
-        json_foreach_member(l, m)
-                compare_member(t, s, m, m->value, same_member(r, m, (size_t)(m - l->members)), f);
+        json_foreach_member(l, m) {
+                const struct json *theirs = same_member(r, m, (size_t)(m - l->members));
+
+                if (m->value != theirs)
+                        compare_member(t, s, m, m->value, theirs, f);
+        }
         json_foreach_member(r, m)
                 if (!same_member(l, m, (size_t)(m - r->members)))
                         compare_member(t, s, m, NULL, m->value, f);
