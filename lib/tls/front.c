@@ -24,6 +24,9 @@
         "+CHACHA20-POLY1305:%SERVER_PRECEDENCE"
 #define CLIENT_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define READ_SIZE 32768
+/* Of a client's whole handshake: anybody may begin one, ten thousand at once, and GnuTLS keeps 128 KiB of a message
+ * that does not end. */
+#define HANDSHAKE_MAX 24576
 
 struct credentials {
         unsigned refs;
@@ -45,6 +48,7 @@ struct tls_session {
         bool unsent;          /* GnuTLS holds a record that the socket did not take */
         char *host;           /* of a client: what the server's certificate must be for; GnuTLS borrows it */
         bool handshaken, bye;
+        size_t handshake_bytes; /* of a server: read for the handshake so far */
         char *stash;          /* read from the socket, not yet by GnuTLS */
         size_t stash_len, stash_at;
 };
@@ -182,6 +186,10 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *buf, size_t len)
                 inbox.drained = (size_t)n < sizeof(inbox.data);
         }
         len = MIN(len, inbox.len - inbox.at);
+        if (!s->handshaken && !s->host && (s->handshake_bytes += len) > HANDSHAKE_MAX) {
+                gnutls_transport_set_errno(s->session, EMSGSIZE);
+                return -1;
+        }
         memcpy(buf, inbox.data + inbox.at, len);
         inbox.at += len;
         return len;
