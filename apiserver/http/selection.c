@@ -17,6 +17,19 @@ static bool field_is_known(const struct resource *res, const char *field)
         return streq(res->kind, "Pod") && !*res->group && streq(field, "spec.host");
 }
 
+/* Two kinds have words of their own for a field that they do not know. */
+static const struct status *unknown_field(struct api_request *r, const char *field)
+{
+        const char *group = r->res->group, *kind = r->res->kind;
+
+        if (streq(kind, "Job") && streq(group, "batch"))
+                return status_bad_request(r->arena, "field label \"%s\" not supported for Job", field);
+        if (streq(kind, "ResourceSlice") && streq(group, "resource.k8s.io"))
+                return status_bad_request(r->arena, "field label not supported for %s/%s, Kind=%s: %s", group, r->res->version, kind,
+                                          field);
+        return status_bad_request(r->arena, "field label not supported: %s", field);
+}
+
 static const struct status *check_fields(struct api_request *r, const struct selector *s)
 {
         bool own = (r->res->field_selectors && r->res->field_selectors[0]) || r->res->no_namespace_selector;
@@ -25,7 +38,7 @@ static const struct status *check_fields(struct api_request *r, const struct sel
                 if (field_is_known(r->res, s->reqs[i].key))
                         continue;
                 if (own || r->res->crd)
-                        return status_bad_request(r->arena, "field label not supported: %s", s->reqs[i].key);
+                        return unknown_field(r, s->reqs[i].key);
                 return status_bad_request(r->arena,
                                           "\"%s\" is not a known field selector: only \"metadata.name\", "
                                           "\"metadata.namespace\"",
