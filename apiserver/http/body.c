@@ -225,6 +225,21 @@ static const struct status *strict_outcome(struct api_request *r, const struct b
         return NULL;
 }
 
+/* What upstream reads a number from where it turns a DaemonSet into its own form; why it cannot; NULL: it can. */
+static const char *bad_template_generation(struct arena *a, const struct json *obj)
+{
+        const char *text = json_get_string(json_path(obj, "metadata.annotations"), "deprecated.daemonset.template.generation");
+        const char *digits = text && (*text == '+' || *text == '-') ? text + 1 : text;
+
+        if (!text)
+                return NULL;
+        if (!*digits || digits[strspn(digits, "0123456789")])
+                return arena_printf(a, "strconv.ParseInt: parsing %s: invalid syntax", json_print(a, json_new_string(a, text)));
+        errno = 0;
+        strtoll(text, NULL, 10);
+        return errno ? arena_printf(a, "strconv.ParseInt: parsing \"%s\": value out of range", text) : NULL;
+}
+
 const struct status *body_check(struct api_request *r, const struct body_type *type, struct json *obj,
                                 struct strict_errors *strict, struct json **ret)
 {
@@ -233,6 +248,12 @@ const struct status *body_check(struct api_request *r, const struct body_type *t
         obj = type_first(r->arena, obj, type);
         if (type->schema && schema_decode(r->arena, type->schema, obj, strict, &err) < 0)
                 return unhandled(r, type, type->kind, type->version, err.message);
+        if (streq(type->group_version, "apps/v1") && streq(type->kind, "DaemonSet")) {
+                const char *why = bad_template_generation(r->arena, obj);
+
+                if (why)
+                        return unhandled(r, type, type->kind, type->version, why);
+        }
         if (type->res)
                 schema_default(r->arena, type->res, obj);
         else if (type->schema)
