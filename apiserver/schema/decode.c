@@ -224,8 +224,7 @@ static int text_error(struct decoder *d, const char *text)
         return d->r;
 }
 
-/* What Go's zero value is as JSON: for null items of lists and values of maps. */
-static struct json *zero_value(struct arena *a, const struct schema *s)
+struct json *schema_zero_value(struct arena *a, const struct schema *s)
 {
         switch (s->type) {
         case SCHEMA_BOOLEAN:
@@ -237,12 +236,33 @@ static struct json *zero_value(struct arena *a, const struct schema *s)
                 return json_new_int(a, 0);
         case SCHEMA_QUANTITY:
                 return json_new_string(a, "0");
+        case SCHEMA_DURATION:
+                return json_new_string(a, "0s");
         case SCHEMA_STRING:
                 return json_new_string(a, "");
         case SCHEMA_STRUCT:
                 return json_new_object(a);
         default:
                 return json_new_null(a);
+        }
+}
+
+bool schema_is_zero(const struct json *v)
+{
+        int64_t i;
+
+        switch (v->type) {
+        case JSON_NULL:
+                return true;
+        case JSON_BOOL:
+                return !v->boolean;
+        case JSON_NUMBER:
+                return json_to_int(v, &i) == 0 && i == 0;
+        case JSON_STRING:
+        case JSON_ARRAY:
+                return v->len == 0;
+        default:
+                return false;
         }
 }
 
@@ -495,7 +515,7 @@ static int decode_list(struct decoder *d, const struct schema *s, const struct s
                 struct step step = { .up = at, .index = i };
 
                 if (json_is_null(list->items[i]))
-                        list->items[i] = zero_value(d->arena, s->elem);
+                        list->items[i] = schema_zero_value(d->arena, s->elem);
                 else
                         decode_value(d, s->elem, owner, &list->items[i], &step);
         }
@@ -509,7 +529,7 @@ static int decode_map(struct decoder *d, const struct schema *s, const struct sc
                 struct step step = { .up = at, .key = m->key, .in_map = true };
 
                 if (json_is_null(m->value))
-                        m->value = s->elem->type == SCHEMA_BYTES ? json_new_string(d->arena, "") : zero_value(d->arena, s->elem);
+                        m->value = s->elem->type == SCHEMA_BYTES ? json_new_string(d->arena, "") : schema_zero_value(d->arena, s->elem);
                 else
                         decode_value(d, s->elem, owner, &m->value, &step);
         }
@@ -608,7 +628,7 @@ static struct json *empty_value(struct arena *a, const struct schema_field *f)
                 json_parse(a, f->empty_as, strlen(f->empty_as), NULL, &v, NULL);
                 return v;
         }
-        return f->presence ? json_new_null(a) : zero_value(a, f->type);
+        return f->presence ? json_new_null(a) : schema_zero_value(a, f->type);
 }
 
 static void canonicalise_value(struct arena *a, const struct schema *s, struct json *v)

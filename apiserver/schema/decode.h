@@ -41,3 +41,8 @@ int schema_decode(struct arena *a, const struct schema *s, struct json *obj, str
  * emit_empty and empty_as fields are filled in. Members keep their order. Idempotent.
  * OBJ was decoded before. Custom resources are left alone. */
 void schema_canonicalise(struct arena *a, const struct schema *s, struct json *obj);
+
+/* Go's zero value of a type as JSON (null items of lists are it); a struct is empty. */
+struct json *schema_zero_value(struct arena *a, const struct schema *s);
+/* Whether V is what a field that keeps no presence cannot tell from its absence. */
+bool schema_is_zero(const struct json *v);

@@ -6,31 +6,12 @@
  * exists even where the client left it out, so its defaults are due too.
  */
 #include "crd.h"
+#include "decode.h"
 #include "default.h"
 
 #include "../../lib/base/base.h"
 
 static void default_value(struct arena *a, const struct schema *s, struct json *v);
-
-/* The zero value of a Go type that keeps no presence. */
-static bool is_zero(const struct json *v)
-{
-        int64_t i;
-
-        switch (v->type) {
-        case JSON_NULL:
-                return true;
-        case JSON_BOOL:
-                return !v->boolean;
-        case JSON_NUMBER:
-                return json_to_int(v, &i) == 0 && i == 0;
-        case JSON_STRING:
-        case JSON_ARRAY:
-                return v->len == 0;
-        default:
-                return false;
-        }
-}
 
 static struct json *parse_fallback(struct arena *a, const char *text)
 {
@@ -51,7 +32,7 @@ static void default_field(struct arena *a, const struct schema_field *f, struct 
 {
         struct json *v = schema_get(obj, f);
 
-        if (f->fallback && (!v || (!f->presence && is_zero(v)))) {
+        if (f->fallback && (!v || (!f->presence && schema_is_zero(v)))) {
                 v = parse_fallback(a, f->fallback);
                 if (v)
                         json_put(a, obj, f->name, f->len, f->tag, v);

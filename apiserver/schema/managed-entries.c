@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "decode.h"
+
 #define MAX_UPDATERS 10
 
 static bool same_identity(const struct managed_entry *e, const char *manager, bool applied, const char *version,
@@ -222,29 +224,6 @@ void managed_strip(struct field_set *set)
                 field_set_drop_names((struct field_set *)&node->below, metadata);
 }
 
-static struct json *zero_value(struct arena *a, const struct schema *s)
-{
-        switch (s->type) {
-        case SCHEMA_STRUCT:
-                return schema_zero(a, s);
-        case SCHEMA_STRING:
-                return json_new_string(a, "");
-        case SCHEMA_BOOLEAN:
-                return json_new_bool(a, false);
-        case SCHEMA_INT32:
-        case SCHEMA_INT64:
-        case SCHEMA_DOUBLE:
-        case SCHEMA_INT_OR_STRING:
-                return json_new_int(a, 0);
-        case SCHEMA_DURATION:
-                return json_new_string(a, "0s");
-        case SCHEMA_QUANTITY:
-                return json_new_string(a, "0");
-        default:
-                return json_new_null(a);
-        }
-}
-
 struct json *schema_zero(struct arena *a, const struct schema *s)
 {
         struct json *j = json_new_object(a);
@@ -253,10 +232,12 @@ struct json *schema_zero(struct arena *a, const struct schema *s)
                 const struct schema_field *f = &s->fields[i];
                 struct json *v = NULL;
 
-                if (f->emit_empty)
-                        v = f->presence ? json_new_null(a) : zero_value(a, f->type);
-                else if (f->empty_as && f->type->type == SCHEMA_STRUCT && streq(f->empty_as, "{}"))
+                if (f->emit_empty && f->presence)
+                        v = json_new_null(a);
+                else if (f->type->type == SCHEMA_STRUCT && (f->emit_empty || streq(f->empty_as, "{}")))
                         v = schema_zero(a, f->type);
+                else if (f->emit_empty)
+                        v = schema_zero_value(a, f->type);
                 else if (f->empty_as)
                         json_parse(a, f->empty_as, strlen(f->empty_as), NULL, &v, NULL);
                 if (v)

@@ -16,6 +16,7 @@
 #include "../../lib/base/encode.h"
 #include "../../lib/base/time.h"
 #include "../../lib/meta/quantity.h"
+#include "decode.h"
 
 #define MAX_DEPTH 100 /* messages in messages; the deepest built-in type that is not recursive has 20 */
 
@@ -347,24 +348,6 @@ static int decode_map_entry(struct arena *a, const struct schema *elem, struct r
         return 0;
 }
 
-static bool is_zero(const struct json *v)
-{
-        int64_t i;
-
-        switch (v->type) {
-        case JSON_NULL:
-                return true;
-        case JSON_BOOL:
-                return !v->boolean;
-        case JSON_NUMBER:
-                return json_to_int(v, &i) == 0 && i == 0;
-        case JSON_STRING:
-                return v->len == 0;
-        default:
-                return false;
-        }
-}
-
 static int decode_field(struct arena *a, const struct schema_field *f, const struct record *rec, struct json *obj,
                         unsigned depth)
 {
@@ -391,7 +374,7 @@ static int decode_field(struct arena *a, const struct schema_field *f, const str
         r = decode_one(a, s, rec, &v, depth);
         if (r < 0)
                 return r;
-        if (json_is_null(v) || (!f->presence && is_zero(v)))
+        if (json_is_null(v) || (!f->presence && schema_is_zero(v)))
                 return 0;
         json_set(a, obj, f->name, v);
         return 0;
