@@ -219,6 +219,73 @@ static void test_every_cell_has_a_function(void **state)
                 }
 }
 
+/* A value of type S with all that it may hold, LEVELS deep; NTH tells items of a list apart. */
+static struct json *full(struct arena *a, const struct schema *s, unsigned levels, unsigned nth)
+{
+        struct json *j;
+
+        switch (s->type) {
+        case SCHEMA_BOOLEAN:
+                return json_new_bool(a, true);
+        case SCHEMA_INT32:
+        case SCHEMA_INT64:
+        case SCHEMA_INT_OR_STRING:
+                return json_new_int(a, 2 + nth);
+        case SCHEMA_DOUBLE:
+                return json_new_double(a, 1.5);
+        case SCHEMA_BYTES:
+                return json_new_string(a, "eA==");
+        case SCHEMA_TIME:
+                return json_new_string(a, "2026-01-02T03:04:05Z");
+        case SCHEMA_MICRO_TIME:
+                return json_new_string(a, "2026-01-02T03:04:05.000000Z");
+        case SCHEMA_DURATION:
+                return json_new_string(a, "1m0s");
+        case SCHEMA_QUANTITY:
+                return json_new_string(a, nth ? "2Gi" : "100m");
+        case SCHEMA_STRING:
+                return s->enums ? json_new_string(a, s->enums[nth && s->enums[1]]) : json_new_string(a, nth ? "<b>" : "Ready");
+        case SCHEMA_ARRAY:
+                j = json_new_array(a);
+                for (unsigned i = 0; i < 2 && levels; i++)
+                        json_append(a, j, full(a, s->elem, levels - 1, i));
+                return j;
+        case SCHEMA_MAP:
+                j = json_new_object(a);
+                for (unsigned i = 0; i < 2 && levels; i++)
+                        json_set(a, j, i ? "b/\"" : "a", full(a, s->elem, levels - 1, i));
+                return j;
+        case SCHEMA_STRUCT:
+                j = json_new_object(a);
+                for (unsigned i = 0; i < s->n_fields && levels; i++)
+                        json_set(a, j, s->fields[i].name, full(a, s->fields[i].type, levels - 1, nth));
+                return j;
+        default:
+                return json_new_object(a);
+        }
+}
+
+/* A row from text is that from a tree, whatever the cells of its kind read: what they say they read is enough. */
+static void test_rows_from_text(void **state)
+{
+        for (unsigned i = 0; i < n_builtin_resources; i++) {
+                const struct resource *res = builtin_resources[i];
+
+                for (unsigned levels = 1; res->stored && levels < 9; levels++)
+                        for (unsigned include = TABLE_METADATA; include <= TABLE_OBJECT; include++) {
+                                _cleanup_arena_ struct arena *a = arena_new(0);
+                                _cleanup_strbuf_ struct strbuf tree = STRBUF_INIT, text = STRBUF_INIT;
+                                struct json *obj = full(a, res->schema, levels, levels % 2);
+                                struct table_reader *reader = table_reader_new(a, res, include, "v1");
+                                const char *json = json_print(a, obj);
+
+                                table_row(&tree, res, obj, include, "v1", 0, true);
+                                assert_true(table_row_text(&text, reader, json, strlen(json), 0, true));
+                                assert_string_equal(strbuf_str(&text), strbuf_str(&tree));
+                        }
+        }
+}
+
 static void test_durations(void **state)
 {
         static const struct {
@@ -373,6 +440,7 @@ int main(void)
                 cmocka_unit_test(test_pod_table),
                 cmocka_unit_test(test_every_cell_has_a_function),
                 cmocka_unit_test(test_cells),
+                cmocka_unit_test(test_rows_from_text),
                 cmocka_unit_test(test_durations),
                 cmocka_unit_test(test_openapi),
                 cmocka_unit_test(test_everything_is_explained),
