@@ -18,7 +18,7 @@ struct admission_attributes {
         const struct json *options;     /* CreateOptions, UpdateOptions, DeleteOptions; may be NULL */
         bool dry_run;
         bool reinvoke, reinvoking;      /* private: a webhook asks for a second round of mutation; it is running */
-        struct webhook_rounds *webhooks; /* private to webhooks.c */
+        struct rounds *webhooks, *policies; /* private: of those that may be asked to mutate once more */
         struct json *charged;           /* private: what quotas were charged, for admission_undo() */
 };
 

@@ -4,10 +4,10 @@
 #include "../../lib/cel/cel.h"
 #include "../audit/audit.h"
 #include "../registry/status.h"
-#include "../schema/patch-json.h"
-#include "../schema/typed.h"
 #include "matching.h"
+#include "policy-change.h"
 #include "policy-variables.h"
+#include "rounds.h"
 
 enum { MESSAGE_MAX = 5 * 1024 };
 
@@ -27,6 +27,7 @@ struct judgement {
         const struct json *policy, *binding, *params;
         struct policy_variables *variables;
         const struct status *first; /* why the request is denied; what is to be warned of or noted is, all the same */
+        struct json *details;       /* of that, where a change fails */
 };
 
 /* --- what is said --- */
@@ -50,6 +51,24 @@ static const struct status *denied(struct judgement *j, const char *reason, cons
         json_set_string(a, cause, "message", text);
         json_append(a, json_ensure_array(a, details, "causes"), cause);
         return status_make(a, code, reason, details, "%s", st->message);
+}
+
+/* Changes go on after an error: the first one is the answer, with all of them as causes. */
+static void fault(struct judgement *j, const char *reason, const char *why)
+{
+        struct arena *a = j->at->request->arena;
+        const char *name = get_string(j->policy, "metadata.name"),
+                   *text = j->binding ? arena_printf(a, "policy '%s' with binding '%s' denied request: %s", name,
+                                                     get_string(j->binding, "metadata.name"), why)
+                                      : arena_printf(a, "policy \"%s\" denied request: %s", name, why);
+        struct json *cause = json_new_object(a);
+
+        json_set_string(a, cause, "message", text);
+        if (!j->first) {
+                j->details = json_clone(a, deny(j->at, "%s", text)->details);
+                j->first = status_make(a, 403, reason, j->details, "%s", text);
+        }
+        json_append(a, json_ensure_array(a, j->details, "causes"), cause);
 }
 
 /* For the audit log: all failures of a request in one annotation. */
@@ -89,34 +108,33 @@ static bool ignores_failures(const struct json *policy)
         return streq(get_string(policy, "spec.failurePolicy"), "Ignore");
 }
 
-/* An error of the policy itself. Only changes end with it. */
-static const struct status *broken_at(struct judgement *j, size_t index, const char *why)
+/* An error of the policy itself. */
+static void broken_at(struct judgement *j, size_t index, const char *why)
 {
         if (ignores_failures(j->policy))
-                return NULL;
-        if (j->kind != &validating)
-                return denied(j, "Invalid", why);
-        act(j, index, "Invalid", why);
-        return NULL;
+                return;
+        if (j->kind == &validating)
+                act(j, index, "Invalid", why);
+        else
+                fault(j, "Invalid", why);
 }
 
-static const struct status *broken(struct judgement *j, const char *why)
+static void broken(struct judgement *j, const char *why)
 {
-        return broken_at(j, 0, why);
+        broken_at(j, 0, why);
 }
 
 /* A policy or a binding that cannot be used denies, whatever the binding's actions are. */
-static const struct status *misconfigured(struct judgement *j, const char *what, const char *why)
+static void misconfigured(struct judgement *j, const char *what, const char *why)
 {
         const char *text = arena_printf(j->at->request->arena, "failed to configure %s: %s", what, why);
 
         if (ignores_failures(j->policy))
-                return NULL;
+                return;
         if (j->kind != &validating)
-                return denied(j, "Invalid", text);
-        if (!j->first)
+                fault(j, "Forbidden", text);
+        else if (!j->first)
                 j->first = denied(j, "Invalid", text);
-        return NULL;
 }
 
 static const char *failed_expression(struct arena *a, const char *text, const struct cel_value *v)
@@ -204,7 +222,7 @@ static void note_annotations(struct judgement *j)
         }
 }
 
-static const struct status *judge(struct judgement *j)
+static void judge(struct judgement *j)
 {
         struct arena *a = j->at->request->arena;
 
@@ -223,54 +241,72 @@ static const struct status *judge(struct judgement *j)
                         break;
         }
         note_annotations(j);
-        return NULL;
 }
 
 /* --- changing --- */
 
-/* [JSONPatch{op: "add", path: "/x", value: 1}] as RFC 6902 writes it. */
-static const struct status *change_by_patch(struct judgement *j, struct json *patch, struct json **ret)
-{
-        return json_is_array(patch) ? patch_json(j->at->request->arena, j->at->object, patch, ret)
-                                    : broken(j, "JSONPatch expression must evaluate to array");
-}
-
-static const struct status *change_by_apply(struct judgement *j, struct json *config, struct json **ret)
-{
-        struct typed t = { .a = j->at->request->arena, .schema = j->at->res->schema, .deduce = j->at->res->crd };
-        const char *wrong;
-
-        if (!json_is_object(config))
-                return broken(j, "must evaluate to Object but got none");
-        wrong = typed_validate(&t, config);
-        if (wrong)
-                return broken(j, wrong);
-        *ret = typed_merge(&t, j->at->object, config);
-        return NULL;
-}
-
-static const struct status *change(struct judgement *j)
+/* One mutation. 0; <0: *ret_st is the answer, or NULL: a fault was told. *ret: as policy_change_by_patch(). */
+static int change_by(struct judgement *j, const struct json *m, struct json **ret, const struct status **ret_st)
 {
         struct arena *a = j->at->request->arena;
+        bool apply = streq(get_string(m, "patchType"), "ApplyConfiguration");
+        const char *text = get_string(m, apply ? "applyConfiguration.expression" : "jsonPatch.expression"), *why = NULL;
+        struct cel_value v = policy_eval(j->variables, text);
+        int r = -EINVAL;
 
+        if (v.type == CEL_ERROR)
+                why = failed_expression(a, text, &v);
+        else if (apply)
+                r = policy_change_by_apply(j->at, &v, ret, &why);
+        else if (v.type != CEL_LIST)
+                why = "JSONPatch expression must evaluate to array";
+        else
+                r = policy_change_by_patch(j->at, cel_to_json(a, &v), ret, &why, ret_st);
+        if (why)
+                broken(j, why);
+        return r;
+}
+
+/* Each mutation sees what those before it made of the object. */
+static const struct status *change(struct judgement *j, bool *ret_changed)
+{
         json_foreach_item(json_path(j->policy, "spec.mutations"), m) {
-                bool apply = streq(get_string(m, "patchType"), "ApplyConfiguration");
-                const char *text = get_string(m, apply ? "applyConfiguration.expression" : "jsonPatch.expression");
-                struct cel_value v = policy_eval(j->variables, text);
-                struct json *made = v.type == CEL_ERROR ? NULL : cel_to_json(a, &v), *changed = NULL;
-                const struct status *st;
+                struct json *changed = NULL;
+                const struct status *st = NULL;
 
-                if (!made)
-                        st = broken(j, failed_expression(a, text, &v));
-                else
-                        st = apply ? change_by_apply(j, made, &changed) : change_by_patch(j, made, &changed);
-                if (st)
-                        return st;
+                if (change_by(j, m, &changed, &st) < 0) {
+                        if (st)
+                                return st;
+                        continue;
+                }
+                *ret_changed = true;
                 if (changed) /* others hold on to the object: it changes in place */
-                        *j->at->object = *json_clone(a, changed);
+                        *j->at->object = *changed;
                 policy_object_changed(j->variables);
         }
         return NULL;
+}
+
+/* Called again after others changed the object, if it asks for that. */
+static const struct status *change_in_round(struct judgement *j)
+{
+        struct arena *a = j->at->request->arena;
+        const char *uid = arena_printf(a, "%s/%s/%s/%s", get_string(j->policy, "metadata.name"), get_string(j->binding, "metadata.name"),
+                                       get_string(j->params, "metadata.namespace"), get_string(j->params, "metadata.name"));
+        struct rounds *rounds = j->at->policies;
+        const struct status *st;
+        bool changed = false;
+
+        if (!rounds_due(j->at, rounds, uid))
+                return NULL;
+        st = change(j, &changed);
+        if (streq(get_string(j->policy, "spec.reinvocationPolicy"), "IfNeeded"))
+                json_append(a, rounds->called, json_new_string(a, uid));
+        if (changed) {
+                rounds_changed(j->at, rounds);
+                j->at->reinvoke = true;
+        }
+        return st;
 }
 
 /* --- which policies, which bindings, which parameters --- */
@@ -283,8 +319,13 @@ static const struct status *with_params(struct judgement *j)
         j->variables = policy_variables_new(j->at, j->policy, j->params);
         held = conditions_hold(j, &why);
         if (held < 0)
-                return broken(j, why);
-        return !held ? NULL : j->kind == &validating ? judge(j) : change(j);
+                broken(j, why);
+        if (held <= 0)
+                return NULL;
+        if (j->kind == &mutating)
+                return change_in_round(j);
+        judge(j);
+        return NULL;
 }
 
 /* A kind of ours or of a definition; NULL: there is none. */
@@ -367,8 +408,10 @@ static const struct status *with_binding(struct judgement *j)
         if (!json_is_object(json_path(j->policy, "spec.paramKind")) || !json_is_object(ref))
                 return with_params(j);
         params = params_of(j, kind_of_params(j), ref, &why);
-        if (!params)
-                return misconfigured(j, "binding", why);
+        if (!params) {
+                misconfigured(j, "binding", why);
+                return NULL;
+        }
         json_foreach_item(params, p) {
                 j->params = p;
                 if ((st = with_params(j)))
@@ -388,9 +431,10 @@ static const struct status *with_policy(struct judgement *j, const struct json *
                         continue;
                 if (json_is_object(json_path(j->policy, "spec.paramKind")) && !kind_of_params(j)) {
                         j->binding = NULL;
-                        return misconfigured(j, "policy", arena_printf(a, "failed to find resource referenced by paramKind: '%s, Kind=%s'",
-                                                                       get_string(j->policy, "spec.paramKind.apiVersion"),
-                                                                       get_string(j->policy, "spec.paramKind.kind")));
+                        misconfigured(j, "policy", arena_printf(a, "failed to find resource referenced by paramKind: '%s, Kind=%s'",
+                                                                get_string(j->policy, "spec.paramKind.apiVersion"),
+                                                                get_string(j->policy, "spec.paramKind.kind")));
+                        return NULL;
                 }
                 j->binding = b;
                 if (match_resources(j->at, json_path(b, "spec.matchResources"), true) && (st = with_binding(j)))
@@ -428,7 +472,14 @@ static const struct status *validate(struct admission_attributes *at)
 
 static const struct status *mutate(struct admission_attributes *at)
 {
-        return run(at, &mutating);
+        const struct status *st;
+
+        if (!at->object)
+                return NULL;
+        rounds_begin(at, &at->policies);
+        st = run(at, &mutating);
+        rounds_end(at, at->policies);
+        return st;
 }
 
 const struct admission_plugin plugin_validating_policies = {

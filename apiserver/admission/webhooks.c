@@ -13,6 +13,7 @@
 #include "../schema/default.h"
 #include "../schema/patch-json.h"
 #include "policy-variables.h"
+#include "rounds.h"
 #include "webhook-call.h"
 #include "webhook-review.h"
 #include "../registry/internal.h"
@@ -26,13 +27,6 @@ struct hook {
         size_t index;              /* of all that there are; of those that are asked, where they judge */
         const struct resource *as; /* what it wants the resource to be */
         bool mutating;
-};
-
-/* What is known about the webhooks of a request between two rounds of mutation. */
-struct webhook_rounds {
-        struct json *called; /* uids: may be called again, and have been called since the last change */
-        struct json *again;  /* uids: to be called again */
-        uint64_t left;       /* a hash of the object as the webhooks left it */
 };
 
 /* --- whom to call --- */
@@ -237,14 +231,13 @@ static const struct status *apply_patch(struct hook *h, struct json *object, con
         struct arena *a = at->request->arena;
         _cleanup_error_ struct error err = ERROR_INIT;
         struct json *made = NULL;
-        const struct status *st;
+        const char *why = NULL;
 
         if (!object)
                 return status_internal(a, "admission webhook \"%s\" attempted to modify the object, which is not supported for "
                                           "this operation", get_string(h->webhook, "name"));
-        st = patch_json(a, object, patch, &made);
-        if (st)
-                return status_internal(a, "%s", st->message);
+        if (patch_json_made(a, object, patch, &made, &why) < 0)
+                return status_internal(a, "%s", why);
         made = kind_first(a, json_clone(a, made));
         if (reread(h, made, &err) < 0)
                 return status_internal(a, "%s", error_text(&err));
@@ -276,23 +269,7 @@ static const struct status *call_mutating(struct hook *h, bool *ret_changed)
 
 /* --- rounds --- */
 
-static bool listed(const struct json *list, const char *what)
-{
-        json_foreach_item(list, s)
-                if (streq(json_string(s), what))
-                        return true;
-        return false;
-}
-
-/* The object is another now: whoever has judged the old one and asked for that is called again. */
-static void require_again(struct arena *a, struct webhook_rounds *rounds)
-{
-        json_foreach_item(rounds->called, uid)
-                json_append(a, rounds->again, uid);
-        rounds->called = json_new_array(a);
-}
-
-static const struct status *mutate_by(struct hook *h, struct webhook_rounds *rounds)
+static const struct status *mutate_by(struct hook *h, struct rounds *rounds)
 {
         struct admission_attributes *at = h->at;
         struct arena *a = at->request->arena;
@@ -300,11 +277,11 @@ static const struct status *mutate_by(struct hook *h, struct webhook_rounds *rou
         bool changed;
         int about_it = concerns(h, &st);
 
-        if (about_it <= 0 || (at->reinvoking && !listed(rounds->again, h->uid)))
+        if (about_it <= 0 || !rounds_due(at, rounds, h->uid))
                 return st;
         st = call_mutating(h, &changed);
         if (changed) {
-                require_again(a, rounds);
+                rounds_changed(at, rounds);
                 at->reinvoke = true;
         }
         if (streq(get_string(h->webhook, "reinvocationPolicy"), "IfNeeded"))
@@ -326,7 +303,7 @@ static bool exempt(const struct admission_attributes *at)
 static const struct status *mutate(struct admission_attributes *at)
 {
         struct arena *a = at->request->arena;
-        struct webhook_rounds *rounds = at->webhooks;
+        struct rounds *rounds;
         const struct status *st = NULL;
         struct json *configs;
         size_t index = 0;
@@ -336,13 +313,7 @@ static const struct status *mutate(struct admission_attributes *at)
         configs = admission_list(at, REGISTRATION, "v1", "mutatingwebhookconfigurations", "");
         if (!json_len(configs))
                 return NULL;
-        if (!rounds) {
-                rounds = at->webhooks = arena_calloc(a, sizeof(*rounds));
-                rounds->called = json_new_array(a);
-                rounds->again = json_new_array(a);
-        }
-        if (at->reinvoking && at->object && rounds->left != json_hash(at->object))
-                require_again(a, rounds); /* other plugins changed it, too */
+        rounds = rounds_begin(at, &at->webhooks);
         json_foreach_item(configs, config) {
                 json_foreach_item(json_get(config, "webhooks"), w) {
                         struct hook h = { .at = at, .webhook = w, .uid = hook_uid(a, config, w), .config = config, .index = index++,
@@ -353,8 +324,7 @@ static const struct status *mutate(struct admission_attributes *at)
                                 return st;
                 }
         }
-        if (at->object)
-                rounds->left = json_hash(at->object);
+        rounds_end(at, rounds);
         return NULL;
 }
 

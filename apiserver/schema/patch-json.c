@@ -299,3 +299,67 @@ const struct status *patch_json(struct arena *a, const struct json *doc, const s
         *ret = root;
         return NULL;
 }
+
+/* --- what others made --- */
+
+/* Why an operation on P, whose parent is there, fails. */
+static const char *why_not_there(struct arena *a, const char *kind, const struct json *parent, const char *path, const char *key)
+{
+        char *end;
+        long i;
+
+        if (streq(kind, "replace"))
+                return arena_printf(a, "replace operation does not apply: doc is missing key: %s: missing value", path);
+        if (json_is_object(parent))
+                return arena_printf(a, "error in %s for path: '%s': Unable to remove nonexistent key: %s: missing value", kind, path, key);
+        i = strtol(key, &end, 10);
+        if (end == key || *end)
+                return arena_printf(a, "error in %s for path: '%s': strconv.Atoi: parsing %s: invalid syntax", kind, path,
+                                    json_print(a, json_new_string(a, key)));
+        return arena_printf(a, "error in %s for path: '%s': Unable to access invalid index: %ld: invalid index referenced", kind, path, i);
+}
+
+static const char *why_not(struct arena *a, const struct json *root, const struct json *op)
+{
+        const char *kind = json_get_string(op, "op"), *path = json_get_string(op, "path"), *from = json_get_string(op, "from");
+        bool carries = kind && (streq(kind, "move") || streq(kind, "copy"));
+        const struct json *parent = NULL;
+        struct pointer p;
+
+        if (!kind)
+                return "Unexpected kind: unknown";
+        if (!carries && !streq(kind, "add") && !streq(kind, "remove") && !streq(kind, "replace") && !streq(kind, "test"))
+                return arena_printf(a, "Unexpected kind: %s", kind);
+        if (!path)
+                return arena_printf(a, "%s operation failed to decode path: missing value", kind);
+        if (streq(kind, "test"))
+                return arena_printf(a, "testing value %s failed: test failed", path);
+        if (carries && (!from || !pointer_parse(a, from, &p) || !lookup(root, &p, &parent)))
+                return arena_printf(a, "%s operation does not apply: doc is missing from path: %s: missing value", kind, from ? from : "unknown");
+        if (pointer_parse(a, path, &p) && lookup(root, &(struct pointer){ p.keys, p.n - 1 }, &parent) &&
+            (json_is_object(parent) || json_is_array(parent)))
+                return why_not_there(a, kind, parent, path, p.keys[p.n - 1]);
+        if (carries)
+                return arena_printf(a, "%s operation does not apply: doc is missing destination path: %s: missing value", kind, path);
+        return arena_printf(a, streq(kind, "replace") ? "%s operation does not apply: doc is missing path: %s: missing value"
+                                                      : "%s operation does not apply: doc is missing path: \"%s\": missing value",
+                            kind, path);
+}
+
+int patch_json_made(struct arena *a, const struct json *doc, const struct json *patch, struct json **ret, const char **ret_why)
+{
+        struct json *root = (struct json *)doc;
+
+        if (!json_is_array(patch)) {
+                *ret_why = arena_printf(a, "json: cannot unmarshal %s into Go value of type jsonpatch.Patch", go_type(patch));
+                return -EINVAL;
+        }
+        json_foreach_item(patch, op) {
+                if (apply_op(a, &root, op))
+                        continue;
+                *ret_why = why_not(a, root, op);
+                return streq(json_get_string(op, "op"), "test") ? -EAGAIN : -EINVAL;
+        }
+        *ret = root;
+        return 0;
+}

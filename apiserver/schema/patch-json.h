@@ -10,3 +10,6 @@
  * 422 for one that cannot be carried out (a missing path, a failed test). */
 const struct status *patch_json(struct arena *a, const struct json *doc, const struct json *patch,
                                 struct json **ret);
+/* The same for a patch that a webhook or a policy made. 0; -EAGAIN: a test of it fails; -EINVAL: it cannot be carried out.
+ * *ret_why is what the library that upstream uses says of it. */
+int patch_json_made(struct arena *a, const struct json *doc, const struct json *patch, struct json **ret, const char **ret_why);

@@ -1,4 +1,5 @@
 /* Patches, managed fields and apply on small objects: what clients would notice first. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -64,6 +65,42 @@ static void test_json_patch(void **state)
         assert_json(doc, "{\"a\":[1,2],\"b\":{\"c\":\"d\"}}");
         st = patch_json(a, doc, parse("[{\"op\":\"test\",\"path\":\"/a/0\",\"value\":5}]"), &out);
         assert_int_equal(st->code, 422);
+}
+
+static void test_made_patches(void **state)
+{
+        static const struct {
+                const char *patch, *why; /* the library's words */
+                int r;
+        } cases[] = {
+                { "[{\"op\":\"replace\",\"path\":\"/b/c\",\"value\":1}]", NULL, 0 },
+                { "[{\"op\":\"test\",\"path\":\"/b/c\",\"value\":1}]", "testing value /b/c failed: test failed", -EAGAIN },
+                { "[{\"op\":\"remove\",\"path\":\"/b/x\"}]",
+                  "error in remove for path: '/b/x': Unable to remove nonexistent key: x: missing value", -EINVAL },
+                { "[{\"op\":\"add\",\"path\":\"/x/y\",\"value\":1}]",
+                  "add operation does not apply: doc is missing path: \"/x/y\": missing value", -EINVAL },
+                { "[{\"op\":\"replace\",\"path\":\"/a/7\",\"value\":1}]",
+                  "replace operation does not apply: doc is missing key: /a/7: missing value", -EINVAL },
+                { "[{\"op\":\"remove\",\"path\":\"/a/7\"}]",
+                  "error in remove for path: '/a/7': Unable to access invalid index: 7: invalid index referenced", -EINVAL },
+                { "[{\"op\":\"copy\",\"from\":\"/x\",\"path\":\"/b/y\"}]",
+                  "copy operation does not apply: doc is missing from path: /x: missing value", -EINVAL },
+                { "[{\"op\":\"no\",\"path\":\"/a\"}]", "Unexpected kind: no", -EINVAL },
+                { "{}", "json: cannot unmarshal object into Go value of type jsonpatch.Patch", -EINVAL },
+        };
+        struct json *doc = parse("{\"a\":[1,2],\"b\":{\"c\":\"d\"}}");
+
+        unused(state);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const char *why = NULL;
+                struct json *out = NULL;
+
+                assert_int_equal(patch_json_made(a, doc, parse(cases[i].patch), &out, &why), cases[i].r);
+                if (cases[i].why)
+                        assert_string_equal(why, cases[i].why);
+                else
+                        assert_non_null(out);
+        }
 }
 
 static void test_merge_patch(void **state)
@@ -180,6 +217,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_json_patch, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_made_patches, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_merge_patch, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_strategic_merges_by_name, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_update_tracks, setup, teardown),

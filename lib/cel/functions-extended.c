@@ -262,6 +262,22 @@ static struct cel_value f_quote(struct eval *e, size_t n, const struct cel_value
         return text_of(e, &b);
 }
 
+/* A name as a part of a JSON pointer. */
+static struct cel_value f_escape_key(struct eval *e, size_t n, const struct cel_value *v)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (v->type != CEL_STRING)
+                return cel_no_overload();
+        for (size_t i = 0; i < v->str.len; i++) {
+                if (v->str.s[i] == '~' || v->str.s[i] == '/')
+                        strbuf_append(&b, v->str.s[i] == '~' ? "~0" : "~1", 2);
+                else
+                        strbuf_append(&b, &v->str.s[i], 1);
+        }
+        return text_of(e, &b);
+}
+
 /* How %s shows a value. NESTED: within a list or a map, where texts have quotes. NULL: fine, else what is wrong. */
 static const char *put_value(struct eval *e, struct strbuf *b, const struct cel_value *v, bool nested, int depth);
 
@@ -517,6 +533,7 @@ const struct function functions_extended[] = {
         { "optional.unwrap", false, true, 1, 1, CEL_LIST, f_unwrap },
         { "unwrapOpt", true, false, 1, 1, CEL_LIST, f_unwrap },
         { "strings.quote", false, true, 1, 1, CEL_STRING, f_quote },
+        { "jsonpatch.escapeKey", false, true, 1, 1, CEL_STRING, f_escape_key },
         { "format", true, false, 2, 2, CEL_STRING, f_format },
         { NULL },
 };

@@ -145,7 +145,7 @@ bool shape_same(const struct cel_shape *x, const struct cel_shape *y)
         if (x->type != y->type || !x->of[0] != !y->of[0] || !x->of[1] != !y->of[1])
                 return false;
         if (x->type == CEL_OBJECT)
-                return !x->members && !y->members && !x->open && !y->open && streq(x->name, y->name);
+                return !x->members && !y->members && x->open == y->open && streq(x->name, y->name);
         if (x->type == CEL_PARAM)
                 return x->param == y->param;
         return (!x->of[0] || shape_same(x->of[0], y->of[0])) && (!x->of[1] || shape_same(x->of[1], y->of[1]));

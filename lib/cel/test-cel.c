@@ -179,6 +179,9 @@ static const struct {
         { "timestamp('2024-07-01T12:00:00Z').getHours('Nowhere/Land')", "!unknown time zone Nowhere/Land" },
         { "strings.quote('a\"b\\n')", "\"\\\"a\\\\\\\"b\\\\n\\\"\"" },
         { "Object{spec: Object.spec{replicas: 3}}", "{\"spec\":{\"replicas\":3}}" },
+        { "[JSONPatch{op: 'remove', path: '/a'}, JSONPatch{op: 'remove', path: '/b'}].size()", "2" },
+        { "jsonpatch.escapeKey('a/b~c')", "\"a~1b~0c\"" },
+        { "o.a > 100 ? Object{a: 1} : Object{b: 2}", "{\"b\":2}" },
 };
 
 static struct cel_value resolve(struct cel_run *run, void *userdata, const char *name)
