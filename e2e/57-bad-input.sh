@@ -149,6 +149,10 @@ answer "a token that is none" 401 Unauthorized 'Unauthorized' GET $CM "" --cert 
 answer "a path that is not there" 404 NotFound 'the server could not find the requested resource' GET /apis/apps/v1/nothings
 answer "a method that is not allowed" 405 MethodNotAllowed 'the server does not allow this method on the requested resource' DELETE /api/v1/namespaces
 answer "a selector that is none" 400 BadRequest "unable to parse requirement: found '!', expected: in, notin, =, ==, !=, gt, lt" GET "$CM?labelSelector=bad%21key"
+answer "a field that Jobs do not know" 400 BadRequest 'field label "spec.x" not supported for Job' GET "/apis/batch/v1/jobs?fieldSelector=spec.x=a"
+answer "a field that slices do not know" 400 BadRequest 'field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: spec.x' GET "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.x=a"
+answer "a template generation that is no number" 400 BadRequest 'DaemonSet in version "v1" cannot be handled as a DaemonSet: strconv.ParseInt: parsing "x": invalid syntax' POST /apis/apps/v1/namespaces/default/daemonsets '{"metadata":{"name":"x","annotations":{"deprecated.daemonset.template.generation":"x"}}}'
+answer "a token of another account" 422 Invalid 'TokenRequest.authentication.k8s.io "default" is invalid: metadata.name: Invalid value: "other": must match the service account name if specified' POST /api/v1/namespaces/default/serviceaccounts/default/token '{"metadata":{"name":"other"}}'
 answer "a path with dots" 404 NotFound '*' GET "/api/v1/namespaces/default/configmaps/%2e%2e%2fsecrets"
 
 # --- no requests at all ---
