@@ -68,6 +68,17 @@ void admission_undo(struct admission_attributes *at)
 
 /* --- shared --- */
 
+struct json *admission_copy(struct admission_attributes *at, struct json **slot, const char *text)
+{
+        static struct arena *read; /* for good */
+
+        if (!read)
+                read = arena_new(0);
+        if (!*slot)
+                json_parse(read, text, strlen(text), NULL, slot, NULL);
+        return json_clone(at->request->arena, *slot);
+}
+
 bool about(const struct admission_attributes *at, const char *group, const char *resource)
 {
         return strcmp(at->res->name, resource) == 0 && strcmp(at->res->group, group) == 0;

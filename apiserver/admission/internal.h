@@ -27,6 +27,8 @@ const struct status *deny(struct admission_attributes *at, const char *fmt, ...)
 /* Objects from the cache, parsed in the request's arena; NULL: there is none. FRESH asks etcd first. */
 struct json *admission_get(struct admission_attributes *at, const char *group, const char *version, const char *resource,
                            const char *namespace, const char *name);
+/* A copy of the constant TEXT; it is read once, to *SLOT. */
+struct json *admission_copy(struct admission_attributes *at, struct json **slot, const char *text);
 /* As the cache's JSON text, borrowed until the next park; NULL: there is none. */
 const char *admission_text(struct admission_attributes *at, const char *group, const char *version, const char *resource,
                            const char *namespace, const char *name);

@@ -91,7 +91,7 @@ static const struct status *tolerations(struct admission_attributes *at)
 {
         static const char *const keys[] = { "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable" };
         static const char text[] = "{\"key\":\"\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300}";
-        static struct json *template; /* read once for all */
+        static struct json *template;
         struct arena *a = at->request->arena;
         struct json *spec = json_get(at->object, "spec");
         bool had[2];
@@ -105,9 +105,7 @@ static const struct status *tolerations(struct admission_attributes *at)
 
                 if (had[i])
                         continue;
-                if (!template)
-                        json_parse(arena_new(0), text, sizeof(text) - 1, NULL, &template, NULL);
-                t = json_clone(a, template);
+                t = admission_copy(at, &template, text);
                 json_set_string(a, t, "key", keys[i]);
                 json_append(a, json_ensure_array(a, spec, "tolerations"), t);
         }

@@ -72,25 +72,25 @@ static bool mount_in(struct arena *a, struct json *containers, const char *volum
         return any;
 }
 
-static struct json *token_volume(struct arena *a, const char *name)
+static struct json *token_volume(struct admission_attributes *at, const char *name)
 {
         static const char text[] =
                 "{\"sources\":[{\"serviceAccountToken\":{\"expirationSeconds\":3607,\"path\":\"token\"}},"
                 "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},"
                 "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"apiVersion\":\"v1\","
                 "\"fieldPath\":\"metadata.namespace\"}}]}}],\"defaultMode\":420}";
-        static struct json *projected; /* read once for all */
+        static struct json *projected;
+        struct arena *a = at->request->arena;
         struct json *volume = json_new_object(a);
 
-        if (!projected)
-                json_parse(arena_new(0), text, sizeof(text) - 1, NULL, &projected, NULL);
         json_set_string(a, volume, "name", name);
-        json_set(a, volume, "projected", json_clone(a, projected));
+        json_set(a, volume, "projected", admission_copy(at, &projected, text));
         return volume;
 }
 
-static void mount_token(struct arena *a, struct json *spec)
+static void mount_token(struct admission_attributes *at, struct json *spec)
 {
+        struct arena *a = at->request->arena;
         const char *name = NULL;
         bool there, used;
         char suffix[6];
@@ -105,7 +105,7 @@ static void mount_token(struct arena *a, struct json *spec)
         used = mount_in(a, json_get(spec, "initContainers"), name);
         used = mount_in(a, json_get(spec, "containers"), name) || used;
         if (used && !there)
-                json_append(a, json_ensure_array(a, spec, "volumes"), token_volume(a, name));
+                json_append(a, json_ensure_array(a, spec, "volumes"), token_volume(at, name));
 }
 
 static bool is_mirror(const struct json *pod)
@@ -153,7 +153,7 @@ static const struct status *mutate(struct admission_attributes *at)
                 return deny(at, "error looking up service account %s/%s: serviceaccount \"%s\" not found", at->namespace,
                             name, name);
         if (wants_token(at->object, sa))
-                mount_token(a, spec);
+                mount_token(at, spec);
         if (!json_len(json_get(spec, "imagePullSecrets")) && json_len(json_get(sa, "imagePullSecrets")))
                 json_set(a, spec, "imagePullSecrets", json_clone(a, json_get(sa, "imagePullSecrets")));
         return NULL;
