@@ -218,15 +218,13 @@ static void accept_names(struct api_request *r, const struct crd *own, struct js
                 set_condition(r, crd, "Established", false, "NotAccepted", "not all names are accepted");
 }
 
-/* Groups of Kubernetes' own need an approval: what stands in the annotation is shown in a condition. */
+/* What stands in the annotation of an approval is shown in a condition. */
 static void judge_approval(struct api_request *r, struct json *crd)
 {
         const char *group = json_path_string(crd, "spec.group");
         const char *text = json_get_string(json_path(crd, "metadata.annotations"), APPROVED);
 
-        if (!str_has_suffix(group, ".k8s.io") && !str_has_suffix(group, ".kubernetes.io"))
-                return;
-        if (!text)
+        if (!crd_group_protected(group) || !text)
                 return;
         if (str_has_prefix(text, "https://") || str_has_prefix(text, "http://"))
                 set_condition(r, crd, "KubernetesAPIApprovalPolicyConformant", true, "ApprovedAnnotation",

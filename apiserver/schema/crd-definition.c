@@ -486,15 +486,19 @@ static enum approval approval_of(const struct json *crd)
         return colon && colon > s && colon[3] && !strchr("/?#", colon[3]) && !strpbrk(s, " \t\n") ? APPROVAL_GIVEN : APPROVAL_INVALID;
 }
 
-/* Groups of Kubernetes' own need an approval; what had none may go on without. */
+bool crd_group_protected(const char *group)
+{
+        return streq(group, "k8s.io") || streq(group, "kubernetes.io") || str_has_suffix(group, ".k8s.io") ||
+               str_has_suffix(group, ".kubernetes.io");
+}
+
+/* What had no approval may go on without. */
 static void check_approval(struct judge *j, const struct json *crd, const struct json *old)
 {
         const char *group = text(json_get(crd, "spec"), "group"), *at = "metadata.annotations[api-approved.kubernetes.io]";
-        bool protected = str_has_suffix(group, ".k8s.io") || str_has_suffix(group, ".kubernetes.io") || streq(group, "k8s.io") ||
-                         streq(group, "kubernetes.io");
         enum approval is = approval_of(crd);
 
-        if (!protected || (old && approval_of(old) == is))
+        if (!crd_group_protected(group) || (old && approval_of(old) == is))
                 return;
         if (is == APPROVAL_MISSING)
                 required(j, at,

@@ -97,7 +97,7 @@ bool crd_value_valid(struct arena *a, const struct json *raw, const struct json 
 /* Whether VALUE is of FORMAT; true for formats that are not checked. */
 bool crd_format_valid(const char *format, const char *value);
 bool crd_format_known(const char *type, const char *format);
-/* Go's regular expressions as far as glibc's can be made to understand them. -1: the pattern cannot be compiled
+/* Go's regular expressions (lib/meta/regexp.h). -1: the pattern cannot be compiled
  * (*RET_WHY, may be NULL, in A); 0: no match; 1: match. */
 int crd_pattern_match(struct arena *a, const char *pattern, const char *value, const char **ret_why);
 
@@ -107,6 +107,8 @@ const char *crd_go_type(const struct json *v);
 const char *crd_go_print(struct arena *a, const struct json *v);
 
 /* --- definitions themselves --- */
+/* A group of Kubernetes' own, whose definitions need an approval. */
+bool crd_group_protected(const char *group);
 /* Adds what is wrong with a definition (defaulted); OLD: the stored one, NULL on create. WARN is told of what is
  * odd but let in; it may be NULL. */
 void crd_validate_definition(const struct json *crd, const struct json *old, struct field_errors *errs,
