@@ -31,7 +31,7 @@ struct scheduler {
         const char *name;
         struct informer *informers[N_SOURCES];
         struct event_recorder *events;
-        struct snapshot snapshot;
+        struct sched_snapshot snapshot;
         struct sched_queue *queue;
         struct map assumed;    /* pod key to struct assumed */
         struct map nominated;  /* pod key to struct assumed: room is being made for it */
@@ -97,7 +97,7 @@ static void drop(struct scheduler *s, struct map *list, const char *key, bool in
         if (!a)
                 return;
         if (in_snapshot)
-                snapshot_remove_pod(&s->snapshot, a->pod->extra, a->node);
+                sched_snapshot_remove_pod(&s->snapshot, a->pod->extra, a->node);
         object_unref(a->pod);
         free(a->node);
         free(a);
@@ -145,13 +145,13 @@ static void on_pod(struct informer *inf, struct object *old, struct object *new,
         bool was = counts(before), is = counts(after);
 
         if (was)
-                snapshot_remove_pod(&s->snapshot, before, before->node);
+                sched_snapshot_remove_pod(&s->snapshot, before, before->node);
         if (is || !after || after->terminal || after->deleting) {
                 drop(s, &s->assumed, key, true);
                 drop(s, &s->nominated, key, false);
         }
         if (is)
-                snapshot_add_pod(&s->snapshot, after, after->node);
+                sched_snapshot_add_pod(&s->snapshot, after, after->node);
         if (after && is_ours(s, after)) {
                 /* Our own status patches must not wake what they park. */
                 bool spec_same = before && json_equal(json_get(before->json, "spec"), json_get(after->json, "spec")) &&
@@ -182,9 +182,9 @@ static void on_node(struct informer *inf, struct object *old, struct object *new
         struct scheduler *s = userdata;
 
         if (new)
-                snapshot_set_node(&s->snapshot, new->json);
+                sched_snapshot_set_node(&s->snapshot, new->json);
         else
-                snapshot_remove_node(&s->snapshot, old->name);
+                sched_snapshot_remove_node(&s->snapshot, old->name);
         if (new && old && same_for_us(old->json, new->json))
                 return;
         sched_queue_wake(s->queue, WAKE_NODE, time_mono());
@@ -425,9 +425,9 @@ static void hold_nominated(struct scheduler *s, const struct sched_pod *p, bool 
                 if (streq(other->key, p->key) || other->priority < p->priority)
                         continue;
                 if (hold)
-                        snapshot_add_pod(&s->snapshot, other, a->node);
+                        sched_snapshot_add_pod(&s->snapshot, other, a->node);
                 else
-                        snapshot_remove_pod(&s->snapshot, other, a->node);
+                        sched_snapshot_remove_pod(&s->snapshot, other, a->node);
         }
 }
 
@@ -452,7 +452,7 @@ static void try_pod(struct scheduler *s, const char *key)
                         c->decision.volumes[i].volume = json_clone(c->arena, c->decision.volumes[i].volume);
                 drop(s, &s->nominated, pod->key, false);
                 keep(&s->assumed, pod, c->node);
-                snapshot_add_pod(&s->snapshot, pod->extra, c->node);
+                sched_snapshot_add_pod(&s->snapshot, pod->extra, c->node);
                 /* Stays known to the queue, as being tried, until the watch says it is bound. */
                 fiber_start(s->loop, bind, c);
                 return;
@@ -546,7 +546,7 @@ struct scheduler *scheduler_new(struct client *c, const char *name)
         s->events = event_recorder_new(c, name, "");
         s->timer = loop_timer_new(s->loop, on_timer, s);
         random_bytes(&s->seed, sizeof(s->seed));
-        snapshot_init(&s->snapshot);
+        sched_snapshot_init(&s->snapshot);
         s->snapshot.claim = get_claim;
         s->snapshot.volume = get_volume;
         s->snapshot.storage_class = get_class;
@@ -588,6 +588,6 @@ void scheduler_free(struct scheduler *s)
         loop_timer_free(s->timer);
         event_recorder_free(s->events);
         sched_queue_free(s->queue);
-        snapshot_deinit(&s->snapshot);
+        sched_snapshot_deinit(&s->snapshot);
         free(s);
 }

@@ -135,14 +135,14 @@ static bool node_ports(const struct filter_state *f, size_t i, struct verdict *v
         return true;
 }
 
-static int64_t allocatable_of(const struct snapshot *s, size_t i, unsigned r)
+static int64_t allocatable_of(const struct sched_snapshot *s, size_t i, unsigned r)
 {
         if (r < RES_FIXED)
                 return s->allocatable[r][i];
         return r - RES_FIXED < s->nodes[i].n_extended ? s->nodes[i].extended_allocatable[r - RES_FIXED] : 0;
 }
 
-static int64_t used_of(const struct snapshot *s, size_t i, unsigned r)
+static int64_t used_of(const struct sched_snapshot *s, size_t i, unsigned r)
 {
         if (r < RES_FIXED)
                 return s->used[r][i];
@@ -151,7 +151,7 @@ static int64_t used_of(const struct snapshot *s, size_t i, unsigned r)
 
 static bool resources_fit(const struct filter_state *f, size_t i, struct verdict *v)
 {
-        const struct snapshot *s = f->snapshot;
+        const struct sched_snapshot *s = f->snapshot;
         bool fits = true, beyond = false;
 
         if ((int64_t)s->nodes[i].pods.n + 1 > s->max_pods[i])
@@ -277,7 +277,7 @@ static bool consider_volume(const struct json *pv, void *arg)
 const struct json *volume_for_claim(const struct filter_state *f, const struct claim_state *claim, size_t node,
                                     const struct json **taken, size_t n_taken)
 {
-        const struct snapshot *s = f->snapshot;
+        const struct sched_snapshot *s = f->snapshot;
         struct volume_search search = { f, claim, &s->nodes[node], taken, n_taken, NULL, { 0 } };
 
         if (s->find_volume)
@@ -346,7 +346,7 @@ static bool delayed_binding(const struct json *storage_class)
 
 static void prepare_claims(struct filter_state *f)
 {
-        const struct snapshot *s = f->snapshot;
+        const struct sched_snapshot *s = f->snapshot;
 
         f->claims = arena_calloc(f->arena, (f->pod->n_claims + 1) * sizeof(*f->claims));
         for (size_t i = 0; i < f->pod->n_claims && s->claim; i++) {
@@ -422,7 +422,7 @@ static size_t matching_pods(const struct node_pods *pods, const struct sched_pod
 
 static void prepare_spread(struct filter_state *f)
 {
-        const struct snapshot *s = f->snapshot;
+        const struct sched_snapshot *s = f->snapshot;
 
         f->spread = arena_calloc(f->arena, (f->pod->n_spread + 1) * sizeof(*f->spread));
         for (size_t k = 0; k < f->pod->n_spread; k++) {
@@ -478,7 +478,7 @@ static bool topology_spread(const struct filter_state *f, size_t i, struct verdi
 
 /* --- pod affinity --- */
 
-bool affinity_term_matches(const struct snapshot *s, const struct affinity_term *term, const struct sched_pod *other)
+bool affinity_term_matches(const struct sched_snapshot *s, const struct affinity_term *term, const struct sched_pod *other)
 {
         bool namespace = term->all_namespaces;
 
@@ -500,7 +500,7 @@ static bool matches_all_terms(const struct filter_state *f, const struct sched_p
 /* Which domains hold pods that this pod wants to be with. */
 static void prepare_affinity(struct filter_state *f)
 {
-        const struct snapshot *s = f->snapshot;
+        const struct sched_snapshot *s = f->snapshot;
 
         if (!f->pod->n_affinity)
                 return;
@@ -537,7 +537,7 @@ static bool wants_together(const struct filter_state *f, size_t i)
 /* Is there a pod that TERM (of OWNER's) speaks against in the domain of node I? */
 static bool any_in_domain(const struct filter_state *f, const struct affinity_term *term, size_t i)
 {
-        const struct snapshot *s = f->snapshot;
+        const struct sched_snapshot *s = f->snapshot;
         const char *domain = domain_of(&s->nodes[i], term->topology_key);
 
         for (size_t n = 0; domain && n < s->n; n++) {
@@ -555,7 +555,7 @@ static bool any_in_domain(const struct filter_state *f, const struct affinity_te
 /* Do pods that are there already refuse this one as a neighbour? */
 static bool refused_by_others(const struct filter_state *f, size_t i)
 {
-        const struct snapshot *s = f->snapshot;
+        const struct sched_snapshot *s = f->snapshot;
 
         for (size_t n = 0; s->n_anti && n < s->n; n++) {
                 const struct node_info *node = &s->nodes[n];
@@ -606,7 +606,7 @@ static const struct filter {
         { "InterPodAffinity", pod_affinity },
 };
 
-void filter_prepare(struct filter_state *f, struct arena *a, const struct snapshot *s, const struct sched_pod *pod)
+void filter_prepare(struct filter_state *f, struct arena *a, const struct sched_snapshot *s, const struct sched_pod *pod)
 {
         *f = (struct filter_state){ .arena = a, .snapshot = s, .pod = pod };
         prepare_claims(f);

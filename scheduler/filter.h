@@ -15,7 +15,7 @@ struct verdict {
 /* What does not depend on the node, worked out once a pod. */
 struct filter_state {
         struct arena *arena;
-        const struct snapshot *snapshot;
+        const struct sched_snapshot *snapshot;
         const struct sched_pod *pod;
         /* Why no node can take it ("pod has unbound immediate PersistentVolumeClaims"); NULL: go on. */
         const char *rejected;
@@ -32,7 +32,7 @@ struct filter_state {
         bool affinity_first;          /* no pod matches yet but this one itself: any node will do */
 };
 
-void filter_prepare(struct filter_state *f, struct arena *a, const struct snapshot *s, const struct sched_pod *pod);
+void filter_prepare(struct filter_state *f, struct arena *a, const struct sched_snapshot *s, const struct sched_pod *pod);
 void filter_release(struct filter_state *f);
 /* True: it fits. */
 bool filter_node(const struct filter_state *f, size_t node, struct verdict *ret);
@@ -40,7 +40,7 @@ bool filter_node(const struct filter_state *f, size_t node, struct verdict *ret)
 /* --- shared with scoring --- */
 bool node_term_matches(const struct node_term *term, const struct node_info *node);
 bool node_matches_affinity(const struct sched_pod *pod, const struct node_info *node);
-bool affinity_term_matches(const struct snapshot *s, const struct affinity_term *term, const struct sched_pod *other);
+bool affinity_term_matches(const struct sched_snapshot *s, const struct affinity_term *term, const struct sched_pod *other);
 /* A taint with EFFECT that the pod does not tolerate; NULL: none. */
 const struct json *untolerated_taint(const struct sched_pod *pod, const struct node_info *node, const char *effect);
 /* The volume that CLAIM would take on NODE; NULL: none that exists. Those in TAKEN are not to be had. */

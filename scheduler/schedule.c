@@ -33,7 +33,7 @@ static int compare_texts(const void *x, const void *y)
 }
 
 /* "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable." */
-static const char *fit_message(struct arena *a, const struct snapshot *s, const struct reasons *r)
+static const char *fit_message(struct arena *a, const struct sched_snapshot *s, const struct reasons *r)
 {
         const char *texts[ARRAY_SIZE(r->list)], *message;
 
@@ -57,7 +57,7 @@ static int by_importance(const void *x, const void *y)
         return p->start_ns < q->start_ns ? -1 : p->start_ns > q->start_ns;
 }
 
-static bool fits_now(struct arena *a, struct snapshot *s, const struct sched_pod *pod, size_t node)
+static bool fits_now(struct arena *a, struct sched_snapshot *s, const struct sched_pod *pod, size_t node)
 {
         struct filter_state f;
         struct verdict v;
@@ -71,7 +71,7 @@ static bool fits_now(struct arena *a, struct snapshot *s, const struct sched_pod
 
 /* Takes all pods of lower priority away, and puts back, the most important first, those that can
  * stay. The snapshot is as before when it returns. False: it would not fit even so. */
-static bool find_victims(struct arena *a, struct snapshot *s, const struct sched_pod *pod, size_t node,
+static bool find_victims(struct arena *a, struct sched_snapshot *s, const struct sched_pod *pod, size_t node,
                          const struct sched_pod ***ret, size_t *ret_n)
 {
         const struct node_pods *pods = &s->nodes[node].pods;
@@ -85,18 +85,18 @@ static bool find_victims(struct arena *a, struct snapshot *s, const struct sched
                 if (pods->list[i]->priority < pod->priority)
                         lower[n++] = pods->list[i];
         for (size_t i = 0; i < n; i++)
-                snapshot_remove_pod(s, lower[i], name);
+                sched_snapshot_remove_pod(s, lower[i], name);
         fits = n && fits_now(a, s, pod, node);
         qsort(lower, n, sizeof(*lower), by_importance);
         for (size_t i = 0; i < n; i++) {
-                snapshot_add_pod(s, lower[i], name);
+                sched_snapshot_add_pod(s, lower[i], name);
                 if (!fits || fits_now(a, s, pod, node))
                         continue;
-                snapshot_remove_pod(s, lower[i], name);
+                sched_snapshot_remove_pod(s, lower[i], name);
                 victims[n_victims++] = lower[i];
         }
         for (size_t i = 0; i < n_victims; i++)
-                snapshot_add_pod(s, victims[i], name);
+                sched_snapshot_add_pod(s, victims[i], name);
         *ret = victims;
         *ret_n = n_victims;
         return fits;
@@ -119,10 +119,10 @@ static bool cheaper(const struct sched_pod **x, size_t nx, const struct sched_po
 }
 
 /* A nominated pod whose victims are still ending must wait for them, not take more. */
-static bool waits_for_victims(const struct snapshot *s, const struct sched_pod *pod)
+static bool waits_for_victims(const struct sched_snapshot *s, const struct sched_pod *pod)
 {
         const char *nominated = json_path_string(pod->json, "status.nominatedNodeName");
-        ssize_t i = str_empty(nominated) ? -1 : snapshot_node(s, nominated);
+        ssize_t i = str_empty(nominated) ? -1 : sched_snapshot_node(s, nominated);
 
         for (size_t k = 0; i >= 0 && k < s->nodes[i].pods.n; k++)
                 if (s->nodes[i].pods.list[k]->deleting && s->nodes[i].pods.list[k]->priority < pod->priority)
@@ -131,7 +131,7 @@ static bool waits_for_victims(const struct snapshot *s, const struct sched_pod *
 }
 
 /* UNRESOLVABLE: by node. Fills in nominated and victims, or returns what to add to the message. */
-static const char *preempt(struct arena *a, struct snapshot *s, const struct sched_pod *pod, const bool *unresolvable,
+static const char *preempt(struct arena *a, struct sched_snapshot *s, const struct sched_pod *pod, const bool *unresolvable,
                            struct decision *ret)
 {
         static const char prefix[] = "no new claims to deallocate, preemption: ";
@@ -205,7 +205,7 @@ static void choose(const struct filter_state *f, const size_t *fitting, size_t n
         choose_volumes(f, ret->node, ret);
 }
 
-void schedule(struct arena *a, struct snapshot *s, const struct sched_pod *pod, uint64_t seed, struct decision *ret)
+void schedule(struct arena *a, struct sched_snapshot *s, const struct sched_pod *pod, uint64_t seed, struct decision *ret)
 {
         bool *unresolvable = arena_calloc(a, s->n + 1);
         size_t *fitting = arena_alloc(a, (s->n + 1) * sizeof(*fitting)), n = 0;

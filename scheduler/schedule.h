@@ -34,4 +34,4 @@ struct decision {
 };
 
 /* SEED breaks ties among equal scores: give a number that changes. */
-void schedule(struct arena *a, struct snapshot *s, const struct sched_pod *pod, uint64_t seed, struct decision *ret);
+void schedule(struct arena *a, struct sched_snapshot *s, const struct sched_pod *pod, uint64_t seed, struct decision *ret);

@@ -24,7 +24,7 @@ static int64_t share_free(int64_t used, int64_t all)
 
 static void least_allocated(struct scoring *c)
 {
-        const struct snapshot *s = c->f->snapshot;
+        const struct sched_snapshot *s = c->f->snapshot;
 
         for (size_t k = 0; k < c->n; k++) {
                 size_t i = c->nodes[k];
@@ -42,7 +42,7 @@ static double fraction(int64_t used, int64_t all)
 /* The standard deviation of two fractions is half of what lies between them. */
 static void balanced(struct scoring *c)
 {
-        const struct snapshot *s = c->f->snapshot;
+        const struct sched_snapshot *s = c->f->snapshot;
         int64_t cpu = sched_pod_request(c->f->pod, RES_CPU), memory = sched_pod_request(c->f->pod, RES_MEMORY);
 
         for (size_t k = 0; k < c->n; k++) {
@@ -140,7 +140,7 @@ static const char *domain_of(const struct node_info *node, const char *key)
 /* The soft constraint C, or (C NULL) upstream's default: pods of one owner over host names. */
 static void add_spread(struct scoring *c, const struct spread_constraint *constraint, const char *key, double weight_cap)
 {
-        const struct snapshot *s = c->f->snapshot;
+        const struct sched_snapshot *s = c->f->snapshot;
         struct map counts = MAP_INIT;
 
         for (size_t i = 0; i < s->n; i++) {
@@ -193,7 +193,7 @@ static void spread(struct scoring *c)
 /* Adds WEIGHT to every node that shares the domain of node I. */
 static void add_to_domain(struct scoring *c, size_t i, const char *key, int64_t weight)
 {
-        const struct snapshot *s = c->f->snapshot;
+        const struct sched_snapshot *s = c->f->snapshot;
         const char *domain = domain_of(&s->nodes[i], key);
 
         for (size_t k = 0; domain && weight && k < c->n; k++)
@@ -211,7 +211,7 @@ static void terms_towards(struct scoring *c, const struct affinity_term *terms, 
 
 static void pod_preference(struct scoring *c)
 {
-        const struct snapshot *s = c->f->snapshot;
+        const struct sched_snapshot *s = c->f->snapshot;
         const struct sched_pod *pod = c->f->pod;
         int64_t least = INT64_MAX, most = INT64_MIN;
 

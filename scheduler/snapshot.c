@@ -3,13 +3,13 @@
 
 #include "../lib/meta/quantity.h"
 
-void snapshot_init(struct snapshot *s)
+void sched_snapshot_init(struct sched_snapshot *s)
 {
-        *s = (struct snapshot){ .by_name = MAP_INIT };
+        *s = (struct sched_snapshot){ .by_name = MAP_INIT };
         resource_id("cpu");
 }
 
-void snapshot_deinit(struct snapshot *s)
+void sched_snapshot_deinit(struct sched_snapshot *s)
 {
         for (size_t i = 0; i < s->n; i++) {
                 free(s->nodes[i].name);
@@ -28,7 +28,7 @@ void snapshot_deinit(struct snapshot *s)
         map_deinit(&s->by_name);
 }
 
-ssize_t snapshot_node(const struct snapshot *s, const char *name)
+ssize_t sched_snapshot_node(const struct sched_snapshot *s, const char *name)
 {
         return (ssize_t)(intptr_t)map_get(&s->by_name, name) - 1;
 }
@@ -38,9 +38,9 @@ static void grow_column(int64_t **column, size_t cap)
         *column = xrealloc(*column, cap * sizeof(**column));
 }
 
-static size_t ensure_node(struct snapshot *s, const char *name)
+static size_t ensure_node(struct sched_snapshot *s, const char *name)
 {
-        ssize_t i = snapshot_node(s, name);
+        ssize_t i = sched_snapshot_node(s, name);
 
         if (i >= 0)
                 return (size_t)i;
@@ -82,7 +82,7 @@ static int64_t amount(unsigned resource, const struct json *text)
         return resource == RES_CPU ? quantity_milli(&q) : quantity_value(&q);
 }
 
-void snapshot_set_node(struct snapshot *s, const struct json *object)
+void sched_snapshot_set_node(struct sched_snapshot *s, const struct json *object)
 {
         size_t i = ensure_node(s, json_path_string(object, "metadata.name"));
         const struct json *allocatable = json_path(object, "status.allocatable");
@@ -110,9 +110,9 @@ void snapshot_set_node(struct snapshot *s, const struct json *object)
         }
 }
 
-void snapshot_remove_node(struct snapshot *s, const char *name)
+void sched_snapshot_remove_node(struct sched_snapshot *s, const char *name)
 {
-        ssize_t i = snapshot_node(s, name);
+        ssize_t i = sched_snapshot_node(s, name);
 
         if (i < 0 || !s->nodes[i].present)
                 return;
@@ -121,7 +121,7 @@ void snapshot_remove_node(struct snapshot *s, const char *name)
         s->nodes[i].labels = s->nodes[i].taints = s->nodes[i].images = NULL;
 }
 
-static void count(struct snapshot *s, size_t i, const struct sched_pod *pod, int sign)
+static void count(struct sched_snapshot *s, size_t i, const struct sched_pod *pod, int sign)
 {
         struct node_info *node = &s->nodes[i];
 
@@ -143,7 +143,7 @@ static void count(struct snapshot *s, size_t i, const struct sched_pod *pod, int
         }
 }
 
-void snapshot_add_pod(struct snapshot *s, const struct sched_pod *pod, const char *name)
+void sched_snapshot_add_pod(struct sched_snapshot *s, const struct sched_pod *pod, const char *name)
 {
         size_t i = ensure_node(s, name);
         struct node_pods *pods = &s->nodes[i].pods;
@@ -153,9 +153,9 @@ void snapshot_add_pod(struct snapshot *s, const struct sched_pod *pod, const cha
         count(s, i, pod, 1);
 }
 
-void snapshot_remove_pod(struct snapshot *s, const struct sched_pod *pod, const char *name)
+void sched_snapshot_remove_pod(struct sched_snapshot *s, const struct sched_pod *pod, const char *name)
 {
-        ssize_t i = snapshot_node(s, name);
+        ssize_t i = sched_snapshot_node(s, name);
         struct node_pods *pods = i < 0 ? NULL : &s->nodes[i].pods;
 
         for (size_t k = 0; pods && k < pods->n; k++) {

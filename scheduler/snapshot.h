@@ -25,7 +25,7 @@ struct node_info {
         size_t n_extended;
 };
 
-struct snapshot {
+struct sched_snapshot {
         struct node_info *nodes;
         size_t n, cap;
         size_t n_present, n_anti;
@@ -44,11 +44,11 @@ struct snapshot {
         void *userdata;
 };
 
-void snapshot_init(struct snapshot *s);
-void snapshot_deinit(struct snapshot *s);
-void snapshot_set_node(struct snapshot *s, const struct json *node);
-void snapshot_remove_node(struct snapshot *s, const char *name);
-void snapshot_add_pod(struct snapshot *s, const struct sched_pod *pod, const char *node);
-void snapshot_remove_pod(struct snapshot *s, const struct sched_pod *pod, const char *node);
+void sched_snapshot_init(struct sched_snapshot *s);
+void sched_snapshot_deinit(struct sched_snapshot *s);
+void sched_snapshot_set_node(struct sched_snapshot *s, const struct json *node);
+void sched_snapshot_remove_node(struct sched_snapshot *s, const char *name);
+void sched_snapshot_add_pod(struct sched_snapshot *s, const struct sched_pod *pod, const char *node);
+void sched_snapshot_remove_pod(struct sched_snapshot *s, const struct sched_pod *pod, const char *node);
 /* -1: unknown. */
-ssize_t snapshot_node(const struct snapshot *s, const char *name);
+ssize_t sched_snapshot_node(const struct sched_snapshot *s, const char *name);

@@ -11,7 +11,7 @@
 /* A small world. Objects are JSON with ' for ". */
 struct world {
         struct arena *a;
-        struct snapshot s;
+        struct sched_snapshot s;
         const struct json *claims[4], *volumes[4], *classes[4];
 };
 
@@ -65,7 +65,7 @@ static int setup(void **state)
         struct world *w = new0(struct world);
 
         w->a = arena_new(0);
-        snapshot_init(&w->s);
+        sched_snapshot_init(&w->s);
         w->s.claim = get_claim;
         w->s.volume = get_volume;
         w->s.storage_class = get_class;
@@ -79,7 +79,7 @@ static int teardown(void **state)
 {
         struct world *w = *state;
 
-        snapshot_deinit(&w->s);
+        sched_snapshot_deinit(&w->s);
         arena_free(w->a);
         free(w);
         return 0;
@@ -87,7 +87,7 @@ static int teardown(void **state)
 
 static void add_node(struct world *w, const char *name, const char *cpu, const char *spec, const char *labels)
 {
-        snapshot_set_node(&w->s, object(w->a, arena_printf(w->a,
+        sched_snapshot_set_node(&w->s, object(w->a, arena_printf(w->a,
                 "{'metadata':{'name':'%s','labels':{'kubernetes.io/hostname':'%s'%s%s}},'spec':{%s},"
                 "'status':{'allocatable':{'cpu':'%s','memory':'8Gi','pods':'10'}}}",
                 name, name, *labels ? "," : "", labels, spec, cpu)));
@@ -133,7 +133,7 @@ static void resources(void **state)
         struct world *w = *state;
 
         add_node(w, "a", "2", "", "");
-        snapshot_add_pod(&w->s, pod(w, "x", "1500m", "", ""), "a");
+        sched_snapshot_add_pod(&w->s, pod(w, "x", "1500m", "", ""), "a");
         expect_node(w, pod(w, "p", "500m", "", ""), "a");
         expect_message(w, pod(w, "p", "600m", "", ""),
                        "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are "
@@ -200,7 +200,7 @@ static void host_ports_clash(void **state)
 
         add_node(w, "a", "2", "", "");
         add_node(w, "b", "2", "", "");
-        snapshot_add_pod(&w->s, pod(w, "x", "0", "", with_port), "a");
+        sched_snapshot_add_pod(&w->s, pod(w, "x", "0", "", with_port), "a");
         expect_node(w, pod(w, "p", "0", "", with_port), "b");
 }
 
@@ -214,10 +214,10 @@ static void anti_affinity(void **state)
         add_node(w, "a", "4", "", "'zone':'1'");
         add_node(w, "b", "4", "", "'zone':'1'");
         add_node(w, "c", "4", "", "'zone':'2'");
-        snapshot_add_pod(&w->s, pod(w, "x", "0", "'app':'web'", against), "a");
+        sched_snapshot_add_pod(&w->s, pod(w, "x", "0", "'app':'web'", against), "a");
         expect_node(w, pod(w, "p", "0", "'app':'web'", against), "c");
         expect_node(w, pod(w, "p", "0", "'app':'web'", ""), "c");
-        snapshot_add_pod(&w->s, pod(w, "y", "0", "'app':'web'", against), "c");
+        sched_snapshot_add_pod(&w->s, pod(w, "y", "0", "'app':'web'", against), "c");
         expect_message(w, pod(w, "p", "0", "'app':'web'", against),
                        "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules. no new claims to deallocate, "
                        "preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.");
@@ -233,7 +233,7 @@ static void affinity_to_oneself(void **state)
         add_node(w, "a", "4", "", "");
         expect_node(w, pod(w, "p", "0", "'app':'web'", with), "a");
         add_node(w, "b", "8", "", "");
-        snapshot_add_pod(&w->s, pod(w, "x", "1", "'app':'web'", ""), "a");
+        sched_snapshot_add_pod(&w->s, pod(w, "x", "1", "'app':'web'", ""), "a");
         expect_node(w, pod(w, "p", "0", "'app':'web'", with), "a");
 }
 
@@ -245,7 +245,7 @@ static void spreads_over_zones(void **state)
 
         add_node(w, "a", "4", "", "'zone':'1'");
         add_node(w, "b", "1", "", "'zone':'2'");
-        snapshot_add_pod(&w->s, pod(w, "x", "0", "'app':'web'", ""), "a");
+        sched_snapshot_add_pod(&w->s, pod(w, "x", "0", "'app':'web'", ""), "a");
         expect_node(w, pod(w, "p", "0", "'app':'web'", hard), "b");
         expect_message(w, pod(w, "p", "2", "'app':'web'", hard),
                        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match pod topology spread constraints. no "
@@ -262,7 +262,7 @@ static void owners_pods_spread(void **state)
         x->owner_uid = p->owner_uid = "rs";
         add_node(w, "a", "4", "", "");
         add_node(w, "b", "4", "", "");
-        snapshot_add_pod(&w->s, x, "a");
+        sched_snapshot_add_pod(&w->s, x, "a");
         expect_node(w, p, "b");
 }
 
@@ -273,9 +273,9 @@ static void preempts_the_least(void **state)
 
         add_node(w, "a", "2", "", "");
         add_node(w, "b", "2", "", "");
-        snapshot_add_pod(&w->s, pod(w, "low", "1", "", "'priority':10"), "a");
-        snapshot_add_pod(&w->s, pod(w, "lower", "1", "", "'priority':5"), "a");
-        snapshot_add_pod(&w->s, pod(w, "mid", "2", "", "'priority':50"), "b");
+        sched_snapshot_add_pod(&w->s, pod(w, "low", "1", "", "'priority':10"), "a");
+        sched_snapshot_add_pod(&w->s, pod(w, "lower", "1", "", "'priority':5"), "a");
+        sched_snapshot_add_pod(&w->s, pod(w, "mid", "2", "", "'priority':50"), "b");
         schedule(w->a, &w->s, pod(w, "p", "1", "", "'priority':100"), 1, &d);
         assert_int_equal(d.result, SCHEDULE_UNSCHEDULABLE);
         assert_string_equal(d.message, "0/2 nodes are available: 2 Insufficient cpu.");
@@ -323,13 +323,13 @@ static void events_in_any_order(void **state)
         struct world *w = *state;
         struct sched_pod *x = pod(w, "x", "2", "", "");
 
-        snapshot_add_pod(&w->s, x, "a");
+        sched_snapshot_add_pod(&w->s, x, "a");
         expect_message(w, pod(w, "p", "1", "", ""), "no nodes available to schedule pods");
         add_node(w, "a", "2", "", "");
         assert_int_equal(w->s.used[RES_CPU][0], 2000);
-        snapshot_remove_pod(&w->s, x, "a");
+        sched_snapshot_remove_pod(&w->s, x, "a");
         expect_node(w, pod(w, "p", "1", "", ""), "a");
-        snapshot_remove_node(&w->s, "a");
+        sched_snapshot_remove_node(&w->s, "a");
         expect_message(w, pod(w, "p", "1", "", ""), "no nodes available to schedule pods");
 }
 

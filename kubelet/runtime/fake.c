@@ -43,19 +43,6 @@ static struct fake *fake_of(struct runtime *r)
         return container_of(r, struct fake, base);
 }
 
-static char *new_id(struct arena *a)
-{
-        uint8_t bytes[32];
-        struct strbuf b = STRBUF_INIT;
-        char *id;
-
-        random_bytes(bytes, sizeof(bytes));
-        hex_encode(&b, bytes, sizeof(bytes));
-        id = arena_strdup(a, strbuf_str(&b));
-        strbuf_deinit(&b);
-        return id;
-}
-
 void fake_set_pod_cidr(struct runtime *r, const char *pod_cidr)
 {
         struct fake *f = fake_of(r);
@@ -199,7 +186,7 @@ static int run_sandbox(struct runtime *r, const struct runtime_sandbox_config *c
         s->arena = arena_new(512);
         s->seq = f->seq++;
         s->s = (struct runtime_sandbox){
-                .id = new_id(s->arena),
+                .id = random_id(s->arena),
                 .pod_name = arena_strdup(s->arena, c->pod_name),
                 .pod_namespace = arena_strdup(s->arena, c->pod_namespace),
                 .pod_uid = arena_strdup(s->arena, c->pod_uid),
@@ -296,7 +283,7 @@ static int create_container(struct runtime *r, const char *sandbox_id, const str
         n->sandbox = s;
         n->resources = c->resources;
         n->c = (struct runtime_container){
-                .id = new_id(n->arena),
+                .id = random_id(n->arena),
                 .sandbox_id = arena_strdup(n->arena, sandbox_id),
                 .name = arena_strdup(n->arena, c->name),
                 .image = arena_strdup(n->arena, c->image),

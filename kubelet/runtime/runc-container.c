@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "../../lib/base/encode.h"
 #include "../../lib/base/file.h"
 #include "../../lib/base/time.h"
 #include "conmon.h"
@@ -260,7 +261,7 @@ static struct runc_container *container_new(struct runc *r, struct runc_sandbox 
         n->refs = 1;
         list_init(&n->exit_waiters);
         n->seq = r->next_seq++;
-        n->id = runc_new_id(a);
+        n->id = random_id(a);
         n->sandbox_id = arena_strdup(a, s->id);
         n->name = arena_strdup(a, c->name);
         n->image = arena_strdup(a, c->image);

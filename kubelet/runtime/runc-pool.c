@@ -9,6 +9,7 @@
  * sooner or later. An entry that is left when the kubelet ends is given back by the next one: its id belongs
  * to no sandbox.
  */
+#include "../../lib/base/encode.h"
 #include "../../lib/base/log.h"
 #include "../../lib/base/time.h"
 #include "namespaces.h"
@@ -68,7 +69,7 @@ static int make_entry(struct netns_pool *p, struct netns_entry *ret, struct erro
         struct netns_entry e = { .arena = arena_new(1024), .conf = network_own_conf(r->network) };
         int result;
 
-        e.id = runc_new_id(e.arena);
+        e.id = random_id(e.arena);
         struct namespaces_request q = { .run = r->o.run, .id = e.id, .net = true };
         struct network_pod pod = pod_of(r, e.arena, e.id);
         result = e.conf ? namespaces_pin(r->base.loop, &q, reterr) : -ENOTSUP;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "../../lib/base/encode.h"
 #include "../../lib/base/file.h"
 #include "../../lib/base/time.h"
 #include "../network/dns.h"
@@ -62,7 +63,7 @@ static struct runc_sandbox *sandbox_new(struct runc *r, const struct runtime_san
         s->arena = a;
         s->refs = 1;
         s->seq = r->next_seq++;
-        s->id = runc_new_id(a);
+        s->id = random_id(a);
         s->pod_name = arena_strdup(a, c->pod_name);
         s->pod_namespace = arena_strdup(a, c->pod_namespace);
         s->pod_uid = arena_strdup(a, c->pod_uid);

@@ -58,19 +58,6 @@ void runc_container_unref(struct runc_container *c)
         free(c);
 }
 
-char *runc_new_id(struct arena *a)
-{
-        uint8_t bytes[32];
-        struct strbuf b = STRBUF_INIT;
-        char *id;
-
-        random_bytes(bytes, sizeof(bytes));
-        hex_encode(&b, bytes, sizeof(bytes));
-        id = arena_strdup(a, strbuf_str(&b));
-        strbuf_deinit(&b);
-        return id;
-}
-
 void runc_emit(struct runc *r, enum runtime_event_type type, const char *sandbox_id, const char *container_id)
 {
         const struct runc_sandbox *s = map_get(&r->sandboxes, sandbox_id);

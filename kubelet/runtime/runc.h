@@ -97,7 +97,6 @@ struct runc_sandbox *runc_sandbox_get(struct runc *r, const char *id); /* NULL: 
 struct runc_container *runc_container_get(struct runc *r, const char *id);
 void runc_sandbox_unref(struct runc_sandbox *s);
 void runc_container_unref(struct runc_container *c);
-char *runc_new_id(struct arena *a);
 void runc_emit(struct runc *r, enum runtime_event_type type, const char *sandbox_id, const char *container_id);
 int runc_write_file(const char *path, const char *data, size_t len, int mode, struct error *reterr);
 

@@ -133,6 +133,19 @@ static uint32_t random_word(void)
         return ahead[--left];
 }
 
+char *random_id(struct arena *a)
+{
+        uint8_t bytes[32];
+        struct strbuf b = STRBUF_INIT;
+        char *id;
+
+        random_bytes(bytes, sizeof(bytes));
+        hex_encode(&b, bytes, sizeof(bytes));
+        id = arena_strdup(a, strbuf_str(&b));
+        strbuf_deinit(&b);
+        return id;
+}
+
 uint32_t random_below(uint32_t n)
 {
         uint32_t limit = UINT32_MAX - UINT32_MAX % n, v;

@@ -1,8 +1,8 @@
 /* Base64, hexadecimal, random bytes, UUIDs and generated-name suffixes. */
 #pragma once
 
+#include "arena.h"
 #include "base.h"
-
 #include "strbuf.h"
 
 void base64_encode(struct strbuf *out, const void *data, size_t len);     /* RFC 4648, padded */
@@ -12,6 +12,8 @@ int base64_decode(struct strbuf *out, const char *s, size_t len, size_t *ret_bad
 void hex_encode(struct strbuf *out, const void *data, size_t len); /* lower case */
 
 void random_bytes(void *buf, size_t len);
+/* 64 hexadecimal digits, as containers and sandboxes are named; from the arena. */
+char *random_id(struct arena *a);
 uint32_t random_below(uint32_t n);
 #define UUID_BUF 37
 char *uuid_new(char buf[UUID_BUF]); /* version 4; returns buf */

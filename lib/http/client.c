@@ -22,6 +22,7 @@
 
 #include "../base/list.h"
 #include "../base/time.h"
+#include "../stream/dial.h"
 #include "../tls/front.h"
 #include "parse.h"
 
@@ -282,20 +283,6 @@ static void link_failf(struct link *l, int code, const char *fmt, ...)
         link_fail(l, code, text);
 }
 
-static void set_options(int fd)
-{
-        /* A server whose machine vanished is noticed in about a minute. */
-        static const struct {
-                int level, name, value;
-        } options[] = {
-                {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 30},
-                {IPPROTO_TCP, TCP_KEEPINTVL, 10}, {IPPROTO_TCP, TCP_KEEPCNT, 3},
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-                setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
-}
-
 /* Tries the next of the host's addresses. */
 static void link_next(struct link *l, int code)
 {
@@ -311,7 +298,7 @@ static void link_next(struct link *l, int code)
                         code = -errno;
                         continue;
                 }
-                set_options(l->fd);
+                dial_set_options(l->fd);
                 if (connect(l->fd, ai->ai_addr, ai->ai_addrlen) < 0 && errno != EINPROGRESS) {
                         code = -errno;
                         continue;

@@ -85,7 +85,7 @@ static bool is_address(const char *host)
         return inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
 }
 
-static void set_options(int fd)
+void dial_set_options(int fd)
 {
         /* A peer whose machine vanished is noticed in about a minute. */
         static const struct {
@@ -107,7 +107,7 @@ static int connect_one(struct loop *loop, const struct addrinfo *ai, int64_t dea
 
         if (fd < 0)
                 return -errno;
-        set_options(fd);
+        dial_set_options(fd);
         if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
                 if (errno != EINPROGRESS)
                         return -errno;

@@ -29,3 +29,6 @@ struct dialed {
 
 /* 0, or -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO, ... Give the result to wire_new_over(). */
 int dial(struct loop *loop, const struct dial_options *o, struct dialed *ret, struct error *reterr);
+
+/* What the socket of every connection to another server is set to: no delay, and probes while nothing is said. */
+void dial_set_options(int fd);
