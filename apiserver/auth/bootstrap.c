@@ -187,12 +187,17 @@ static void collect_into(struct arena *a, const struct json *roles, const char *
         }
 }
 
+static bool has_component(const char *name)
+{
+        return the_auth->components && strstr(the_auth->components, name);
+}
+
 /* Some roles are for clusters with a certain component. Where a scheduler runs, machines with all of them may join. */
 static bool wanted_here(const struct json *role)
 {
-        const char *only = json_get_string(role, "only"), *have = the_auth->components ? the_auth->components : "";
+        const char *only = json_get_string(role, "only");
 
-        return !only || strstr(have, only) || strstr(have, "scheduler");
+        return !only || has_component(only) || has_component("scheduler");
 }
 
 static void add_cluster_roles(struct work *w, const struct json *doc)
@@ -213,7 +218,10 @@ static void add_cluster_roles(struct work *w, const struct json *doc)
                         struct json *rules = json_new_array(a);
 
                         aggregate(a, role, m->value);
-                        collect_into(a, roles, json_get_string(m->value, "from"), rules, 0);
+                        if (!has_component("controllers"))
+                                rules = json_new_null(a); /* nobody would keep them up to date */
+                        else
+                                collect_into(a, roles, json_get_string(m->value, "from"), rules, 0);
                         json_set(a, role, "rules", rules);
                 } else {
                         json_set(a, role, "rules", read_rules(a, json_get(m->value, "rules")));
