@@ -6,12 +6,12 @@ struct loop *admission_loop;
 struct store *admission_store;
 
 const struct admission_plugin *const admission_plugins[] = {
-        &plugin_rbac_escalation, &plugin_namespace_lifecycle, &plugin_limit_ranger, &plugin_service_account,
+        &plugin_namespace_lifecycle, &plugin_limit_ranger, &plugin_service_account,
         &plugin_node_restriction, &plugin_taint_nodes, &plugin_pod_security,
         &plugin_priority,        &plugin_default_toleration_seconds, &plugin_default_storage_class,
         &plugin_storage_protection, &plugin_claim_resize, &plugin_runtime_class, &plugin_certificate_approval,
         &plugin_default_ingress_class, &plugin_topology_labels, &plugin_mutating_policies,
-        &plugin_mutating_webhooks, &plugin_validating_policies, &plugin_validating_webhooks, &plugin_resource_quota, NULL,
+        &plugin_mutating_webhooks, &plugin_rbac_escalation, &plugin_validating_policies, &plugin_validating_webhooks, &plugin_resource_quota, NULL,
 };
 
 void admission_init(struct loop *loop, struct store *store)
@@ -89,6 +89,15 @@ bool pod_create(const struct admission_attributes *at)
         return at->op == ADMISSION_CREATE && about(at, "", "pods") && !*at->subresource;
 }
 
+const char *admission_name(const struct admission_attributes *at)
+{
+        const char *name = *at->name ? at->name : get_string(at->object, "metadata.name");
+
+        if (!*name)
+                name = get_string(at->object, "metadata.generateName");
+        return *name ? name : "Unknown!";
+}
+
 const struct status *deny(struct admission_attributes *at, const char *fmt, ...)
 {
         struct arena *a = at->request->arena;
@@ -98,7 +107,7 @@ const struct status *deny(struct admission_attributes *at, const char *fmt, ...)
         va_start(ap, fmt);
         text = arena_vprintf(a, fmt, ap);
         va_end(ap);
-        return status_forbidden(a, at->res, at->name, "%s", text);
+        return status_forbidden(a, at->res, admission_name(at), "%s", text);
 }
 
 const char *get_string(const struct json *obj, const char *path)

@@ -6,10 +6,9 @@ static const struct status *terminating(struct admission_attributes *at)
 {
         struct arena *a = at->request->arena;
         struct json *details = json_new_object(a), *cause = json_new_object(a);
-        const char *group = at->res->group, *dot = *group ? "." : "";
+        const char *group = at->res->group, *name = admission_name(at);
 
-        if (*at->name)
-                json_set_string(a, details, "name", at->name);
+        json_set_string(a, details, "name", name);
         if (*group)
                 json_set_string(a, details, "group", group);
         json_set_string(a, details, "kind", at->res->name);
@@ -18,10 +17,9 @@ static const struct status *terminating(struct admission_attributes *at)
         json_set_string(a, cause, "field", "metadata.namespace");
         json_append(a, json_ensure_array(a, details, "causes"), cause);
         return status_make(a, 403, "Forbidden", details,
-                           "%s%s%s%s%s%s is forbidden: unable to create new content in namespace %s because it is being "
+                           "%s%s%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being "
                            "terminated",
-                           at->res->name, dot, group, *at->name ? " \"" : "", at->name, *at->name ? "\"" : "",
-                           at->namespace);
+                           at->res->name, *group ? "." : "", group, name, at->namespace);
 }
 
 static const struct status *lifecycle(struct admission_attributes *at)
@@ -48,7 +46,7 @@ static const struct status *lifecycle(struct admission_attributes *at)
         }
         if (!ns)
                 return status_not_found(at->request->arena, builtin_resource("", "v1", "namespaces"), at->namespace);
-        if (at->op == ADMISSION_CREATE && !*at->subresource &&
+        if (at->op == ADMISSION_CREATE &&
             (json_path(ns, "metadata.deletionTimestamp") || streq(get_string(ns, "status.phase"), "Terminating")))
                 return terminating(at);
         return NULL;

@@ -83,7 +83,7 @@ void auth_deinit(void)
                 arena_free(*(struct arena **)e->value); /* the first member of what authn.c keeps there */
         }
         map_deinit(&auth->certificates);
-        map_deinit(&auth->legacy_impersonators);
+        map_deinit(&auth->impersonators);
         free(auth);
 }
 
@@ -220,18 +220,37 @@ static char *quoted(struct arena *a, const char *s)
         return arena_strndup(a, b.data, b.len);
 }
 
+/* What a browser could take for markup is escaped, wherever in the sentence it stands. */
+static const char *sanitized(struct arena *a, const char *s)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (!strpbrk(s, "&<>"))
+                return s;
+        for (; *s; s++) {
+                const char *out = *s == '&' ? "&amp;" : *s == '<' ? "&lt;" : *s == '>' ? "&gt;" : NULL;
+
+                if (out)
+                        strbuf_puts(&b, out);
+                else
+                        strbuf_putc(&b, *s);
+        }
+        return arena_strndup(a, b.data, b.len);
+}
+
 /* "User "alice" cannot list resource "pods" in API group "" in the namespace "default"" */
 static const char *denial(struct arena *a, const struct authz_attributes *at)
 {
-        const char *user = quoted(a, at->user->name), *where;
+        const char *user = quoted(a, at->user->name), *where, *resource = at->resource;
 
         if (!at->is_resource)
-                return arena_printf(a, "User %s cannot %s path %s", user, at->verb, quoted(a, at->path));
+                return sanitized(a, arena_printf(a, "User %s cannot %s path %s", user, at->verb, quoted(a, at->path)));
         where = str_empty(at->namespace) ? "at the cluster scope"
                                          : arena_printf(a, "in the namespace %s", quoted(a, at->namespace));
-        return arena_printf(a, "User %s cannot %s resource \"%s%s%s\" in API group \"%s\" %s", user, at->verb,
-                            at->resource, str_empty(at->subresource) ? "" : "/",
-                            str_empty(at->subresource) ? "" : at->subresource, at->group, where);
+        if (!str_empty(at->subresource))
+                resource = arena_printf(a, "%s/%s", at->resource, at->subresource);
+        return sanitized(a, arena_printf(a, "User %s cannot %s resource %s in API group %s %s", user, at->verb,
+                                         quoted(a, resource), quoted(a, at->group), where));
 }
 
 const struct status *forbidden(struct arena *a, const struct authz_attributes *at, const char *reason)
@@ -254,7 +273,7 @@ const struct status *forbidden(struct arena *a, const struct authz_attributes *a
         return status_make(a, 403, "Forbidden", details, "%s %s is forbidden: %s", what, quoted(a, at->name), why);
 }
 
-static void request_attributes(struct api_request *r, struct authz_attributes *at)
+void request_attributes(struct api_request *r, struct authz_attributes *at)
 {
         *at = (struct authz_attributes){
                 .user = &r->user,

@@ -28,7 +28,7 @@ struct auth {
         /* Certificates seen, by a hash of their bytes: who they are need not be worked out a request. */
         struct map certificates;
         size_t n_certificates;
-        struct map legacy_impersonators; /* who impersonated with the plain verb last */
+        struct map impersonators; /* by name: 1 + the mode that let them in last */
 };
 extern struct auth *the_auth;
 
@@ -59,6 +59,8 @@ void token_cache_free(struct token_cache *c);
 
 /* --- impersonation --- */
 const struct status *impersonate(struct api_request *r);
+/* What the request asks for, by its user. */
+void request_attributes(struct api_request *r, struct authz_attributes *ret);
 /* 403 with the text of a denial. */
 const struct status *forbidden(struct arena *a, const struct authz_attributes *at, const char *reason);
 

@@ -23,6 +23,7 @@ struct role {
 struct grant {
         struct binding *binding;
         const char *kind, *name, *namespace; /* of the subject as written, for the reason */
+        size_t place;                        /* among the binding's */
 };
 
 struct bucket {
@@ -152,7 +153,8 @@ static void add_subjects(struct rbac *r, struct binding *b, const struct json *s
                 struct grant g = { .binding = b,
                                    .kind = json_get_string(s, "kind"),
                                    .name = json_get_string(s, "name"),
-                                   .namespace = json_get_string(s, "namespace") };
+                                   .namespace = json_get_string(s, "namespace"),
+                                   .place = s_i };
                 const char *key;
 
                 if (str_empty(g.namespace))
@@ -373,7 +375,10 @@ struct query {
         struct arena *arena;
         const struct authz_attributes *at;
         const struct grant *allowed_by;
+        const struct binding **seen; /* a binding that names somebody twice counts once */
+        size_t n_seen, cap_seen;
         struct rbac_rules rules;
+        bool plural; /* of roles, in errors */
         struct strbuf errors;
         unsigned n_errors;
 };
@@ -381,7 +386,8 @@ struct query {
 static void note_missing(struct query *q, const struct binding *b)
 {
         _cleanup_free_ char *text =
-                xasprintf("%s.rbac.authorization.k8s.io \"%s\" not found", b->cluster_role ? "clusterrole" : "role", b->role);
+                xasprintf("%s%s.rbac.authorization.k8s.io \"%s\" not found", b->cluster_role ? "clusterrole" : "role",
+                          q->plural ? "s" : "", b->role);
 
         if (q->n_errors && strstr(q->errors.data, text))
                 return;
@@ -400,6 +406,17 @@ static bool visit_allow(const struct grant *g, const struct role *role, void *us
                 return true;
         q->allowed_by = g;
         return false;
+}
+
+/* Of the subjects of one binding that mean the user the first is the one that is told. */
+static bool visit_first(const struct grant *g, const struct role *role, void *userdata)
+{
+        struct query *q = userdata;
+
+        (void)role;
+        if (g->binding == q->allowed_by->binding && g->place < q->allowed_by->place)
+                q->allowed_by = g;
+        return true;
 }
 
 static const char *errors_text(struct arena *a, const struct query *q)
@@ -430,15 +447,30 @@ enum authz_decision rbac_authorize(struct rbac *r, struct arena *a, const struct
         visit(r, at->user, at->is_resource ? at->namespace : NULL, visit_allow, &q);
         errors = errors_text(a, &q);
         strbuf_deinit(&q.errors);
+        if (ret_reason && q.allowed_by)
+                visit(r, at->user, at->is_resource ? at->namespace : NULL, visit_first, &q);
         if (ret_reason)
                 *ret_reason = q.allowed_by ? describe(a, q.allowed_by) : errors ? arena_printf(a, "RBAC: %s", errors) : "";
         return q.allowed_by ? AUTHZ_ALLOW : AUTHZ_NO_OPINION;
+}
+
+static bool seen_before(struct query *q, const struct binding *b)
+{
+        for (size_t i = 0; i < q->n_seen; i++) {
+                if (q->seen[i] == b)
+                        return true;
+        }
+        array_reserve(q->seen, q->cap_seen, q->n_seen + 1);
+        q->seen[q->n_seen++] = b;
+        return false;
 }
 
 static bool visit_collect(const struct grant *g, const struct role *role, void *userdata)
 {
         struct query *q = userdata;
 
+        if (seen_before(q, g->binding))
+                return true;
         if (!role) {
                 note_missing(q, g->binding);
                 return true;
@@ -458,10 +490,10 @@ static bool visit_collect(const struct grant *g, const struct role *role, void *
         return true;
 }
 
-void rbac_rules_for(struct rbac *r, struct arena *a, const struct user_info *user, const char *namespace,
+void rbac_rules_for(struct rbac *r, struct arena *a, const struct user_info *user, const char *namespace, bool plural,
                     struct rbac_rules *ret, const char **ret_errors)
 {
-        struct query q = { .arena = a };
+        struct query q = { .arena = a, .plural = plural };
 
         rbac_ready(r);
         visit(r, user, namespace, visit_collect, &q);
@@ -469,4 +501,5 @@ void rbac_rules_for(struct rbac *r, struct arena *a, const struct user_info *use
         if (ret_errors)
                 *ret_errors = errors_text(a, &q);
         strbuf_deinit(&q.errors);
+        free(q.seen);
 }

@@ -71,6 +71,13 @@ static const struct status *self_subject_review(struct api_request *r, struct js
 
 /* --- authorization.k8s.io --- */
 
+static const char *member(const struct json *obj, const char *key)
+{
+        const char *s = json_get_string(obj, key);
+
+        return s ? s : "";
+}
+
 /* Requirements or text, not both; unknown operators are for later versions to know. LABELS: else fields. */
 static void validate_selector(const struct json *sel, const char *path, bool labels, struct field_errors *errs)
 {
@@ -106,13 +113,23 @@ static void validate_selector(const struct json *sel, const char *path, bool lab
         }
 }
 
+/* As messages show it: Go's names, nothing left out. */
+static struct json *path_value(struct arena *a, const struct json *path)
+{
+        struct json *value = json_new_object(a);
+
+        json_set_string(a, value, "Path", member(path, "path"));
+        json_set_string(a, value, "Verb", member(path, "verb"));
+        return value;
+}
+
 static void validate_spec(const struct json *spec, bool self, struct field_errors *errs)
 {
         const struct json *res = json_get(spec, "resourceAttributes"), *path = json_get(spec, "nonResourceAttributes");
 
         if (json_is_object(res) && json_is_object(path))
-                field_error_add_text(errs, FIELD_INVALID, "spec.nonResourceAttributes", "\"nonResourceAttributes\"",
-                                     "cannot be specified in combination with resourceAttributes");
+                field_error_add(errs, FIELD_INVALID, "spec.nonResourceAttributes", path_value(errs->arena, path),
+                                "cannot be specified in combination with resourceAttributes");
         if (!json_is_object(res) && !json_is_object(path))
                 field_error_add_text(errs, FIELD_INVALID, "spec.resourceAttributes", "null",
                                      "exactly one of nonResourceAttributes or resourceAttributes must be specified");
@@ -141,11 +158,7 @@ static void validate_local(struct arena *a, const struct json *obj, struct field
                                         "must match metadata.namespace");
         }
         if (json_is_object(path)) {
-                struct json *value = json_new_object(a);
-
-                json_set_string(a, value, "Path", json_get_string(path, "path") ? json_get_string(path, "path") : "");
-                json_set_string(a, value, "Verb", json_get_string(path, "verb") ? json_get_string(path, "verb") : "");
-                field_error_add(errs, FIELD_INVALID, "spec.nonResourceAttributes", value,
+                field_error_add(errs, FIELD_INVALID, "spec.nonResourceAttributes", path_value(a, path),
                                 "disallowed on this kind of request");
         }
 }
@@ -169,13 +182,6 @@ static void validate_metadata(struct api_request *r, const struct resource *res,
                 if (meta_set(json_get(meta, fields[i])))
                         json_set(r->arena, shown, fields[i], json_clone(r->arena, json_get(meta, fields[i])));
         field_error_add(errs, FIELD_INVALID, "metadata", shown, local ? "must be empty except for namespace" : "must be empty");
-}
-
-static const char *member(const struct json *obj, const char *key)
-{
-        const char *s = json_get_string(obj, key);
-
-        return s ? s : "";
 }
 
 /* {"requirements":[{"key","operator":"In","values"}]} or {"rawSelector"} as the text of a field selector. */
@@ -306,7 +312,7 @@ static const struct status *rules_review(struct api_request *r, struct json *obj
 
         if (str_empty(ns))
                 return status_bad_request(a, "no namespace on request");
-        rbac_rules_for(the_auth->rbac, a, &r->user, ns, &rules, &errors);
+        rbac_rules_for(the_auth->rbac, a, &r->user, ns, false, &rules, &errors);
         for (size_t i = 0; i < rules.n; i++) {
                 if (rules.list[i].resources)
                         json_append(a, resources, rule_json(a, &rules.list[i]));
@@ -318,7 +324,7 @@ static const struct status *rules_review(struct api_request *r, struct json *obj
                                 : "node authorizer does not support user rule resolution";
         json_set(a, status, "resourceRules", resources);
         json_set(a, status, "nonResourceRules", urls);
-        json_set_bool(a, status, "incomplete", errors != NULL);
+        json_set_bool(a, status, "incomplete", node); /* roles that are missing make it no less complete */
         if (errors)
                 json_set_string(a, status, "evaluationError", errors);
         json_set(a, obj, "metadata", json_new_object(a)); /* the answer is a new one */
