@@ -1,5 +1,5 @@
 /* Shared by the files that write OpenAPI: openapi.c (documents), openapi-schemas.c, openapi-paths.c,
- * openapi-gnostic.c and openapi-gnostic3.c (v2 and v3 as protobuf). */
+ * openapi-gnostic.c (v2 and v3 as protobuf). */
 #pragma once
 
 #include "openapi.h"
@@ -10,6 +10,8 @@ struct openapi_doc {
         bool v2;
         uint64_t *used;                      /* bits: builtin_schemas that are named */
         const struct discovery_extra *extra;
+        const char *group, *version;         /* v3: whose document it is; NULL: nobody's */
+        bool custom;                         /* v3: of definitions */
 };
 
 void openapi_use(struct openapi_doc *doc, const struct schema *s);
@@ -30,8 +32,14 @@ typedef void openapi_path_fn(const char *path, const char *item, size_t len, voi
 /* Calls FN with each path of RES and its path item as JSON text, written into a builder that is
  * reused. OUT of DOC is used for it. */
 void openapi_resource_paths(struct openapi_doc *doc, const struct resource *res, openapi_path_fn *fn, void *userdata);
-/* A GET that answers with the type NAME: discovery paths, /version. */
-void openapi_plain_path(struct openapi_doc *doc, const char *path, const char *type, openapi_path_fn *fn, void *userdata);
+/* A GET that answers with TYPE or, NULL, text: /version and the like. Its operation is "get" and ID. */
+struct openapi_plain {
+        const char *path, *type, *id, *tag;
+        const char *produces; /* NULL: what resources are answered in */
+};
+void openapi_plain_path(struct openapi_doc *doc, const struct openapi_plain *x, openapi_path_fn *fn, void *userdata);
+/* Likewise the discovery of a group, or, VERSION not "", of a version. */
+void openapi_group_path(struct openapi_doc *doc, const char *group, const char *version, openapi_path_fn *fn, void *userdata);
 
 /* --- gnostic --- */
 /* Each appends one field of openapi.v2.Document. */
@@ -43,12 +51,3 @@ void gnostic_finish(struct strbuf *out, const struct strbuf *paths, const struct
 
 /* openapi.v3.Document of a whole document, as it is sent as JSON. */
 void gnostic_v3(struct strbuf *out, const struct json *document);
-
-/* What both are written with. put_message() takes over the message; put_any() wraps JSON text. */
-void gnostic_put_string(struct strbuf *out, unsigned field, const char *s);
-void gnostic_put_message(struct strbuf *out, unsigned field, struct strbuf *message);
-void gnostic_put_bool(struct strbuf *out, unsigned field, bool b);
-void gnostic_put_number(struct strbuf *out, unsigned field, const struct json *v, bool integer);
-void gnostic_put_strings(struct strbuf *out, unsigned field, const struct json *list);
-void gnostic_put_any(struct strbuf *out, unsigned field, const struct json *v);
-void gnostic_put_extensions(struct strbuf *out, unsigned field, const struct json *obj); /* its "x-..." members */

@@ -73,6 +73,7 @@ struct operation {
         const char *body;        /* name of the type sent; NULL: none */
         const char *answer;      /* name of the type that comes back; NULL: a string */
         enum { ANSWER_OBJECT, ANSWER_LIST, ANSWER_TEXT, ANSWER_LOG } media;
+        const char *verb;        /* of its id; NULL: that of the action */
 };
 
 /* Where operations are: what all of one path share. */
@@ -83,7 +84,9 @@ struct place {
         bool namespaced, named, pretty;
         bool with_path;              /* .../proxy/{path} */
         const char *group, *version, *kind; /* of the body */
-        const char *id;              /* the middle of operation ids */
+        const char *camel, *id;      /* of operation ids: "AppsV1", and what follows */
+        const char *tag;
+        const char *produces;        /* of a plain path: its only media type; NULL: as others */
         unsigned n;                  /* operations written */
 };
 
@@ -104,6 +107,8 @@ static void write_shared_parameters(struct place *p)
 {
         bool first = true;
 
+        if (!p->named && !p->namespaced && !p->with_path && !p->pretty)
+                return;
         strbuf_puts(p->doc->out, "\"parameters\":[");
         if (p->named)
                 write_parameter(p, "name", "string", "path", &first);
@@ -113,10 +118,10 @@ static void write_shared_parameters(struct place *p)
                 write_parameter(p, "path", "string", "path", &first);
         if (p->pretty)
                 write_parameter(p, "pretty", "string", "query", &first);
-        strbuf_putc(p->doc->out, ']');
+        strbuf_puts(p->doc->out, "],");
 }
 
-static void write_media(struct strbuf *out, const struct place *p, const struct operation *op, bool lead)
+static void write_media(struct strbuf *out, const struct place *p, const struct operation *op)
 {
         static const char *const object[] = { "application/json", "application/yaml", "application/vnd.kubernetes.protobuf", NULL };
         static const char *const list[] = { "application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
@@ -126,12 +131,13 @@ static void write_media(struct strbuf *out, const struct place *p, const struct 
         static const char *const text[] = { "*/*", NULL };
         static const char *const log[] = { "text/plain", "application/json", "application/yaml",
                                            "application/vnd.kubernetes.protobuf", NULL };
-        const char *const *types = op->media == ANSWER_TEXT ? text : op->media == ANSWER_LOG ? log
+        const char *const one[] = { p->produces, NULL };
+        const char *const *types = p->produces ? one : op->media == ANSWER_TEXT ? text : op->media == ANSWER_LOG ? log
                                    : p->res && p->res->crd  ? custom
                                    : op->media == ANSWER_LIST ? list : object;
 
         for (size_t i = 0; types[i]; i++) {
-                if (i || lead)
+                if (i)
                         strbuf_putc(out, ',');
                 if (p->doc->v2) {
                         strbuf_printf(out, "\"%s\"", types[i]);
@@ -166,7 +172,7 @@ static void write_responses(struct place *p, const struct operation *op)
                                 strbuf_puts(out, "{\"type\":\"string\"}");
                 } else {
                         strbuf_puts(out, "\"content\":{");
-                        write_media(out, p, op, false);
+                        write_media(out, p, op);
                         strbuf_putc(out, '}');
                 }
                 strbuf_puts(out, "},");
@@ -179,8 +185,8 @@ static const char *const patch_types[] = { "application/json-patch+json", "appli
 
 static void write_body(struct place *p, const struct operation *op)
 {
-        static const char *const any[] = { "*/*", NULL };
-        const char *const *types = streq(op->method, "patch") ? patch_types : any;
+        static const char *const any[] = { "*/*", NULL }, *const custom[] = { "application/json", "application/yaml", NULL };
+        const char *const *types = streq(op->method, "patch") ? patch_types : p->res && p->res->crd ? custom : any;
         struct strbuf *out = p->doc->out;
 
         strbuf_puts(out, p->doc->v2 ? "\"consumes\":[" : "\"requestBody\":{\"content\":{");
@@ -197,38 +203,78 @@ static void write_body(struct place *p, const struct operation *op)
         strbuf_puts(out, p->doc->v2 ? "]," : streq(op->method, "delete") ? "}}," : "},\"required\":true},");
 }
 
+/* "readCoreV1NamespacedPod": generators of clients name their functions by it. A verb of two words has the second one
+ * behind the group. */
+static void write_id(struct place *p, const struct operation *op)
+{
+        static const struct {
+                const char *action, *verb, *second;
+        } verbs[] = {
+                { "get", "read", "" },        { "post", "create", "" },
+                { "put", "replace", "" },     { "deletecollection", "delete", "Collection" },
+                { "watchlist", "watch", "" },
+        };
+        const char *verb = op->verb ? op->verb : op->action, *second = "";
+
+        for (size_t i = 0; !op->verb && i < ARRAY_SIZE(verbs); i++)
+                if (streq(op->action, verbs[i].action)) {
+                        verb = verbs[i].verb;
+                        second = verbs[i].second;
+                }
+        strbuf_printf(p->doc->out, "\"operationId\":\"%s%s%s%s\",\"tags\":[\"%s\"],", verb, p->camel, second, p->id, p->tag);
+}
+
+static void put_parameters(struct place *p, const struct operation *op)
+{
+        struct strbuf *out = p->doc->out;
+        bool body = p->doc->v2 && op->body, first = !body;
+
+        if (!body && !(op->parameters && op->parameters->name))
+                return;
+        strbuf_puts(out, "\"parameters\":[");
+        if (body) {
+                strbuf_printf(out, "{\"name\":\"body\",\"in\":\"body\",%s\"schema\":",
+                              streq(op->method, "delete") ? "" : "\"required\":true,");
+                openapi_ref(p->doc, op->body);
+                strbuf_putc(out, '}');
+        }
+        for (const struct parameter *q = op->parameters; q && q->name; q++)
+                write_parameter(p, q->name, q->type, "query", &first);
+        strbuf_puts(out, "],");
+}
+
 /* Called for each operation in turn; the first opens the path item. */
 static void write_operation(struct place *p, const struct operation *op)
 {
         struct strbuf *out = p->doc->out;
-        bool first = true;
 
         if (!p->n++) {
                 strbuf_reset(out);
                 strbuf_putc(out, '{');
                 write_shared_parameters(p);
+        } else {
+                strbuf_putc(out, ',');
         }
-        strbuf_printf(out, ",\"%s\":{\"operationId\":\"%s%s\",", op->method, op->action ? op->action : "get", p->id);
+        strbuf_printf(out, "\"%s\":{", op->method);
+        write_id(p, op);
         if (op->body)
                 write_body(p, op);
         if (p->doc->v2) {
-                if (!op->body)
-                        strbuf_puts(out, "\"consumes\":[\"*/*\"],");
+                bool plain = op->verb, json = p->produces && streq(p->produces, "application/json");
+
+                if (plain && (!p->produces || (json && streq(p->tag, "version")))) {
+                        strbuf_puts(out, "\"consumes\":[");
+                        write_media(out, p, op);
+                        strbuf_puts(out, "],");
+                } else if (!plain && !op->body) {
+                        strbuf_puts(out, p->res && p->res->crd ? "\"consumes\":[\"application/json\",\"application/yaml\"]," :
+                                                                 "\"consumes\":[\"*/*\"],");
+                }
                 strbuf_puts(out, "\"produces\":[");
-                write_media(out, p, op, false);
-                strbuf_puts(out, "],");
+                write_media(out, p, op);
+                strbuf_puts(out, "],\"schemes\":[\"https\"],");
         }
-        strbuf_puts(out, "\"parameters\":[");
-        if (p->doc->v2 && op->body) {
-                strbuf_printf(out, "{\"name\":\"body\",\"in\":\"body\",%s\"schema\":",
-                              streq(op->method, "delete") ? "" : "\"required\":true,");
-                openapi_ref(p->doc, op->body);
-                strbuf_putc(out, '}');
-                first = false;
-        }
-        for (const struct parameter *q = op->parameters; q && q->name; q++)
-                write_parameter(p, q->name, q->type, "query", &first);
-        strbuf_puts(out, "],");
+        put_parameters(p, op);
         write_responses(p, op);
         if (op->action)
                 strbuf_printf(out, ",\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":"
@@ -247,24 +293,39 @@ static void end_path(struct place *p, openapi_path_fn *fn, void *userdata)
 
 /* --- names --- */
 
-/* "apps", "v1" -> "AppsV1"; "rbac.authorization.k8s.io" -> "RbacAuthorizationV1" */
-static size_t camel_group(const struct resource *res, char *buf, size_t size)
+/* Words of S, up to LEN, as one: "rbac.authorization" -> "RbacAuthorization", or with a small letter in front. */
+static size_t camel(const char *s, size_t len, bool up, char *buf, size_t size)
 {
-        const char *group = res->group[0] ? res->group : "core";
-        size_t len = strlen(group), n = 0;
-        bool up = true;
+        size_t n = 0;
 
-        if (str_has_suffix(group, ".k8s.io"))
-                len -= strlen(".k8s.io");
         for (size_t i = 0; i < len && n + 1 < size; i++) {
-                if (!isalnum((unsigned char)group[i])) {
+                if (!isalnum((unsigned char)s[i])) {
                         up = true;
                         continue;
                 }
-                buf[n++] = up ? toupper((unsigned char)group[i]) : group[i];
+                buf[n++] = up ? toupper((unsigned char)s[i]) : s[i];
                 up = false;
         }
-        return n + snprintf(buf + n, size - n, "%c%s", toupper((unsigned char)res->version[0]), res->version + 1);
+        buf[n] = '\0';
+        return n;
+}
+
+/* "apps", "v1" -> "AppsV1", "apps_v1"; VERSION may be "" */
+static void name_group(const char *group, const char *version, char *ret_camel, char *ret_tag, size_t size)
+{
+        size_t len = str_has_suffix(group, ".k8s.io") ? strlen(group) - strlen(".k8s.io") : strlen(group), n;
+
+        if (!*group) {
+                group = "core";
+                len = strlen(group);
+        }
+        n = camel(group, len, true, ret_camel, size);
+        camel(version, strlen(version), true, ret_camel + n, size - n);
+        n = camel(group, len, false, ret_tag, size);
+        if (*version && n + 1 < size) {
+                ret_tag[n++] = '_';
+                camel(version, strlen(version), false, ret_tag + n, size - n);
+        }
 }
 
 /* The definition names of a resource's object and list. */
@@ -287,14 +348,12 @@ static bool has_verb(const char *const *verbs, const char *verb)
 /* --- the paths of a resource --- */
 
 struct names {
-        char object[512], list[512], id[512], path[1024], root[600];
+        char object[512], list[512], camel[256], tag[256], id[512], path[1024], root[600];
 };
 
 static void start(struct place *p, struct openapi_doc *doc, const struct resource *res, struct names *n, const char *id_suffix)
 {
-        size_t len = camel_group(res, n->id, sizeof(n->id));
-
-        snprintf(n->id + len, sizeof(n->id) - len, "%s%s%s", p->namespaced ? "Namespaced" : "", res->kind, id_suffix);
+        snprintf(n->id, sizeof(n->id), "%s%s%s", p->namespaced ? "Namespaced" : "", res->kind, id_suffix);
         p->doc = doc;
         p->res = res;
         p->path = n->path;
@@ -302,11 +361,13 @@ static void start(struct place *p, struct openapi_doc *doc, const struct resourc
         p->group = res->group;
         p->version = res->version;
         p->kind = res->kind;
+        p->camel = n->camel;
+        p->tag = n->tag;
         p->id = n->id;
 }
 
-#define OBJECT(m, a, q, c, b, r) (&(struct operation){ m, a, q, c, b, r, ANSWER_OBJECT })
-#define LIST(a, r) (&(struct operation){ "get", a, list_parameters, "200", NULL, r, ANSWER_LIST })
+#define OBJECT(m, a, q, c, b, r) (&(struct operation){ m, a, q, c, b, r, ANSWER_OBJECT, NULL })
+#define LIST(a, r) (&(struct operation){ "get", a, list_parameters, "200", NULL, r, ANSWER_LIST, NULL })
 
 static void collection_path(struct openapi_doc *doc, const struct resource *res, struct names *n, bool namespaced,
                             openapi_path_fn *fn, void *userdata)
@@ -342,7 +403,7 @@ static void object_path(struct openapi_doc *doc, const struct resource *res, str
                 write_operation(&p, OBJECT("delete", "delete", delete_parameters, "200 202", META_V1 "DeleteOptions",
                                            res->delete_returns_object ? n->object : META_V1 "Status"));
         if (has_verb(res->verbs, "patch"))
-                write_operation(&p, OBJECT("patch", "patch", patch_parameters, "200 201", META_V1 "Patch", n->object));
+                write_operation(&p, OBJECT("patch", "patch", patch_parameters, res->crd ? "200" : "200 201", META_V1 "Patch", n->object));
         end_path(&p, fn, userdata);
 }
 
@@ -392,7 +453,7 @@ static void connect_path(struct openapi_doc *doc, const struct resource *res, co
         p.kind = s->kind;
         for (size_t i = 0; i < (methods == all ? ARRAY_SIZE(all) : ARRAY_SIZE(two)); i++) {
                 char id[600];
-                struct operation op = { methods[i], "connect", connect_parameters(s->name), "200", NULL, NULL, ANSWER_TEXT };
+                struct operation op = { methods[i], "connect", connect_parameters(s->name), "200", NULL, NULL, ANSWER_TEXT, NULL };
 
                 snprintf(id, sizeof(id), "%c%s%s", toupper((unsigned char)methods[i][0]), methods[i] + 1, n->id);
                 p.id = id;
@@ -420,14 +481,16 @@ static void subresource_path(struct openapi_doc *doc, const struct resource *res
         }
         snprintf(suffix, sizeof(suffix), "%c%s", toupper((unsigned char)s->name[0]), s->name + 1);
         start(&p, doc, res, n, suffix);
-        p.group = s->group;
-        p.version = s->version;
-        p.kind = s->kind;
+        if (!res->crd) { /* operations on a custom resource all bear its own kind */
+                p.group = s->group;
+                p.version = s->version;
+                p.kind = s->kind;
+        }
         snprintf(gv, sizeof(gv), "%s%s%s", s->group, s->group[0] ? "/" : "", s->version);
         body = streq(s->kind, res->kind) ? NULL : builtin_body(gv, s->kind);
         snprintf(object, sizeof(object), "%s", body ? body->name : n->object);
         if (has_verb(s->verbs, "get")) {
-                struct operation log = { "get", "get", log_parameters, "200", NULL, NULL, ANSWER_LOG };
+                struct operation log = { "get", "get", log_parameters, "200", NULL, NULL, ANSWER_LOG, NULL };
 
                 write_operation(&p, streq(s->name, "log") ? &log : OBJECT("get", "get", NULL, "200", NULL, object));
         }
@@ -436,7 +499,7 @@ static void subresource_path(struct openapi_doc *doc, const struct resource *res
         if (has_verb(s->verbs, "create"))
                 write_operation(&p, OBJECT("post", "post", write_parameters, "200 201 202", object, object));
         if (has_verb(s->verbs, "patch"))
-                write_operation(&p, OBJECT("patch", "patch", patch_parameters, "200 201", META_V1 "Patch", object));
+                write_operation(&p, OBJECT("patch", "patch", patch_parameters, res->crd ? "200" : "200 201", META_V1 "Patch", object));
         end_path(&p, fn, userdata);
 }
 
@@ -448,6 +511,7 @@ void openapi_resource_paths(struct openapi_doc *doc, const struct resource *res,
                 snprintf(n.root, sizeof(n.root), "/apis/%s/%s", res->group, res->version);
         else
                 snprintf(n.root, sizeof(n.root), "/api/%s", res->version);
+        name_group(res->group, res->version, n.camel, n.tag, sizeof(n.tag));
         type_name(res, false, n.object, sizeof(n.object));
         type_name(res, true, n.list, sizeof(n.list));
         collection_path(doc, res, &n, res->namespaced, fn, userdata);
@@ -459,16 +523,23 @@ void openapi_resource_paths(struct openapi_doc *doc, const struct resource *res,
         watch_paths(doc, res, &n, fn, userdata);
 }
 
-void openapi_plain_path(struct openapi_doc *doc, const char *path, const char *type, openapi_path_fn *fn, void *userdata)
+void openapi_plain_path(struct openapi_doc *doc, const struct openapi_plain *x, openapi_path_fn *fn, void *userdata)
 {
-        char id[256];
-        size_t n = 0;
-        struct place p = { .doc = doc, .path = path, .id = id };
+        struct place p = { .doc = doc, .path = x->path, .camel = "", .id = x->id, .tag = x->tag, .produces = x->produces };
+        struct operation op = { "get", NULL, NULL, "200", NULL, x->type, ANSWER_OBJECT, "get" };
 
-        for (const char *c = path; *c && n + 1 < sizeof(id); c++)
-                if (isalnum((unsigned char)*c))
-                        id[n++] = c == path || !isalnum((unsigned char)c[-1]) ? toupper((unsigned char)*c) : *c;
-        id[n] = '\0';
-        write_operation(&p, OBJECT("get", NULL, NULL, "200", NULL, type));
+        write_operation(&p, &op);
         end_path(&p, fn, userdata);
+}
+
+void openapi_group_path(struct openapi_doc *doc, const char *group, const char *version, openapi_path_fn *fn, void *userdata)
+{
+        char words[256], tag[256], id[300], path[600];
+        struct openapi_plain x = { path, NULL, id, tag, NULL };
+
+        name_group(group, version, words, tag, sizeof(words));
+        snprintf(id, sizeof(id), "%s%s", words, *version ? "APIResources" : "APIGroup");
+        snprintf(path, sizeof(path), "%s%s%s%s/", *group ? "/apis/" : "/api", group, *version ? "/" : "", version);
+        x.type = *version ? META_V1 "APIResourceList" : META_V1 "APIGroup";
+        openapi_plain_path(doc, &x, fn, userdata);
 }

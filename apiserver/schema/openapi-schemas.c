@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "../../lib/base/base.h"
+#include "crd.h"
 #include "openapi-internal.h"
 
 #define META_V1 "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -189,10 +190,58 @@ static void write_kind(struct strbuf *out, const char *group, const char *versio
         strbuf_printf(out, "{\"group\":\"%s\",\"kind\":\"%s\",\"version\":\"%s\"}", group, kind, version);
 }
 
+/* metav1's bodies are registered in each version that upstream's code knows, served or not. NOT_CUSTOM: not in what
+ * definitions are published with, which is the clients' list. */
+static void write_registered_kinds(struct openapi_doc *doc, const char *kind)
+{
+        static const struct {
+                const char *group, *versions;
+                bool not_custom;
+        } groups[] = {
+                { "", "v1", false },
+                { "admission.k8s.io", "v1 v1beta1", true },
+                { "admissionregistration.k8s.io", "v1 v1alpha1 v1beta1", false },
+                { "apiextensions.k8s.io", "v1 v1beta1", true },
+                { "apiregistration.k8s.io", "v1 v1beta1", true },
+                { "apps", "v1 v1beta1 v1beta2", false },
+                { "authentication.k8s.io", "v1 v1alpha1 v1beta1", false },
+                { "authorization.k8s.io", "v1 v1beta1", false },
+                { "autoscaling", "v1 v2", false },
+                { "batch", "v1 v1beta1", false },
+                { "certificates.k8s.io", "v1 v1alpha1 v1beta1", false },
+                { "coordination.k8s.io", "v1 v1alpha2 v1beta1", false },
+                { "discovery.k8s.io", "v1 v1beta1", false },
+                { "events.k8s.io", "v1 v1beta1", false },
+                { "extensions", "v1beta1", false },
+                { "flowcontrol.apiserver.k8s.io", "v1 v1beta1 v1beta2 v1beta3", false },
+                { "imagepolicy.k8s.io", "v1alpha1", true },
+                { "internal.apiserver.k8s.io", "v1alpha1", false },
+                { "networking.k8s.io", "v1 v1beta1", false },
+                { "node.k8s.io", "v1 v1alpha1 v1beta1", false },
+                { "policy", "v1 v1beta1", false },
+                { "rbac.authorization.k8s.io", "v1 v1alpha1 v1beta1", false },
+                { "resource.k8s.io", "v1 v1alpha3 v1beta1 v1beta2", false },
+                { "scheduling.k8s.io", "v1 v1alpha2 v1beta1", false },
+                { "storage.k8s.io", "v1 v1alpha1 v1beta1", false },
+                { "storagemigration.k8s.io", "v1beta1", false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+                for (const char *v = groups[i].versions; *v && !(doc->custom && groups[i].not_custom); v += strspn(v, " ")) {
+                        size_t len = strcspn(v, " ");
+                        char version[16];
+
+                        snprintf(version, sizeof(version), "%.*s", (int)len, v);
+                        if (i)
+                                strbuf_putc(doc->out, ',');
+                        write_kind(doc->out, groups[i].group, version, kind);
+                        v += len;
+                }
+}
+
 static void write_kinds(struct openapi_doc *doc, const struct schema *s)
 {
         const char *kind = strrchr(s->name, '.') + 1, *slash;
-        bool first = true;
 
         if (!s->group_version && !in_all_groups(s))
                 return;
@@ -202,14 +251,14 @@ static void write_kinds(struct openapi_doc *doc, const struct schema *s)
                 strbuf_printf(doc->out, "{\"group\":\"%.*s\",\"kind\":\"%s\",\"version\":\"%s\"}",
                               slash ? (int)(slash - s->group_version) : 0, s->group_version, kind,
                               slash ? slash + 1 : s->group_version);
+        } else if (doc->v2 || doc->custom) {
+                write_registered_kinds(doc, kind);
         } else {
-                for (unsigned i = 0; i < n_builtin_groups; i++)
-                        for (const char *const *v = builtin_groups[i].versions; *v; v++) {
-                                if (!first)
-                                        strbuf_putc(doc->out, ',');
-                                first = false;
-                                write_kind(doc->out, builtin_groups[i].name, *v, kind);
-                        }
+                write_kind(doc->out, "", "v1", kind);
+                if (doc->group && doc->group[0]) {
+                        strbuf_putc(doc->out, ',');
+                        write_kind(doc->out, doc->group, doc->version, kind);
+                }
         }
         strbuf_putc(doc->out, ']');
 }
@@ -303,8 +352,23 @@ void openapi_custom_name(const struct resource *res, bool list, char *buf, size_
                 snprintf(buf + n, size - n, "%s.%s", res->version, list ? res->list_kind : res->kind);
 }
 
+/* What field selectors may name, and the kind. */
 static void write_custom_gvk(struct openapi_doc *doc, const struct resource *res, const char *kind)
 {
+        const struct json *fields = json_get(res->crd->spec, "selectableFields");
+
+        if (json_len(fields)) {
+                strbuf_puts(doc->out, ",\"x-kubernetes-selectable-fields\":[");
+                json_foreach_item(fields, f) {
+                        const char *path = json_get_string(f, "jsonPath");
+
+                        strbuf_puts(doc->out, f_i ? ",{\"fieldPath\":" : "{\"fieldPath\":");
+                        path = path ? path + (*path == '.') : "";
+                        json_write_string(doc->out, path, strlen(path));
+                        strbuf_putc(doc->out, '}');
+                }
+                strbuf_putc(doc->out, ']');
+        }
         strbuf_puts(doc->out, ",\"x-kubernetes-group-version-kind\":[");
         write_kind(doc->out, res->group, res->version, kind);
         strbuf_puts(doc->out, "]}");
@@ -317,7 +381,7 @@ static void write_type_meta(struct openapi_doc *doc, const char *meta)
         if (doc->v2) {
                 openapi_ref(doc, meta);
         } else {
-                strbuf_puts(doc->out, "{\"default\":{},\"allOf\":[");
+                strbuf_puts(doc->out, "{\"description\":\"Standard metadata.\",\"allOf\":[");
                 openapi_ref(doc, meta);
                 strbuf_puts(doc->out, "]}");
         }
@@ -381,6 +445,78 @@ static void write_v2_schema(struct strbuf *out, const struct json *s)
         strbuf_putc(out, '}');
 }
 
+static void write_v3_schema(struct openapi_doc *doc, const struct json *s);
+
+static void write_v3_children(struct openapi_doc *doc, const struct json *map, bool embedded)
+{
+        bool first = !embedded;
+
+        strbuf_putc(doc->out, '{');
+        if (embedded)
+                write_type_meta(doc, META_V1 "ObjectMeta");
+        json_foreach_member(map, m) {
+                if (embedded && (streq(m->key, "apiVersion") || streq(m->key, "kind") || streq(m->key, "metadata")))
+                        continue;
+                if (!first)
+                        strbuf_putc(doc->out, ',');
+                first = false;
+                json_write_string(doc->out, m->key, m->key_len);
+                strbuf_putc(doc->out, ':');
+                write_v3_schema(doc, m->value);
+        }
+        strbuf_putc(doc->out, '}');
+}
+
+/* An embedded resource has apiVersion and kind, whoever wrote the schema. */
+static void write_embedded_required(struct strbuf *out, const struct json *required)
+{
+        static const char *const both[] = { "kind", "apiVersion" };
+        bool there[2] = { false, false };
+
+        strbuf_putc(out, '[');
+        json_foreach_item(required, item) {
+                if (item_i)
+                        strbuf_putc(out, ',');
+                json_write(out, item);
+                for (size_t i = 0; i < 2; i++)
+                        there[i] |= streq(json_string(item), both[i]);
+        }
+        for (size_t i = 0, n = json_len(required); i < 2; i++)
+                if (!there[i])
+                        strbuf_printf(out, "%s\"%s\"", n++ ? "," : "", both[i]);
+        strbuf_putc(out, ']');
+}
+
+/* A CRD's schema as it is, but for embedded resources, which get what every object has. */
+static void write_v3_schema(struct openapi_doc *doc, const struct json *s)
+{
+        bool embedded = json_get_bool(s, "x-kubernetes-embedded-resource", false), first = true;
+
+        strbuf_putc(doc->out, '{');
+        json_foreach_member(s, m) {
+                if (embedded && (streq(m->key, "properties") || streq(m->key, "required")))
+                        continue;
+                if (!first)
+                        strbuf_putc(doc->out, ',');
+                first = false;
+                json_write_string(doc->out, m->key, m->key_len);
+                strbuf_putc(doc->out, ':');
+                if (streq(m->key, "properties") && json_is_object(m->value))
+                        write_v3_children(doc, m->value, false);
+                else if (json_is_object(m->value) && (streq(m->key, "items") || streq(m->key, "additionalProperties")))
+                        write_v3_schema(doc, m->value);
+                else
+                        json_write(doc->out, m->value);
+        }
+        if (embedded) { /* it has its mark at least: no comma is too many */
+                strbuf_puts(doc->out, ",\"properties\":");
+                write_v3_children(doc, json_get(s, "properties"), true);
+                strbuf_puts(doc->out, ",\"required\":");
+                write_embedded_required(doc->out, json_get(s, "required"));
+        }
+        strbuf_putc(doc->out, '}');
+}
+
 static void write_custom_properties(struct openapi_doc *doc, const struct json *properties)
 {
         json_foreach_member(properties, m) {
@@ -392,7 +528,7 @@ static void write_custom_properties(struct openapi_doc *doc, const struct json *
                 if (doc->v2)
                         write_v2_schema(doc->out, m->value);
                 else
-                        json_write(doc->out, m->value);
+                        write_v3_schema(doc, m->value);
         }
 }
 
@@ -403,8 +539,8 @@ void openapi_custom_schema(struct openapi_doc *doc, const struct resource *res, 
 
         if (list) {
                 openapi_custom_name(res, false, name, sizeof(name));
-                strbuf_printf(doc->out, "{\"description\":\"A list of %s objects.\",\"type\":\"object\",\"required\":[\"items\"],"
-                                        "\"properties\":{", res->kind);
+                strbuf_printf(doc->out, "{\"description\":\"%s is a list of %s\",\"type\":\"object\",\"required\":[\"items\"],"
+                                        "\"properties\":{", res->list_kind, res->kind);
                 write_type_meta(doc, META_V1 "ListMeta");
                 strbuf_puts(doc->out, ",\"items\":{\"type\":\"array\",\"items\":");
                 openapi_ref(doc, name);

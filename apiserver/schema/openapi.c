@@ -57,22 +57,25 @@ static void each_group_document(const struct discovery_extra *extra, document_fn
         }
 }
 
-/* Documents of one path each, whose answer is a type or, with NULL, text. */
+/* Documents of one path each. */
 static const struct single {
-        const char *document, *path, *type;
+        const char *document;
+        struct openapi_plain plain;
 } singles[] = {
-        { ".well-known/openid-configuration", "/.well-known/openid-configuration/", NULL },
-        { "api", "/api/", META_V1 "APIVersions" },
-        { "apis", "/apis/", META_V1 "APIGroupList" },
-        { "openid/v1/jwks", "/openid/v1/jwks/", NULL },
-        { "version", "/version/", "io.k8s.apimachinery.pkg.version.Info" },
+        { ".well-known/openid-configuration",
+          { "/.well-known/openid-configuration/", NULL, "ServiceAccountIssuerOpenIDConfiguration", "WellKnown", "application/json" } },
+        { "api", { "/api/", META_V1 "APIVersions", "CoreAPIVersions", "core", NULL } },
+        { "apis", { "/apis/", META_V1 "APIGroupList", "APIVersions", "apis", NULL } },
+        { "openid/v1/jwks",
+          { "/openid/v1/jwks/", NULL, "ServiceAccountIssuerOpenIDKeyset", "openid", "application/jwk-set+json" } },
+        { "version", { "/version/", "io.k8s.apimachinery.pkg.version.Info", "CodeVersion", "version", "application/json" } },
 };
 
-static const struct single *find_single(const char *document)
+static const struct openapi_plain *find_single(const char *document)
 {
         for (size_t i = 0; i < ARRAY_SIZE(singles); i++)
                 if (streq(singles[i].document, document))
-                        return &singles[i];
+                        return &singles[i].plain;
         return NULL;
 }
 
@@ -325,9 +328,10 @@ static void add_used_definitions(struct openapi_doc *doc, struct sink *sink)
         }
 }
 
-static void write_info(struct strbuf *out)
+static void write_info(struct strbuf *out, const struct openapi_doc *doc)
 {
-        strbuf_printf(out, "\"info\":{\"title\":\"Kubernetes\",\"version\":\"%s\"}", VERSION_GIT);
+        strbuf_printf(out, "\"info\":{\"title\":\"%s\",\"version\":\"%s\"}", doc->custom ? "Kubernetes CRD Swagger" : "Kubernetes",
+                      doc->custom ? "v0.1.0" : VERSION_GIT);
 }
 
 static bool builtin_version(const char *group, const char *version)
@@ -346,21 +350,25 @@ struct buffer *openapi_v3(const char *path, const struct discovery_extra *extra,
         uint64_t used[OPENAPI_USED_WORDS] = { 0 };
         struct openapi_doc doc = { .out = &item, .used = used, .extra = extra };
         struct sink sink = { .out = &out };
-        const struct single *single = find_single(path);
-        char group[256] = "", version[64] = "", hash[OPENAPI_HASH], plain[600];
+        const struct openapi_plain *single = find_single(path);
+        char group[256] = "", version[64] = "", hash[OPENAPI_HASH];
 
         if (!openapi_v3_hash(path, extra, ret_hash ? ret_hash : hash))
                 return NULL;
+        if (!single) {
+                split_path(path, group, version);
+                doc.group = group;
+                doc.version = version;
+                doc.custom = version[0] && !builtin_version(group, version);
+        }
         strbuf_puts(&out, "{\"openapi\":\"3.0.0\",");
-        write_info(&out);
+        write_info(&out, &doc);
         strbuf_puts(&out, ",\"paths\":{");
         if (single) {
-                openapi_plain_path(&doc, single->path, single->type, add_path, &sink);
+                openapi_plain_path(&doc, single, add_path, &sink);
         } else {
-                split_path(path, group, version);
-                snprintf(plain, sizeof(plain), "/%s/", path);
-                if (!version[0] || builtin_version(group, version)) /* definitions publish their resources alone */
-                        openapi_plain_path(&doc, plain, version[0] ? META_V1 "APIResourceList" : META_V1 "APIGroup", add_path, &sink);
+                if (!doc.custom) /* definitions publish their resources alone */
+                        openapi_group_path(&doc, group, version, add_path, &sink);
                 if (version[0])
                         each_resource(&doc, group, version, add_resource_paths, &sink);
         }
@@ -401,11 +409,10 @@ static void add_group_path(const char *path, void *userdata)
                 struct openapi_doc *doc;
                 struct sink *sink;
         } *x = userdata;
-        char group[256], version[64], plain[600];
+        char group[256], version[64];
 
         split_path(path, group, version);
-        snprintf(plain, sizeof(plain), "/%s/", path);
-        openapi_plain_path(x->doc, plain, version[0] ? META_V1 "APIResourceList" : META_V1 "APIGroup", add_path, x->sink);
+        openapi_group_path(x->doc, group, version, add_path, x->sink);
 }
 
 /* What aggregated servers say of theirs, as they say it. */
@@ -451,9 +458,9 @@ static void add_v2_paths(struct openapi_doc *doc, struct sink *sink)
         } x = { doc, sink };
 
         for (size_t i = 0; i < ARRAY_SIZE(singles); i++)
-                openapi_plain_path(doc, singles[i].path, singles[i].type, add_path, sink);
+                openapi_plain_path(doc, &singles[i].plain, add_path, sink);
         add_group_path("api/v1", &x);
-        each_group_document(doc->extra, add_group_path, &x);
+        each_group_document(NULL, add_group_path, &x); /* definitions publish their resources alone */
         each_resource(doc, NULL, NULL, add_resource_paths, sink);
         add_remote_paths(doc, sink);
 }
@@ -470,7 +477,7 @@ struct buffer *openapi_v2(enum openapi_v2_form form, const struct discovery_extr
                 gnostic_head(&out);
         } else {
                 strbuf_puts(&out, "{\"swagger\":\"2.0\",");
-                write_info(&out);
+                write_info(&out, &doc);
                 strbuf_puts(&out, ",\"paths\":{");
         }
         add_v2_paths(&doc, &sink);

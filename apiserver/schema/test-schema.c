@@ -384,6 +384,30 @@ static void test_openapi_particulars(void **state)
         buffer_unref(core);
 }
 
+/* Generators of clients name functions and classes after ids and tags; metav1's bodies name every version they are in. */
+static void test_openapi_ids(void **state)
+{
+        static const char *const v2[] = {
+                "\"readCoreV1NamespacedPodLog\",\"tags\":[\"core_v1\"]", "\"deleteAppsV1CollectionNamespacedDeployment\"",
+                "\"connectCoreV1PostNamespacedPodExec\"", "\"watchRbacAuthorizationV1NamespacedRoleList\",\"tags\":[\"rbacAuthorization_v1\"]",
+                "\"createCoreV1NamespacedBinding\"", "\"replaceCoreV1NamespaceFinalize\"", "\"getAppsAPIGroup\",\"tags\":[\"apps\"]",
+                "\"getCoreV1APIResources\"", "\"getServiceAccountIssuerOpenIDKeyset\"",
+                "{\"group\":\"extensions\",\"kind\":\"DeleteOptions\",\"version\":\"v1beta1\"}",
+        };
+        struct buffer *all = openapi_v2(OPENAPI_V2_JSON, NULL), *apps = openapi_v3("apis/apps/v1", NULL, NULL),
+                      *keys = openapi_v3("openid/v1/jwks", NULL, NULL);
+
+        for (size_t i = 0; i < ARRAY_SIZE(v2); i++)
+                if (!strstr(all->data, v2[i]))
+                        fail_msg("%s is not there", v2[i]);
+        assert_non_null(strstr(apps->data, "\"x-kubernetes-group-version-kind\":[{\"group\":\"\",\"kind\":\"WatchEvent\",\"version\":\"v1\"},"
+                                           "{\"group\":\"apps\",\"kind\":\"WatchEvent\",\"version\":\"v1\"}]"));
+        assert_non_null(strstr(keys->data, "\"content\":{\"application/jwk-set+json\":"));
+        buffer_unref(all);
+        buffer_unref(apps);
+        buffer_unref(keys);
+}
+
 /* Document {openapi = 1, info = 2 {title = 1, version = 6}, paths = 4 ...} */
 static void test_openapi_v3_protobuf(void **state)
 {
@@ -431,6 +455,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_lists_of_fields),
                 cmocka_unit_test(test_openapi_particulars),
+                cmocka_unit_test(test_openapi_ids),
                 cmocka_unit_test(test_openapi_v3_protobuf),
                 cmocka_unit_test(test_decode_errors),
                 cmocka_unit_test(test_yaml_duplicates),
