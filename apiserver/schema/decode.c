@@ -601,6 +601,8 @@ static bool is_empty(const struct schema *s, const struct json *v)
 {
         int64_t i;
 
+        if (s->type == SCHEMA_ANY) /* Go keeps the text, whatever it says */
+                return json_is_null(v);
         switch (v->type) {
         case JSON_NULL:
                 return true;

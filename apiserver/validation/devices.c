@@ -9,7 +9,6 @@
 #include "functions.h"
 
 #define DEVICE_NAME_MAX 32
-#define DRIVER_NAME_MAX 63
 #define POOL_NAME_MAX 253
 #define PARAMETERS_MAX 10240
 #define OPTIONS_MAX 10
@@ -55,8 +54,7 @@ static void check_qualified_name(struct check *c, const struct at *at, const cha
         if (!*domain) {
                 invalid_text(c, at, "", "the domain must not be empty");
         } else {
-                too_long(c, at, strlen(domain), DRIVER_NAME_MAX);
-                name_validate_string(c->errs, NAME_DNS1123_SUBDOMAIN, at_path(c, at), domain);
+                check_driver_name(c, at, domain);
         }
         if (!slash[1])
                 invalid_text(c, at, "", "the name must not be empty");
@@ -123,16 +121,26 @@ void check_condition_reason(struct check *c, const struct at *at)
                               "used for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')");
 }
 
-/* --- parameters --- */
+/* --- drivers and their parameters --- */
 
+void check_driver_in_capitals(struct check *c, const struct at *at)
+{
+        const char *s = text_at(at);
+
+        if (s[strcspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")])
+                check_warn(c, at, "driver names should be lowercase; %s contains uppercase characters",
+                           json_print(c->a, json_new_string(c->a, s)));
+}
+
+/* Parameters that a class has had may be longer than what is let in now, as long as none of its configurations changes. */
 void check_device_parameters(struct check *c, const struct at *at)
 {
         size_t len = at_set(at) ? strlen(json_print(c->a, at->j)) : 0;
-        bool stored = at->old && json_equal(at->j, at->old);
+        const struct json *config = json_path(c->obj, "spec.config"), *was = json_path(c->old, "spec.config");
 
         if (!at_set(at))
                 check_required(c, at, NULL);
-        else if (!stored && len > PARAMETERS_MAX)
+        else if (len > PARAMETERS_MAX && !(was && json_equal(config, was)))
                 too_long(c, at, len, PARAMETERS_MAX);
         else if (!json_is_object(at->j))
                 invalid_text(c, at, "<value omitted>", "must be a valid JSON object");
@@ -276,6 +284,17 @@ static const char *device_id(struct arena *a, const struct json *device)
         return str_empty(share) ? id : arena_printf(a, "%s/%s", id, share);
 }
 
+/* As errors show it: upstream compares structs of these names. */
+static const char *shown_id(struct arena *a, const struct json *device)
+{
+        static const char *const fields[][2] = { { "Driver", "driver" }, { "Pool", "pool" }, { "Device", "device" }, { "ShareID", "shareID" } };
+        struct json *j = json_new_object(a);
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+                json_set_string(a, j, fields[i][0], json_get_string(device, fields[i][1]) ?: "");
+        return json_print(a, j);
+}
+
 void check_allocated_device(struct check *c, const struct at *at)
 {
         const char *id = device_id(c->a, at->j);
@@ -283,7 +302,7 @@ void check_allocated_device(struct check *c, const struct at *at)
         json_foreach_item(json_path(c->obj, "status.allocation.devices.results"), r)
                 if (streq(device_id(c->a, r), id))
                         return;
-        invalid_text(c, at, id, "must be an allocated device in the claim");
+        field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), shown_id(c->a, at->j), "must be an allocated device in the claim");
 }
 
 /* AT is the list of devices: none is there twice. */
@@ -294,7 +313,8 @@ void check_devices_once(struct check *c, const struct at *at)
 
                 for (size_t k = 0; k < i; k++)
                         if (streq(device_id(c->a, json_at(at->j, k)), id)) {
-                                field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at_item(c, at, i)), json_new_string(c->a, id), NULL);
+                                field_error_add_text(c->errs, FIELD_DUPLICATE, at_path(c, at_item(c, at, i)),
+                                                     shown_id(c->a, json_at(at->j, i)), NULL);
                                 break;
                         }
         }
@@ -463,28 +483,25 @@ void check_device_limit(struct check *c, const struct at *list)
                                 "must have at most %d items", max);
 }
 
-static size_t values_of(const struct json *attribute)
+/* Taints that a device of that name has had already are not looked at again. */
+bool cond_taints_changed(struct check *c, const struct at *device)
 {
-        size_t n = 0;
+        const char *name = json_get_string(device->j, "name") ?: "";
 
-        json_foreach_member(attribute, m)
-                n += json_is_array(m->value) ? json_len(m->value) : 1;
-        return n;
+        json_foreach_item(json_path(c->old, "spec.devices"), old)
+                if (streq(json_get_string(old, "name") ?: "", name))
+                        return !json_equal(json_get(old, "taints"), json_get(device->j, "taints"));
+        return true;
 }
 
 void check_device_attributes(struct check *c, const struct at *device)
 {
         const struct at *attributes = at_field(c, device, "attributes"), *capacity = at_field(c, device, "capacity");
-        size_t n = json_len(attributes->j) + json_len(capacity->j), values = 0;
+        size_t n = json_len(attributes->j) + json_len(capacity->j);
 
-        json_foreach_member(attributes->j, m)
-                values += values_of(m->value);
         if (n > 32)
                 field_error_add(c->errs, FIELD_INVALID, at_path(c, device), json_new_int(c->a, (int64_t)n),
                                 "the total number of attributes and capacities must not exceed 32");
-        if (values > 48)
-                field_error_add(c->errs, FIELD_INVALID, at_path(c, device), json_new_int(c->a, (int64_t)values),
-                                "the total number of attribute values must not exceed 48");
         json_foreach_member(attributes->j, m) {
                 check_qualified_name(c, attributes, m->key);
                 rules_use(c, "DeviceAttribute", at_entry(c, attributes, m));
@@ -573,31 +590,6 @@ void check_failure_condition(struct check *c, const struct at *at)
                         check_invalid(c, at, "bindingFailureConditions must not overlap with bindingConditions");
                         return;
                 }
-}
-
-void check_resource_mapping(struct check *c, const struct at *at)
-{
-        static const char *const resources[] = { "cpu", "memory", "ephemeral-storage" };
-        const struct at *factor = at_field(c, at, "allocationMultiplier"), *key = at_field(c, at, "capacityKey");
-        const struct json *capacity = json_get(at->up->up->j, "capacity");
-        struct quantity q;
-        bool known = str_has_prefix(at->name, "hugepages-");
-
-        for (size_t i = 0; i < ARRAY_SIZE(resources); i++)
-                known |= streq(at->name, resources[i]);
-        if (!known)
-                invalid_text(c, at, at->name, "must be a node allocatable resource name");
-        if (!at_set(factor) && !at_set(key)) {
-                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), go_struct(c, at),
-                                     "at least one of allocationMultiplier or capacityKey must be set");
-                return;
-        }
-        if (at_set(factor) && quantity_parse(factor->j->str, &q) == 0 && q.nano <= 0)
-                check_invalid(c, factor, "must be positive");
-        if (at_set(key) && !*text_at(key))
-                check_invalid(c, key, "capacityKey must not be an empty string");
-        else if (at_set(key) && !json_get(capacity, text_at(key)))
-                field_error_add(c->errs, FIELD_NOT_FOUND, at_path(c, key), key->j, NULL);
 }
 
 /* --- how much of a capacity may be asked for --- */

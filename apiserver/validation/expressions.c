@@ -71,15 +71,20 @@ static const struct cel_member namespace_members[] = { { "metadata", "metadata",
                                                        { "status", "status", &namespace_status_shape } };
 static const struct cel_shape namespace_shape = OBJECT("kubernetes.Namespace", namespace_members);
 
-static const struct cel_shape any_values = { .type = CEL_MAP, .of = { STRING, DYN } };
-static const struct cel_shape amounts = { .type = CEL_MAP, .of = { STRING, &cel_shapes[CEL_QUANTITY] } };
-static const struct cel_shape attributes_shape = { .type = CEL_MAP, .of = { STRING, &any_values } };
-static const struct cel_shape capacity_shape = { .type = CEL_MAP, .of = { STRING, &amounts } };
+/* A device is small: what an expression about it may cost rests on these maxima. */
+#define DEVICE_EXPRESSION_COST 1000000
+static const struct cel_shape domain_shape = { .type = CEL_STRING, .max = 63 };
+static const struct cel_shape id_shape = { .type = CEL_STRING, .max = 32 };
+static const struct cel_shape attribute_shape = { .type = CEL_DYN, .max = 64 };
+static const struct cel_shape any_values = { .type = CEL_MAP, .of = { &id_shape, &attribute_shape }, .max = 32, .open = true };
+static const struct cel_shape amounts = { .type = CEL_MAP, .of = { &id_shape, &cel_shapes[CEL_QUANTITY] }, .max = 32 };
+static const struct cel_shape attributes_shape = { .type = CEL_MAP, .of = { &domain_shape, &any_values }, .max = 32 };
+static const struct cel_shape capacity_shape = { .type = CEL_MAP, .of = { &domain_shape, &amounts }, .max = 32 };
 static const struct cel_member device_members[] = {
         { "allowMultipleAllocations", "allowMultipleAllocations", &cel_shapes[CEL_BOOL] },
         { "attributes", "attributes", &attributes_shape },
         { "capacity", "capacity", &capacity_shape },
-        { "driver", "driver", STRING },
+        { "driver", "driver", &domain_shape },
 };
 static const struct cel_shape device_shape = OBJECT("kubernetes.DRADevice", device_members);
 
@@ -224,10 +229,20 @@ void check_match_condition(struct check *c, const struct at *at)
         check_expression(c, at, &s.env, (const char *const[]){ "bool", NULL });
 }
 
+/* Attributes are google.protobuf.Any upstream, which only errors tell from what is dynamic. */
+static const char *device_type(struct arena *a, const struct cel_shape *shape)
+{
+        const char *text = cel_shape_text(a, shape, true);
+
+        if (streq(text, "map(string, dyn)"))
+                return "map(string, google.protobuf.Any)";
+        return streq(text, "map(string, map(string, dyn))") ? "map(string, map(string, google.protobuf.Any))" : text;
+}
+
 void check_device_expression(struct check *c, const struct at *at)
 {
         _cleanup_error_ struct error err = ERROR_INIT;
-        struct scope s = { 0 };
+        struct scope s = { .env.estimate = &device_shape };
         struct cel_program *program;
 
         declare(&s, "device", &device_shape);
@@ -235,5 +250,7 @@ void check_device_expression(struct check *c, const struct at *at)
                 check_invalid(c, at, "%s", error_text(&err));
         else if (cel_program_type(program) != CEL_BOOL && cel_program_type(program) != CEL_DYN)
                 check_invalid(c, at, "must evaluate to bool or the unknown type, not %s",
-                              cel_shape_text(c->a, cel_program_shape(program), true));
+                              device_type(c->a, cel_program_shape(program)));
+        else if (cel_program_cost(program) > DEVICE_EXPRESSION_COST)
+                check_forbidden(c, at, "too complex, exceeds cost limit");
 }

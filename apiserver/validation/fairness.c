@@ -89,10 +89,9 @@ void check_overhead(struct check *c, const struct at *at)
 
 /* --- storage --- */
 
-/* A subdomain whatever its case. */
-void check_csi_driver_name(struct check *c, const struct at *at)
+void check_driver_name(struct check *c, const struct at *at, const char *s)
 {
-        char *lower = arena_strdup(c->a, text_at(at));
+        char *lower = arena_strdup(c->a, s);
         const char *messages[NAME_MESSAGES];
         unsigned n;
 
@@ -106,7 +105,12 @@ void check_csi_driver_name(struct check *c, const struct at *at)
                 *p = (char)tolower((unsigned char)*p);
         n = name_check(c->a, NAME_DNS1123_SUBDOMAIN, lower, messages);
         for (unsigned i = 0; i < n; i++)
-                check_invalid(c, at, "%s", messages[i]);
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, s), "%s", messages[i]);
+}
+
+void check_csi_driver_name(struct check *c, const struct at *at)
+{
+        check_driver_name(c, at, text_at(at));
 }
 
 void check_lifecycle_mode(struct check *c, const struct at *at)
@@ -168,6 +172,44 @@ static void check_topology_term(struct check *c, const struct at *term)
         }
 }
 
+/* The last requirement of KEY: a later one takes an earlier one's place. */
+static const struct json *topology_values(const struct json *term, const char *key)
+{
+        const struct json *found = NULL;
+
+        json_foreach_item(json_get(term, "matchLabelExpressions"), e)
+                if (streq(json_get_string(e, "key") ?: "", key))
+                        found = e;
+        return json_get(found, "values");
+}
+
+static bool among(const struct json *list, const struct json *value)
+{
+        json_foreach_item(list, v)
+                if (json_equal(v, value))
+                        return true;
+        return false;
+}
+
+/* All that A asks for B asks for too: keys and values are sets. */
+static bool topology_within(const struct json *a, const struct json *b)
+{
+        json_foreach_item(json_get(a, "matchLabelExpressions"), e) {
+                const char *key = json_get_string(e, "key") ?: "";
+                const struct json *others = topology_values(b, key);
+                bool there = false;
+
+                json_foreach_item(json_get(b, "matchLabelExpressions"), o)
+                        there = there || streq(json_get_string(o, "key") ?: "", key);
+                if (!there)
+                        return false;
+                json_foreach_item(topology_values(a, key), v)
+                        if (!among(others, v))
+                                return false;
+        }
+        return true;
+}
+
 void check_allowed_topologies(struct check *c, const struct at *list)
 {
         for (size_t i = 0; i < json_len(list->j); i++) {
@@ -175,7 +217,7 @@ void check_allowed_topologies(struct check *c, const struct at *list)
 
                 check_topology_term(c, term);
                 for (size_t k = 0; k < i; k++)
-                        if (json_equal(json_at(list->j, k), term->j))
+                        if (topology_within(json_at(list->j, k), term->j) && topology_within(term->j, json_at(list->j, k)))
                                 field_error_add_text(c->errs, FIELD_DUPLICATE,
                                                      at_path(c, at_field(c, term, "matchLabelExpressions")), "\"\"", NULL);
         }

@@ -144,7 +144,8 @@ void check_request_of_two_kinds(struct check *c, const struct at *at);
 void check_request_policy(struct check *c, const struct at *at);
 void check_request_reference(struct check *c, const struct at *at);
 void check_reserved_for(struct check *c, const struct at *at);
-void check_resource_mapping(struct check *c, const struct at *at);
+void check_driver_in_capitals(struct check *c, const struct at *at);
+bool cond_taints_changed(struct check *c, const struct at *device);
 void check_semantic_version(struct check *c, const struct at *at);
 void check_share_id(struct check *c, const struct at *at);
 void check_slice_nodes(struct check *c, const struct at *at);
@@ -236,3 +237,5 @@ void check_lease_strategy(struct check *c, const struct at *at);
 void check_lifecycle_mode(struct check *c, const struct at *at);
 void check_system_priority(struct check *c, const struct at *at);
 void check_request_update(struct check *c, const struct at *at);
+/* A driver's name S: a subdomain whatever its case. */
+void check_driver_name(struct check *c, const struct at *at, const char *s);

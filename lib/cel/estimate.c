@@ -152,6 +152,8 @@ static void step_into(struct estimate *e, const struct estimate *from, const cha
                 e->path = s->type == CEL_LIST ? (part == 1 ? s->of[0] : NULL) : s->type == CEL_MAP ? s->of[part] : NULL;
                 return;
         }
+        if (s->type == CEL_MAP && s->open) /* upstream knows the size of m.key for some maps only, that of m[key] for all */
+                e->path = s->of[1];
         for (size_t i = 0; s->type == CEL_OBJECT && i < s->n_members; i++)
                 if (streq(s->members[i].field, field))
                         e->path = s->members[i].shape;
@@ -493,7 +495,7 @@ static struct estimate select_estimate(struct estimator *est, const struct local
                 e.cost = add(e.cost, one);
         if (of.reached) {
                 step_into(&e, &of, n->name, -1);
-                if (of.path && of.path->type == CEL_MAP)
+                if (of.path && of.path->type == CEL_MAP && !of.path->open)
                         e.path = NULL;
         } else {
                 e.reached = true;
