@@ -104,7 +104,7 @@ void check_slice_address(struct check *c, const struct at *at)
 void check_ingress_spec(struct check *c, const struct at *at)
 {
         if (!json_len(json_get(at->j, "rules")) && !json_get(at->j, "defaultBackend"))
-                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), "null",
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), json_is_array(json_get(at->j, "rules")) ? "[]" : "null",
                                      "either `defaultBackend` or `rules` must be specified");
 }
 
