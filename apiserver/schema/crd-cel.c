@@ -384,6 +384,8 @@ static void check_message_expression(struct compiled *c)
                 wrong(c, "messageExpression", arena_printf(c->a, "messageExpression %s", err.message));
         else if (cel_program_type(p) != CEL_STRING)
                 wrong(c, "messageExpression", "messageExpression must evaluate to a string");
+        else if (cel_program_trouble(p))
+                wrong(c, "messageExpression", arena_printf(c->a, "messageExpression instantiation failed: %s", cel_program_trouble(p)));
         else
                 add_cost(c, "messageExpression", "estimated messageExpression cost", cel_program_cost(p));
 }
@@ -401,6 +403,10 @@ static void check_rule(struct compiled *c, const char *loose)
                 wrong(c, "rule", err.message);
         } else if (cel_program_type(p) != CEL_BOOL) {
                 wrong(c, "rule", "cel expression must evaluate to a bool");
+                p = NULL;
+        } else if (cel_program_trouble(p)) {
+                observe(c->cost, c->at, 0);
+                wrong(c, "rule", arena_printf(c->a, "program instantiation failed: %s", cel_program_trouble(p)));
                 p = NULL;
         } else {
                 add_cost(c, "rule", "estimated rule cost", times(cel_program_cost(p), often));

@@ -169,9 +169,14 @@ static void check_expression(struct check *c, const struct at *at, const struct 
         got = cel_shape_text(c->a, cel_program_shape(program), true);
         for (size_t i = 0; types && types[i]; i++) {
                 if (streq(got, types[i]))
-                        return;
-                wanted = arena_printf(c->a, "%s%s%s", wanted, i ? " " : "", types[i]);
+                        types = NULL;
+                else
+                        wanted = arena_printf(c->a, "%s%s%s", wanted, i ? " " : "", types[i]);
+                if (!types)
+                        break;
         }
+        if (!types && cel_program_trouble(program))
+                check_invalid(c, at, "program instantiation failed: %s", cel_program_trouble(program));
         if (types)
                 check_invalid(c, at, types[1] ? "must evaluate to one of [%s] but got %s" : "must evaluate to %s but got %s", wanted, got);
 }

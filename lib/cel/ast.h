@@ -75,6 +75,7 @@ struct cel_program {
         const struct cel_shape *shape;
         uint64_t cost;
         const char **uses; /* variables, NULL-ended */
+        const char *trouble; /* cel_program_trouble() */
 };
 
 struct eval {
@@ -96,10 +97,15 @@ struct function {
 
 /* All functions, by tables of a library each; a NULL ends them. */
 extern const struct function functions_standard[], functions_strings[], functions_kubernetes[], functions_network[],
-        functions_extended[];
+        functions_extended[], functions_format[];
 
 /* How the function may be called with N arguments; NULL: in no way. *ret_known: it exists under that name at all. */
 const struct function *function_find(const char *name, bool member, size_t n, bool *ret_known);
+
+/* "no such overload", with as much of the function and the types it got as cel-go tells. */
+struct cel_value cel_describe_overload(struct arena *a, const char *name, bool member, size_t n, const struct cel_value *args);
+/* Whether a signature of the function has the types of these values. */
+bool cel_overload_fits(const char *name, bool member, size_t n, const struct cel_value *args);
 
 /* Counts cost; false: the limit is passed. */
 bool eval_spend(struct eval *e, uint64_t cost);
@@ -107,12 +113,17 @@ bool eval_spend(struct eval *e, uint64_t cost);
 bool eval_room(struct eval *e, uint64_t work);
 /* What a call costs (cost.c). */
 uint64_t cel_call_cost(const char *name, size_t n, const struct cel_value *v, const struct cel_value *result);
-/* Marks what is constant in a checked tree. */
-void cel_find_constants(struct node *n);
+/* Marks what is constant in a checked tree. What converts a constant is tried at once: the first error of it, or NULL. */
+const char *cel_find_constants(struct arena *a, struct node *n);
 struct cel_value eval_over_limit(void);
 
 /* indexOf and lastIndexOf of a string: lists have them too. */
 struct cel_value cel_string_index(struct eval *e, size_t n, const struct cel_value *v, bool last);
+/* NULL, or why S is no URL, in Go's words. The parts point into S, the scheme is lower case. */
+const char *cel_parse_url(struct arena *a, struct cel_string s, struct cel_url *ret);
+/* As Go's %q: in quotes. */
+const char *cel_go_quote(struct arena *a, struct cel_string s);
+
 /* "10.0.0.1", "10.0.0.0/8": canonical. */
 const char *cel_address_text(struct arena *a, const struct cel_address *x);
 

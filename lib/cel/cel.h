@@ -180,6 +180,9 @@ int cel_compile_in(struct arena *a, const char *text, const struct cel_env *env,
  * that is not said ("request." alone: it has none). The program lives in A and keeps TEXT. */
 int cel_compile(struct arena *a, const char *text, const char *const *variables, struct cel_program **ret,
                 struct error *reterr);
+/* What can never be evaluated, since a constant cannot be converted ("int('x')"): the error; NULL: nothing. Upstream finds
+ * it after the type of the result, and says "program instantiation failed: ...". */
+const char *cel_program_trouble(const struct cel_program *p);
 /* What it will return: CEL_DYN if that is not known. */
 enum cel_type cel_program_type(const struct cel_program *p);
 const struct cel_shape *cel_program_shape(const struct cel_program *p);

@@ -42,7 +42,8 @@ static const struct {
 const struct function *function_find(const char *name, bool member, size_t n, bool *ret_known)
 {
         static const struct function *const tables[] = { functions_standard, functions_strings, functions_kubernetes,
-                                                         functions_network, functions_extended };
+                                                         functions_network, functions_extended,
+                                                         functions_format };
 
         *ret_known = false;
         for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
@@ -853,7 +854,7 @@ int cel_compile_in(struct arena *a, const char *text, const struct cel_env *env,
         p->shape = kept_shape(a, shape_resolve(&c->types, shape_of(p->root), true));
         p->cost = env->estimate ? cel_estimate(scratch, p->root, env->estimate) : UINT64_MAX;
         forget(p->root);
-        cel_find_constants(p->root);
+        p->trouble = cel_find_constants(a, p->root);
         *ret = p;
         return 0;
 }
@@ -890,6 +891,11 @@ int cel_compile(struct arena *a, const char *text, const char *const *variables,
                 *m = (struct cel_member){ dot + 1, dot + 1, &cel_shapes[CEL_DYN] };
         }
         return cel_compile_in(a, text, &env, ret, reterr);
+}
+
+const char *cel_program_trouble(const struct cel_program *p)
+{
+        return p->trouble;
 }
 
 enum cel_type cel_program_type(const struct cel_program *p)

@@ -305,14 +305,25 @@ static bool simple(const struct node *n)
                                            n->value.type == CEL_DOUBLE || n->value.type == CEL_STRING);
 }
 
-void cel_find_constants(struct node *n)
+/* What upstream makes while it plans, it makes at once: an error then is no longer one of evaluation. */
+static const char *try_conversion(struct arena *a, const struct node *n)
+{
+        struct cel_run run = { .arena = a };
+        struct cel_program alone = { .root = (struct node *)n };
+        struct cel_value v = cel_eval(&alone, &run);
+
+        return cel_is_error(v) ? cel_text(a, &v) : NULL;
+}
+
+const char *cel_find_constants(struct arena *a, struct node *n)
 {
         bool all = true, plain = true;
+        const char *trouble = NULL;
 
         for (size_t i = 0; i < n->n; i++) {
                 if (!n->args[i])
                         continue;
-                cel_find_constants(n->args[i]);
+                trouble = trouble ?: cel_find_constants(a, n->args[i]);
                 all &= n->args[i]->constant;
         }
         switch (n->kind) {
@@ -327,6 +338,8 @@ void cel_find_constants(struct node *n)
                 break;
         case NODE_CALL:
                 n->constant = all && n->n == 1 && !n->member && converts(n->name);
+                if (n->constant && !trouble)
+                        trouble = try_conversion(a, n);
                 if (streq(n->name, "@in") && n->n == 2 && n->args[1]->kind == NODE_LIST && n->args[1]->constant) {
                         for (size_t i = 0; i < n->args[1]->n; i++)
                                 plain &= simple(n->args[1]->args[i]);
@@ -336,4 +349,5 @@ void cel_find_constants(struct node *n)
         default:
                 break;
         }
+        return trouble;
 }

@@ -211,8 +211,9 @@ static struct cel_value eval_map(struct eval *e, const struct node *n)
                 v = eval(e, n->args[i + 1]);
                 if (cel_is_error(v))
                         return v;
-                if (key.type != CEL_STRING && key.type != CEL_INT && key.type != CEL_UINT && key.type != CEL_BOOL)
-                        return cel_error(e->run->arena, "unsupported key type: %s", cel_type_name(&key));
+                if (key.type == CEL_BYTES || key.type == CEL_SEMVER || key.type == CEL_FORMAT) /* all others do in Go's maps */
+                        return cel_error(e->run->arena, "internal error: runtime error: hash of unhashable type %s",
+                                         key.type == CEL_BYTES ? "types.Bytes" : key.type == CEL_SEMVER ? "cel.Semver" : "cel.Format");
                 if (n->flags[i / 2]) {
                         if (v.type != CEL_OPTIONAL)
                                 return cel_no_overload();
@@ -258,17 +259,42 @@ static struct cel_value eval_ternary(struct eval *e, const struct node *n)
 
 static struct cel_value call(struct eval *e, const struct node *n, const struct cel_value *args)
 {
+        const struct cel_value bare = cel_no_overload();
+        struct cel_value v = bare;
+
         if (n->member && args[0].type == CEL_OBJECT) {
                 const struct cel_class *class = args[0].object.class;
 
                 return class->call ? class->call(e->run, args[0].object.data, n->name, n->n - 1, args + 1) : cel_no_overload();
         }
-        return n->function ? n->function->call(e, n->n, args) : cel_no_overload();
+        if (n->function)
+                v = n->function->call(e, n->n, args);
+        return cel_is_error(v) && v.str.s == bare.str.s ? cel_describe_overload(e->run->arena, n->name, n->member, n->n, args) : v;
+}
+
+/* "or" and "orValue" ask for what is behind them only if there is no value; what is no optional goes through. */
+static struct cel_value eval_alternative(struct eval *e, const struct node *n)
+{
+        struct cel_value v = eval(e, n->args[0]);
+
+        if (v.type != CEL_OPTIONAL)
+                return v;
+        if (!v.inner)
+                return eval(e, n->args[1]);
+        return streq(n->name, "or") ? v : *v.inner;
+}
+
+static bool is_alternative(const struct node *n)
+{
+        return n->member && n->n == 2 && (streq(n->name, "or") || streq(n->name, "orValue"));
 }
 
 static struct cel_value eval_call(struct eval *e, const struct node *n)
 {
         struct cel_value args[8], v;
+
+        if (is_alternative(n))
+                return eval_alternative(e, n);
 
         if (n->n > ARRAY_SIZE(args))
                 return cel_no_overload();
@@ -479,7 +505,9 @@ static struct cel_value eval_macro(struct eval *e, const struct node *n)
         if (n->macro >= MACRO_OPT_MAP)
                 return eval_optional_macro(e, n, range, e->run->cost - before);
         if (range.type != CEL_LIST && range.type != CEL_MAP)
-                return cel_error(e->run->arena, "got 'types.%s', expected iterable type", go_type(&range));
+                return cel_error(e->run->arena, n->macro == MACRO_TRANSFORM_LIST || n->macro == MACRO_TRANSFORM_MAP || n->macro == MACRO_TRANSFORM_ENTRY || n->vars[1]
+                                                        ? "unsupported comprehension range type: types.%s"
+                                                        : "got 'types.%s', expected iterable type", go_type(&range));
         len = range.type == CEL_LIST ? cel_list_len(&range) : cel_map_len(&range);
         for (size_t i = 0; i < len; i++) {
                 struct cel_value v;

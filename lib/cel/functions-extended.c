@@ -406,10 +406,10 @@ static void put_double(struct strbuf *b, double d, char clause, int precision)
         size_t len;
 
         if (clause == 'e') {
-                snprintf(buf, sizeof(buf), "%.*e", precision, d);
+                snprintf(buf, sizeof(buf), "%.6e", d); /* upstream takes the precision for a width */
                 point = strchr(buf, 'e'); /* "1.5 x 10 to the 02", with the signs for them */
                 strbuf_append(b, buf, (size_t)(point - buf));
-                strbuf_puts(b, "\xe2\x80\xaf\xc3\x97\xe2\x80\xaf" "10");
+                strbuf_puts(b, "\xc3\x97" "10");
                 for (const char *p = point + 1; *p; p++) {
                         static const char *const digits[] = { "⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹" };
 
@@ -453,8 +453,10 @@ static const char *put_clause(struct eval *e, struct strbuf *b, char clause, int
                                                                         cel_str_is(v->str, "-Infinity")))) {
                         bool nan = v->type == CEL_DOUBLE ? isnan(v->d) : cel_str_is(v->str, "NaN");
                         bool minus = v->type == CEL_DOUBLE ? v->d < 0 : *v->str.s == '-';
+                        int pad;
 
-                        strbuf_puts(b, nan ? "NaN" : minus ? "-∞" : "∞");
+                        pad = clause == 'e' ? (precision < 0 ? 6 : precision) - (nan ? 3 : minus ? 2 : 1) : 0;
+                        strbuf_printf(b, "%*s%s", MAX(pad, 0), "", nan ? "NaN" : minus ? "-∞" : "∞");
                         return NULL;
                 }
                 wanted = clause == 'f' ? "fixed-point clause can only be used on doubles" : "scientific clause can only be used on doubles";

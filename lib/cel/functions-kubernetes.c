@@ -469,189 +469,19 @@ static struct cel_value f_is_greater(struct eval *e, size_t n, const struct cel_
         return compared(v, &c) ? cel_bool(c > 0) : cel_no_overload();
 }
 
-/* --- formats --- */
-
-enum label_rule { DNS1123, DNS1035 };
-
-static const char *check_dns(struct arena *a, const char *s, enum label_rule rule, bool subdomain, bool prefix)
-{
-        _cleanup_free_ char *copy = prefix && str_has_suffix(s, "-") ? xasprintf("%sa", s) : xstrdup(s);
-        bool ok = rule == DNS1123 ? (subdomain ? is_dns1123_subdomain(copy) : is_dns1123_label(copy))
-                                  : is_dns1123_label(copy) && *copy >= 'a' && *copy <= 'z';
-
-        if (ok)
-                return NULL;
-        if (rule == DNS1035)
-                return "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-                       "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation "
-                       "is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-        if (subdomain)
-                return "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-                       "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-                       "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-        return "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
-               "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
-               "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-}
-
-static bool is_uuid(const char *s)
-{
-        for (size_t i = 0; i < 36; i++) {
-                bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-                if (dash ? s[i] != '-' : !s[i] || !strchr("0123456789abcdefABCDEF", s[i]))
-                        return false;
-        }
-        return !s[36];
-}
-
-static bool is_base64(struct cel_string s)
-{
-        size_t n = s.len;
-
-        while (n && s.len - n < 2 && s.s[n - 1] == '=')
-                n--;
-        for (size_t i = 0; i < n; i++)
-                if (!memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", s.s[i], 64))
-                        return false;
-        return s.len % 4 == 0;
-}
-
-static const char *const formats[] = {
-        "dns1123Label", "dns1123Subdomain", "dns1035Label", "qualifiedName", "dns1123LabelPrefix", "dns1123SubdomainPrefix",
-        "dns1035LabelPrefix", "labelValue", "uri", "uuid", "byte", "date", "datetime",
-};
-
-/* NULL: S is as FORMAT wants it. */
-static const char *check_format(struct arena *a, const char *format, const char *s, struct cel_string raw)
-{
-        bool prefix = str_has_suffix(format, "Prefix");
-        int64_t seconds;
-        int32_t nanos;
-
-        if (str_has_prefix(format, "dns1123Label"))
-                return check_dns(a, s, DNS1123, false, prefix);
-        if (str_has_prefix(format, "dns1123Subdomain"))
-                return check_dns(a, s, DNS1123, true, prefix);
-        if (str_has_prefix(format, "dns1035Label"))
-                return check_dns(a, s, DNS1035, false, prefix);
-        if (streq(format, "qualifiedName"))
-                return label_key_check(a, s);
-        if (streq(format, "labelValue"))
-                return label_value_check(a, s);
-        if (streq(format, "uuid"))
-                return is_uuid(s) ? NULL : "does not match the UUID format";
-        if (streq(format, "byte"))
-                return is_base64(raw) ? NULL : "invalid base64";
-        if (streq(format, "date"))
-                return cel_parse_timestamp((struct cel_string){ arena_printf(a, "%sT00:00:00Z", s), raw.len + 10 }, &seconds, &nanos)
-                               ? NULL : "invalid date";
-        if (streq(format, "datetime"))
-                return cel_parse_timestamp(raw, &seconds, &nanos) ? NULL : "invalid datetime";
-        return *s == '/' || strstr(s, "://") ? NULL : "invalid URI";
-}
-
-static struct cel_value format_value(const char *name)
-{
-        return (struct cel_value){ .type = CEL_FORMAT, .str = { name, strlen(name) } };
-}
-
-static struct cel_value f_format_named(struct eval *e, size_t n, const struct cel_value *v)
-{
-        struct cel_value found;
-
-        if (v->type != CEL_STRING)
-                return cel_no_overload();
-        for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
-                if (cel_str_is(v->str, formats[i])) {
-                        found = format_value(formats[i]);
-                        return cel_optional(e->run->arena, &found);
-                }
-        return cel_optional(e->run->arena, NULL);
-}
-
-#define FORMAT(i)                                                                                  \
-        static struct cel_value f_format_##i(struct eval *e, size_t n, const struct cel_value *v)  \
-        {                                                                                          \
-                return format_value(formats[i]);                                                   \
-        }
-FORMAT(0) FORMAT(1) FORMAT(2) FORMAT(3) FORMAT(4) FORMAT(5) FORMAT(6)
-FORMAT(7) FORMAT(8) FORMAT(9) FORMAT(10) FORMAT(11) FORMAT(12)
-
-static struct cel_value f_validate(struct eval *e, size_t n, const struct cel_value *v)
-{
-        struct arena *a = e->run->arena;
-        const char *why;
-        struct cel_value *items, list;
-
-        if (v[0].type != CEL_FORMAT || v[1].type != CEL_STRING)
-                return cel_no_overload();
-        why = check_format(a, cel_text(a, &(struct cel_value){ .type = CEL_STRING, .str = v[0].str }), cel_text(a, &v[1]), v[1].str);
-        if (!why)
-                return cel_optional(a, NULL);
-        items = arena_alloc(a, sizeof(*items));
-        *items = cel_string(why);
-        list = cel_list_new(a, items, 1);
-        return cel_optional(a, &list);
-}
-
 /* --- URLs --- */
-
-static bool scheme_char(char c)
-{
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-}
-
-/* An absolute URI, or an absolute path: what Go's url.ParseRequestURI takes. */
-static bool parse_url(struct cel_string s, struct cel_url *ret)
-{
-        size_t at = 0;
-        const char *q;
-
-        *ret = (struct cel_url){ 0 };
-        for (size_t i = 0; i < s.len; i++)
-                if ((unsigned char)s.s[i] < ' ' || s.s[i] == 0x7f)
-                        return false;
-        if (!s.len)
-                return false;
-        if (*s.s != '/') {
-                while (at < s.len && scheme_char(s.s[at]))
-                        at++;
-                if (!at || at >= s.len || s.s[at] != ':' || (*s.s >= '0' && *s.s <= '9'))
-                        return false;
-                ret->scheme = (struct cel_string){ s.s, at++ };
-                if (at < s.len && s.s[at] != '/')
-                        return true; /* opaque: "mailto:x" */
-        }
-        if (ret->scheme.len && s.len - at >= 2 && !memcmp(s.s + at, "//", 2)) {
-                size_t start = at += 2;
-                const char *user;
-
-                while (at < s.len && s.s[at] != '/' && s.s[at] != '?')
-                        at++;
-                user = memrchr(s.s + start, '@', at - start);
-                if (user)
-                        start = (size_t)(user - s.s) + 1;
-                ret->host = (struct cel_string){ s.s + start, at - start };
-                if (memchr(s.s + start, ' ', at - start))
-                        return false;
-        }
-        q = memchr(s.s + at, '?', s.len - at);
-        ret->path = (struct cel_string){ s.s + at, (q ? (size_t)(q - s.s) : s.len) - at };
-        if (q)
-                ret->query = (struct cel_string){ q + 1, s.len - (size_t)(q - s.s) - 1 };
-        return true;
-}
 
 static struct cel_value f_url(struct eval *e, size_t n, const struct cel_value *v)
 {
+        struct arena *a = e->run->arena;
         struct cel_url u;
+        const char *wrong;
 
         if (v->type != CEL_STRING)
                 return cel_no_overload();
-        if (!parse_url(v->str, &u))
-                return cel_error(e->run->arena, "URL parse error during conversion from string: parse \"%s\": invalid URI for request",
-                                 cel_text(e->run->arena, v));
+        wrong = cel_parse_url(a, v->str, &u);
+        if (wrong)
+                return cel_error(a, "URL parse error during conversion from string: parse %s: %s", cel_go_quote(a, v->str), wrong);
         return (struct cel_value){ .type = CEL_URL, .url = arena_memdup(e->run->arena, &u, sizeof(u)) };
 }
 
@@ -659,7 +489,7 @@ static struct cel_value f_is_url(struct eval *e, size_t n, const struct cel_valu
 {
         struct cel_url u;
 
-        return v->type == CEL_STRING ? cel_bool(parse_url(v->str, &u)) : cel_no_overload();
+        return v->type == CEL_STRING ? cel_bool(!cel_parse_url(e->run->arena, v->str, &u)) : cel_no_overload();
 }
 
 static struct cel_value url_string(const struct cel_value *v, struct cel_string s)
@@ -804,21 +634,6 @@ const struct function functions_kubernetes[] = {
         { "compareTo", true, false, 2, 2, CEL_INT, f_compare_to },
         { "isLessThan", true, false, 2, 2, CEL_BOOL, f_is_less },
         { "isGreaterThan", true, false, 2, 2, CEL_BOOL, f_is_greater },
-        { "format.named", false, true, 1, 1, CEL_OPTIONAL, f_format_named },
-        { "format.dns1123Label", false, true, 0, 0, CEL_FORMAT, f_format_0 },
-        { "format.dns1123Subdomain", false, true, 0, 0, CEL_FORMAT, f_format_1 },
-        { "format.dns1035Label", false, true, 0, 0, CEL_FORMAT, f_format_2 },
-        { "format.qualifiedName", false, true, 0, 0, CEL_FORMAT, f_format_3 },
-        { "format.dns1123LabelPrefix", false, true, 0, 0, CEL_FORMAT, f_format_4 },
-        { "format.dns1123SubdomainPrefix", false, true, 0, 0, CEL_FORMAT, f_format_5 },
-        { "format.dns1035LabelPrefix", false, true, 0, 0, CEL_FORMAT, f_format_6 },
-        { "format.labelValue", false, true, 0, 0, CEL_FORMAT, f_format_7 },
-        { "format.uri", false, true, 0, 0, CEL_FORMAT, f_format_8 },
-        { "format.uuid", false, true, 0, 0, CEL_FORMAT, f_format_9 },
-        { "format.byte", false, true, 0, 0, CEL_FORMAT, f_format_10 },
-        { "format.date", false, true, 0, 0, CEL_FORMAT, f_format_11 },
-        { "format.datetime", false, true, 0, 0, CEL_FORMAT, f_format_12 },
-        { "validate", true, false, 2, 2, CEL_OPTIONAL, f_validate },
         { "url", false, true, 1, 1, CEL_URL, f_url },
         { "isURL", false, true, 1, 1, CEL_BOOL, f_is_url },
         { "getScheme", true, false, 1, 1, CEL_STRING, f_get_scheme },

@@ -1,20 +1,153 @@
 /* IP addresses and CIDRs (k8s.io/apiserver/pkg/cel/library ip.go and cidr.go, which follow Go's net/netip). */
 #include <arpa/inet.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ast.h"
 
-static bool parse_ip(struct arena *a, struct cel_string s, struct cel_address *ret)
+/* --- reading, with net/netip's words for what is no address --- */
+
+/* TEXT as it was given; AT: from where it is wrong, or NULL. */
+static const char *wrong(struct arena *a, struct cel_string text, const char *why, const char *at)
 {
-        const char *text = arena_strndup(a, s.s, s.len);
+        const char *rest = at ? cel_go_quote(a, (struct cel_string){ at, text.len - (size_t)(at - text.s) }) : NULL;
+
+        return arena_printf(a, "ParseAddr(%s): %s%s%s%s", cel_go_quote(a, text), why, rest ? " (at " : "", rest ? rest : "", rest ? ")" : "");
+}
+
+/* "1.2.3.4" between S and END, within TEXT. */
+static const char *parse_v4(struct arena *a, struct cel_string text, const char *s, const char *end, uint8_t *ret)
+{
+        unsigned value = 0, digits = 0, field = 0;
+
+        for (const char *p = s; p < end; p++) {
+                if (*p >= '0' && *p <= '9') {
+                        if (digits == 1 && value == 0)
+                                return wrong(a, text, "IPv4 field has octet with leading zero", NULL);
+                        value = value * 10 + (unsigned)(*p - '0');
+                        digits++;
+                        if (value > 255)
+                                return wrong(a, text, "IPv4 field has value >255", NULL);
+                } else if (*p == '.') {
+                        if (p == s || p == end - 1 || p[-1] == '.')
+                                return wrong(a, text, "IPv4 field must have at least one digit", p);
+                        if (field == 3)
+                                return wrong(a, text, "IPv4 address too long", NULL);
+                        ret[field++] = (uint8_t)value;
+                        value = digits = 0;
+                } else {
+                        return wrong(a, text, "unexpected character", p);
+                }
+        }
+        if (field < 3)
+                return wrong(a, text, "IPv4 address too short", NULL);
+        ret[3] = (uint8_t)value;
+        return NULL;
+}
+
+static int hex_digit(char c)
+{
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* What goes on behind a field of four digits: ":" and more, perhaps with "::". *ret_s: where. */
+static const char *after_field(struct arena *a, struct cel_string text, const char *s, const char *end, int n, int *ellipsis,
+                               const char **ret_s)
+{
+        *ret_s = s;
+        if (s == end)
+                return NULL;
+        if (*s != ':')
+                return wrong(a, text, "unexpected character, want colon", s);
+        if (s + 1 == end)
+                return wrong(a, text, "colon must be followed by more characters", s);
+        s++;
+        if (*s == ':') {
+                if (*ellipsis >= 0)
+                        return wrong(a, text, "multiple :: in address", s);
+                *ellipsis = n;
+                s++;
+        }
+        *ret_s = s;
+        return NULL;
+}
+
+/* Without a zone: END is before it. */
+static const char *parse_v6(struct arena *a, struct cel_string text, const char *end, uint8_t *ip)
+{
+        const char *s = text.s, *why;
+        int ellipsis = -1, n = 0;
+
+        if (end - s >= 2 && s[0] == ':' && s[1] == ':') {
+                ellipsis = 0;
+                s += 2;
+                if (s == end)
+                        return NULL;
+        }
+        while (n < 16) {
+                const char *p = s;
+                unsigned value = 0;
+
+                for (; p < end && hex_digit(*p) >= 0; p++) {
+                        value = value << 4 | (unsigned)hex_digit(*p);
+                        if (p - s > 3)
+                                return wrong(a, text, "each group must have 4 or less digits", s);
+                }
+                if (p == s)
+                        return wrong(a, text, "each colon-separated field must have at least one digit", s);
+                if (p < end && *p == '.') {
+                        if (ellipsis < 0 && n != 12)
+                                return wrong(a, text, "embedded IPv4 address must replace the final 2 fields of the address", s);
+                        if (n + 4 > 16)
+                                return wrong(a, text, "too many hex fields to fit an embedded IPv4 at the end of the address", s);
+                        if ((why = parse_v4(a, text, s, end, ip + n)))
+                                return why;
+                        s = end;
+                        n += 4;
+                        break;
+                }
+                ip[n] = (uint8_t)(value >> 8);
+                ip[n + 1] = (uint8_t)value;
+                n += 2;
+                if ((why = after_field(a, text, p, end, n, &ellipsis, &s)))
+                        return why;
+                if (s == end)
+                        break;
+        }
+        if (s != end)
+                return wrong(a, text, "trailing garbage after address", s);
+        if (n < 16 && ellipsis < 0)
+                return wrong(a, text, "address string too short", NULL);
+        if (n == 16 && ellipsis >= 0)
+                return wrong(a, text, "the :: must expand to at least one field of zeros", NULL);
+        if (n < 16) {
+                memmove(ip + ellipsis + 16 - n, ip + ellipsis, (size_t)(n - ellipsis));
+                memset(ip + ellipsis, 0, (size_t)(16 - n));
+        }
+        return NULL;
+}
+
+/* NULL, or what is wrong. *ret_zone: "%eth0" stands behind it. */
+static const char *parse_address(struct arena *a, struct cel_string s, struct cel_address *ret, bool *ret_zone)
+{
+        const char *zone = s.len ? memchr(s.s, '%', s.len) : NULL;
 
         *ret = (struct cel_address){ .prefix = -1 };
-        if (strlen(text) != s.len)
-                return false;
-        if (inet_pton(AF_INET, text, ret->bytes) == 1)
-                return true;
-        ret->v6 = true;
-        return inet_pton(AF_INET6, text, ret->bytes) == 1;
+        *ret_zone = false;
+        for (size_t i = 0; i < s.len; i++) {
+                if (s.s[i] == '%')
+                        return wrong(a, s, "missing IPv6 address", NULL);
+                if (s.s[i] == '.')
+                        return parse_v4(a, s, s.s, s.s + s.len, ret->bytes);
+                if (s.s[i] != ':')
+                        continue;
+                if (zone && zone + 1 == s.s + s.len)
+                        return wrong(a, s, "zone must be a non-empty string", NULL);
+                *ret_zone = zone != NULL;
+                ret->v6 = true;
+                return parse_v6(a, s, zone ? zone : s.s + s.len, ret->bytes);
+        }
+        return wrong(a, s, "unable to parse IP", NULL);
 }
 
 /* An IPv4 address in IPv6's form is refused, as upstream does. */
@@ -25,19 +158,46 @@ static bool mapped(const struct cel_address *x)
         return x->v6 && !memcmp(x->bytes, prefix, sizeof(prefix));
 }
 
-static bool parse_cidr(struct arena *a, struct cel_string s, struct cel_address *ret)
+static const char *parse_ip(struct arena *a, struct cel_string s, struct cel_address *ret)
 {
-        const char *slash = s.len ? memchr(s.s, '/', s.len) : NULL, *digits;
-        size_t n;
+        bool zone;
+        const char *why = parse_address(a, s, ret, &zone);
 
-        if (!slash || !parse_ip(a, (struct cel_string){ s.s, (size_t)(slash - s.s) }, ret) || mapped(ret))
-                return false;
-        digits = arena_strndup(a, slash + 1, s.len - (size_t)(slash - s.s) - 1);
-        n = strspn(digits, "0123456789");
-        if (!n || n > 3 || digits[n] || (digits[0] == '0' && n > 1))
-                return false;
-        ret->prefix = atoi(digits);
-        return ret->prefix <= (ret->v6 ? 128 : 32);
+        if (why)
+                return arena_printf(a, "IP Address %s parse error during conversion from string: %s", cel_go_quote(a, s), why);
+        if (zone)
+                return arena_printf(a, "IP address %s with zone value is not allowed", cel_go_quote(a, s));
+        if (mapped(ret))
+                return arena_printf(a, "IPv4-mapped IPv6 address %s is not allowed", cel_go_quote(a, s));
+        return NULL;
+}
+
+static const char *parse_prefix(struct arena *a, struct cel_string s, struct cel_address *ret)
+{
+        const char *slash = s.len ? memrchr(s.s, '/', s.len) : NULL, *why;
+        struct cel_string bits;
+        bool zone;
+
+        if (!slash)
+                return "no '/'";
+        why = parse_address(a, (struct cel_string){ s.s, (size_t)(slash - s.s) }, ret, &zone);
+        if (why || zone)
+                return why ? why : "IPv6 zones cannot be present in a prefix";
+        bits = (struct cel_string){ slash + 1, s.len - (size_t)(slash - s.s) - 1 };
+        if (!bits.len || strspn(arena_strndup(a, bits.s, bits.len), "0123456789") != bits.len || (bits.len > 1 && *bits.s == '0'))
+                return arena_printf(a, "bad bits after slash: %s", cel_go_quote(a, bits));
+        ret->prefix = bits.len > 3 ? 999 : atoi(arena_strndup(a, bits.s, bits.len));
+        return ret->prefix > (ret->v6 ? 128 : 32) ? "prefix length out of range" : NULL;
+}
+
+static const char *parse_cidr(struct arena *a, struct cel_string s, struct cel_address *ret)
+{
+        const char *why = parse_prefix(a, s, ret);
+
+        if (why)
+                return arena_printf(a, "network address parse error during conversion from string: netip.ParsePrefix(%s): %s",
+                                    cel_go_quote(a, s), why);
+        return mapped(ret) ? arena_printf(a, "IPv4-mapped IPv6 address %s is not allowed", cel_go_quote(a, s)) : NULL;
 }
 
 const char *cel_address_text(struct arena *a, const struct cel_address *x)
@@ -59,19 +219,25 @@ static struct cel_value address_value(struct eval *e, const struct cel_address *
 static struct cel_value f_ip(struct eval *e, size_t n, const struct cel_value *v)
 {
         struct cel_address x;
+        const char *why;
 
-        if (v->type == CEL_CIDR) {
-                x = *v->address;
-                x.prefix = -1;
-                return address_value(e, &x);
-        }
         if (v->type != CEL_STRING)
                 return cel_no_overload();
-        if (!parse_ip(e->run->arena, v->str, &x))
-                return cel_error(e->run->arena, "IP Address \"%s\" parse error during conversion from string: ParseAddr(\"%s\"): "
-                                 "unable to parse IP", cel_text(e->run->arena, v), cel_text(e->run->arena, v));
-        if (mapped(&x))
-                return cel_error(e->run->arena, "IPv4-mapped IPv6 address \"%s\" is not allowed", cel_text(e->run->arena, v));
+        why = parse_ip(e->run->arena, v->str, &x);
+        if (why)
+                return cel_error(e->run->arena, "%s", why);
+        return address_value(e, &x);
+}
+
+/* The address of a CIDR. */
+static struct cel_value f_address(struct eval *e, size_t n, const struct cel_value *v)
+{
+        struct cel_address x;
+
+        if (v->type != CEL_CIDR)
+                return cel_no_overload();
+        x = *v->address;
+        x.prefix = -1;
         return address_value(e, &x);
 }
 
@@ -79,7 +245,7 @@ static struct cel_value f_is_ip(struct eval *e, size_t n, const struct cel_value
 {
         struct cel_address x;
 
-        return v->type == CEL_STRING ? cel_bool(parse_ip(e->run->arena, v->str, &x) && !mapped(&x)) : cel_no_overload();
+        return v->type == CEL_STRING ? cel_bool(!parse_ip(e->run->arena, v->str, &x)) : cel_no_overload();
 }
 
 static struct cel_value f_is_canonical(struct eval *e, size_t n, const struct cel_value *v)
@@ -155,13 +321,13 @@ static struct cel_value f_text(struct eval *e, size_t n, const struct cel_value 
 static struct cel_value f_cidr(struct eval *e, size_t n, const struct cel_value *v)
 {
         struct cel_address x;
+        const char *why;
 
         if (v->type != CEL_STRING)
                 return cel_no_overload();
-        if (!parse_cidr(e->run->arena, v->str, &x))
-                return cel_error(e->run->arena, "network address parse error during conversion from string: network address parse error during "
-                                 "conversion from string: netip.ParsePrefix(\"%s\"): %s", cel_text(e->run->arena, v),
-                                 !memchr(v->str.s, '/', v->str.len) ? "no '/'" : "prefix length out of range");
+        why = parse_cidr(e->run->arena, v->str, &x);
+        if (why)
+                return cel_error(e->run->arena, "network address parse error during conversion from string: %s", why);
         return address_value(e, &x);
 }
 
@@ -169,7 +335,7 @@ static struct cel_value f_is_cidr(struct eval *e, size_t n, const struct cel_val
 {
         struct cel_address x;
 
-        return v->type == CEL_STRING ? cel_bool(parse_cidr(e->run->arena, v->str, &x)) : cel_no_overload();
+        return v->type == CEL_STRING ? cel_bool(!parse_cidr(e->run->arena, v->str, &x)) : cel_no_overload();
 }
 
 static struct cel_address masked(const struct cel_address *x)
@@ -227,7 +393,8 @@ static struct cel_value f_masked(struct eval *e, size_t n, const struct cel_valu
 }
 
 const struct function functions_network[] = {
-        { "ip", true, true, 1, 1, CEL_IP, f_ip },
+        { "ip", false, true, 1, 1, CEL_IP, f_ip },
+        { "ip", true, false, 1, 1, CEL_IP, f_address },
         { "isIP", false, true, 1, 1, CEL_BOOL, f_is_ip },
         { "ip.isCanonical", false, true, 1, 1, CEL_BOOL, f_is_canonical },
         { "family", true, false, 1, 1, CEL_INT, f_family },

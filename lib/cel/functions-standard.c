@@ -239,6 +239,8 @@ static struct cel_value f_equal(struct eval *e, size_t n, const struct cel_value
 {
         if (unlike(v))
                 return cel_no_overload();
+        if (v->type >= CEL_QUANTITY && v->type <= CEL_FORMAT && v[1].type != v->type && v[1].type != CEL_NULL)
+                return cel_no_overload(); /* Kubernetes' types know no others */
         return cel_bool(cel_equal(&v[0], &v[1]));
 }
 
@@ -258,13 +260,22 @@ static bool ordered(const struct cel_value *v)
                             v[0].type == CEL_TIMESTAMP || v[0].type == CEL_DURATION));
 }
 
-/* NaN is neither smaller nor larger. */
+/* NaN is neither smaller nor larger than a number; on the left, than anything. */
+static bool unordered(const struct cel_value *v)
+{
+        bool number = v->type == CEL_INT || v->type == CEL_UINT || v->type == CEL_DOUBLE;
+
+        return (v->type == CEL_DOUBLE && isnan(v->d)) || (number && v[1].type == CEL_DOUBLE && isnan(v[1].d));
+}
+
 #define RELATION(name, op)                                                                         \
         static struct cel_value name(struct eval *e, size_t n, const struct cel_value *v)          \
         {                                                                                          \
                 bool ok;                                                                           \
                 int c = cel_compare(&v[0], &v[1], &ok);                                            \
                                                                                                    \
+                if (unordered(v))                                                                  \
+                        return cel_error(e->run->arena, "NaN values cannot be ordered");           \
                 return ordered(v) ? cel_bool(ok && c op 0) : cel_no_overload();                    \
         }
 RELATION(f_less, <)
@@ -483,6 +494,8 @@ static struct cel_value f_duration(struct eval *e, size_t n, const struct cel_va
 
         if (v->type == CEL_DURATION)
                 return *v;
+        if (v->type == CEL_INT)
+                return cel_error(e->run->arena, "type conversion error from 'int' to 'google.protobuf.Duration'");
         if (v->type != CEL_STRING)
                 return cel_no_overload();
         if (!cel_parse_duration(v->str, &ns))
@@ -620,8 +633,6 @@ static bool is_zero(const struct cel_value *v)
                 return cel_list_len(v) == 0;
         case CEL_MAP:
                 return cel_map_len(v) == 0;
-        case CEL_OPTIONAL:
-                return !v->inner;
         default:
                 return false;
         }

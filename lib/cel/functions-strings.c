@@ -231,12 +231,12 @@ static struct cel_value f_substring(struct eval *e, size_t n, const struct cel_v
                 return cel_no_overload();
         len = (int64_t)cel_code_points(v->str);
         to = n > 2 ? v[2].i : len;
+        if (n > 2 && from > to)
+                return cel_error(e->run->arena, "invalid substring range. start: %lld, end: %lld", (long long)from, (long long)to);
         if (from < 0 || from > len)
                 return cel_error(e->run->arena, "index out of range: %lld", (long long)from);
         if (to < 0 || to > len)
                 return cel_error(e->run->arena, "index out of range: %lld", (long long)to);
-        if (from > to)
-                return cel_error(e->run->arena, "invalid substring range. start: %lld, end: %lld", (long long)from, (long long)to);
         return substring(v->str, (size_t)from, (size_t)to);
 }
 

@@ -791,9 +791,8 @@ static struct node *select_(struct parser *p, struct node *of, size_t pos)
         return n;
 }
 
-static struct node *member(struct parser *p)
+static struct node *members(struct parser *p, struct node *n)
 {
-        struct node *n = primary(p);
         int links = 0;
 
         while (n) {
@@ -828,34 +827,57 @@ static struct node *member(struct parser *p)
         return NULL;
 }
 
+static struct node *member(struct parser *p)
+{
+        return members(p, primary(p));
+}
+
+/* A minus belongs to the number behind it, which may be -2^63. Others after it have none: "--1" is -(-1). */
+static bool is_negative_literal(const struct parser *p)
+{
+        return p->token.kind == TOKEN_LITERAL && (p->token.value.type == CEL_INT || p->token.value.type == CEL_DOUBLE);
+}
+
+static struct node *negative_literal(struct parser *p, size_t pos)
+{
+        struct node *n = new_node(p, NODE_LITERAL, pos);
+
+        if (p->token.value.type == CEL_INT)
+                p->token.value.i = (int64_t)-(uint64_t)p->token.value.i;
+        else
+                p->token.value.d = -p->token.value.d;
+        n->value = p->token.value;
+        next(p);
+        return members(p, n);
+}
+
 static struct node *unary(struct parser *p)
 {
-        size_t pos = p->token.pos, times = 1;
+        size_t pos = p->token.pos, times = 1, minus;
         const char *op = is(p, "!") ? "!" : "-";
         struct node *n;
 
         if (!is(p, op))
                 return member(p);
         next(p);
-        /* A minus belongs to the number behind it: it may be -2^63. */
-        if (*op == '-' && p->token.kind == TOKEN_LITERAL && (p->token.value.type == CEL_INT || p->token.value.type == CEL_DOUBLE)) {
-                if (p->token.value.type == CEL_INT)
-                        p->token.value.i = (int64_t)-(uint64_t)p->token.value.i;
-                else
-                        p->token.value.d = -p->token.value.d;
-                n = new_node(p, NODE_LITERAL, pos);
-                n->value = p->token.value;
-                /* Members of it are parsed as of any literal. */
-                p->token.value.type = CEL_NULL;
-                next(p);
-                return n;
-        }
+        if (*op == '-' && is_negative_literal(p))
+                return negative_literal(p, pos);
         for (; is(p, op); times++)
                 next(p);
         if (p->token.kind == TOKEN_END && *op == '!')
                 return fail(p, p->token.pos, "Syntax error: extraneous input '<EOF>' expecting " STARTS("", ""));
         if (p->token.kind == TOKEN_END)
                 note(p, p->token.pos, "Syntax error: no viable alternative at input '%s'", op);
+        minus = p->token.pos;
+        if (*op == '!' && is(p, "-")) {
+                struct token after = peek(p);
+
+                if (after.kind == TOKEN_LITERAL && (after.value.type == CEL_INT || after.value.type == CEL_DOUBLE)) {
+                        next(p);
+                        n = negative_literal(p, minus);
+                        return !n || times % 2 == 0 ? n : call(p, "!_", pos, n, NULL);
+                }
+        }
         n = member(p);
         return !n || times % 2 == 0 ? n : call(p, *op == '!' ? "!_" : "-_", pos, n, NULL);
 }

@@ -89,7 +89,7 @@ const char *label_key_check(struct arena *a, const char *key)
         size_t prefix_len = slash ? (size_t)(slash - key) : 0;
 
         if (slash && strchr(name, '/'))
-                return arena_strdup(a, "a qualified name" NAME_RULE " with an optional DNS subdomain "
+                return arena_strdup(a, "a valid label key" NAME_RULE " with an optional DNS subdomain "
                                        "prefix and '/' (e.g. 'example.com/MyName')");
         if (slash && !prefix_len)
                 add(a, &errors, "prefix part ", "must be non-empty");
