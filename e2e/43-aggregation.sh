@@ -32,6 +32,19 @@ check "a definition" kubectl create -f - <<<"$yaml{apiVersion: apiextensions.k8s
  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}}"
 check "is registered" eventually 10 kubectl get apiservice v1.example.com
 says "and kept so" '{"kube-aggregator.kubernetes.io/automanaged":"true"}{"group":"example.com","groupPriorityMinimum":1000,"version":"v1","versionPriority":100}Local' local_service v1.example.com
+# Who watches its objects hears nothing of its labels, and lists anew after a change of its schema.
+kubectl get --raw '/apis/example.com/v1/things?watch=true&timeoutSeconds=60' > "$WORK/things" &
+watcher=$!
+watched() { grep -q "\"name\":\"$1\"" "$WORK/things"; }
+thing() { kubectl create -f - <<<"$yaml{apiVersion: example.com/v1, kind: Thing, metadata: {name: $1}}"; }
+check "an object" thing before
+check "is watched" eventually 10 watched before
+check "the definition gets a label" kubectl label crd things.example.com a=b
+check "another object" thing after
+check "comes on the same watch" eventually 10 watched after
+check "another schema" kubectl patch crd things.example.com --type merge -p '{"spec":{"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object"}}}}}]}}'
+ended() { ! kill -0 "$watcher" 2>/dev/null; }
+check "ends it" eventually 10 ended
 check "the definition goes" kubectl delete crd things.example.com
 gone() { ! kubectl get "$@"; }
 check "its registration too" eventually 10 gone apiservice v1.example.com

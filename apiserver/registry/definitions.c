@@ -1,6 +1,7 @@
 /* Definitions become resources (definitions.h).
  *
- *      event from the cache --put()--> compile --accepted?--> S->extra      (at once, in the event)
+ *      event from the cache --put()--> compile, unless spec and names are the same --accepted?--> S->extra
+ *                                        |                                  (at once, in the event)
  *                                        \--marked dirty--> fiber: conditions, deletion of instances
  */
 #include "definitions.h"
@@ -334,18 +335,37 @@ static void clear(void *userdata)
         }
 }
 
+/* D's metadata or status changed alone: its resources, and who watches them, stay. */
+static void put_state(struct definition *d)
+{
+        bool served = d->served;
+
+        note(d);
+        if (served != d->served) {
+                withdraw(d->crd);
+                if (d->served)
+                        offer(d->crd);
+                publish();
+        }
+        d->dirty = true;
+        wake();
+}
+
 static void put(struct entry *e, void *userdata)
 {
         _cleanup_error_ struct error err = ERROR_INIT;
         struct crd *c, *old = NULL;
         bool found;
-        size_t i;
+        size_t i = find(e->name, &found);
 
+        if (found && crd_renew(defs.list[i].crd, e->json->data, e->json->len, e->revision)) {
+                put_state(&defs.list[i]);
+                return;
+        }
         if (crd_compile(e->json->data, e->json->len, e->revision, &c, &err) < 0) {
                 log_error("definition %s: %s", e->name, error_text(&err));
                 return;
         }
-        i = find(c->name, &found);
         if (found) {
                 old = defs.list[i].crd;
                 defs.list[i].crd = c;

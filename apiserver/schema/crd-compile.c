@@ -228,17 +228,23 @@ static const char *warning(struct arena *a, const struct crd *c, const struct re
                             res->version, res->kind, res->group, better, res->kind);
 }
 
+/* Names are those that were accepted, as soon as there are some. */
+static const struct json *names_of(const struct json *definition)
+{
+        const struct json *names = json_path(definition, "status.acceptedNames");
+
+        return str_empty(json_get_string(names, "plural")) ? json_path(definition, "spec.names") : names;
+}
+
 static struct resource *compile_version(struct arena *a, struct crd *c, const struct json *version)
 {
         static const char *const verbs[] = {"create", "delete", "deletecollection", "get", "list", "patch", "update",
                                             "watch", NULL};
         static const char *const going[] = {"delete", "deletecollection", "get", "list", "watch", NULL};
-        const struct json *spec = json_get(c->definition, "spec"), *names = json_path(c->definition, "status.acceptedNames");
+        const struct json *spec = json_get(c->definition, "spec"), *names = names_of(c->definition);
         struct resource *res = arena_calloc(a, sizeof(*res));
         struct crd_version *v = arena_calloc(a, sizeof(*v));
 
-        if (str_empty(json_get_string(names, "plural")))
-                names = json_get(spec, "names");
         *v = (struct crd_version){.crd = c, .spec = version};
         res->group = json_get_string(spec, "group");
         res->version = json_get_string(version, "name");
@@ -308,6 +314,38 @@ int crd_compile(const char *text, size_t len, uint64_t revision, struct crd **re
         return 0;
 }
 
+/* What may change without a new compilation, in a small arena of its own, around the spec that the schemas point into. */
+static void adopt(struct crd *c, const struct json *obj)
+{
+        struct arena *a = arena_new(1024);
+        struct json *now = json_new_object(a);
+
+        json_path_del((struct json *)obj, "metadata.managedFields"); /* large, and nobody here asks for them */
+        json_set(a, now, "metadata", json_clone(a, json_get(obj, "metadata")));
+        json_set(a, now, "spec", json_get(c->definition, "spec"));
+        if (json_get(obj, "status"))
+                json_set(a, now, "status", json_clone(a, json_get(obj, "status")));
+        c->definition = now;
+        if (c->state)
+                arena_free(c->state);
+        c->state = a;
+}
+
+bool crd_renew(struct crd *c, const char *text, size_t len, uint64_t revision)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *obj;
+
+        if (json_parse(a, text, len, NULL, &obj, NULL) < 0 || !streq(json_path_string(obj, "metadata.uid"), c->uid) ||
+            (json_path_string(obj, "metadata.deletionTimestamp") != NULL) != c->terminating ||
+            !json_equal(json_get(obj, "spec"), json_get(c->definition, "spec")) ||
+            !json_equal(names_of(obj), names_of(c->definition)))
+                return false;
+        adopt(c, obj);
+        c->revision = revision;
+        return true;
+}
+
 struct crd *crd_ref(struct crd *c)
 {
         c->refs++;
@@ -316,6 +354,9 @@ struct crd *crd_ref(struct crd *c)
 
 void crd_unref(struct crd *c)
 {
-        if (c && --c->refs == 0)
-                arena_free(c->arena);
+        if (!c || --c->refs)
+                return;
+        if (c->state)
+                arena_free(c->state);
+        arena_free(c->arena);
 }

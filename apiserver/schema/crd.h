@@ -29,9 +29,10 @@ struct crd_version {
 };
 
 struct crd {
-        struct arena *arena;         /* all of it, the definition's tree included */
+        struct arena *arena;         /* all of it, the tree it was compiled from included */
+        struct arena *state;         /* metadata and status of a later DEFINITION; NULL: it is the first one */
         unsigned refs;
-        const struct json *definition;
+        const struct json *definition; /* its spec stays, its metadata and status go with crd_renew() */
         const char *name, *uid;
         uint64_t revision;           /* the definition's resourceVersion */
         const struct resource **resources; /* the served versions, the preferred one first */
@@ -42,6 +43,9 @@ struct crd {
 
 /* Compiles DEFINITION's text (a valid one). -EINVAL: it cannot be. */
 int crd_compile(const char *text, size_t len, uint64_t revision, struct crd **ret, struct error *reterr);
+/* TEXT is a newer state of the same definition. True: all that C was compiled from is in it unchanged (labels and
+ * conditions are not), and C stands for it from now on. False: C is as before, and a new one is needed. */
+bool crd_renew(struct crd *c, const char *text, size_t len, uint64_t revision);
 struct crd *crd_ref(struct crd *c);
 void crd_unref(struct crd *c); /* NULL allowed */
 

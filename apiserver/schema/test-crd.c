@@ -50,6 +50,45 @@ static struct json *parse(struct arena *a, const char *text)
         return j;
 }
 
+static struct crd *c_for_renewal;
+
+static bool renewed(const char *status_and_meta)
+{
+        return crd_renew(c_for_renewal, status_and_meta, strlen(status_and_meta), 8);
+}
+
+#define RENEWED(meta, status) "{\"metadata\":{\"name\":\"foos.example.com\",\"uid\":\"u\"" meta "},\"spec\":" SPEC ",\"status\":{" status "}}"
+#define SPEC_NAMES "\"names\":{\"plural\":\"foos\",\"kind\":\"Foo\"}"
+#define SPEC_OF(min)                                                                                                   \
+        "{\"group\":\"example.com\",\"scope\":\"Namespaced\"," SPEC_NAMES ",\"versions\":[{\"name\":\"v1\",\"served\":true,"     \
+        "\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\","  \
+        "\"minimum\":" min "}}}}}]}"
+#define SPEC SPEC_OF("1")
+
+/* What a definition compiles to depends on its spec, its accepted names, and whether it goes. */
+static void test_renew(void **state)
+{
+        static const char other_spec[] = "{\"metadata\":{\"name\":\"foos.example.com\",\"uid\":\"u\"},\"spec\":" SPEC_OF("2") "}";
+        const struct resource *v1;
+
+        assert_int_equal(crd_compile(RENEWED("", ""), strlen(RENEWED("", "")), 7, &c_for_renewal, NULL), 0);
+        v1 = c_for_renewal->resources[0];
+        assert_true(renewed(RENEWED("", "\"acceptedNames\":{\"plural\":\"foos\",\"kind\":\"Foo\"},\"conditions\":[]")));
+        assert_true(renewed(RENEWED(",\"labels\":{\"a\":\"b\"}", "\"conditions\":[{\"type\":\"Established\"}]")));
+        assert_string_equal(json_path_string(c_for_renewal->definition, "metadata.labels.a"), "b");
+        assert_int_equal(json_len(json_path(c_for_renewal->definition, "status.conditions")), 1);
+        assert_int_equal(json_path_int(json_at(json_path(c_for_renewal->definition, "spec.versions"), 0),
+                                       "schema.openAPIV3Schema.properties.n.minimum", 0), 1);
+        assert_int_equal(c_for_renewal->revision, 8);
+        assert_ptr_equal(c_for_renewal->resources[0], v1);
+        assert_false(renewed(RENEWED(",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"", "")));
+        assert_false(renewed(RENEWED("", "\"acceptedNames\":{\"plural\":\"foos\",\"kind\":\"Foo\",\"shortNames\":[\"fo\"]}")));
+        assert_false(renewed(other_spec));
+        assert_false(renewed("{\"metadata\":{\"name\":\"foos.example.com\",\"uid\":\"v\"},\"spec\":" SPEC "}"));
+        assert_string_equal(json_path_string(c_for_renewal->definition, "metadata.labels.a"), "b");
+        crd_unref(c_for_renewal);
+}
+
 static void test_compile(void **state)
 {
         struct crd *c = compiled();
@@ -327,7 +366,8 @@ static void test_rules_compile(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_compile),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_bad_metadata),
+                cmocka_unit_test(test_compile),
+                cmocka_unit_test(test_renew),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_bad_metadata),
                 cmocka_unit_test(test_validate),
                 cmocka_unit_test(test_scale), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition), cmocka_unit_test(test_rules),
                 cmocka_unit_test(test_rules_compile),
