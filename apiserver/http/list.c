@@ -288,39 +288,22 @@ static void answer_bytes(struct api_request *r, const struct page *p, const stru
         answer_parts(r, "application/json", parts, skips, n);
 }
 
-/* An answer that is made piece by piece: what is at hand goes into buffers of its own, so that nothing large is
- * moved when more comes. */
-#define CHUNK ((size_t)60 << 10)
+/* An answer that is made piece by piece. What gets longer than WHOLE is sent while it is made: it takes the memory of
+ * a few pieces, however long it is, and others' requests come between. Shorter ones are sent with their length. */
+#define WHOLE ((size_t)128 << 10)
+#define PIECE ((size_t)60 << 10)
 struct output {
-        struct strbuf b; /* the one that is being written */
+        struct api_request *r;
+        const char *type;
+        struct strbuf b; /* the piece that is being made */
         struct buffer **list;
-        size_t n, cap, bytes;
+        size_t n, cap, bytes; /* those that are made and wait */
+        bool at_once;    /* nothing is sent before all is made */
+        bool begun;
 };
-#define _cleanup_output_ _cleanup_(output_free)
+#define _cleanup_output_ _cleanup_(output_deinit)
 
-static void output_cut(struct output *p)
-{
-        array_reserve(p->list, p->cap, p->n + 1);
-        p->list[p->n++] = buffer_new_copy(strbuf_str(&p->b), p->b.len);
-        p->bytes += p->b.len;
-        strbuf_reset(&p->b);
-}
-
-static void output_grown(struct output *p)
-{
-        if (p->b.len > CHUNK)
-                output_cut(p);
-}
-
-/* The buffers go with the answer. */
-static void output_answer(struct api_request *r, struct output *p, const char *content_type)
-{
-        output_cut(p);
-        answer_parts(r, content_type, p->list, NULL, p->n);
-        p->n = 0;
-}
-
-static void output_free(struct output *p)
+static void output_deinit(struct output *p)
 {
         for (size_t i = 0; i < p->n; i++)
                 buffer_unref(p->list[i]);
@@ -328,9 +311,65 @@ static void output_free(struct output *p)
         strbuf_deinit(&p->b);
 }
 
+static void output_keep(struct output *p)
+{
+        array_reserve(p->list, p->cap, p->n + 1);
+        p->list[p->n++] = buffer_new_copy(strbuf_str(&p->b), p->b.len);
+        p->bytes += p->b.len;
+        strbuf_reset(&p->b);
+}
+
+static void output_begin(struct output *p)
+{
+        http_body_begin(p->r->http, 200, p->type, answer_headers(p->r, NULL));
+        for (size_t i = 0; i < p->n; i++) {
+                http_body_write(p->r->http, p->list[i]->data, p->list[i]->len);
+                buffer_unref(p->list[i]);
+        }
+        p->n = 0;
+        p->begun = true;
+}
+
+/* Called after each item; may park. False: the client is gone. */
+static bool output_grown(struct output *p)
+{
+        bool there;
+
+        if (p->b.len < PIECE)
+                return true;
+        if (!p->begun) {
+                output_keep(p);
+                if (!p->at_once && p->bytes > WHOLE)
+                        output_begin(p);
+                return true;
+        }
+        there = http_body_write(p->r->http, p->b.data, p->b.len);
+        strbuf_reset(&p->b);
+        return there;
+}
+
+static void output_end(struct output *p)
+{
+        if (p->begun) {
+                http_body_write(p->r->http, strbuf_str(&p->b), p->b.len);
+                http_body_end(p->r->http);
+                return;
+        }
+        output_keep(p);
+        answer_parts(p->r, p->type, p->list, NULL, p->n);
+        p->n = 0; /* they went with the answer */
+}
+
+/* Whether items may be made while others are sent: what a webhook converted is not kept for long, and the audit log
+ * wants to see the whole. */
+static bool made_while_sent(const struct api_request *r)
+{
+        return registry_sends_bytes(r->res) && !r->audit;
+}
+
 static void answer_table(struct api_request *r, const struct page *p, const struct json *meta)
 {
-        _cleanup_output_ struct output out = {.n = 0};
+        _cleanup_output_ struct output out = {.r = r, .type = "application/json", .at_once = !made_while_sent(r)};
         const char *include = http_query(r->http, "includeObject");
         bool text = registry_sends_bytes(r->res);
         enum table_include inc;
@@ -360,16 +399,17 @@ static void answer_table(struct api_request *r, const struct page *p, const stru
                         if (obj)
                                 table_row(&out.b, res, obj, inc, r->media->version, now, i == 0);
                 }
-                output_grown(&out);
+                if (!output_grown(&out))
+                        break;
         }
         table_end(&out.b, r->res, p->n);
         strbuf_putc(&out.b, '\n');
-        output_answer(r, &out, "application/json");
+        output_end(&out);
 }
 
 static void answer_partials(struct api_request *r, const struct page *p, const struct json *meta)
 {
-        _cleanup_output_ struct output out = {.n = 0};
+        _cleanup_output_ struct output out = {.r = r, .type = "application/json", .at_once = !made_while_sent(r)};
 
         list_begin(&out.b, "PartialObjectMetadataList", arena_printf(r->arena, "meta.k8s.io/%s", r->media->version), meta);
         for (size_t i = 0; i < p->n; i++) {
@@ -380,7 +420,8 @@ static void answer_partials(struct api_request *r, const struct page *p, const s
                 strbuf_puts(&out.b, i ? "," : "");
                 if (text)
                         partial_object_text(&out.b, text, len, r->media->version);
-                output_grown(&out);
+                if (!output_grown(&out))
+                        break;
         }
         if (!p->n) { /* Go's nil slice: upstream writes null here, and only here */
                 out.b.len--;
@@ -389,23 +430,52 @@ static void answer_partials(struct api_request *r, const struct page *p, const s
                 strbuf_putc(&out.b, ']');
         }
         strbuf_puts(&out.b, "}\n");
-        output_answer(r, &out, "application/json");
+        output_end(&out);
 }
 
-/* The list's message, field by field; its head says how long that is, so it is made last. */
+/* The bytes that the entries of P take as items, if all of them know. */
+static bool wire_size(const struct page *p, size_t *ret)
+{
+        size_t size = 0;
+
+        for (size_t i = 0; i < p->n; i++) {
+                if (!p->entries[i]->wire_size)
+                        return false;
+                size += p->entries[i]->wire_size;
+        }
+        *ret = size;
+        return true;
+}
+
+static void protobuf_list_begin(struct strbuf *b, struct api_request *r, bool partials, size_t len)
+{
+        protobuf_envelope_begin(b, partials ? "meta.k8s.io/v1" : body_type_of(r->arena, r->res).group_version,
+                                partials ? "PartialObjectMetadataList" : r->res->list_kind, len);
+}
+
+/* The list's message, field by field. Its head says how long that is: where the items' sizes are remembered, it can be
+ * sent before they are made; else it is made last. */
 static void answer_protobuf_list(struct api_request *r, const struct page *p, const struct json *meta)
 {
-        _cleanup_strbuf_ struct strbuf head = STRBUF_INIT, partial = STRBUF_INIT;
-        _cleanup_output_ struct output out = {.n = 0};
-        bool partials = r->media->as == MEDIA_AS_PARTIAL_LIST;
+        _cleanup_strbuf_ struct strbuf head = STRBUF_INIT, list_meta = STRBUF_INIT, partial = STRBUF_INIT;
+        _cleanup_output_ struct output out = {.r = r, .type = PROTOBUF_MEDIA_TYPE};
+        bool partials = r->media->as == MEDIA_AS_PARTIAL_LIST, as_stored = !partials && registry_sends_bytes(r->res);
         const struct schema *s = partials ? builtin_body("meta.k8s.io/v1", "PartialObjectMetadata") : r->res->schema;
+        struct protobuf_memory *memory = protobuf_memory_new(r->arena);
+        size_t size = 0;
 
-        output_cut(&out); /* the head's place */
+        out.at_once = !made_while_sent(r) || !as_stored || !wire_size(p, &size);
         json_write(&partial, meta);
-        protobuf_encode_nested(&out.b, 1, builtin_schema("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"), partial.data, partial.len);
+        protobuf_encode_nested(&list_meta, 1, builtin_schema("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"), partial.data,
+                               partial.len, NULL);
+        if (out.at_once)
+                output_keep(&out); /* the head's place */
+        else
+                protobuf_list_begin(&out.b, r, partials, list_meta.len + size);
+        strbuf_append(&out.b, list_meta.data, list_meta.len);
         for (size_t i = 0; i < p->n; i++) {
                 _cleanup_arena_ struct arena *a = arena_new(0);
-                size_t len;
+                size_t len, before = out.b.len;
                 const char *text = registry_text(a, r->res, p->entries[i], &len);
 
                 strbuf_reset(&partial);
@@ -414,15 +484,19 @@ static void answer_protobuf_list(struct api_request *r, const struct page *p, co
                         len = partial.len;
                 }
                 if (text)
-                        protobuf_encode_nested(&out.b, 2, s, text, len);
-                output_grown(&out);
+                        protobuf_encode_nested(&out.b, 2, s, text, len, memory);
+                if (as_stored)
+                        p->entries[i]->wire_size = (uint32_t)(out.b.len - before);
+                if (!output_grown(&out))
+                        break;
         }
-        protobuf_envelope_begin(&head, partials ? "meta.k8s.io/v1" : body_type_of(r->arena, r->res).group_version,
-                                partials ? "PartialObjectMetadataList" : r->res->list_kind, out.bytes + out.b.len);
-        buffer_unref(out.list[0]);
-        out.list[0] = buffer_new_copy(head.data, head.len);
+        if (out.at_once) {
+                protobuf_list_begin(&head, r, partials, out.bytes + out.b.len);
+                buffer_unref(out.list[0]);
+                out.list[0] = buffer_new_copy(head.data, head.len);
+        }
         protobuf_envelope_end(&out.b);
-        output_answer(r, &out, PROTOBUF_MEDIA_TYPE);
+        output_end(&out);
 }
 
 /* YAML, pretty printing, and kinds that are stored in another version. */

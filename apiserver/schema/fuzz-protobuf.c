@@ -25,7 +25,7 @@ static void encode(struct arena *a, const struct schema *s, const char *text, si
         struct json *obj, *again;
         const char *canonical;
 
-        protobuf_encode_nested(&out, 7, s, text, len);
+        protobuf_encode_nested(&out, 7, s, text, len, NULL);
         if (json_parse(a, text, len, NULL, &obj, NULL) < 0 || !json_is_object(obj) || schema_decode(a, s, obj, NULL, NULL) < 0)
                 return;
         schema_canonicalise(a, s, obj);

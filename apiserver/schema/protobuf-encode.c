@@ -19,6 +19,7 @@ struct coder {
         struct json_skim in;
         struct strbuf *out;
         struct arena *odd; /* what strings with escapes mean; made when there is one */
+        struct protobuf_memory *memory; /* NULL: none */
         unsigned depth;
 };
 
@@ -387,13 +388,77 @@ static bool map_field(struct coder *c, const struct schema_field *f)
         return r == 0;
 }
 
-static bool field(struct coder *c, const struct schema_field *f)
+static bool field_anew(struct coder *c, const struct schema_field *f)
 {
         if (f->type->type == SCHEMA_ARRAY)
                 return list_field(c, f);
         if (f->type->type == SCHEMA_MAP)
                 return map_field(c, f);
         return at(c, 'n') ? json_skim_value(&c->in) : one(c, f->proto, f->type);
+}
+
+/* --- what was the same the last time --- */
+
+enum { REMEMBERED_MIN = 32, REMEMBERED_MAX = 4096, REMEMBERED_FIELDS = 256 };
+
+/* The last object or list that a field had: its text, and behind it what was written for it. */
+struct remembered {
+        const struct schema_field *f;
+        uint32_t text_len, wire_len, cap;
+        unsigned misses; /* since it was the same for the last time */
+        char *bytes;
+};
+
+struct protobuf_memory {
+        struct arena *arena;
+        struct remembered fields[REMEMBERED_FIELDS]; /* where its address says; of two at one place the last */
+};
+
+struct protobuf_memory *protobuf_memory_new(struct arena *a)
+{
+        struct protobuf_memory *m = arena_calloc(a, sizeof(*m));
+
+        m->arena = a;
+        return m;
+}
+
+static void remember(struct protobuf_memory *m, struct remembered *r, const struct schema_field *f, const char *text,
+                     size_t text_len, const char *wire, size_t wire_len)
+{
+        if (text_len < REMEMBERED_MIN || text_len + wire_len > REMEMBERED_MAX)
+                return;
+        if (r->f == f && ++r->misses > 4 && r->misses % 16) /* it is another each time: not worth its copy */
+                return;
+        if (text_len + wire_len > r->cap) {
+                r->cap = (uint32_t)(2 * (text_len + wire_len));
+                r->bytes = arena_alloc(m->arena, r->cap);
+        }
+        r->f = f;
+        r->text_len = (uint32_t)text_len;
+        r->wire_len = (uint32_t)wire_len;
+        memcpy(r->bytes, text, text_len);
+        memcpy(r->bytes + text_len, wire, wire_len);
+}
+
+static bool field(struct coder *c, const struct schema_field *f)
+{
+        struct remembered *r;
+        const char *text = c->in.p;
+        size_t before = c->out->len;
+
+        if (!c->memory || !(at(c, '{') || at(c, '[')))
+                return field_anew(c, f);
+        r = &c->memory->fields[((uintptr_t)f / sizeof(*f)) % REMEMBERED_FIELDS];
+        if (r->f == f && (size_t)(c->in.end - text) >= r->text_len && memcmp(r->bytes, text, r->text_len) == 0) {
+                strbuf_append(c->out, r->bytes + r->text_len, r->wire_len);
+                c->in.p += r->text_len;
+                r->misses = 0;
+                return true;
+        }
+        if (!field_anew(c, f))
+                return false;
+        remember(c->memory, r, f, text, (size_t)(c->in.p - text), c->out->data + before, c->out->len - before);
+        return true;
 }
 
 /* --- messages --- */
@@ -521,9 +586,10 @@ static bool message(struct coder *c, const struct schema *s)
         return ok;
 }
 
-bool protobuf_encode_message(struct strbuf *out, const struct schema *s, const char *text, size_t len)
+static bool encode_object(struct strbuf *out, const struct schema *s, const char *text, size_t len,
+                          struct protobuf_memory *memory)
 {
-        struct coder c = { .in = { text, text + len }, .out = out };
+        struct coder c = { .in = { text, text + len }, .out = out, .memory = memory };
         size_t before = out->len;
         bool ok;
 
@@ -537,11 +603,17 @@ bool protobuf_encode_message(struct strbuf *out, const struct schema *s, const c
         return ok;
 }
 
-bool protobuf_encode_nested(struct strbuf *out, unsigned number, const struct schema *s, const char *text, size_t len)
+bool protobuf_encode_message(struct strbuf *out, const struct schema *s, const char *text, size_t len)
+{
+        return encode_object(out, s, text, len, NULL);
+}
+
+bool protobuf_encode_nested(struct strbuf *out, unsigned number, const struct schema *s, const char *text, size_t len,
+                            struct protobuf_memory *memory)
 {
         size_t before = out->len, begin = nested_begin(out, number);
 
-        if (!protobuf_encode_message(out, s, text, len)) {
+        if (!encode_object(out, s, text, len, memory)) {
                 out->len = before;
                 return false;
         }

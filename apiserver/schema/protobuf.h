@@ -33,5 +33,9 @@ int protobuf_decode_message(struct arena *a, const struct schema *s, const void 
                             struct error *reterr);
 /* The fields of the object in TEXT. False, and OUT as it was: it is none. */
 bool protobuf_encode_message(struct strbuf *out, const struct schema *s, const char *text, size_t len);
-/* The object in TEXT as field NUMBER of a message that is written piece by piece. */
-bool protobuf_encode_nested(struct strbuf *out, unsigned number, const struct schema *s, const char *text, size_t len);
+/* Neighbours in a list mostly come from one template: what is the same in both, to the letter, is then encoded once.
+ * In A: what its fields took last, 4 KB each at most. */
+struct protobuf_memory *protobuf_memory_new(struct arena *a);
+/* The object in TEXT as field NUMBER of a message that is written piece by piece. MEMORY may be NULL. */
+bool protobuf_encode_nested(struct strbuf *out, unsigned number, const struct schema *s, const char *text, size_t len,
+                            struct protobuf_memory *memory);

@@ -286,6 +286,29 @@ static void test_rows_from_text(void **state)
         }
 }
 
+/* What is remembered of the objects before changes nothing. */
+static void test_protobuf_memory(void **state)
+{
+        static const unsigned forms[] = {0, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0};
+
+        for (unsigned i = 0; i < n_builtin_resources; i++) {
+                const struct resource *res = builtin_resources[i];
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct protobuf_memory *memory = protobuf_memory_new(a);
+
+                for (unsigned n = 0; res->stored && n < 6 * ARRAY_SIZE(forms); n++) {
+                        _cleanup_strbuf_ struct strbuf with = STRBUF_INIT, without = STRBUF_INIT;
+                        const char *json = json_print(a, full(a, res->schema, 1 + n / ARRAY_SIZE(forms),
+                                                              forms[n % ARRAY_SIZE(forms)]));
+
+                        assert_true(protobuf_encode_nested(&without, 2, res->schema, json, strlen(json), NULL));
+                        assert_true(protobuf_encode_nested(&with, 2, res->schema, json, strlen(json), memory));
+                        assert_int_equal(with.len, without.len);
+                        assert_memory_equal(with.data, without.data, with.len);
+                }
+        }
+}
+
 static void test_durations(void **state)
 {
         static const struct {
@@ -462,6 +485,7 @@ int main(void)
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_defaults_of_a_container),
                 cmocka_unit_test(test_protobuf),
+                cmocka_unit_test(test_protobuf_memory),
                 cmocka_unit_test(test_pod_table),
                 cmocka_unit_test(test_every_cell_has_a_function),
                 cmocka_unit_test(test_cells),

@@ -31,6 +31,7 @@ struct entry {
         const char *name;           /* "web-0" */
         const struct store_kind *kind;
         const char *packed;         /* label key, value, ..., field value, ... each NUL-terminated */
+        uint32_t wire_size;         /* what it takes as an item of a list in protobuf, with its head; 0: nobody asked yet */
 };
 struct entry *entry_ref(struct entry *e);
 void entry_unref(struct entry *e); /* NULL allowed */

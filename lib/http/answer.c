@@ -17,6 +17,7 @@
 #define FLUSH_BUDGET (512 << 10)
 #define GZIP_FROM (128 << 10)
 #define GZIP_STEP (64 << 10)
+#define GZIP_HELD (66 << 10) /* what zlib may have kept of the steps before: one block */
 #define TUNNEL_STEP 16384
 
 static char staging[TLS_RECORD]; /* used within one send only */
@@ -42,9 +43,7 @@ static void push_buffer_from(struct pieces *p, struct buffer *b, size_t from)
                 return;
         }
         e = pieces_push(p);
-        e->buffer = b;
-        e->at = from;
-        e->end = b->len;
+        *e = (struct piece){.buffer = b, .bytes = b->data, .at = from, .end = b->len};
         p->bytes += b->len - from;
 }
 
@@ -63,13 +62,22 @@ void pieces_push_copy(struct pieces *p, const void *data, size_t len)
                 pieces_push_buffer(p, buffer_new_copy(data, len));
                 return;
         }
-        if (!last || last->buffer || last->end + len > sizeof(last->small)) {
+        if (!last || last->bytes || last->end + len > sizeof(last->small)) {
                 last = pieces_push(p);
                 last->buffer = NULL;
+                last->bytes = NULL;
                 last->at = last->end = 0;
         }
         memcpy(last->small + last->end, data, len);
         last->end += len;
+        p->bytes += len;
+}
+
+void pieces_push_borrowed(struct pieces *p, const void *data, size_t len)
+{
+        if (!len)
+                return;
+        *pieces_push(p) = (struct piece){.bytes = data, .end = len};
         p->bytes += len;
 }
 
@@ -80,7 +88,7 @@ size_t pieces_peek(const struct pieces *p, char *to, size_t max)
         for (size_t i = 0; i < p->n && n < max; i++) {
                 const struct piece *e = &p->list[p->head + i];
                 size_t len = MIN(e->end - e->at, max - n);
-                memcpy(to + n, (e->buffer ? e->buffer->data : e->small) + e->at, len);
+                memcpy(to + n, (e->bytes ? e->bytes : e->small) + e->at, len);
                 n += len;
         }
         return n;
@@ -144,13 +152,13 @@ static void push_chunk_head(struct pieces *out, size_t len)
         pieces_push_copy(out, at, head + sizeof(head) - at);
 }
 
-/* Compresses the next part of the answer into one chunk; after the last, the end of the chunks. */
+/* Compresses what is there of the answer, or a part of it, into one chunk; after the last, the end of the chunks. */
 static void gzip_more(struct http_conn *c)
 {
         _cleanup_free_ char *in = xmalloc(GZIP_STEP);
         size_t n = pieces_peek(&c->source_out, in, GZIP_STEP);
-        bool last = n == c->source_out.bytes;
-        struct buffer *b = buffer_new(deflateBound(c->gzip, n) + 64);
+        bool last = n == c->source_out.bytes && !c->unfinished;
+        struct buffer *b = buffer_new(deflateBound(c->gzip, n) + GZIP_HELD);
 
         pieces_drop(&c->source_out, n);
         c->gzip->next_in = (void *)in;
@@ -182,7 +190,7 @@ static int send_pieces(struct http_conn *c)
 
         for (;;) {
                 ssize_t n;
-                while (!c->out.bytes && c->gzip)
+                while (!c->out.bytes && c->gzip && (c->source_out.bytes || !c->unfinished))
                         gzip_more(c);
                 if (!c->out.bytes)
                         return c->tls ? tls_flush(c->tls) : 0;
@@ -235,7 +243,9 @@ void conn_flush(struct http_conn *c)
         } else {
                 if (c->queue == &c->server->writing)
                         conn_timeout(c, NULL);
-                if (c->state == CONN_ANSWER)
+                if (c->writer)
+                        fiber_wake(steal_ptr(c->writer));
+                else if (c->state == CONN_ANSWER && !c->unfinished)
                         conn_answered(c);
                 else if (c->state == CONN_STREAM)
                         stream_drained(c);
@@ -414,6 +424,74 @@ void http_respond(struct http_request *req, const struct http_answer *answer)
         c->state = CONN_ANSWER;
         conn_flush(c);
 }
+
+/* --- answers that are made while they are sent --- */
+
+void http_body_begin(struct http_request *req, unsigned status, const char *content_type, const char *const *headers)
+{
+        struct request *r = container_of(req, struct request, pub);
+        struct http_conn *c = r->conn;
+        struct strbuf head = STRBUF_INIT;
+        bool gzip = wants_gzip(c, r, SIZE_MAX);
+
+        r->status = status;
+        r->answered = true;
+        if (c->dead)
+                return;
+        c->unfinished = true;
+        c->chunked = r->head.minor >= 1;
+        c->burst = 0;
+        if (!c->chunked)
+                c->keep_alive = false;
+        write_head(&head, status, content_type, headers);
+        if (gzip)
+                strbuf_puts(&head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
+        if (c->chunked)
+                strbuf_puts(&head, "Transfer-Encoding: chunked\r\n");
+        push_head(c, &head);
+        if (gzip)
+                start_gzip(c);
+        c->state = CONN_ANSWER;
+}
+
+bool http_body_write(struct http_request *req, const void *data, size_t len)
+{
+        struct http_conn *c = container_of(req, struct request, pub)->conn;
+
+        if (c->dead || !len)
+                return !c->dead;
+        if (c->chunked && !c->gzip)
+                push_chunk_head(&c->out, len);
+        pieces_push_borrowed(c->gzip ? &c->source_out : &c->out, data, len);
+        if (c->chunked && !c->gzip)
+                pieces_push_copy(&c->out, "\r\n", 2);
+        conn_flush(c);
+        while (!c->dead && conn_unsent(c)) {
+                c->burst = 0;
+                c->writer = fiber_self();
+                fiber_park();
+        }
+        c->burst += len;
+        if (c->burst >= FLUSH_BUDGET) { /* the client takes all at once, but others wait for their turn */
+                c->burst = 0;
+                fiber_sleep(0);
+        }
+        return !c->dead;
+}
+
+void http_body_end(struct http_request *req)
+{
+        struct http_conn *c = container_of(req, struct request, pub)->conn;
+
+        if (c->dead)
+                return;
+        c->unfinished = false;
+        if (c->chunked && !c->gzip)
+                pieces_push_copy(&c->out, "0\r\n\r\n", 5);
+        conn_flush(c);
+}
+
+/* --- refusals --- */
 
 /* The server's own answer to what it cannot take; the connection ends with it. */
 void conn_refuse(struct http_conn *c, unsigned status)

@@ -26,9 +26,10 @@ enum conn_state {
         CONN_LINGER,  /* all is sent; reads on for a moment, so that no RST overtakes it */
 };
 
-/* A stretch of output: of a shared buffer, or a few bytes of its own. */
+/* A stretch of output: of a shared buffer, of memory that its owner keeps until it is sent, or a few bytes of its own. */
 struct piece {
-        struct buffer *buffer; /* NULL: small */
+        struct buffer *buffer; /* whose bytes they are; NULL: nobody's */
+        const char *bytes;     /* NULL: small */
         size_t at, end;
         char small[40];
 };
@@ -41,6 +42,7 @@ struct pieces {
 };
 void pieces_push_buffer(struct pieces *p, struct buffer *b); /* takes the reference */
 void pieces_push_copy(struct pieces *p, const void *data, size_t len);
+void pieces_push_borrowed(struct pieces *p, const void *data, size_t len);
 /* Copies up to MAX bytes from the front without taking them. */
 size_t pieces_peek(const struct pieces *p, char *to, size_t max);
 void pieces_drop(struct pieces *p, size_t len);
@@ -112,6 +114,9 @@ struct http_conn {
         z_stream *gzip;
         struct http_stream *stream;
         bool keep_alive;
+        bool unfinished, chunked;  /* ANSWER: the handler makes more of it (http_body_write()), in chunks */
+        struct fiber *writer;      /* the handler, while it waits for its part to be taken */
+        size_t burst;              /* what it has written without a pause */
         void (*on_end)(void *userdata);
         void *on_end_data;
         bool half_closed;          /* the client sends no more */
@@ -131,6 +136,7 @@ struct http_conn {
 /* server.c */
 void conn_kill(struct http_conn *c);     /* closes now; freed when nobody pins it */
 void conn_unpin(struct http_conn *c);
+bool conn_unsent(const struct http_conn *c);
 void conn_events(struct http_conn *c);   /* tells the loop what the state waits for */
 void conn_timeout(struct http_conn *c, struct timeout_queue *q); /* NULL: none */
 void conn_answered(struct http_conn *c); /* all of the answer is sent */

@@ -171,6 +171,8 @@ void conn_kill(struct http_conn *c)
         conn_hold(c, false);
         c->pins++;
         conn_ended(c);
+        if (c->writer)
+                fiber_wake(steal_ptr(c->writer));
         conn_timeout(c, NULL);
         list_remove(&c->dirty);
         loop_fd_free(steal_ptr(c->source));
@@ -193,6 +195,11 @@ void conn_kill(struct http_conn *c)
         conn_unpin(c);
 }
 
+bool conn_unsent(const struct http_conn *c)
+{
+        return c->out.bytes || c->source_out.bytes || (c->tls && tls_wants_write(c->tls));
+}
+
 void conn_events(struct http_conn *c)
 {
         uint32_t events = 0;
@@ -209,7 +216,7 @@ void conn_events(struct http_conn *c)
                 events = EPOLLRDHUP;
         else if (c->state != CONN_TUNNEL && !c->half_closed)
                 events = EPOLLRDHUP | (c->state == CONN_STREAM || c->unread ? 0 : c->events & EPOLLIN);
-        if (c->out.bytes || c->source_out.bytes || (c->tls && c->state != CONN_HANDSHAKE && tls_wants_write(c->tls)))
+        if (c->state != CONN_HANDSHAKE && conn_unsent(c))
                 events |= EPOLLOUT;
         if (events != c->events) {
                 c->events = events;

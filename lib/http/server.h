@@ -2,8 +2,8 @@
  *
  * A request is handed over when its body is complete (at most max_body bytes; longer ones are
  * answered 413 by the fallback given here). The handler runs on a fiber of its own and answers
- * before it returns, in one of three ways: http_respond(), http_stream_start() (the stream then
- * lives on without the fiber), or http_upgrade().
+ * before it returns, in one of four ways: http_respond(), http_body_begin() to http_body_end(),
+ * http_stream_start() (the stream then lives on without the fiber), or http_upgrade().
  */
 #pragma once
 
@@ -79,6 +79,13 @@ struct http_answer {
 /* Sends it (gzip when the client accepts it and the body is over 128 KiB, as upstream, but never to this
  * machine itself, where CPU costs more than bytes). Waits for nothing: a client that left is not noticed. */
 void http_respond(struct http_request *req, const struct http_answer *answer);
+
+/* --- an answer that is made while it is sent: in the memory of one part, however long it gets --- */
+/* Sends the head. The body may be compressed, as that of http_respond() over 128 KiB. */
+void http_body_begin(struct http_request *req, unsigned status, const char *content_type, const char *const *headers);
+/* The next part; parks the handler until it is sent. False: the client is gone, no more need be made. */
+bool http_body_write(struct http_request *req, const void *data, size_t len);
+void http_body_end(struct http_request *req);
 
 /* --- streams: an answer without end (watch, logs) --- */
 struct http_stream_ops {

@@ -52,6 +52,9 @@ static void upgraded(int fd, const void *already, size_t len, void *userdata)
 }
 
 static bool released; /* what is asked for at /held */
+static unsigned made; /* of the parts at /made */
+
+enum { MADE_PARTS = 60, MADE_PART = 50000 };
 
 static void answer_text(struct http_request *req, unsigned status, const char *text)
 {
@@ -88,6 +91,16 @@ static void handle(struct http_request *req, void *userdata)
                 struct buffer *parts[] = {buffer_ref(half), half};
                 struct http_answer a = {.status = 200, .content_type = "x/y", .parts = parts, .n_parts = 2};
                 http_respond(req, &a);
+        } else if (streq(req->path, "/made")) {
+                _cleanup_free_ char *part = xmalloc(MADE_PART);
+
+                http_body_begin(req, 200, "x/y", NULL);
+                for (made = 0; made < MADE_PARTS; made++) {
+                        memset(part, 'A' + (int)made, MADE_PART);
+                        if (!http_body_write(req, part, MADE_PART))
+                                break;
+                }
+                http_body_end(req);
         } else if (streq(req->path, "/stream")) {
                 stream = http_stream_start(req, 200, "text/plain", NULL, &ops, NULL);
                 http_stream_write(stream, "one\n", 4);
@@ -141,6 +154,27 @@ static void answers(void *userdata)
         assert_string_equal(http_reply_header(&r, a, "content-type"), "x/y");
         assert_string_equal(http_reply_header(&r, a, "content-length"), "2097152");
         http_reply_deinit(&r);
+}
+
+/* Each part is sent before its memory has the next one in it, and the connection goes on. */
+static void made_while_sent(void *userdata)
+{
+        for (int round = 0; round < 2; round++) {
+                struct http_reply r = call("GET", "/made", NULL);
+
+                assert_int_equal(r.status, 200);
+                assert_int_equal(r.body.len, MADE_PARTS * MADE_PART);
+                for (size_t i = 0; i < r.body.len; i++)
+                        if (r.body.data[i] != 'A' + (int)(i / MADE_PART))
+                                fail_msg("byte %zu is %c", i, r.body.data[i]);
+                http_reply_deinit(&r);
+        }
+        expect("GET", "/slow", NULL, 200, "slow");
+}
+
+static void test_made_while_sent(void **state)
+{
+        fiber_run(loop, made_while_sent, NULL);
 }
 
 static void test_answers(void **state)
@@ -210,16 +244,40 @@ static bool is_closed(const void *n)
         return closed == *(const unsigned *)n;
 }
 
-static struct http_exchange *open_stream(void)
+static struct http_exchange *open_at(const char *path)
 {
         static const struct http_exchange_ops ops = {.data = on_data, .end = on_end};
-        _cleanup_free_ char *url = xasprintf("%s/stream", base);
+        _cleanup_free_ char *url = xasprintf("%s%s", base, path);
         struct http_call c = {.method = "GET", .url = url, .timeout_ns = -1};
 
         closed = 0;
         ended = 0;
         strbuf_reset(&got);
         return http_open(client, &c, &ops, NULL);
+}
+
+static struct http_exchange *open_stream(void)
+{
+        return open_at("/stream");
+}
+
+static bool is_begun(const void *unused_arg)
+{
+        return got.len > 0;
+}
+
+/* The handler hears of it and ends. */
+static void test_made_client_leaves(void **state)
+{
+        struct http_exchange *x = open_at("/made");
+
+        made = 0;
+        turn_until(NULL, is_begun);
+        http_exchange_free(x);
+        for (int i = 0; i < 10; i++)
+                loop_turn(loop, 0);
+        assert_in_range(made, 0, MADE_PARTS - 1);
+        fiber_run(loop, made_while_sent, NULL);
 }
 
 static void test_stream_ends(void **state)
@@ -463,6 +521,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_answers),        cmocka_unit_test(test_peer),
+                cmocka_unit_test(test_made_while_sent), cmocka_unit_test(test_made_client_leaves),
                 cmocka_unit_test(test_limits),         cmocka_unit_test(test_stream_ends),
                 cmocka_unit_test(test_stream_client_leaves), cmocka_unit_test(test_stream_aborted),
                 cmocka_unit_test(test_stream_backpressure), cmocka_unit_test(test_too_many_connections),
