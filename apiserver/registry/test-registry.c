@@ -168,6 +168,37 @@ static void admin_claim(void *userdata)
         ok(make(&r, "resource.k8s.io", "v1", "resourceclaims", "admin", claim, &one));
 }
 
+static const struct status *take_back(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
+{
+        *ret = json_clone(r->arena, old);
+        json_path_del(*ret, "metadata.resourceVersion");
+        if (userdata)
+                json_path_set(r->arena, *ret, "status", parse(r->arena, userdata));
+        else
+                json_path_del(*ret, "status.allocation");
+        return NULL;
+}
+
+/* What was said of a device goes with it. */
+static void devices_given_back(void *userdata)
+{
+        static const char claim[] = "{\"apiVersion\":\"resource.k8s.io/v1\",\"kind\":\"ResourceClaim\",\"metadata\":{\"name\":\"d\"},"
+                                    "\"spec\":{\"devices\":{\"requests\":[{\"name\":\"r\",\"exactly\":{\"deviceClassName\":\"c\"}}]}}}";
+        static char given[] = "{\"allocation\":{\"devices\":{\"results\":[{\"request\":\"r\",\"driver\":\"a.b\",\"pool\":\"p\","
+                              "\"device\":\"d\"}]}},\"devices\":[{\"driver\":\"a.b\",\"pool\":\"p\",\"device\":\"d\"}]}";
+        const struct resource *res = builtin_resource("resource.k8s.io", "v1", "resourceclaims");
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct api_request r;
+        struct json *one;
+
+        begin(&r, a);
+        ok(make(&r, "resource.k8s.io", "v1", "resourceclaims", "default", claim, &one));
+        ok(registry_update(&r, res, "default", "d", "status", take_back, given, &one, NULL));
+        assert_int_equal(json_len(json_path(one, "status.devices")), 1);
+        ok(registry_update(&r, res, "default", "d", "status", take_back, NULL, &one, NULL));
+        assert_null(json_path(one, "status.devices"));
+}
+
 static void service(void *userdata)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -404,6 +435,7 @@ static void eviction(void *userdata)
 ON_FIBER(config_maps)
 ON_FIBER(names)
 ON_FIBER(admin_claim)
+ON_FIBER(devices_given_back)
 ON_FIBER(service)
 ON_FIBER(finalizers)
 ON_FIBER(workloads)
@@ -416,6 +448,7 @@ int main(void)
                 cmocka_unit_test(test_config_maps),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_admin_claim),
+                cmocka_unit_test(test_devices_given_back),
                 cmocka_unit_test(test_service),
                 cmocka_unit_test(test_finalizers),
                 cmocka_unit_test(test_workloads),

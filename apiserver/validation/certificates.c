@@ -228,20 +228,19 @@ void check_signer_name(struct check *c, const struct at *at)
 /* --- conditions --- */
 
 /* Who has been approved cannot be denied; told of the one that comes second. */
-void check_request_conditions(struct check *c, const struct at *at)
+void check_request_condition(struct check *c, const struct at *at)
 {
-        bool approved = false, denied = false;
+        const char *type = json_get_string(at->j, "type"), *other;
 
-        json_foreach_item(at->j, k) {
-                const char *type = json_get_string(k, "type");
-                bool approves = streq(type, "Approved"), denies = streq(type, "Denied");
-
-                approved |= approves;
-                denied |= denies;
-                if ((approves || denies) && approved && denied)
-                        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_get(k, "type"),
+        if (!streq(type, "Approved") && !streq(type, "Denied"))
+                return;
+        other = streq(type, "Denied") ? "Approved" : "Denied";
+        for (size_t i = 0; i < at->index; i++)
+                if (streq(json_get_string(json_at(at->up->j, i), "type"), other)) {
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, at->up), json_get(at->j, "type"),
                                         "Approved and Denied conditions are mutually exclusive");
-        }
+                        return;
+                }
 }
 
 static const struct json *condition_of(const struct json *obj, const char *type, size_t *ret_n)

@@ -63,12 +63,19 @@ void check_topology_key(struct check *c, const struct at *at)
 void check_api_service_name(struct check *c, const struct at *at)
 {
         const char *group = json_path_string(at->j, "spec.group"), *version = json_path_string(at->j, "spec.version");
-        const char *name = json_path_string(at->j, "metadata.name");
         const char *wanted = arena_printf(c->a, "%s.%s", version ? version : "", group ? group : "");
+        const char *fields[] = { "metadata.generateName", "metadata.name" }, *messages[NAME_MESSAGES];
 
-        if (!c->old && !streq(name, wanted))
-                field_error_add(c->errs, FIELD_INVALID, "metadata.name", json_new_string(c->a, name ? name : ""),
-                                "must be `spec.version+\".\"+spec.group`: \"%s\"", wanted);
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+                const char *s = json_path_string(at->j, fields[i]);
+                unsigned n = str_empty(s) ? 0 : name_check(c->a, NAME_PATH_SEGMENT, s, messages);
+
+                for (unsigned k = 0; k < n; k++)
+                        field_error_add(c->errs, FIELD_INVALID, fields[i], json_new_string(c->a, s), "%s", messages[k]);
+                if (!n && !str_empty(s) && !streq(s, wanted))
+                        field_error_add(c->errs, FIELD_INVALID, fields[i], json_new_string(c->a, s),
+                                        "must be `spec.version+\".\"+spec.group`: %s", json_print(c->a, json_new_string(c->a, wanted)));
+        }
 }
 
 /* --- revisions --- */

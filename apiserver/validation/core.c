@@ -44,10 +44,21 @@ void check_config_data(struct check *c, const struct at *at)
                 field_error_add(c->errs, FIELD_TOO_LONG, "[]", NULL, "may not be more than %d bytes", 1 << 20);
 }
 
+/* How long a taint is tolerated does not tell two tolerations apart. */
+static bool same_toleration(const struct json *a, const struct json *b)
+{
+        static const char *const fields[] = { "key", "operator", "value", "effect" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+                if (!streq(json_get_string(a, fields[i]) ?: "", json_get_string(b, fields[i]) ?: ""))
+                        return false;
+        return true;
+}
+
 void check_toleration_once(struct check *c, const struct at *at)
 {
         for (size_t i = 0; i < at->index; i++)
-                if (json_equal(json_at(at->up->j, i), at->j)) {
+                if (same_toleration(json_at(at->up->j, i), at->j)) {
                         field_error_add_text(c->errs, FIELD_DUPLICATE, at_path(c, at), go_struct(c, at), NULL);
                         return;
                 }

@@ -7,6 +7,7 @@
 
 #include "../../lib/meta/quantity.h"
 #include "functions.h"
+#include "resources.h"
 
 #define DEVICE_NAME_MAX 32
 #define POOL_NAME_MAX 253
@@ -91,17 +92,9 @@ void check_pool_name(struct check *c, const struct at *at)
         }
 }
 
-static bool is_native_resource(const char *s)
-{
-        return !strchr(s, '/') || strstr(s, "kubernetes.io/");
-}
-
 void check_extended_resource_name(struct check *c, const struct at *at)
 {
-        const char *s = text_at(at), *messages[NAME_MESSAGES];
-
-        if (at_set(at) && (is_native_resource(s) || str_has_prefix(s, "requests.") ||
-                           name_check(c->a, NAME_QUALIFIED, arena_printf(c->a, "requests.%s", s), messages)))
+        if (at_set(at) && !resource_extended(text_at(at)))
                 check_invalid(c, at, "must be a valid extended resource name");
 }
 

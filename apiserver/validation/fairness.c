@@ -67,26 +67,6 @@ void check_lease_strategy(struct check *c, const struct at *at)
                 field_error_add(c->errs, FIELD_INVALID, at_path(c, named), at->j, "%s", messages[i]);
 }
 
-/* What a runtime takes for itself is checked like a container's limits. */
-void check_overhead(struct check *c, const struct at *at)
-{
-        const struct at *overhead = at_field(c, c->root, "overhead");
-        const char *path = at_path(c, overhead);
-
-        json_foreach_member(at->j, m) {
-                const char *entry = arena_printf(c->a, "%s.limits[%s]", path, m->key);
-                struct quantity q;
-
-                resource_name_for_containers(c, entry, m->key);
-                if (!resource_amount_of(m->value, &q))
-                        continue;
-                if (q.nano < 0)
-                        field_error_add(c->errs, FIELD_INVALID, entry, m->value, "must be greater than or equal to 0");
-                else if (resource_whole(m->key) && q.nano % 1000000000)
-                        field_error_add(c->errs, FIELD_INVALID, entry, m->value, "must be an integer");
-        }
-}
-
 /* --- storage --- */
 
 void check_driver_name(struct check *c, const struct at *at, const char *s)
@@ -265,6 +245,75 @@ void check_flow_namespaces(struct check *c, const struct at *list)
                                 check_invalid(c, it, "each member of this list must be '*' or a DNS-1123 label; %s", messages[k]);
                 }
         }
+}
+
+/* Upstream shows all of the method, not its type. */
+void check_flow_method(struct check *c, const struct at *at)
+{
+        const char *type = json_get_string(at->j, "type") ?: "";
+
+        if (at_set(at) && !streq(type, "ByNamespace") && !streq(type, "ByUser"))
+                field_error_add_text(c->errs, FIELD_NOT_SUPPORTED, at_path(c, at_field(c, at, "type")), go_struct(c, at),
+                                     "supported values: \"ByNamespace\", \"ByUser\"");
+}
+
+/* --- what every server has, as it is --- */
+
+static const char everything[] = "[{\"verbs\":[\"*\"],\"apiGroups\":[\"*\"],\"resources\":[\"*\"],\"clusterScope\":true,\"namespaces\":[\"*\"]}]";
+static const char every_url[] = "[{\"verbs\":[\"*\"],\"nonResourceURLs\":[\"*\"]}]";
+
+static const char *fixed_flow(struct arena *a, const char *name)
+{
+        if (streq(name, "exempt"))
+                return arena_printf(a, "{\"priorityLevelConfiguration\":{\"name\":\"exempt\"},\"matchingPrecedence\":1,\"rules\":[{"
+                                       "\"subjects\":[{\"kind\":\"Group\",\"group\":{\"name\":\"system:masters\"}}],"
+                                       "\"resourceRules\":%s,\"nonResourceRules\":%s}]}", everything, every_url);
+        if (streq(name, "catch-all"))
+                return arena_printf(a, "{\"priorityLevelConfiguration\":{\"name\":\"catch-all\"},\"matchingPrecedence\":10000,"
+                                       "\"distinguisherMethod\":{\"type\":\"ByUser\"},\"rules\":[{"
+                                       "\"subjects\":[{\"kind\":\"Group\",\"group\":{\"name\":\"system:unauthenticated\"}},"
+                                       "{\"kind\":\"Group\",\"group\":{\"name\":\"system:authenticated\"}}],"
+                                       "\"resourceRules\":%s,\"nonResourceRules\":%s}]}", everything, every_url);
+        return NULL;
+}
+
+static const char *fixed_level(const char *name)
+{
+        return streq(name, "exempt")      ? "{\"type\":\"Exempt\"}"
+               : streq(name, "catch-all") ? "{\"type\":\"Limited\",\"limited\":{\"nominalConcurrencyShares\":5,\"lendablePercent\":0,"
+                                            "\"limitResponse\":{\"type\":\"Reject\"}}}"
+                                          : NULL;
+}
+
+/* Whether SPEC says what TEXT does, the field IGNORED aside. */
+static bool says(struct arena *a, const struct json *spec, const char *text, const char *ignored)
+{
+        struct json *fixed = NULL, *rest = json_clone_shallow(a, spec);
+
+        if (ignored)
+                json_del(rest, ignored);
+        json_parse(a, text, strlen(text), NULL, &fixed, NULL);
+        return json_equal(rest, fixed);
+}
+
+void check_fixed_flow(struct check *c, const struct at *spec)
+{
+        const char *name = json_path_string(c->obj, "metadata.name"), *text = fixed_flow(c->a, name);
+
+        if (text && !says(c->a, spec->j, text, NULL))
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, spec), go_struct(c, spec),
+                                     "spec of '%s' must equal the fixed value", name);
+}
+
+/* Of the level that nothing limits, how much it lends may change. */
+void check_fixed_level(struct check *c, const struct at *spec)
+{
+        const char *name = json_path_string(c->obj, "metadata.name"), *text = fixed_level(name);
+        bool exempt = streq(name, "exempt");
+
+        if (text && !says(c->a, spec->j, text, exempt ? "exempt" : NULL))
+                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, spec), go_struct(c, spec),
+                                     "spec of '%s'%s must equal the fixed value", name, exempt ? " except the 'spec.exempt' field" : "");
 }
 
 static const char *path_fault(const char *s)

@@ -123,9 +123,9 @@ void resource_amount_check(struct check *c, const struct at *entry)
 static void check_pages(struct check *c, const struct at *entry)
 {
         struct quantity q, page;
+        bool sized = quantity_parse(entry->name + strlen("hugepages-"), &page) == 0 && page.nano > 0 && page.nano % 1000000000 == 0;
 
-        if (resource_amount_of(entry->j, &q) && quantity_parse(entry->name + strlen("hugepages-"), &page) == 0 &&
-            page.nano > 0 && (q.nano <= 0 || q.nano % page.nano != 0))
+        if (resource_amount_of(entry->j, &q) && (!sized || quantity_value(&q) % quantity_value(&page)))
                 check_invalid(c, entry, "%s is not positive integer multiple of %s", entry->j->str, entry->name);
 }
 
@@ -201,6 +201,7 @@ void check_pod_overhead(struct check *c, const struct at *at)
         limits = arena_memdup(c->a, at, sizeof(*at));
         limits->up = at;
         limits->name = "limits";
+        limits->shown = NULL;
         requests = arena_memdup(c->a, limits, sizeof(*at));
         requests->name = "requests";
         requests->j = json_new_null(c->a);

@@ -239,6 +239,38 @@ static void admin_access(struct api_request *r, const struct json *claim, const 
                                 "admin access to devices requires the `" ADMIN_LABEL ": true` label on the containing namespace");
 }
 
+static bool same_device(const struct json *a, const struct json *b)
+{
+        static const char *const fields[] = { "driver", "pool", "device", "shareID" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+                if (!streq(json_get_string(a, fields[i]) ?: "", json_get_string(b, fields[i]) ?: ""))
+                        return false;
+        return true;
+}
+
+static bool is_allocated(const struct json *claim, const struct json *device)
+{
+        json_foreach_item(json_path(claim, "status.allocation.devices.results"), it)
+                if (same_device(it, device))
+                        return true;
+        return false;
+}
+
+/* What was said of devices that are given back goes with them. */
+static void device_claim_prepare_update(struct api_request *r, struct json *claim, const struct json *old, const char *sub)
+{
+        struct json *status = json_get(claim, "status"), *devices = json_get(status, "devices");
+
+        if (!streq(sub, "status") || !json_len(devices))
+                return;
+        for (size_t i = json_len(devices); i-- > 0;)
+                if (is_allocated(old, json_at(devices, i)) && !is_allocated(claim, json_at(devices, i)))
+                        json_remove(devices, i);
+        if (!json_len(devices))
+                json_del(status, "devices");
+}
+
 static void device_claim_validate(struct api_request *r, const struct json *claim, const struct json *old, const char *sub,
                                   struct field_errors *errs)
 {
@@ -258,6 +290,7 @@ static void device_template_validate(struct api_request *r, const struct json *t
 const struct strategy device_claim_strategy = {
         .group = "resource.k8s.io",
         .kind = "ResourceClaim",
+        .prepare_update = device_claim_prepare_update,
         .validate = device_claim_validate,
 };
 
