@@ -271,9 +271,7 @@ const char *go_type_name(const struct json *j)
         return names[j->type];
 }
 
-/* Go finds kind and apiVersion whatever their case, before anything else is looked at; the last one counts. What OBJ
- * must be for that, else why it is not. */
-static const char *find_type(struct arena *a, const struct json *obj, const char **ret_gv, const char **ret_kind)
+const char *body_find_type(struct arena *a, const struct json *obj, const char **ret_gv, const char **ret_kind)
 {
         static const char prefix[] = "couldn't get version/kind; json parse error: json: cannot unmarshal";
 
@@ -313,7 +311,7 @@ static const struct status *decode_text(struct api_request *r, const struct body
         if (e < 0)
                 return unrecognized(r, type, arena_printf(r->arena, "couldn't get version/kind; json parse error: %s",
                                                           error_text(&err)));
-        why = find_type(r->arena, obj, &gv, &kind);
+        why = body_find_type(r->arena, obj, &gv, &kind);
         if (why)
                 return unrecognized(r, type, why);
         if (!json_is_object(obj)) /* null */
@@ -493,7 +491,7 @@ static const struct status *delete_options_of_body(struct api_request *r, struct
                 const char *gv, *why = NULL;
 
                 if (e == 0)
-                        why = find_type(r->arena, obj, &gv, &kind);
+                        why = body_find_type(r->arena, obj, &gv, &kind);
                 else
                         why = streq(media, "application/yaml") ? error_text(&err)
                                       : arena_printf(r->arena, "couldn't get version/kind; json parse error: %s", error_text(&err));

@@ -41,3 +41,6 @@ const struct status *write_options(struct api_request *r, const char *kind);
 const struct status *delete_options(struct api_request *r, struct json **ret);
 /* A resource to say "X.meta.k8s.io "" is invalid" with. */
 const struct resource *meta_kind(struct arena *a, const char *kind);
+/* Go finds kind and apiVersion whatever their case, before anything else is looked at; the last one counts (NULL: none).
+ * NULL, or why OBJ is nothing that could have them. */
+const char *body_find_type(struct arena *a, const struct json *obj, const char **ret_gv, const char **ret_kind);

@@ -54,21 +54,27 @@ static const struct status *patch_options(struct api_request *r, struct patch *p
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "PatchOptions"), "", &errs) : NULL;
 }
 
-/* A configuration is a map; keys that come twice are an error when the client is strict. */
-static const struct status *check_apply_body(struct api_request *r, const struct patch *p)
+/* A configuration is a map. */
+static const struct status *parse_apply(struct api_request *r, struct patch *p, const struct json_limits *limits)
 {
         static const char *const names[] = {
                 [JSON_BOOL] = "bool", [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array",
         };
+        _cleanup_error_ struct error err = ERROR_INIT;
 
-        if (!json_is_object(p->body) && !json_is_null(p->body))
-                return status_bad_request(r->arena,
-                                          "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
-                                          "unmarshal %s into Go value of type map[string]interface {}",
-                                          names[p->body->type]);
+        if (yaml_parse(r->arena, r->http->body, r->http->body_len, limits, &p->body, &err) < 0)
+                return status_bad_request(r->arena, "error decoding YAML: error converting YAML to JSON: %s", error_text(&err));
+        if (json_is_object(p->body) || json_is_null(p->body))
+                return NULL;
+        return status_bad_request(r->arena, "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
+                                            "unmarshal %s into Go value of type map[string]interface {}", names[p->body->type]);
+}
+
+/* Keys that come twice in a configuration: told once it is carried out. */
+static const struct status *duplicates_outcome(struct api_request *r, const struct patch *p)
+{
         if (p->strict.n && r->field_validation == FIELD_VALIDATION_STRICT)
-                return status_bad_request(r->arena,
-                                          "error strict decoding YAML: error converting YAML to JSON: %s",
+                return status_bad_request(r->arena, "error strict decoding YAML: error converting YAML to JSON: %s",
                                           strict_errors_of_yaml(r->arena, &p->strict));
         if (r->field_validation == FIELD_VALIDATION_WARN)
                 for (size_t i = 0; i < p->strict.n; i++)
@@ -76,12 +82,43 @@ static const struct status *check_apply_body(struct api_request *r, const struct
         return NULL;
 }
 
+/* What no operation has, and the name that all complaints about a JSON patch carry. */
+static void check_operations(struct api_request *r, struct patch *p)
+{
+        static const char *const known[] = { "op", "path", "from", "value" };
+
+        json_foreach_item(p->body, op)
+                json_foreach_member(op, m) {
+                        bool found = false;
+
+                        for (size_t i = 0; i < ARRAY_SIZE(known) && !found; i++)
+                                found = streq(m->key, known[i]);
+                        if (!found)
+                                strict_errors_add(&p->strict, "unknown field \"[%zu].%s\"", op_i, m->key);
+                }
+        for (size_t i = 0; i < p->strict.n; i++)
+                p->strict.list[i] = arena_printf(r->arena, "json patch %s", p->strict.list[i]);
+}
+
+/* Without field validation the patch libraries read the text themselves, and have other words. */
+static const struct status *parse_text(struct api_request *r, struct patch *p, const struct json_limits *limits)
+{
+        bool raw = r->field_validation == FIELD_VALIDATION_IGNORE;
+        _cleanup_error_ struct error err = ERROR_INIT;
+
+        if (json_parse(r->arena, r->http->body, r->http->body_len, limits, &p->body, &err) == 0)
+                return NULL;
+        if (raw && p->type == PATCH_MERGE)
+                return status_bad_request(r->arena, "Invalid JSON Patch");
+        if (raw || p->type == PATCH_STRATEGIC)
+                return status_bad_request(r->arena, "%s", error_text(&err));
+        return status_bad_request(r->arena, "error decoding patch: %s", error_text(&err));
+}
+
 const struct status *patch_parse(struct api_request *r, struct patch *ret)
 {
         const struct status *st = patch_type(r, ret);
         struct json_limits limits = {.userdata = &ret->strict};
-        _cleanup_error_ struct error err = ERROR_INIT;
-        int e;
 
         if (!st)
                 st = patch_options(r, ret);
@@ -89,17 +126,11 @@ const struct status *patch_parse(struct api_request *r, struct patch *ret)
                 return st;
         ret->strict = (struct strict_errors){.arena = r->arena};
         limits.on_duplicate = ret->type == PATCH_APPLY ? strict_errors_yaml : strict_errors_duplicate;
-        if (ret->type == PATCH_APPLY) {
-                e = yaml_parse(r->arena, r->http->body, r->http->body_len, &limits, &ret->body, &err);
-                if (e < 0)
-                        return status_bad_request(r->arena, "error decoding YAML: error converting YAML to JSON: %s",
-                                                  error_text(&err));
-                audit_request_object(r, ret->body, true);
-                return check_apply_body(r, ret);
-        }
-        e = json_parse(r->arena, r->http->body, r->http->body_len, &limits, &ret->body, &err);
-        if (e < 0)
-                return status_bad_request(r->arena, "error decoding patch: %s", error_text(&err));
+        ret->bad = ret->type == PATCH_APPLY ? parse_apply(r, ret, &limits) : parse_text(r, ret, &limits);
+        if (ret->bad)
+                return NULL;
+        if (ret->type == PATCH_JSON && r->field_validation != FIELD_VALIDATION_IGNORE)
+                check_operations(r, ret);
         audit_request_object(r, ret->body, true);
         return NULL;
 }
@@ -109,8 +140,8 @@ static struct json *run_text_patch(struct api_request *r, const struct patch *p,
         struct json *obj = NULL;
 
         if (p->type == PATCH_JSON)
-                return patch_json(r->arena, old, p->body, &obj) ? NULL : obj;
-        return patch_merge(r->arena, old, p->body, &obj) ? NULL : obj;
+                return patch_json(r->arena, old, p->body, true, &obj) ? NULL : obj;
+        return patch_merge(r->arena, old, p->body, true, &obj) ? NULL : obj;
 }
 
 /* The patched object in the order of Go's text: fields are decoded, and complained about, in that order. */
@@ -167,14 +198,17 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
 {
         struct strict_errors strict = {.arena = r->arena};
         _cleanup_error_ struct error err = ERROR_INIT;
-        const struct status *st;
+        bool raw = r->field_validation == FIELD_VALIDATION_IGNORE;
+        const struct status *st = p->bad;
         const char *gv, *kind;
         struct json *obj;
 
+        if (st)
+                return st;
         if (p->type == PATCH_JSON)
-                st = patch_json(r->arena, old, p->body, &obj);
+                st = patch_json(r->arena, old, p->body, raw, &obj);
         else if (p->type == PATCH_MERGE)
-                st = patch_merge(r->arena, old, p->body, &obj);
+                st = patch_merge(r->arena, old, p->body, raw, &obj);
         else
                 st = patch_strategic(r->arena, type->schema, old, p->body, &obj);
         if (st)
@@ -183,7 +217,7 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         for (size_t i = 0; i < p->strict.n; i++)
                 strict_errors_add(&strict, "%s", p->strict.list[i]);
         if (!json_is_object(obj))
-                return patch_undecodable(r->arena, shown(r, p, type, old), "json: cannot unmarshal into Go value");
+                return patch_undecodable(r->arena, json_print(r->arena, obj), body_find_type(r->arena, obj, &gv, &kind));
         gv = json_get_string(obj, "apiVersion");
         kind = json_get_string(obj, "kind");
         gv = str_empty(gv) ? type->group_version : gv;
@@ -225,17 +259,43 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         return NULL;
 }
 
+/* The merged object did not decode: it goes into a Go struct by way of maps, whose converter has its own words. */
+static const struct status *unconvertible(struct api_request *r, const struct patch *p, const struct body_type *type,
+                                          const struct json *merged, struct json **ret)
+{
+        struct strict_errors strict = {.arena = r->arena};
+        struct json *obj = json_clone(r->arena, merged);
+        const char *why = patch_go_convert(r->arena, obj, type->schema), *gvk;
+        _cleanup_error_ struct error err = ERROR_INIT;
+
+        if (!why && schema_decode(r->arena, type->schema, json_clone(r->arena, obj), NULL, &err) < 0)
+                why = error_text(&err);
+        if (!why)
+                return body_check(r, type, obj, &strict, ret);
+        gvk = arena_printf(r->arena, "%s%s, Kind=%s", strchr(type->group_version, '/') ? "" : "/", type->group_version, type->kind);
+        return status_make(r->arena, 500, "", NULL,
+                           "failed to convert new object (%s/%s; %s) to proper version: unable to convert unstructured object to "
+                           "%s: %s", json_path_string(p->body, "metadata.namespace") ?: "",
+                           json_path_string(p->body, "metadata.name") ?: "", gvk, gvk, why);
+}
+
 static const struct status *apply(struct api_request *r, const struct patch *p, const struct body_type *type,
                                   const struct json *old, struct json **ret)
 {
         struct strict_errors strict = {.arena = r->arena};
-        const struct status *st;
-        struct json *config = json_clone(r->arena, p->body), *obj;
+        const struct status *st = p->bad;
+        struct json *config, *obj;
 
+        if (st)
+                return st;
+        config = json_clone(r->arena, p->body);
         st = apply_patch(r->arena, r->res, old, config, r->field_manager, p->force, r->subresource, time_real(), &obj);
-        if (!st)
-                st = body_check(r, type, json_clone(r->arena, obj), &strict, ret);
-        return st;
+        if (st)
+                return st;
+        st = body_check(r, type, json_clone(r->arena, obj), &strict, ret);
+        if (st && type->schema && !r->res->crd)
+                st = unconvertible(r, p, type, obj, ret);
+        return st ? st : duplicates_outcome(r, p);
 }
 
 static const struct status *patch_object(struct api_request *r, const struct json *old, struct json **ret_new,
@@ -245,10 +305,8 @@ static const struct status *patch_object(struct api_request *r, const struct jso
         struct body_type type = body_type_target(r);
 
         if (p->type == PATCH_APPLY) {
-                if (r->scale_parent) { /* a Scale is applied to the object that it is a view of */
-                        type = body_type_of(r->arena, r->res);
+                if (r->scale_parent) /* a Scale is a view of it */
                         old = r->scale_parent;
-                }
                 r->applied = true;
                 return apply(r, p, &type, old, ret_new);
         }

@@ -31,6 +31,7 @@ struct patch {
         struct json *body;
         bool force;
         struct strict_errors strict;
+        const struct status *bad;    /* why the body is no patch: said once it is known what it is about */
 };
 const struct status *patch_parse(struct api_request *r, struct patch *ret);
 /* TYPE: what the result must decode as. OLD is not changed. Result defaulted. */

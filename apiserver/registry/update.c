@@ -203,6 +203,16 @@ static const struct status *create_instead(struct update *u, struct json *obj, s
         return st;
 }
 
+static void take_managed(struct arena *a, struct json *obj, const struct json *from)
+{
+        struct json *fields = json_path(from, "metadata.managedFields");
+
+        if (fields)
+                json_path_set(a, obj, "metadata.managedFields", fields);
+        else
+                json_path_del(obj, "metadata.managedFields");
+}
+
 /* The new object, checked and let in by mutating admission, of the version of the request. */
 static const struct status *wanted(struct update *u, const struct json *old, struct json **ret)
 {
@@ -219,10 +229,10 @@ static const struct status *wanted(struct update *u, const struct json *old, str
                 r->scale_parent = NULL;
                 if (!st)
                         st = check_name(u, scale);
-                if (!st && r->applied)
-                        obj = scale;
-                else if (!st)
+                if (!st)
                         st = scale_apply(r, u->res, old, scale, &obj);
+                if (!st && r->applied) /* it brings the parent's entries */
+                        take_managed(r->arena, obj, scale);
         } else {
                 st = u->fn(r, old, &obj, u->userdata);
                 if (!st)

@@ -5,18 +5,18 @@
  *      changed = live compared with pruned: others who own something of it are in conflict,
  *                or lose it when forced
  *
- * Sets of entries written at another version are taken as they are: custom resources do not change
- * shape between versions, and the built-in kinds with several are few.
+ * Entries written at another version are compared, and what they lose is pruned, with the object as that version has it.
  */
 #include "apply.h"
 
-#include "managed-entries.h"
-#include "typed.h"
+#include "managed-scale.h"
 
 #include "../../lib/base/time.h"
 
 #include <stdlib.h>
 
+#define MAX_ANNOTATIONS (256 << 10)
+#define SCALE_VERSION "autoscaling/v1"
 #define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 
 struct apply {
@@ -99,31 +99,86 @@ static const struct status *conflict_status(struct arena *a, struct conflicts *c
 
 /* --- pruning --- */
 
-static struct json *prune(struct apply *ap, struct json *merged, const struct field_set *last,
-                          const struct field_set *set)
-{
-        struct typed *t = &ap->t;
-        struct arena *a = ap->a;
-        const struct field_set *owned = set, *in_merged, *in_pruned, *gone;
-        struct json *pruned;
+/* An object on its way through the versions that managers wrote at. */
+struct pruning {
+        struct apply *ap;
+        struct typed t;                /* of RES */
+        const struct resource *res;    /* what MERGED and PRUNED are of */
+        struct json *merged, *pruned;
+};
 
-        last = typed_named_members(t, last);
-        pruned = typed_remove(t, merged, last);
-        /* Back comes what somebody owns, with what it stands in ... */
-        for (size_t i = 0; i < ap->managed.n; i++)
-                owned = field_set_union(a, owned, ap->managed.list[i].set);
-        owned = typed_named_members(t, owned);
-        in_merged = typed_named_members(t, typed_field_set(t, merged));
-        in_pruned = typed_named_members(t, typed_field_set(t, pruned));
-        gone = field_set_difference(a, in_merged, field_set_union(a, in_pruned, owned));
-        pruned = typed_remove(t, merged, gone);
-        /* ... and what went only because of that, but was never applied. */
-        in_pruned = typed_named_members(t, typed_field_set(t, pruned));
-        gone = field_set_intersection(a, field_set_difference(a, in_merged, in_pruned), last);
-        return typed_remove(t, merged, gone);
+static void pruning_to(struct pruning *p, const struct resource *to)
+{
+        p->merged = managed_convert(p->ap->a, p->res, to, p->merged);
+        p->pruned = managed_convert(p->ap->a, p->res, to, p->pruned);
+        p->res = to;
+        p->t.schema = to->schema;
+}
+
+static struct field_set *members_of(struct pruning *p, const struct json *obj)
+{
+        return typed_named_members(&p->t, typed_field_set(&p->t, obj));
+}
+
+/* Back comes what entries of VERSION own (MORE besides), with what it stands in. */
+static void put_back(struct pruning *p, const char *version, const struct field_set *more)
+{
+        const struct managed *m = &p->ap->managed;
+        struct arena *a = p->ap->a;
+        const struct field_set *owned = more ? more : field_set_new(a), *stay;
+
+        for (size_t i = 0; i < m->n; i++)
+                if (streq(m->list[i].version, version))
+                        owned = field_set_union(a, owned, m->list[i].set);
+        stay = field_set_union(a, members_of(p, p->pruned), typed_named_members(&p->t, owned));
+        p->pruned = typed_remove(&p->t, p->merged, field_set_difference(a, members_of(p, p->merged), stay));
+}
+
+static struct json *prune(struct apply *ap, struct json *merged, const struct managed_entry *last, const struct field_set *set)
+{
+        const char *why, *version = last->version;
+        const struct resource *at = managed_version(ap->a, ap->res, version, &why), *other;
+        struct pruning p = { .ap = ap, .t = ap->t, .res = ap->res, .merged = merged, .pruned = merged };
+        const struct field_set *members, *gone;
+        struct json *before;
+
+        if (!at)
+                return merged;
+        pruning_to(&p, at);
+        before = p.merged;
+        members = typed_named_members(&p.t, last->set);
+        p.pruned = typed_remove(&p.t, p.merged, members);
+        put_back(&p, version, streq(version, ap->version) ? set : NULL);
+        if (!streq(version, ap->version)) {
+                pruning_to(&p, ap->res);
+                put_back(&p, ap->version, set);
+        }
+        for (size_t i = 0; i < ap->managed.n; i++) {
+                const char *v = ap->managed.list[i].version;
+
+                if (streq(v, version) || streq(v, ap->version) || !(other = managed_version(ap->a, ap->res, v, &why)))
+                        continue;
+                pruning_to(&p, other);
+                put_back(&p, v, NULL);
+        }
+        /* What went only because of that, but was never applied, stays. */
+        pruning_to(&p, at);
+        gone = field_set_difference(ap->a, members_of(&p, before), members_of(&p, p.pruned));
+        p.merged = typed_remove(&p.t, before, field_set_intersection(ap->a, gone, members));
+        pruning_to(&p, ap->res);
+        return p.merged;
 }
 
 /* --- the parts of an apply --- */
+
+/* Whether it is a list of entries at all; else it is just of the wrong type. */
+static bool says_entries(const struct json *fields)
+{
+        json_foreach_item(fields, e)
+                if (!json_is_object(e))
+                        return false;
+        return json_is_array(fields);
+}
 
 static const struct status *check_type(struct apply *ap, const char *version, const char *kind)
 {
@@ -132,8 +187,7 @@ static const struct status *check_type(struct apply *ap, const char *version, co
 
         if (!streq(v, version) || !streq(k, kind))
                 return status_bad_request(ap->a, "invalid object type: %s%s, Kind=%s", strchr(v, '/') ? "" : "/", v, k);
-        if (json_path(ap->config, "metadata.managedFields") &&
-            !json_is_null(json_path(ap->config, "metadata.managedFields")))
+        if (says_entries(json_path(ap->config, "metadata.managedFields")))
                 return status_bad_request(ap->a, "metadata.managedFields must be nil");
         fields = typed_validate(&ap->t, ap->config);
         if (fields)
@@ -143,6 +197,11 @@ static const struct status *check_type(struct apply *ap, const char *version, co
                                    json_path_string(ap->config, "metadata.name") ?: "", strchr(v, '/') ? "" : "/", v,
                                    k, fields);
         return NULL;
+}
+
+static const char *last_applied(const struct json *obj)
+{
+        return json_get_string(json_path(obj, "metadata.annotations"), LAST_APPLIED);
 }
 
 /* Nobody is on record: all that is there belongs to whoever came before. */
@@ -163,35 +222,54 @@ static void before_first_apply(struct apply *ap)
                 managed_add(&ap->managed, &e);
 }
 
+/* What kubectl may change although others own it, from its time as a client-side applier: what its annotation says and
+ * the live object has. NULL: nothing. */
+static const struct field_set *own_past(struct apply *ap)
+{
+        const char *text = streq(ap->manager, "kubectl") ? last_applied(ap->live) : NULL;
+        const struct field_set *known;
+        struct comparison cmp;
+        struct json *then = NULL;
+
+        if (str_empty(text) || json_parse(ap->a, text, strlen(text), NULL, &then, NULL) != 0 || !json_is_object(then) ||
+            !streq(json_get_string(then, "apiVersion"), ap->version) || str_empty(json_get_string(then, "kind")) ||
+            typed_validate(&ap->t, then) || typed_validate(&ap->t, ap->live))
+                return NULL;
+        typed_compare(&ap->t, then, ap->live, &cmp);
+        known = field_set_difference(ap->a, typed_field_set(&ap->t, then), cmp.modified);
+        return field_set_difference(ap->a, field_set_difference(ap->a, known, cmp.added), cmp.removed);
+}
+
 /* Everybody but the manager loses what is about to change, unless that is a conflict. */
 static const struct status *reconcile(struct apply *ap, const struct json *live, bool force)
 {
+        struct managed_views views = { .a = ap->a, .res = ap->res, .sub = ap->sub, .live = live, .obj = ap->merged };
         struct conflicts c = { .a = ap->a };
         const struct status *st = NULL;
-        const struct field_set *changed;
+        const struct field_set *mine = force ? NULL : own_past(ap), *changed;
         struct comparison cmp;
 
-        typed_compare(&ap->t, live, ap->merged, &cmp);
-        managed_drop_reset(ap->res, ap->sub, cmp.added);
-        managed_drop_reset(ap->res, ap->sub, cmp.modified);
-        managed_drop_reset(ap->res, ap->sub, cmp.removed);
-        changed = field_set_union(ap->a, cmp.modified, cmp.added);
         for (size_t i = 0; i < ap->managed.n && !force; i++) {
                 c.entry = &ap->managed.list[i];
-                field_set_walk(ap->a, field_set_intersection(ap->a, c.entry->set, changed), add_conflict, &c);
+                managed_compare(&views, c.entry->version, &cmp);
+                changed = field_set_intersection(ap->a, c.entry->set, field_set_union(ap->a, cmp.modified, cmp.added));
+                field_set_walk(ap->a, mine ? field_set_difference(ap->a, changed, mine) : changed, add_conflict, &c);
         }
         if (c.n)
                 st = conflict_status(ap->a, &c);
         free(c.list);
         for (size_t i = 0; i < ap->managed.n && !st; i++) {
                 struct managed_entry *e = &ap->managed.list[i];
-                struct field_set *left = field_set_difference(ap->a, e->set, changed);
+                struct field_set *left;
 
+                managed_compare(&views, e->version, &cmp);
+                left = field_set_difference(ap->a, e->set, field_set_union(ap->a, cmp.modified, cmp.added));
                 left = field_set_difference(ap->a, left, cmp.removed);
                 if (!field_set_equal(left, e->set))
                         e->json = NULL;
                 e->set = left;
         }
+        free(views.list);
         return st;
 }
 
@@ -211,7 +289,7 @@ static const struct status *carry_out(struct apply *ap, bool force, struct json 
                 last = *mine;
                 managed_remove(&ap->managed, mine);
                 if (!field_set_empty(last.set))
-                        ap->merged = prune(ap, ap->merged, last.set, set);
+                        ap->merged = prune(ap, ap->merged, &last, set);
         }
         st = reconcile(ap, live, force);
         if (st)
@@ -222,7 +300,7 @@ static const struct status *carry_out(struct apply *ap, bool force, struct json 
         if (!field_set_empty(set)) {
                 struct managed_entry fresh = {
                         .manager = ap->manager, .version = ap->version, .sub = ap->sub, .applied = true,
-                        .set = set, .time = same ? last.time : streq(ap->sub, "scale") ? NULL : ap->now,
+                        .set = set, .time = same ? last.time : ap->now,
                 };
                 managed_add(&ap->managed, &fresh);
         }
@@ -277,16 +355,12 @@ static struct json *sorted(struct arena *a, const struct json *j)
         return out;
 }
 
-static const char *last_applied(const struct json *obj)
-{
-        return json_get_string(json_path(obj, "metadata.annotations"), LAST_APPLIED);
-}
-
 /* kubectl applied on the server what it used to apply itself: its annotation follows. */
 static void follow_last_applied(struct apply *ap, struct json *obj)
 {
         struct json *config = json_clone(ap->a, ap->config), *annotations, *copy = json_new_object(ap->a);
         const char *text;
+        size_t size = 0;
 
         json_del(json_path(config, "metadata.annotations"), LAST_APPLIED);
         text = arena_printf(ap->a, "%s\n", json_print(ap->a, sorted(ap->a, config)));
@@ -294,58 +368,85 @@ static void follow_last_applied(struct apply *ap, struct json *obj)
         json_foreach_member(annotations, m)
                 json_setn(ap->a, copy, m->key, m->key_len, m->value);
         json_set_string(ap->a, copy, LAST_APPLIED, text);
+        json_foreach_member(copy, m)
+                size += m->key_len + m->value->len;
+        if (size > MAX_ANNOTATIONS)
+                json_del(copy, LAST_APPLIED);
         json_set(ap->a, json_get(obj, "metadata"), "annotations", copy);
 }
 
-/* Conflicts that kubectl has with itself from its time as a client-side applier are none: all fields
- * in conflict are in its annotation, with the value that is live. */
-static bool own_past(struct apply *ap, const struct managed *managed)
+/* --- scale: a Scale is applied, its number is what can be in conflict --- */
+
+static struct json *live_scale(struct arena *a, const struct json *parent, int64_t replicas)
 {
-        const char *text = last_applied(ap->live);
-        const struct field_set *known, *changed;
-        struct comparison against, cmp;
-        struct json *then = NULL;
+        static const char *const copied[] = { "name", "namespace", "uid", "resourceVersion", "creationTimestamp" };
+        struct json *scale = json_new_object(a), *meta = json_ensure_object(a, scale, "metadata");
 
-        if (!text || json_parse(ap->a, text, strlen(text), NULL, &then, NULL) != 0)
-                return false;
-        typed_compare(&ap->t, ap->live, typed_merge(&ap->t, ap->live, then), &against);
-        known = field_set_difference(ap->a, typed_field_set(&ap->t, then), against.modified);
-        typed_compare(&ap->t, ap->live, ap->merged, &cmp);
-        changed = field_set_union(ap->a, cmp.modified, cmp.added);
-        for (size_t i = 0; i < managed->n; i++) {
-                struct field_set *mine = field_set_intersection(ap->a, managed->list[i].set, changed);
-
-                if (!field_set_empty(field_set_difference(ap->a, mine, known)))
-                        return false;
-        }
-        return true;
-}
-
-/* --- scale: a Scale is applied to its parent's replicas --- */
-
-static const struct json *parent_config(struct apply *ap)
-{
-        struct json *out = json_new_object(ap->a);
-        const struct json *replicas = json_path(ap->config, "spec.replicas");
-
+        for (size_t i = 0; i < ARRAY_SIZE(copied); i++)
+                if (json_get(json_get(parent, "metadata"), copied[i]))
+                        json_set(a, meta, copied[i], json_get(json_get(parent, "metadata"), copied[i]));
+        json_ensure_object(a, scale, "spec");
         if (replicas)
-                json_set(ap->a, json_ensure_object(ap->a, out, "spec"), "replicas", (struct json *)replicas);
-        return out;
+                json_set_int(a, json_get(scale, "spec"), "replicas", replicas);
+        return scale;
 }
 
-static const struct status *prepare(struct apply *ap)
+/* MINE: the applier's entry, which is no hindrance. */
+static const struct status *scale_conflict(struct apply *ap, const struct managed *entries, const struct managed_entry *mine)
 {
-        bool scale = streq(ap->sub, "scale");
-        const struct status *st;
+        struct conflicts c = { .a = ap->a };
+        const struct status *st = NULL;
 
-        if (scale)
-                ap->t.schema = builtin_body("autoscaling/v1", "Scale");
-        st = check_type(ap, scale ? "autoscaling/v1" : ap->version, scale ? "Scale" : ap->res->kind);
-        if (scale) {
-                ap->config = parent_config(ap);
-                ap->t.schema = ap->res->schema;
+        for (size_t i = 0; i < entries->n; i++) {
+                c.entry = &entries->list[i];
+                if (c.entry != mine)
+                        field_set_walk(ap->a, c.entry->set, add_conflict, &c);
         }
+        if (c.n)
+                st = conflict_status(ap->a, &c);
+        free(c.list);
         return st;
+}
+
+static const struct status *apply_scale(struct apply *ap, bool force, struct json **ret)
+{
+        struct managed_scale s;
+        const struct json *says, *have;
+        struct managed_entry *mine;
+        const struct status *st;
+        struct json *live, *out, *spec, *fields;
+        bool differs;
+
+        ap->t.schema = builtin_body(SCALE_VERSION, "Scale");
+        st = check_type(ap, SCALE_VERSION, "Scale");
+        if (st)
+                return st;
+        managed_scale_open(ap->a, ap->res, ap->live, &s);
+        live = live_scale(ap->a, ap->live, s.replicas);
+        says = json_path(ap->config, "spec.replicas");
+        have = json_path(live, "spec.replicas");
+        if (s.entries.n == 0 && have)
+                managed_scale_own(&s, "before-first-apply", false);
+        out = json_clone(ap->a, typed_merge(&ap->t, live, ap->config));
+        mine = managed_find(&s.entries, ap->manager, true, NULL, ap->sub);
+        spec = json_ensure_object(ap->a, out, "spec");
+        if (!says && mine && s.entries.n == 1)
+                json_del(spec, "replicas");
+        differs = says ? !json_equal(have, says) : have && !json_get(spec, "replicas");
+        st = says && differs && !force ? scale_conflict(ap, &s.entries, mine) : NULL;
+        if (st)
+                return st;
+        if (differs)
+                s.entries.n = 0;
+        else if (mine && !says)
+                managed_remove(&s.entries, mine);
+        if (says)
+                managed_scale_own(&s, ap->manager, true);
+        fields = managed_scale_close(&s);
+        if (fields)
+                json_set(ap->a, json_get(out, "metadata"), "managedFields", fields);
+        *ret = out;
+        return NULL;
 }
 
 const struct status *apply_patch(struct arena *a, const struct resource *res, const struct json *live,
@@ -364,28 +465,26 @@ const struct status *apply_patch(struct arena *a, const struct resource *res, co
                 .live = live,
                 .config = config,
         };
-        bool kubectl = streq(manager, "kubectl") && last_applied(live);
-        const struct status *st = prepare(&ap);
         struct json *merged = NULL, *out;
+        const struct status *st;
+        const char *why;
 
+        if (streq(ap.sub, "scale"))
+                return apply_scale(&ap, force, ret);
+        st = check_type(&ap, ap.version, res->kind);
         if (st)
                 return st;
         managed_decode(a, json_path(live, "metadata.managedFields"), &ap.managed);
         if (live && ap.managed.n == 0)
                 before_first_apply(&ap);
+        why = managed_settle(&ap.managed, res, ap.version);
+        if (why)
+                return status_make(a, 500, "", NULL, "%s", why);
         st = carry_out(&ap, force, &merged);
-        if (st && st->code == 409 && kubectl) {
-                struct managed there = ap.managed;
-
-                if (own_past(&ap, &there)) {
-                        managed_decode(a, json_path(live, "metadata.managedFields"), &ap.managed);
-                        st = carry_out(&ap, true, &merged);
-                }
-        }
         if (st)
                 return st;
         out = with_managed(&ap, merged);
-        if (kubectl)
+        if (streq(manager, "kubectl") && !str_empty(last_applied(out)))
                 follow_last_applied(&ap, out);
         *ret = out;
         return NULL;

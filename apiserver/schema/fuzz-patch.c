@@ -18,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!line || json_parse(a, (const char *)data, first, &limits, &doc, NULL) != 0 ||
             json_parse(a, (const char *)line + 1, size - first - 1, &limits, &patch, NULL) != 0)
                 return 0;
-        patch_json(a, doc, patch, &out);
-        patch_merge(a, doc, patch, &out);
+        patch_json(a, doc, patch, false, &out);
+        patch_merge(a, doc, patch, true, &out);
         if (!json_is_object(doc))
                 return 0;
         patch_strategic(a, res->schema, doc, patch, &out);

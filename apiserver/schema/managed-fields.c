@@ -6,10 +6,11 @@
  */
 #include "managed-fields.h"
 
-#include "managed-entries.h"
-#include "typed.h"
+#include "managed-scale.h"
 
 #include "../../lib/base/time.h"
+
+#include <stdlib.h>
 
 /* [] and [{}] are the two ways to ask for a fresh start. */
 static bool is_reset(const struct json *fields)
@@ -67,25 +68,47 @@ void managed_fields_update(struct arena *a, const struct resource *res, const st
 {
         struct typed t = { .a = a, .schema = res->schema, .deduce = res->crd };
         const char *version = resource_group_version(a, res);
+        struct managed_views views;
         struct field_set *changed;
         struct comparison cmp;
         struct managed m;
         char buf[TIME_BUF];
 
+        if (live && streq(sub, "scale")) {
+                managed_scale_update(a, res, live, obj, str_empty(manager) ? "unknown" : manager);
+                return;
+        }
         decode_live_or_new(a, live, obj, sub, &m);
         if (live && m.n == 0) { /* nobody tracks this one */
                 store(a, obj, &m);
                 return;
         }
-        typed_compare(&t, live ? live : schema_zero(a, res->schema), obj, &cmp);
+        if (managed_settle(&m, res, version)) { /* nothing can be said: all stays as it was */
+                managed_decode(a, json_path(live, "metadata.managedFields"), &m);
+                store(a, obj, &m);
+                return;
+        }
+        if (!live)
+                live = schema_zero(a, res->schema);
+        typed_compare(&t, live, obj, &cmp);
         managed_drop_reset(res, sub, cmp.added);
         managed_drop_reset(res, sub, cmp.modified);
         managed_drop_reset(res, sub, cmp.removed);
+        views = (struct managed_views){ .a = a, .res = res, .sub = sub, .live = live, .obj = obj };
         changed = field_set_union(a, cmp.modified, cmp.added);
         for (size_t i = 0; i < m.n; i++) {
-                take_away(&m, &m.list[i], changed);
-                take_away(&m, &m.list[i], cmp.removed);
+                struct comparison other;
+
+                if (streq(m.list[i].version, version)) {
+                        take_away(&m, &m.list[i], changed);
+                        take_away(&m, &m.list[i], cmp.removed);
+                        continue;
+                }
+                managed_compare(&views, m.list[i].version, &other);
+                take_away(&m, &m.list[i], field_set_union(a, other.modified, other.added));
+                take_away(&m, &m.list[i], other.removed);
         }
+        free(views.list);
         managed_drop_empty(&m);
         managed_strip(changed);
         if (!field_set_empty(changed)) {
@@ -102,8 +125,7 @@ void managed_fields_update(struct arena *a, const struct resource *res, const st
                 else
                         mine->set = field_set_union(a, mine->set, changed);
                 mine->json = NULL;
-                /* Upstream's window on replicas loses the time. */
-                mine->time = streq(fresh.sub, "scale") ? NULL : arena_strdup(a, time_format(now, buf));
+                mine->time = arena_strdup(a, time_format(now, buf));
         }
         managed_cap(&m);
         store(a, obj, &m);

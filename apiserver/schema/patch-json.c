@@ -255,18 +255,20 @@ static const char *go_type(const struct json *j)
         return names[j->type];
 }
 
-static const struct status *check_shape(struct arena *a, const struct json *patch)
+/* The patch library takes any members, the server's own look at it wants texts. */
+static const struct status *check_shape(struct arena *a, const struct json *patch, bool raw)
 {
         static const char *const members[] = { "op", "path", "from" };
+        const char *prefix = raw ? "" : "error decoding patch: ";
 
         if (!json_is_array(patch))
-                return status_bad_request(a, "error decoding patch: json: cannot unmarshal %s into Go value of type "
-                                             "[]handlers.jsonPatchOp", go_type(patch));
+                return status_bad_request(a, "%sjson: cannot unmarshal %s into Go value of type %s", prefix, go_type(patch),
+                                          raw ? "jsonpatch.Patch" : "[]handlers.jsonPatchOp");
         json_foreach_item(patch, op) {
-                if (!json_is_object(op))
-                        return status_bad_request(a, "error decoding patch: json: cannot unmarshal %s into Go value "
-                                                     "of type handlers.jsonPatchOp", go_type(op));
-                for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+                if (!json_is_object(op) && !json_is_null(op))
+                        return status_bad_request(a, "%sjson: cannot unmarshal %s into Go value of type %s", prefix, go_type(op),
+                                                  raw ? "jsonpatch.Operation" : "handlers.jsonPatchOp");
+                for (size_t i = 0; i < ARRAY_SIZE(members) && !raw; i++) {
                         const struct json *m = json_get(op, members[i]);
 
                         if (m && !json_is_string(m) && !json_is_null(m))
@@ -278,14 +280,14 @@ static const struct status *check_shape(struct arena *a, const struct json *patc
         return NULL;
 }
 
-const struct status *patch_json(struct arena *a, const struct json *doc, const struct json *patch,
+const struct status *patch_json(struct arena *a, const struct json *doc, const struct json *patch, bool raw,
                                 struct json **ret)
 {
         struct json *root = (struct json *)doc; /* only copies of its containers are changed */
         const struct status *st;
 
         if (!json_is_null(patch)) {
-                st = check_shape(a, patch);
+                st = check_shape(a, patch, raw);
                 if (st)
                         return st;
         }

@@ -567,8 +567,15 @@ static const char *check_number(struct arena *a, struct json *j, const char *typ
 
         if (!json_is_number(j))
                 return arena_printf(a, "unrecognized type: %s", type);
-        if (!strpbrk(j->str, ".eE") || streq(type, "float64"))
+        if (streq(type, "float64"))
                 return NULL;
+        if (!strpbrk(j->str, ".eE")) {
+                int64_t n;
+
+                if (streq(type, "int32") && json_to_int(j, &n) == 0 && n != (int32_t)n)
+                        *j = *json_new_int(a, (int32_t)n); /* Go's conversion cuts it */
+                return NULL;
+        }
         d = json_to_double(j, 0);
         if (d != trunc(d) || fabs(d) > 9e18)
                 return arena_printf(a, "cannot convert float64 to %s", type);
@@ -591,6 +598,34 @@ static const char *check_struct(struct arena *a, struct json *j, const struct sc
         return text;
 }
 
+static const char *check_string(struct arena *a, const struct json *j, const struct schema *s)
+{
+        if (json_is_string(j))
+                return NULL;
+        if (json_is_number(j) && !strpbrk(j->str, ".eE")) /* Go could make a rune of it */
+                return arena_printf(a, "cannot convert int64 to %s", s->go_type ? s->go_type : "string");
+        return "unrecognized type: string";
+}
+
+/* Types that read their own JSON: what they say of a value of the wrong kind. */
+static const char *check_own(struct arena *a, const struct json *j, const struct schema *s)
+{
+        static const char *const names[] = {
+                [JSON_BOOL] = "bool", [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array", [JSON_OBJECT] = "object",
+        };
+        bool whole = json_is_number(j) && !strpbrk(j->str, ".eE");
+        int64_t n = 0;
+
+        if (json_is_string(j))
+                return NULL;
+        if (s->type != SCHEMA_INT_OR_STRING)
+                return arena_printf(a, "json: cannot unmarshal %s into Go value of type string", names[j->type]);
+        if (whole && json_to_int(j, &n) == 0 && n == (int32_t)n)
+                return NULL;
+        return arena_printf(a, "json: cannot unmarshal %s%s%s into Go value of type int32", names[j->type],
+                            json_is_number(j) ? " " : "", json_is_number(j) ? j->str : "");
+}
+
 /* What is wrong with J, or NULL. */
 static const char *check(struct arena *a, struct json *j, const struct schema *s)
 {
@@ -600,7 +635,7 @@ static const char *check(struct arena *a, struct json *j, const struct schema *s
                 return NULL;
         switch (s->type) {
         case SCHEMA_STRING:
-                return json_is_string(j) ? NULL : "unrecognized type: string";
+                return check_string(a, j, s);
         case SCHEMA_BOOLEAN:
                 return json_is_bool(j) ? NULL : "unrecognized type: bool";
         case SCHEMA_INT32:
@@ -609,6 +644,13 @@ static const char *check(struct arena *a, struct json *j, const struct schema *s
                 return check_number(a, j, "int64");
         case SCHEMA_DOUBLE:
                 return check_number(a, j, "float64");
+        case SCHEMA_TIME:
+        case SCHEMA_MICRO_TIME:
+        case SCHEMA_DURATION:
+        case SCHEMA_INT_OR_STRING:
+                return check_own(a, j, s);
+        case SCHEMA_BYTES:
+                return json_is_string(j) ? NULL : arena_printf(a, "cannot restore slice from %s", go_kind(j));
         case SCHEMA_ARRAY:
                 if (!json_is_array(j))
                         return arena_printf(a, "cannot restore slice from %s", go_kind(j));
@@ -630,6 +672,11 @@ static const char *check(struct arena *a, struct json *j, const struct schema *s
         default:
                 return NULL;
         }
+}
+
+const char *patch_go_convert(struct arena *a, struct json *j, const struct schema *s)
+{
+        return check(a, j, s);
 }
 
 const struct status *patch_strategic(struct arena *a, const struct schema *schema, const struct json *doc,

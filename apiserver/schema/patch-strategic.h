@@ -16,3 +16,5 @@ const struct status *patch_strategic(struct arena *a, const struct schema *schem
 void go_print(struct strbuf *out, const struct json *j);
 /* That 422: ` "" is invalid: patch: Invalid value: "<value>": <detail>`. VALUE is shown as a string. */
 const struct status *patch_undecodable(struct arena *a, const char *value, const char *detail);
+/* What Go's converter from maps to structs says where J does not fit S; NULL: it does. Numbers become what it makes of them. */
+const char *patch_go_convert(struct arena *a, struct json *j, const struct schema *s);

@@ -59,11 +59,11 @@ static void test_json_patch(void **state)
 
         unused(state);
         st = patch_json(a, doc, parse("[{\"op\":\"add\",\"path\":\"/a/-\",\"value\":3},{\"op\":\"remove\",\"path\":\"/b/c\"},"
-                                      "{\"op\":\"move\",\"from\":\"/a/0\",\"path\":\"/b/x\"}]"), &out);
+                                      "{\"op\":\"move\",\"from\":\"/a/0\",\"path\":\"/b/x\"}]"), false, &out);
         assert_null(st);
         assert_json(out, "{\"a\":[2,3],\"b\":{\"x\":1}}");
         assert_json(doc, "{\"a\":[1,2],\"b\":{\"c\":\"d\"}}");
-        st = patch_json(a, doc, parse("[{\"op\":\"test\",\"path\":\"/a/0\",\"value\":5}]"), &out);
+        st = patch_json(a, doc, parse("[{\"op\":\"test\",\"path\":\"/a/0\",\"value\":5}]"), false, &out);
         assert_int_equal(st->code, 422);
 }
 
@@ -109,7 +109,7 @@ static void test_merge_patch(void **state)
 
         unused(state);
         assert_null(patch_merge(a, parse("{\"a\":1,\"b\":{\"c\":2,\"d\":3}}"),
-                                parse("{\"a\":null,\"b\":{\"c\":4},\"e\":{\"f\":null}}"), &out));
+                                parse("{\"a\":null,\"b\":{\"c\":4},\"e\":{\"f\":null}}"), false, &out));
         assert_json(out, "{\"b\":{\"c\":4,\"d\":3},\"e\":{}}");
 }
 
@@ -186,6 +186,136 @@ static void test_apply_refuses_unknown_fields(void **state)
                                          "not declared in schema");
 }
 
+/* Patches in the words of whoever reads them first. */
+static void test_bad_patches(void **state)
+{
+        static const struct {
+                bool merge, raw;
+                const char *patch;
+                int code;
+                const char *message;
+        } cases[] = {
+                { false, false, "[null]", 422, "the server rejected our request due to an error in our request" },
+                { false, true, "[null]", 422, "the server rejected our request due to an error in our request" },
+                { false, false, "{}", 400,
+                  "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp" },
+                { false, true, "{}", 400, "json: cannot unmarshal object into Go value of type jsonpatch.Patch" },
+                { false, true, "[1]", 400, "json: cannot unmarshal number into Go value of type jsonpatch.Operation" },
+                { false, true, "[{\"op\":1}]", 422, "the server rejected our request due to an error in our request" },
+                { true, false, "null", 400, "Invalid JSON Patch" },
+                { true, false, "[]", 400,
+                  "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}" },
+                { true, true, "5", 400, "Invalid JSON Patch" },
+        };
+        struct json *doc = parse("{\"a\":1}"), *out = NULL;
+
+        unused(state);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const struct status *st = cases[i].merge ? patch_merge(a, doc, parse(cases[i].patch), cases[i].raw, &out)
+                                                         : patch_json(a, doc, parse(cases[i].patch), cases[i].raw, &out);
+
+                assert_non_null(st);
+                assert_int_equal(st->code, cases[i].code);
+                assert_string_equal(st->message, cases[i].message);
+        }
+        assert_null(patch_merge(a, doc, parse("[null,{\"b\":null}]"), true, &out));
+        assert_json(out, "[null,{}]");
+        assert_null(patch_merge(a, parse("{\"x\":[1],\"y\":{}}"), parse("{\"x\":[{\"a\":null}],\"y\":[{\"a\":null}]}"), false,
+                                &out));
+        assert_json(out, "{\"x\":[{}],\"y\":[{\"a\":null}]}");
+}
+
+/* What passes the schema of apply, but not the way into a Go struct. */
+static void test_go_conversion(void **state)
+{
+        static const struct {
+                const char *spec, *why;
+        } cases[] = {
+                { "{\"replicas\":1.5}", "cannot convert float64 to int32" },
+                { "{\"replicas\":2.0}", NULL },
+                { "{\"paused\":1}", "unrecognized type: bool" },
+                { "{\"template\":{\"metadata\":{\"name\":5}}}", "cannot convert int64 to string" },
+                { "{\"strategy\":{\"rollingUpdate\":{\"maxSurge\":true}}}", "json: cannot unmarshal bool into Go value of type int32" },
+                { "{\"strategy\":{\"rollingUpdate\":{\"maxSurge\":1.5}}}",
+                  "json: cannot unmarshal number 1.5 into Go value of type int32" },
+                { "{\"template\":{\"metadata\":{\"creationTimestamp\":5}}}",
+                  "json: cannot unmarshal number into Go value of type string" },
+        };
+        struct json *big = parse("{\"spec\":{\"replicas\":3000000000}}");
+
+        unused(state);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const char *why = patch_go_convert(a, parse(arena_printf(a, "{\"spec\":%s}", cases[i].spec)), deployments()->schema);
+
+                assert_string_equal(why ?: "", cases[i].why ?: "");
+        }
+        assert_null(patch_go_convert(a, big, deployments()->schema));
+        assert_json(big, "{\"spec\":{\"replicas\":-1294967296}}");
+}
+
+static void assert_managers(const struct json *obj, const char *text)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        json_foreach_item(json_path(obj, "metadata.managedFields"), e)
+                strbuf_printf(&b, "%s %s %s %s %s %s\n", json_get_string(e, "manager"), json_get_string(e, "operation"),
+                              json_get_string(e, "apiVersion"), json_get_string(e, "subresource") ?: "-",
+                              json_get(e, "time") ? "timed" : "-", json_print(a, json_get(e, "fieldsV1")));
+        assert_string_equal(strbuf_str(&b), text);
+}
+
+#define REPLICAS "{\"f:spec\":{\"f:replicas\":{}}}"
+
+/* The window on replicas has entries of its own. */
+static void test_scale(void **state)
+{
+        const char *live = "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"x\",\"managedFields\":["
+                           "{\"manager\":\"c\",\"operation\":\"Update\",\"apiVersion\":\"apps/v1\",\"time\":\"2020-01-01T00:00:00Z\","
+                           "\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{\"f:paused\":{},\"f:replicas\":{}}}}]},"
+                           "\"spec\":{\"paused\":true,\"replicas\":%d}}";
+        const char *three = "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"Scale\",\"metadata\":{\"name\":\"x\"},"
+                            "\"spec\":{\"replicas\":3}}";
+        struct json *obj = parse(arena_printf(a, live, 2)), *out = NULL;
+        const struct status *st;
+
+        unused(state);
+        st = apply_patch(a, deployments(), parse(arena_printf(a, live, 2)), parse(three), "s", false, "scale", 0, &out);
+        assert_string_equal(st->message, "Apply failed with 1 conflict: conflict with \"c\" using autoscaling/v1: .spec.replicas");
+        assert_null(apply_patch(a, deployments(), parse(arena_printf(a, live, 3)), parse(three), "s", false, "scale", 0, &out));
+        assert_managers(out, "s Apply apps/v1 scale - " REPLICAS "\nc Update apps/v1 - - " REPLICAS "\n"
+                             "c Update apps/v1 - timed {\"f:spec\":{\"f:paused\":{}}}\n");
+        managed_fields_update(a, deployments(), parse(arena_printf(a, live, 1)), obj, "u", "scale", 0);
+        assert_managers(obj, "u Update apps/v1 scale - " REPLICAS "\nc Update apps/v1 - timed {\"f:spec\":{\"f:paused\":{}}}\n");
+        obj = parse(arena_printf(a, live, 0)); /* none is what zero is */
+        managed_fields_update(a, deployments(), parse(arena_printf(a, live, 1)), obj, "u", "scale", 0);
+        assert_managers(obj, "c Update apps/v1 - timed {\"f:spec\":{\"f:paused\":{}}}\n");
+}
+
+/* Entries of other versions: converted where there is such a version, forgotten where there is none. */
+static void test_versions(void **state)
+{
+        struct json *live = parse("{\"apiVersion\":\"autoscaling/v2\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":"
+                                  "\"h\",\"managedFields\":[{\"manager\":\"old\",\"operation\":\"Update\",\"apiVersion\":"
+                                  "\"autoscaling/v1\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{"
+                                  "\"f:targetCPUUtilizationPercentage\":{}}}},{\"manager\":\"gone\",\"operation\":\"Update\","
+                                  "\"apiVersion\":\"autoscaling/v9\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{"
+                                  "\"f:maxReplicas\":{}}}}]},\"spec\":{\"maxReplicas\":3,\"metrics\":[{\"type\":\"Resource\","
+                                  "\"resource\":{\"name\":\"cpu\",\"target\":{\"type\":\"Utilization\",\"averageUtilization\":50}}}]}}");
+        const struct resource *res = builtin_resource("autoscaling", "v2", "horizontalpodautoscalers");
+        struct json *next = json_clone(a, live);
+
+        unused(state);
+        json_path_set(a, next, "spec.maxReplicas", json_new_int(a, 4));
+        managed_fields_update(a, res, live, next, "u", "", 0);
+        assert_managers(next, "old Update autoscaling/v1 - - {\"f:spec\":{\"f:targetCPUUtilizationPercentage\":{}}}\n"
+                              "u Update autoscaling/v2 - timed {\"f:spec\":{\"f:maxReplicas\":{}}}\n");
+        live = next;
+        next = json_clone(a, live);
+        json_path_set(a, json_at(json_path(next, "spec.metrics"), 0), "resource.target.averageUtilization", json_new_int(a, 70));
+        managed_fields_update(a, res, live, next, "u", "", 0);
+        assert_managers(next, "u Update autoscaling/v2 - timed {\"f:spec\":{\"f:maxReplicas\":{},\"f:metrics\":{}}}\n");
+}
+
 /* Names of fields come from clients too. */
 static void test_bad_fields(void **state)
 {
@@ -223,6 +353,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_update_tracks, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_apply_conflict_and_prune, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_apply_refuses_unknown_fields, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_bad_patches, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_go_conversion, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_scale, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bad_fields, setup, teardown),
         };
 

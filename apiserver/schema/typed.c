@@ -5,6 +5,7 @@
  */
 #include "typed.h"
 
+#include "crd.h"
 #include "patch-strategic.h" /* go_print */
 
 #include <stdio.h>
@@ -44,7 +45,9 @@ static const struct schema *schema_of(const struct schema *s, const char *key, s
                 return &deduced;
         f = schema_find(s, key, len, tag);
         *ret_declared = f;
-        return f ? f->type : s->preserve_unknown ? &deduced : NULL;
+        if (!f && (s->preserve_unknown || (s->crd && !s->n_fields))) /* "type: object" alone: anything may be said */
+                return &deduced;
+        return f ? f->type : NULL;
 }
 
 static const struct schema *member_schema(const struct schema *s, const struct json_member *m, bool *ret_declared)
@@ -481,7 +484,8 @@ static void compare_maps(const struct typed *t, const struct schema *s, const st
                         compare_member(t, s, m, NULL, m->value, f);
 }
 
-/* One element that NL of the old and NR of the new list have. More than one: only as a whole. */
+/* One element that NL of the old and NR of the new list have. More than one are known only as a whole: that comes or
+ * goes, and what was below the single one goes or comes. */
 static void compare_elements(const struct typed *t, const struct schema *s, const struct element *l, size_t nl,
                              const struct element *r, size_t nr, struct frame *up)
 {
@@ -493,10 +497,14 @@ static void compare_elements(const struct typed *t, const struct schema *s, cons
                 compare(t, s->elem, nl ? l->value : NULL, nr ? r->value : NULL, &f);
                 return;
         }
+        if (nl == 1)
+                compare(t, s->elem, l->value, NULL, &f);
+        else if (nr == 1)
+                compare(t, s->elem, NULL, r->value, &f);
         for (size_t i = 0; same && i < nl; i++)
                 same = json_equal(l[i].value, r[i].value);
         if (!same)
-                frame_insert(t->a, &f, nl == 0 ? ADDED : nr == 0 ? REMOVED : MODIFIED);
+                frame_insert(t->a, &f, nl <= 1 ? ADDED : nr <= 1 ? REMOVED : MODIFIED);
 }
 
 static void compare_lists(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
@@ -515,6 +523,19 @@ static void compare_lists(const struct typed *t, const struct schema *s, const s
         }
 }
 
+/* Values without a schema that are not of one kind. Each side is walked as what it is; null is taken for a map. */
+static void compare_deduced(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
+                            struct frame *f)
+{
+        const struct json *lm = json_is_object(l) ? l : NULL, *rm = json_is_object(r) ? r : NULL;
+        bool leaf = !(lm || json_is_null(l)) || !(rm || json_is_null(r)), map = lm || rm || json_is_null(l) || json_is_null(r);
+
+        if (leaf || (map && nothing(lm) && nothing(rm)))
+                compare_leaf(t, l, r, f);
+        if (map)
+                compare_maps(t, s, lm, rm, f);
+}
+
 static void compare(const struct typed *t, const struct schema *s, const struct json *l, const struct json *r,
                     struct frame *f)
 {
@@ -530,10 +551,10 @@ static void compare(const struct typed *t, const struct schema *s, const struct 
                 return;
         }
         shape = shape_of(t, s, r ? r : l);
-        if (shape != SHAPE_LEAF && l && shape_of(t, s, l) != shape)
-                shape = SHAPE_LEAF; /* deduced, and no longer the same kind of value */
-        if (shape == SHAPE_LEAF && l && r && shape_of(t, s, l) == SHAPE_MAP)
-                compare_maps(t, s, l, NULL, f); /* what was below is gone */
+        if (l && r && s->type == SCHEMA_ANY && t->deduce && l->type != r->type) {
+                compare_deduced(t, s, l, r, f);
+                return;
+        }
         if (shape == SHAPE_LEAF || (nothing(l) && nothing(r))) {
                 compare_leaf(t, l, r, f);
                 return;
@@ -599,6 +620,14 @@ static const struct element *element_find(const struct element *e, size_t n, con
         return NULL;
 }
 
+/* The same, but NULL where there are several: none of them is the one to build on. */
+static const struct element *element_single(const struct element *e, size_t n, const struct element *like)
+{
+        const struct element *first = element_find(e, n, like);
+
+        return first && element_find(first + 1, n - (size_t)(first + 1 - e), like) ? NULL : first;
+}
+
 /* The next element of R from *I on that L has too. */
 static const struct element *next_shared(const struct element *l, size_t nl, const struct element *r, size_t nr,
                                          size_t *i)
@@ -643,7 +672,7 @@ static struct json *merge_lists(const struct typed *t, const struct schema *s, c
                 }
                 if (same_name(mine, theirs))
                         i++;
-                base = element_find(le, nl, theirs);
+                base = element_single(le, nl, theirs);
                 json_append(t->a, out, base ? merge(t, s->elem, base->value, theirs->value) : theirs->value);
                 if (same_name(shared, theirs))
                         shared = next_shared(le, nl, re, nr, &k);
@@ -659,6 +688,8 @@ static struct json *merge(const struct typed *t, const struct schema *s, const s
 {
         enum shape shape = shape_of(t, s, r);
 
+        if (s->type == SCHEMA_ANY && t->deduce && json_is_null(r) && json_is_object(l) && l->len)
+                return (struct json *)l; /* null is also a map that says nothing */
         if (l == r || shape == SHAPE_LEAF || shape_of(t, s, l) != shape || (nothing(l) && nothing(r)) ||
             (nothing(l) && !json_is_null(r)))
                 return (struct json *)(is_same(l, r) ? l : r); /* so that what does not change is seen at once */
@@ -914,6 +945,14 @@ static void check_list(struct check *c, const struct step *at, const struct sche
         }
 }
 
+/* Strings of a definition that have a format count as any scalar, those of base64 aside. */
+static bool any_scalar(const struct schema *s)
+{
+        const char *format = s->crd ? json_get_string(s->crd->raw, "format") : NULL;
+
+        return !str_empty(format) && !streq(format, "byte");
+}
+
 static void check(struct check *c, const struct step *at, const struct schema *s, const struct json *j)
 {
         bool scalar = !json_is_object(j) && !json_is_array(j);
@@ -930,8 +969,9 @@ static void check(struct check *c, const struct step *at, const struct schema *s
                 break;
         case SCHEMA_STRING:
         case SCHEMA_BYTES:
-                if (!json_is_string(j))
-                        complain_value(c, at, "string", j);
+        case SCHEMA_DURATION:
+                if (any_scalar(s) ? !scalar : !json_is_string(j))
+                        complain_value(c, at, any_scalar(s) ? "any scalar" : "string", j);
                 break;
         case SCHEMA_BOOLEAN:
                 if (!json_is_bool(j))
@@ -944,6 +984,7 @@ static void check(struct check *c, const struct step *at, const struct schema *s
                         complain_type(c, at, "numeric (int or float)", j);
                 break;
         case SCHEMA_ANY:
+        case SCHEMA_INT_OR_STRING: /* has no type of its own in OpenAPI */
                 break;
         default:
                 if (!scalar)
