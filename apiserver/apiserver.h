@@ -28,6 +28,7 @@ struct apiserver {
         bool bootstrapped;                  /* the first objects are there */
         int64_t started;                    /* real time, ns */
         uint64_t requests;                  /* served so far */
+        char **flags;                       /* it was started with: NULL-terminated, for /flagz */
 };
 
 /* A resource by what a URL says, built in or custom; NULL: none. GROUP "" is core. */

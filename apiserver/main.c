@@ -306,6 +306,7 @@ int main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         d.server.loop = loop_new();
         d.server.started = time_real();
+        d.server.flags = argv + (argc > 0);
         d.trim = loop_timer_new(d.server.loop, on_trim, &d);
         loop_signal(d.server.loop, SIGTERM, on_term, d.server.loop);
         loop_signal(d.server.loop, SIGINT, on_term, d.server.loop);

@@ -90,7 +90,7 @@ says "it is told so" "Too many requests, please try again later." request slow $
 says "others are served" "200 OK" request eve $maps
 says "exec and the like do not count" "404 Not Found" request slow /api/v1/namespaces/default/pods/p/log
 metrics() { kubectl get --raw /metrics; }
-says "metrics tell" 'apiserver_flowcontrol_rejected_requests_total{priority_level="narrow"} 3' metrics
+says "metrics tell" 'apiserver_flowcontrol_rejected_requests_total{flow_schema="slow",priority_level="narrow",reason="concurrency-limit"} 3' metrics
 says "a schema gone" deleted kubectl delete flowschema slow
 says "another fits" "X-Kubernetes-Pf-Flowschema-Uid: $(uid flowschema global-default)" request slow $maps
 check "back" schema narrow
@@ -102,8 +102,9 @@ begin second
 check "one is under way" eventually 10 asked second
 request slow $maps > "$WORK/waiting" 2>&1 &
 waiting=$!
-in_queue() { metrics | grep -qF 'apiserver_flowcontrol_current_inqueue_requests{priority_level="narrow"} 1'; }
+in_queue() { metrics | grep -qF 'apiserver_flowcontrol_current_inqueue_requests{flow_schema="slow",priority_level="narrow"} 1'; }
 check "the next waits" eventually 10 in_queue
+says "who waits can be seen" "slow, " kubectl get --raw "/debug/api_priority_and_fairness/dump_requests?includeRequestDetails=1"
 says "one more is too many" "429 Too Many Requests" request slow $maps
 wait "$waiting" "$pid_second"
 says "who waited was served" "200 OK" cat "$WORK/waiting"

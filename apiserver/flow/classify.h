@@ -36,6 +36,7 @@ struct flow_schema {
         enum { FLOW_BY_NOTHING, FLOW_BY_USER, FLOW_BY_NAMESPACE } by;
         const struct flow_rule *rules;
         size_t n_rules;
+        struct flow_count *count; /* the owner's */
 };
 
 /* Everything in A; SCHEMA's strings may stay in OBJ. */

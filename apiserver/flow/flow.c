@@ -14,8 +14,9 @@
 #include "../http/answer.h"
 #include "../registry/registry.h"
 #include "classify.h"
-#include "levels.h"
+#include "work.h"
 
+#define ADJUST_NS (10 * NS_PER_SEC)
 #define WAIT_NS (15 * NS_PER_SEC) /* upstream: a quarter of the time that a request may take */
 #define GROUP "flowcontrol.apiserver.k8s.io"
 
@@ -27,8 +28,13 @@ static struct {
         size_t n_schemas;
         struct fiber *fiber;
         bool waits, changed;
+        struct loop_timer *adjust;    /* armed while somebody has asked for seats lately */
+        struct loop_timer *release;   /* for the first of `late` */
+        struct list late;             /* of struct late: seats that are kept a little longer, the next to go in front */
+        struct flow_count *counts;
+        struct list known;            /* of tickets: all requests that have come and not left */
         uint64_t kept;                /* what the objects that every cluster has looked like when they were seen to */
-} flow;
+} flow = {.late = LIST_INIT(flow.late), .known = LIST_INIT(flow.known)};
 
 static void wake(void)
 {
@@ -67,6 +73,11 @@ struct waiting {
         bool granted, expired;
 };
 
+static double seconds(int64_t ns)
+{
+        return (double)ns / NS_PER_SEC;
+}
+
 static void on_expired(struct loop_timer *timer, void *userdata)
 {
         struct waiting *x = userdata;
@@ -77,17 +88,23 @@ static void on_expired(struct loop_timer *timer, void *userdata)
 }
 
 /* Lets in whom there is room for now. */
-static void dispatch(struct flow_level *prefer)
+static void dispatch(struct flow_level *l)
 {
         struct flow_waiter *w;
 
-        while ((w = flow_next(&flow.levels, prefer))) {
+        while (l->waiting && (w = flow_next(l, seconds(time_mono())))) {
                 struct waiting *x = w->userdata;
 
                 if (!x->expired)
                         fiber_wake(x->fiber);
                 x->granted = true;
         }
+}
+
+static void dispatch_all(void)
+{
+        for (size_t i = 0; i < flow.levels.n; i++)
+                dispatch(flow.levels.list[i]);
 }
 
 /* True: it has a seat. */
@@ -100,8 +117,65 @@ static bool wait_for_seat(struct waiting *x)
                 fiber_park();
         loop_timer_free(timer);
         if (!x->granted)
-                flow_give_up(&x->w);
+                flow_give_up(&x->w, seconds(time_mono()));
         return x->granted;
+}
+
+/* --- seats move --- */
+
+static void on_adjust(struct loop_timer *timer, void *userdata)
+{
+        bool asked = false;
+
+        flow_levels_adjust(&flow.levels, seconds(time_mono()));
+        for (size_t i = 0; i < flow.levels.n; i++)
+                asked |= flow.levels.list[i]->running || flow.levels.list[i]->demand.smoothed > 0.5;
+        dispatch_all();
+        if (asked)
+                loop_timer_arm_slack(flow.adjust, ADJUST_NS, NS_PER_SEC);
+}
+
+/* Seats of a write that is answered, while watchers hear of it. */
+struct late {
+        struct list link;
+        struct flow_level *level;
+        struct flow_work work;
+        unsigned queue;
+        int64_t until;
+};
+
+static void on_release(struct loop_timer *timer, void *userdata)
+{
+        int64_t now = time_mono();
+
+        while (!list_empty(&flow.late)) {
+                struct late *x = list_entry(flow.late.next, struct late, link);
+
+                if (x->until > now) {
+                        loop_timer_arm(flow.release, x->until - now);
+                        return;
+                }
+                list_remove(&x->link);
+                flow_release(x->level, x->queue, &x->work, seconds(now));
+                dispatch(x->level);
+                flow_level_unref(x->level);
+                free(x);
+        }
+}
+
+/* Takes over the ticket's reference to its level. */
+static void release_later(const struct flow_ticket *t, int64_t now)
+{
+        struct late *x = new0(struct late);
+        struct list *at = flow.late.prev;
+
+        *x = (struct late){.level = t->level, .work = {t->width, t->final, t->seconds}, .queue = t->queue,
+                           .until = now + (int64_t)(t->seconds * NS_PER_SEC)};
+        while (at != &flow.late && list_entry(at, struct late, link)->until > x->until)
+                at = at->prev;
+        list_insert_before(at->next, &x->link);
+        if (flow.late.next == &x->link)
+                loop_timer_arm(flow.release, x->until - now);
 }
 
 static bool is_long_running(const struct api_request *r)
@@ -136,25 +210,46 @@ bool flow_enter(struct api_request *r, struct flow_ticket *t)
                 return true;
         t->level->refs++;
         memcpy(t->schema, s->uid, MIN(strlen(s->uid) + 1, sizeof(t->schema) - 1));
+        t->count = s->count;
         r->flow_schema = t->schema;
         r->flow_level = t->level->uid;
+        t->request = r;
+        t->arrived = t->level->exempt ? loop_now(flow.server->loop) : time_mono();
+        t->started = 0;
+        list_push_back(&flow.known, &t->link);
         x.fiber = fiber_self();
         x.w.userdata = &x;
-        switch (flow_arrive(t->level, t->level->n_queues ? flow_hash(s, r) : 0, &x.w)) {
+        x.w.work = t->level->exempt ? (struct flow_work){.width = 1} : flow_estimate(r, t->level->widest);
+        if (!t->level->exempt && !loop_timer_armed(flow.adjust))
+                loop_timer_arm_slack(flow.adjust, ADJUST_NS, NS_PER_SEC);
+        switch (flow_arrive(t->level, t->level->n_queues ? flow_hash(s, r) : 0, &x.w, seconds(t->arrived))) {
         case FLOW_RUN:
                 in = true;
                 break;
         case FLOW_WAIT:
+                t->count->waiting++;
                 in = wait_for_seat(&x);
+                t->count->waiting--;
+                t->count->timed_out += !in;
                 break;
         default:
                 in = false;
+                t->count->rejected++;
         }
         t->queue = x.w.queue;
-        t->since = t->level->n_queues ? time_mono() : 0;
-        if (in)
+        t->width = x.w.work.width;
+        t->final = x.w.work.final;
+        t->seconds = x.w.work.seconds;
+        t->started = t->level->exempt ? t->arrived : time_mono();
+        if (in) {
+                t->count->dispatched++;
+                t->count->running++;
+                t->count->seats += MAX(t->width, t->final);
+                t->count->waited += seconds(t->started - t->arrived);
                 return true;
+        }
         refuse(r);
+        list_remove(&t->link);
         flow_level_unref(t->level);
         t->level = NULL;
         return false;
@@ -162,13 +257,24 @@ bool flow_enter(struct api_request *r, struct flow_ticket *t)
 
 void flow_leave(struct flow_ticket *t)
 {
+        const struct flow_work work = {t->width, t->final, t->seconds};
         struct flow_level *l = t->level;
+        int64_t now;
 
         if (!l)
                 return;
-        flow_finish(l, t->queue, t->since ? (double)(time_mono() - t->since) / 1e9 : 0);
-        if (l->waiting || flow.levels.pool_taken)
-                dispatch(l);
+        list_remove(&t->link);
+        now = l->exempt ? t->started : time_mono();
+        t->count->running--;
+        t->count->seats -= MAX(t->width, t->final);
+        t->count->worked += seconds(now - t->started);
+        flow_finish(l, t->queue, &work, seconds(now - t->started), seconds(now));
+        if (work.seconds > 0 && l->of) {
+                release_later(t, now);
+                return;
+        }
+        flow_release(l, t->queue, &work, seconds(now));
+        dispatch(l);
         flow_level_unref(l);
 }
 
@@ -251,7 +357,23 @@ static void set_levels(struct arena *a, const struct json *list)
         }
         for (size_t i = 0; i < flow.levels.n; i++)
                 limits[i] = limits_of(named(list, flow.levels.list[i]->name));
-        flow_levels_set(&flow.levels, limits);
+        flow_levels_set(&flow.levels, limits, seconds(time_mono()));
+}
+
+static struct flow_count *count_of(const char *schema, const char *level)
+{
+        struct flow_count *c = flow.counts;
+
+        while (c && !(streq(c->schema, schema) && streq(c->level, level)))
+                c = c->next;
+        if (c)
+                return c;
+        c = new0(struct flow_count);
+        c->schema = xstrdup(schema);
+        c->level = xstrdup(level);
+        c->next = flow.counts;
+        flow.counts = c;
+        return c;
 }
 
 static void set_schemas(struct arena *a, const struct json *list, const struct json *level_list)
@@ -262,6 +384,8 @@ static void set_schemas(struct arena *a, const struct json *list, const struct j
         json_foreach_item(list, obj)
                 if (named(level_list, json_path_string(obj, "spec.priorityLevelConfiguration.name")))
                         flow_compile(a, obj, &out[n++]);
+        for (size_t i = 0; i < n; i++)
+                out[i].count = count_of(out[i].name, out[i].level);
         if (n)
                 qsort(out, n, sizeof(*out), flow_schema_cmp);
         flow.schemas = out;
@@ -362,7 +486,7 @@ static uint64_t take_over(void)
         set_schemas(next, schema_list, level_list);
         flow.arena = next;
         arena_free(old);
-        dispatch(NULL);
+        dispatch_all();
         json_foreach_item(copy, obj)
                 write_condition(name_of(obj), obj, !named(level_list, json_path_string(obj, "spec.priorityLevelConfiguration.name")));
         return sum;
@@ -407,24 +531,23 @@ static void run(void *userdata)
 void flow_start(struct apiserver *s, const struct flow_options *o)
 {
         flow.server = s;
+        flow.adjust = loop_timer_new(s->loop, on_adjust, NULL);
+        flow.release = loop_timer_new(s->loop, on_release, NULL);
         flow.levels.seats = o->max_inflight + o->max_mutating_inflight;
         fiber_start(s->loop, run, NULL);
 }
 
-void flow_metrics(struct strbuf *out)
+const struct flow_levels *flow_levels(void)
 {
-        static const char *const names[] = {"nominal_limit_seats gauge", "current_executing_seats gauge",
-                                            "current_inqueue_requests gauge", "dispatched_requests_total counter",
-                                            "rejected_requests_total counter"};
+        return &flow.levels;
+}
 
-        for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
-                strbuf_printf(out, "# TYPE apiserver_flowcontrol_%s\n", names[k]);
-                for (size_t i = 0; i < flow.levels.n; i++) {
-                        const struct flow_level *l = flow.levels.list[i];
-                        const uint64_t values[] = {l->nominal, l->running, l->waiting, l->dispatched, l->rejected + l->timed_out};
+const struct list *flow_known(void)
+{
+        return &flow.known;
+}
 
-                        strbuf_printf(out, "apiserver_flowcontrol_%.*s{priority_level=\"%s\"} %llu\n", (int)strcspn(names[k], " "),
-                                      names[k], l->name, (unsigned long long)values[k]);
-                }
-        }
+const struct flow_count *flow_counts(void)
+{
+        return flow.counts;
 }

@@ -7,6 +7,7 @@
 
 #include "classify.h"
 #include "levels.h"
+#include "work.h"
 
 static struct arena *a;
 
@@ -118,7 +119,7 @@ static void make_levels(unsigned seats, int64_t lendable, int64_t borrowing)
         queued = flow_level_new(&all, "queued");
         other = flow_level_new(&all, "other");
         rejecting = flow_level_new(&all, "rejecting");
-        flow_levels_set(&all, limits);
+        flow_levels_set(&all, limits, 0);
 }
 
 static void free_levels(void)
@@ -132,9 +133,17 @@ static unsigned fill(struct flow_level *l, uint64_t hash, struct flow_waiter *w,
 {
         unsigned got = 0;
 
-        for (unsigned i = 0; i < n; i++)
-                got += flow_arrive(l, hash, &w[i]) == wanted;
+        for (unsigned i = 0; i < n; i++) {
+                w[i].work = (struct flow_work){.width = 1};
+                got += flow_arrive(l, hash, &w[i], 0) == wanted;
+        }
         return got;
+}
+
+static void leave(struct flow_level *l, const struct flow_waiter *w, double seconds, double now)
+{
+        flow_finish(l, w->queue, &w->work, seconds, now);
+        flow_release(l, w->queue, &w->work, now);
 }
 
 static void test_seats(void **state)
@@ -143,66 +152,124 @@ static void test_seats(void **state)
 
         make_levels(8, 0, 0);
         assert_int_equal(queued->nominal, 2);
+        assert_int_equal(queued->limit, 2);
         assert_int_equal(rejecting->nominal, 4);
         assert_int_equal(fill(exempt, 0, w, 64, FLOW_RUN), 64);
         assert_int_equal(fill(rejecting, 0, w, 4, FLOW_RUN), 4);
         assert_int_equal(fill(rejecting, 0, w, 2, FLOW_REJECT), 2);
-        flow_finish(rejecting, w[0].queue, 0.1);
-        assert_int_equal(flow_arrive(rejecting, 0, &w[0]), FLOW_RUN);
+        leave(rejecting, &w[0], 0.1, 0.1);
+        assert_int_equal(flow_arrive(rejecting, 0, &w[0], 0.1), FLOW_RUN);
         assert_int_equal(fill(queued, 7, w, 2, FLOW_RUN), 2);
         assert_int_equal(fill(queued, 7, &w[2], 4, FLOW_WAIT), 4); /* two queues of two */
-        assert_int_equal(flow_arrive(queued, 7, &w[6]), FLOW_REJECT);
-        assert_null(flow_next(&all, NULL));
-        flow_finish(queued, w[0].queue, 0.1);
-        assert_non_null(flow_next(&all, queued));
-        assert_null(flow_next(&all, queued));
+        assert_int_equal(flow_arrive(queued, 7, &w[6], 0.1), FLOW_REJECT);
+        assert_null(flow_next(queued, 0.1));
+        leave(queued, &w[0], 0.1, 0.1);
+        assert_non_null(flow_next(queued, 0.1));
+        assert_null(flow_next(queued, 0.1));
         assert_int_equal(queued->waiting, 3);
         free_levels();
 }
 
-static void test_lending(void **state)
+/* What is asked for moves what is lent, at the next adjustment; what the owner needs goes back with the one after that. */
+static void test_borrowing(void **state)
 {
         struct flow_waiter w[64], v[64];
 
-        make_levels(8, 50, -1); /* two levels of two seats, one of each lendable */
-        assert_int_equal(all.pool, 2);
-        assert_int_equal(fill(queued, 7, w, 3, FLOW_RUN), 3); /* its two, and one of the other's */
-        assert_int_equal(flow_arrive(queued, 7, &w[3]), FLOW_WAIT);
-        assert_int_equal(flow_arrive(other, 9, &v[0]), FLOW_RUN); /* what is not lendable is still there */
-        assert_int_equal(flow_arrive(other, 9, &v[1]), FLOW_WAIT);
-        flow_finish(queued, w[0].queue, 0.1); /* goes back to whose it is */
-        assert_ptr_equal(flow_next(&all, queued), &v[1]);
-        assert_null(flow_next(&all, queued));
-        flow_finish(other, v[0].queue, 0.1);
-        assert_ptr_equal(flow_next(&all, other), &w[3]);
+        make_levels(40, 50, -1); /* two levels of ten seats, five of each lendable; twenty that are not */
+        assert_int_equal(queued->least, 5);
+        assert_int_equal(queued->most, 50);
+        assert_int_equal(fill(queued, 7, w, 14, FLOW_RUN), queued->limit);
+        assert_int_equal(queued->waiting, 4); /* the rest was sent away */
+        flow_levels_adjust(&all, 10);
+        assert_true(queued->limit > 10);
+        assert_int_equal(queued->limit + other->limit + rejecting->limit, 40);
+        assert_true(other->limit >= 5 && rejecting->limit == 20);
+        assert_non_null(flow_next(queued, 10));
+        assert_int_equal(fill(other, 9, v, 14, FLOW_RUN), other->limit);
+        flow_levels_adjust(&all, 20);
+        assert_true(other->limit >= MIN(other->running + other->waiting, 10u));
         free_levels();
-        make_levels(8, 50, 0); /* nobody may borrow */
-        assert_int_equal(fill(queued, 7, w, 3, FLOW_RUN), 2);
-        flow_give_up(&w[2]);
-        assert_int_equal(queued->waiting, 0);
+        make_levels(40, 50, 0); /* nobody may borrow */
+        assert_int_equal(fill(queued, 7, w, 12, FLOW_RUN), queued->limit);
+        flow_levels_adjust(&all, 10);
+        assert_int_equal(queued->limit, 10);
+        flow_give_up(&w[11], 10);
+        assert_int_equal(queued->waiting, 1);
         free_levels();
+}
+
+/* One that is wide takes several seats, and keeps some for a while; one that is wider than the level goes alone. */
+static void test_width(void **state)
+{
+        struct flow_waiter w[4] = {{.work = {.width = 4}}, {.work = {.width = 1, .final = 2, .seconds = 0.01}}, {.work = {.width = 12}}};
+
+        make_levels(40, 0, 0);
+        assert_int_equal(queued->widest, 2);
+        assert_int_equal(flow_arrive(queued, 7, &w[0], 0), FLOW_RUN);
+        assert_int_equal(flow_arrive(queued, 7, &w[1], 0), FLOW_RUN);
+        assert_int_equal(queued->seats, 6);
+        flow_finish(queued, w[1].queue, &w[1].work, 0.1, 0.1);
+        assert_int_equal(queued->seats, 6);
+        assert_int_equal(queued->running, 1);
+        assert_int_equal(flow_arrive(queued, 8, &w[2], 0.1), FLOW_WAIT);
+        assert_null(flow_next(queued, 0.1));
+        flow_release(queued, w[1].queue, &w[1].work, 0.11);
+        assert_int_equal(queued->seats, 4);
+        assert_null(flow_next(queued, 0.11));
+        leave(queued, &w[0], 0.2, 0.2);
+        assert_ptr_equal(flow_next(queued, 0.2), &w[2]);
+        free_levels();
+}
+
+static void test_divide(void **state)
+{
+        struct flow_claim claims[] = {{10, 0, 100, 0}, {30, 0, 100, 0}, {0, 5, 8, 0}, {100, 0, 20, 0}};
+
+        flow_divide(claims, ARRAY_SIZE(claims), 60);
+        assert_true(claims[0].ret > 8.74 && claims[0].ret < 8.76); /* 35 are left for the first two: 1 to 3 */
+        assert_true(claims[1].ret > 26.24 && claims[1].ret < 26.26);
+        assert_true(claims[2].ret == 5 && claims[3].ret == 20);
+}
+
+static void test_work(void **state)
+{
+        const struct flow_list none = {.cached = true}, many = {.count = 5000, .size = 3000, .cached = true},
+                               page = {.count = 5000, .size = 3000, .limit = 500, .selects = true},
+                               few = {.count = 5000, .size = 3000, .limit = 50}, one = {.count = 5000, .size = 3000, .named = true};
+        struct flow_work work = flow_write_work(9, 0);
+
+        assert_int_equal(flow_list_width(&none), 0);
+        assert_int_equal(flow_list_width(&many), 10);
+        assert_int_equal(flow_list_width(&page), 75);
+        assert_int_equal(flow_list_width(&few), 2);
+        assert_int_equal(flow_list_width(&one), 1);
+        assert_true(work.width == 1 && work.final == 0);
+        work = flow_write_work(25, 0);
+        assert_true(work.final == 3 && work.seconds == 0.005);
+        work = flow_write_work(1000, 0);
+        assert_true(work.final == 10 && work.seconds > 0.0499 && work.seconds < 0.0501);
 }
 
 /* A flow with many requests does not keep another waiting longer than its turn. */
 static void test_fairness(void **state)
 {
-        struct flow_waiter first, second, many[4], one;
+        struct flow_waiter first = {.work = {.width = 1}}, second = first, many[4], one = first;
         struct flow_waiter *next;
         uint64_t hash = 1;
         unsigned hand[8], turns = 0;
 
         make_levels(8, 0, 0);
-        assert_int_equal(flow_arrive(queued, 0, &first), FLOW_RUN);
-        assert_int_equal(flow_arrive(queued, 0, &second), FLOW_RUN);
+        assert_int_equal(flow_arrive(queued, 0, &first, 0), FLOW_RUN);
+        assert_int_equal(flow_arrive(queued, 0, &second, 0), FLOW_RUN);
         assert_int_equal(fill(queued, 0, many, 4, FLOW_WAIT), 4);
         for (bool apart = false; !apart; hash++) { /* a flow whose hand has none of the other's queues */
                 flow_deal(hash, 8, 2, hand);
                 apart = !queued->queues[hand[0]].n_waiting && !queued->queues[hand[1]].n_waiting;
         }
-        assert_int_equal(flow_arrive(queued, hash - 1, &one), FLOW_WAIT);
-        flow_finish(queued, first.queue, 1); /* the others' queues have had a second of work each */
-        flow_finish(queued, second.queue, 1);
-        while ((next = flow_next(&all, queued)) && next != &one)
+        assert_int_equal(flow_arrive(queued, hash - 1, &one, 0), FLOW_WAIT);
+        leave(queued, &first, 1, 1); /* the others' queues have had a second of work each */
+        leave(queued, &second, 1, 1);
+        while ((next = flow_next(queued, 1)) && next != &one)
                 turns++;
         assert_ptr_equal(next, &one);
         assert_true(turns <= 1);
@@ -236,15 +303,15 @@ static void test_reconfigured(void **state)
         make_levels(8, 0, 0);
         fill(queued, 7, w, 6, FLOW_WAIT);
         assert_int_equal(queued->waiting, 4);
-        flow_levels_set(&all, fewer);
+        flow_levels_set(&all, fewer, 0);
         assert_int_equal(queued->waiting, 4);
         queued->refs++;
         flow_level_remove(queued);
-        while (flow_next(&all, queued))
+        while (flow_next(queued, 0))
                 n++;
         assert_int_equal(n, 4);
         for (size_t i = 0; i < 6; i++)
-                flow_finish(queued, w[i].queue, 0);
+                leave(queued, &w[i], 0, 0);
         assert_int_equal(queued->running, 0);
         flow_level_unref(queued);
         free_levels();
@@ -256,7 +323,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_match, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_hash, setup, teardown),
                 cmocka_unit_test(test_seats),
-                cmocka_unit_test(test_lending),
+                cmocka_unit_test(test_borrowing),
+                cmocka_unit_test(test_width),
+                cmocka_unit_test(test_divide),
+                cmocka_unit_test(test_work),
                 cmocka_unit_test(test_fairness),
                 cmocka_unit_test(test_deal),
                 cmocka_unit_test(test_reconfigured),

@@ -199,6 +199,31 @@ int negotiate_plain(struct arena *a, const char *accept, const char *const *type
         return -1;
 }
 
+const struct status *negotiate_page(struct arena *a, const char *accept, const char *kind, int *ret_type, const char **ret_version)
+{
+        struct clause clauses[CLAUSES_MAX];
+        size_t n = parse_clauses(a, str_empty(accept) ? "text/plain" : accept, clauses);
+
+        for (size_t i = 0; i < n; i++) {
+                const struct clause *c = &clauses[i];
+                bool any = streq(c->type, "*"), converted = *c->as || *c->group || *c->version;
+
+                for (int t = MEDIA_JSON; t <= MEDIA_YAML; t++)
+                        if (converted && clause_names(c, t == MEDIA_JSON ? "json" : "yaml") && streq(c->as, kind) &&
+                            streq(c->group, "config.k8s.io") && (streq(c->version, "v1alpha1") || streq(c->version, "v1beta1"))) {
+                                *ret_type = t;
+                                *ret_version = c->version;
+                                return NULL;
+                        }
+                if (!converted && (any || (streq(c->type, "text") && (streq(c->subtype, "*") || streq(c->subtype, "plain"))))) {
+                        *ret_type = -1;
+                        return NULL;
+                }
+        }
+        return status_make(a, 406, "NotAcceptable", NULL,
+                           "only the following media types are accepted: application/json, application/yaml, text/plain");
+}
+
 const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret)
 {
         struct clause clauses[CLAUSES_MAX];

@@ -36,3 +36,6 @@ const char *content_type_base(struct arena *a, const char *content_type);
 bool negotiate_discovery(struct arena *a, const char *accept, enum media_type *ret);
 /* The place in TYPES (up to NULL) of the one that ACCEPT asks for first, -1: of none. For what knows no parameters. */
 int negotiate_plain(struct arena *a, const char *accept, const char *const *types);
+/* For pages for people that programs may have as KIND of config.k8s.io, v1alpha1 or v1beta1 (*ret_version): MEDIA_JSON,
+ * MEDIA_YAML, or -1: as text. NULL, or a 406. */
+const struct status *negotiate_page(struct arena *a, const char *accept, const char *kind, int *ret_type, const char **ret_version);

@@ -8,6 +8,8 @@
 #include "../flow/flow.h"
 #include "../schema/openapi.h"
 #include "../schema/protobuf.h"
+#include "health.h"
+#include "debug.h"
 #include "request-info.h"
 #include "verbs.h"
 
@@ -262,113 +264,6 @@ static void serve_openapi(struct api_request *r, const char *path)
                 not_found(r);
 }
 
-/* --- health --- */
-
-static bool check_ping(struct apiserver *s)
-{
-        return true;
-}
-
-static bool check_etcd(struct apiserver *s)
-{
-        return store_ready(s->store) && !*store_trouble(s->store);
-}
-
-static bool check_bootstrapped(struct apiserver *s)
-{
-        return s->bootstrapped;
-}
-
-static const struct check {
-        const char *name;
-        bool (*fn)(struct apiserver *s);
-        bool ready_only;
-} checks[] = {
-        {"ping", check_ping, false},
-        {"log", check_ping, false},
-        {"etcd", check_etcd, false},
-        {"etcd-readiness", check_etcd, true},
-        {"informer-sync", check_etcd, true},
-        {"poststarthook/rbac/bootstrap-roles", check_bootstrapped, true},
-};
-
-static bool excluded(struct api_request *r, const char *name)
-{
-        const char **names;
-        size_t n = http_query_all(r->http, "exclude", &names);
-
-        for (size_t i = 0; i < n; i++)
-                if (streq(names[i], name))
-                        return true;
-        return false;
-}
-
-/* Names that the client left out and nobody has. */
-static void warn_of_exclusions(struct api_request *r, struct strbuf *b, bool ready)
-{
-        const char **names;
-        size_t n = http_query_all(r->http, "exclude", &names), unknown = 0;
-
-        for (size_t i = 0; i < n; i++) {
-                bool known = false;
-
-                for (size_t k = 0; k < ARRAY_SIZE(checks); k++)
-                        known |= streq(checks[k].name, names[i]) && (ready || !checks[k].ready_only);
-                if (!known)
-                        strbuf_printf(b, "%s\"%s\"", unknown++ ? ", " : "warn: some health checks cannot be excluded: no matches for ",
-                                      names[i]);
-        }
-        if (unknown)
-                strbuf_putc(b, '\n');
-}
-
-/* /livez must not depend on etcd for its own life: a restart of ours does not mend etcd. */
-static void serve_health(struct api_request *r, const char *kind, const char *one)
-{
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        bool all = true, ready = streq(kind, "readyz"), found = false;
-
-        for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
-                const struct check *c = &checks[i];
-                bool ok;
-                if ((c->ready_only && !ready) || (*one && !streq(one, c->name)))
-                        continue;
-                found = true;
-                if (excluded(r, c->name)) {
-                        strbuf_printf(&b, "[+]%s excluded: ok\n", c->name);
-                        continue;
-                }
-                ok = c->fn(r->server);
-                all &= ok;
-                strbuf_printf(&b, ok ? "[+]%s ok\n" : "[-]%s failed: reason withheld\n", c->name);
-        }
-        if (!found) {
-                not_found(r);
-                return;
-        }
-        warn_of_exclusions(r, &b, ready);
-        strbuf_printf(&b, "%s check %s\n", kind, all ? "passed" : "failed");
-        if (!all)
-                answer_text(r, 500, "text/plain; charset=utf-8", b.data);
-        else
-                answer_text(r, 200, "text/plain; charset=utf-8", !*one && http_query(r->http, "verbose") ? b.data : "ok");
-}
-
-/* What each check found, for those who compute how reliable we are. */
-static void serve_slis(struct api_request *r)
-{
-        static const char *const kinds[] = {"healthz", "livez", "readyz"};
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        strbuf_puts(&b, "# HELP kubernetes_healthcheck [STABLE] Whether a check says it is well (1) or not (0).\n"
-                        "# TYPE kubernetes_healthcheck gauge\n");
-        for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
-                for (size_t k = checks[i].ready_only ? 2 : 0; k < ARRAY_SIZE(kinds); k++)
-                        strbuf_printf(&b, "kubernetes_healthcheck{name=\"%s\",type=\"%s\"} %d\n", checks[i].name, kinds[k],
-                                      checks[i].fn(r->server));
-        answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", strbuf_str(&b));
-}
-
 /* --- the rest --- */
 
 static void serve_metrics(struct api_request *r)
@@ -392,49 +287,53 @@ static void serve_metrics(struct api_request *r)
                                  (long long)(r->server->started / NS_PER_SEC), strbuf_str(&fairness)));
 }
 
+static int by_name(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* What there is to ask for, with the groups that others serve or define. */
 static void serve_root(struct api_request *r)
 {
-        struct json *out = json_new_object(r->arena), *paths = json_ensure_array(r->arena, out, "paths");
-        static const char *const others[] = {"/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3",
-                                             "/openid/v1/jwks", "/readyz", "/version"};
+        static const char *const fixed[] = {"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/flagz", "/metrics",
+                                            "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks",
+                                            "/statusz", "/version"};
+        struct json *out = json_new_object(r->arena), *paths = json_ensure_array(r->arena, out, "paths"), *groups = NULL;
+        struct buffer *b = discovery_groups(extra(r));
+        const char **list;
+        size_t n = 0;
 
-        json_append(r->arena, paths, json_new_string(r->arena, "/.well-known/openid-configuration"));
-        json_append(r->arena, paths, json_new_string(r->arena, "/api"));
-        json_append(r->arena, paths, json_new_string(r->arena, "/api/v1"));
-        json_append(r->arena, paths, json_new_string(r->arena, "/apis"));
-        for (unsigned i = 0; i < n_builtin_groups; i++) {
-                const struct api_group *g = &builtin_groups[i];
-                if (!*g->name)
-                        continue;
-                json_append(r->arena, paths, json_new_stringf(r->arena, "/apis/%s", g->name));
-                for (const char *const *v = g->versions; *v; v++)
-                        json_append(r->arena, paths, json_new_stringf(r->arena, "/apis/%s/%s", g->name, *v));
+        json_parse(r->arena, b->data, b->len, NULL, &groups, NULL);
+        buffer_unref(b);
+        for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+                json_append(r->arena, paths, json_new_string(r->arena, fixed[i]));
+        json_foreach_item(json_get(groups, "groups"), g) {
+                json_append(r->arena, paths, json_new_stringf(r->arena, "/apis/%s", json_get_string(g, "name")));
+                json_foreach_item(json_get(g, "versions"), v)
+                        json_append(r->arena, paths, json_new_stringf(r->arena, "/apis/%s", json_get_string(v, "groupVersion")));
         }
-        for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-                json_append(r->arena, paths, json_new_string(r->arena, others[i]));
+        health_paths(r->arena, paths);
+        list = arena_alloc(r->arena, (json_len(paths) + 1) * sizeof(*list));
+        json_foreach_item(paths, item)
+                list[n++] = json_string(item);
+        qsort(list, n, sizeof(*list), by_name);
+        paths = json_new_array(r->arena);
+        for (size_t i = 0; i < n; i++)
+                json_append(r->arena, paths, json_new_string(r->arena, list[i]));
+        json_set(r->arena, out, "paths", paths);
         answer_object(r, 200, NULL, out);
 }
 
 void nonresource_handle(struct api_request *r)
 {
-        static const char *const health[] = {"healthz", "livez", "readyz"};
         static const char *const cached[] = {"Cache-Control", "public, max-age=3600", NULL};
-        static const char *const profiles[] = {"Location", "/debug/pprof/", NULL};
         size_t len = strlen(r->http->path);
         const char *path = len > 1 && r->http->path[len - 1] == '/' ? arena_strndup(r->arena, r->http->path, len - 1)
                                                                     : r->http->path;
         const char *type = NULL, *text;
 
-        for (size_t i = 0; i < ARRAY_SIZE(health); i++) {
-                size_t n = strlen(health[i]);
-                if (strncmp(path + 1, health[i], n) == 0 && (!path[n + 1] || path[n + 1] == '/')) {
-                        if (path != r->http->path) /* upstream takes no slash at the end here */
-                                not_found(r);
-                        else
-                                serve_health(r, health[i], path[n + 1] ? path + n + 2 : "");
-                        return;
-                }
-        }
+        if (health_handle(r) || debug_handle(r))
+                return;
         if (streq(path, "/") || streq(r->http->path, "/index.html")) {
                 serve_root(r);
         } else if (streq(path, "/version")) {
@@ -445,10 +344,6 @@ void nonresource_handle(struct api_request *r)
                 serve_discovery(r, path);
         } else if (str_has_prefix(path, "/openapi/")) {
                 serve_openapi(r, path);
-        } else if (streq(r->http->path, "/debug/pprof")) {
-                answer_buffer(r, 302, "text/html; charset=utf-8", buffer_new_copy("", 0), profiles);
-        } else if (streq(r->http->path, "/metrics/slis")) {
-                serve_slis(r);
         } else if (streq(r->http->path, "/metrics")) {
                 if (streq(r->http->method, "DELETE")) /* ours only tell what is; there is nothing to reset */
                         answer_text(r, 200, "text/plain; charset=utf-8", "metrics reset\n");

@@ -13,6 +13,7 @@
 #include "../../lib/base/encode.h"
 #include "../../lib/base/list.h"
 #include "../../lib/base/time.h"
+#include "../flow/work.h"
 #include "../registry/registry.h"
 #include "../registry/definitions.h"
 #include "../schema/crd.h"
@@ -45,6 +46,7 @@ struct watcher {
         struct store_watch *watch;
         struct loop_timer *timeout;
         struct backlog *backlog;     /* NULL: events are written at once */
+        struct flow_watch *counted;  /* with those that hear of writes */
 };
 
 /* Events that wait for a conversion webhook, and those behind them: a fiber writes them. */
@@ -79,6 +81,7 @@ static void watcher_free(struct watcher *w)
         list_remove(&w->custom);
         resource_unref(w->res);
         store_watch_free(w->watch);
+        flow_watch_end(w->counted);
         loop_timer_free(w->timeout);
         arena_free(w->arena);
         free(w);
@@ -567,6 +570,7 @@ void verb_watch(struct api_request *r)
                 return;
         }
         w->timeout = loop_timer_new(r->server->loop, on_timeout, w);
+        w->counted = flow_watch_begin(r);
         w->stream = http_stream_start(r->http, 200,
                                       w->media.type == MEDIA_PROTOBUF ? PROTOBUF_MEDIA_TYPE ";stream=watch" : "application/json",
                                       answer_headers(r, NULL), &stream_ops, w);
