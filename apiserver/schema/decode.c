@@ -392,8 +392,8 @@ static ssize_t base64_bad(const char *s, size_t len)
                         ;
                 if (i == len)
                         return len;
-                if (s[i] != '=')
-                        return i;
+                if (s[i] != '=') /* the byte before is what Go finds wrong here */
+                        return i - 1;
         }
         for (i++; i < len && (s[i] == '\n' || s[i] == '\r'); i++)
                 ;

@@ -43,7 +43,7 @@ KIND_KEYS = set('''kind group version about package names scope verbs stored sto
     immutable createOnUpdate unconditionalUpdate deleteAnswers selectable selectByNamespace deprecated columns rules fields types
     map embeds union'''.split())
 TYPE_KEYS = set('about package body map embeds rules fields raw either alias union'.split())
-FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum values default show about gated bare'.split())
+FIELD_KEYS = set('type proto pointer required omit emit empty list map patch enum values default show about gated bare named'.split())
 WIRES = {'list': 'OR_LIST', 'bool': 'OR_BOOL', 'strings': 'OR_STRINGS'}
 
 
@@ -230,10 +230,10 @@ class Tables:
         return self.anonymous[key]
 
     def schema(self, expr, package, where, list_type=None, keys=(), atomic=False, enum=(), in_map=False, rules=(),
-               granular=False):
+               granular=False, named=None):
         """The number of the schema that a type expression means."""
         if expr.startswith('list '):
-            elem = self.schema(expr[5:], package, where, enum=enum)
+            elem = self.schema(expr[5:], package, where, enum=enum, named=named)
             return self.anonymous_schema(type='ARRAY', elem=elem, list_type=list_type or 'ATOMIC',
                                          list_declared=list_type is not None, list_keys=tuple(keys),
                                          wire='ITEMS' if in_map else 'PLAIN')
@@ -245,7 +245,8 @@ class Tables:
             kind, fmt, _, full = SCALARS[expr]
             if full:
                 return self.named[full]
-            return self.anonymous_schema(type=kind, format=fmt, enums=tuple(enum), list_declared=list_type is not None)
+            row = {'go_type': named} if named else {}
+            return self.anonymous_schema(type=kind, format=fmt, enums=tuple(enum), list_declared=list_type is not None, **row)
         t = self.find(expr, package, where)
         if 'alias' in t.d:
             n = self.schema(t.d['alias'], t.package, t.where, rules=t.d.get('rules', ()))
@@ -407,7 +408,7 @@ def field_init(tables, t, f, v, order):
     elif v.get('list'):
         lst = v['list'].upper()
     n = tables.schema(v['type'], t.package, where, lst, keys, v.get('map') == 'atomic', v.get('enum', ()),
-                      granular=v.get('map') == 'granular')
+                      granular=v.get('map') == 'granular', named=v.get('named'))
     p = [f'.name = {c_string(f)}, .len = {len(f)}, .tag = {json_tag(f):#x}']
     if v.get('about'):
         p.append(f'.description = {c_string(v["about"])}')

@@ -525,7 +525,7 @@ static void cell_endpoints(const struct cell *c)
                         json_foreach_item(addresses, address)
                                 join_add(&j, "%s", text(address, "ip"));
         }
-        join_end(c, &j, "<none>");
+        join_end(c, &j, json_len(json_get(c->obj, "subsets")) ? "" : "<none>");
 }
 
 static void cell_slice_ports(const struct cell *c)

@@ -73,6 +73,10 @@ static void test_decode_errors(void **state)
                 { "", "Pod", "{\"spec\":{\"overhead\":{\"cpu\":\"\"}}}",
                   "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'" },
                 { "", "Secret", "{\"data\":{\"a\":\"!\"}}", "illegal base64 data at input byte 0" },
+                { "", "Secret", "{\"data\":{\"a\":\"MQ=!\"}}", "illegal base64 data at input byte 2" },
+                { "", "Secret", "{\"type\":5}", "json: cannot unmarshal number into Go struct field Secret.type of type v1.SecretType" },
+                { "", "Service", "{\"spec\":{\"ipFamilies\":\"IPv4\"}}",
+                  "json: cannot unmarshal string into Go struct field ServiceSpec.spec.ipFamilies of type []v1.IPFamily" },
                 { "coordination.k8s.io", "Lease", "{\"spec\":{\"renewTime\":\"2024-01-01T00:00:00Z\"}}",
                   "parsing time \"2024-01-01T00:00:00Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\"" },
         };
