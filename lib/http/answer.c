@@ -1,8 +1,8 @@
 /* What the server sends: answers, streams, tunnels.
  *
  * Output is a queue of pieces: stretches of shared buffers, never copied until they are sent, and small
- * framing of their own. conn_flush() gathers up to one TLS record of them, so that an answer's head and
- * body leave in one record and one packet, and gives way to other connections after FLUSH_BUDGET.
+ * framing of their own. conn_flush() gathers up to TLS_SEND bytes of them, so that an answer's head and
+ * body leave in one record and one packet, a long one in large packets, and gives way to other connections after FLUSH_BUDGET.
  * Streams are flushed once a turn of the loop: ten events to one watcher are one record.
  */
 #include "conn.h"
@@ -20,7 +20,7 @@
 #define GZIP_HELD (66 << 10) /* what zlib may have kept of the steps before: one block */
 #define TUNNEL_STEP 16384
 
-static char staging[TLS_RECORD]; /* used within one send only */
+static char staging[TLS_SEND]; /* used within one send only */
 
 /* --- pieces --- */
 

@@ -4,8 +4,9 @@
  *   Our pull function reads all there is into one buffer shared by all sessions and serves GnuTLS from
  *   it; what a session leaves there when its owner stops reading is stashed with the session. A read
  *   that came back short tells that the socket is empty, so no call is spent on EAGAIN.
- * - Writing. GnuTLS keeps a record that the socket did not take and wants to be asked again with
- *   nothing; tls_send() hides that, so that its callers see the socket as full.
+ * - Writing. Left alone, GnuTLS calls the kernel once a record, and each call is a packet by itself. Our
+ *   push function gathers the records of one tls_send() in another shared buffer, which leaves in one call;
+ *   what the socket does not take is kept with the session. Handshakes and alerts go out as they come.
  * - Credentials are reference-counted: a reload makes a new set, sessions hold on to theirs.
  */
 #include "front.h"
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "../base/strbuf.h"
 #include "../base/time.h"
 
 #define PRIORITY                                                                                   \
@@ -24,6 +26,7 @@
         "+CHACHA20-POLY1305:%SERVER_PRECEDENCE"
 #define CLIENT_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define READ_SIZE 32768
+#define RECORD_OVERHEAD 64 /* of a record, in bytes: it is 22 to 29 */
 /* Of a client's whole handshake: anybody may begin one, ten thousand at once, and GnuTLS keeps 128 KiB of a message
  * that does not end. */
 #define HANDSHAKE_MAX 24576
@@ -45,7 +48,8 @@ struct tls_session {
         gnutls_session_t session;
         struct credentials *credentials;
         int fd;
-        bool unsent;          /* GnuTLS holds a record that the socket did not take */
+        struct strbuf unsent; /* records that the socket did not take, from unsent_at on */
+        size_t unsent_at;
         char *host;           /* of a client: what the server's certificate must be for; GnuTLS borrows it */
         bool handshaken, bye;
         size_t handshake_bytes; /* of a server: read for the handshake so far */
@@ -59,6 +63,13 @@ static struct {
         size_t len, at;
         bool drained; /* the last read came back short */
 } inbox;
+
+/* The records of one tls_send(). */
+static struct {
+        char data[TLS_SEND + TLS_SEND / TLS_RECORD * RECORD_OVERHEAD];
+        size_t len;
+        bool open;
+} outbox;
 
 static void credentials_unref(struct credentials *c)
 {
@@ -222,11 +233,37 @@ static void inbox_close(struct tls_session *s)
         inbox.at = inbox.len = 0;
 }
 
+/* GnuTLS's way out. What it says by itself (its answer to new keys) must not overtake what is unsent. */
+static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *parts, int n)
+{
+        struct tls_session *s = ptr;
+        struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)n};
+        ssize_t len = 0;
+
+        if (!outbox.open && !s->unsent.len) {
+                len = sendmsg(s->fd, &message, MSG_NOSIGNAL);
+                if (len < 0)
+                        gnutls_transport_set_errno(s->session, errno);
+                return len;
+        }
+        for (int i = 0; i < n; i++) {
+                if (outbox.open) {
+                        memcpy(outbox.data + outbox.len, parts[i].iov_base, parts[i].iov_len);
+                        outbox.len += parts[i].iov_len;
+                } else {
+                        strbuf_append(&s->unsent, parts[i].iov_base, parts[i].iov_len);
+                }
+                len += (ssize_t)parts[i].iov_len;
+        }
+        return len;
+}
+
 static void session_attach(struct tls_session *s)
 {
-        gnutls_transport_set_ptr2(s->session, s, (gnutls_transport_ptr_t)(intptr_t)s->fd);
+        gnutls_transport_set_ptr(s->session, s);
         gnutls_transport_set_pull_function(s->session, pull);
         gnutls_transport_set_pull_timeout_function(s->session, pull_timeout);
+        gnutls_transport_set_vec_push_function(s->session, push);
 }
 
 struct tls_session *tls_session_new(struct tls_front *f, int fd)
@@ -360,7 +397,7 @@ int tls_client_session_new(struct tls_client *c, int fd, const char *host, struc
 
 void tls_bye(struct tls_session *s)
 {
-        if (s->handshaken && !s->unsent && !s->bye)
+        if (s->handshaken && !s->unsent.len && !s->bye)
                 gnutls_bye(s->session, GNUTLS_SHUT_WR);
         s->bye = true;
 }
@@ -373,6 +410,7 @@ void tls_session_free(struct tls_session *s)
         gnutls_deinit(s->session);
         credentials_unref(s->credentials);
         free(s->stash);
+        strbuf_deinit(&s->unsent);
         free(s->host);
         free(s);
 }
@@ -427,7 +465,7 @@ int tls_handshake(struct tls_session *s, struct error *reterr)
 
 bool tls_wants_write(const struct tls_session *s)
 {
-        return s->handshaken ? s->unsent : gnutls_record_get_direction(s->session) == 1;
+        return s->handshaken ? s->unsent.len > 0 : gnutls_record_get_direction(s->session) == 1;
 }
 
 bool tls_pending(const struct tls_session *s)
@@ -463,37 +501,69 @@ ssize_t tls_recv(struct tls_session *s, void *buf, size_t len)
         return r < 0 ? errno_of(r) : 0;
 }
 
+/* How many of LEN bytes the socket takes now, or -errno. */
+static ssize_t socket_takes(struct tls_session *s, const char *data, size_t len)
+{
+        ssize_t n;
+
+        do
+                n = send(s->fd, data, len, MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+        return n;
+}
+
 int tls_flush(struct tls_session *s)
 {
-        ssize_t r;
+        ssize_t n;
 
-        if (!s->unsent)
+        if (!s->unsent.len)
                 return 0;
-        do
-                r = gnutls_record_send(s->session, NULL, 0);
-        while (r == GNUTLS_E_INTERRUPTED);
-        if (r < 0)
-                return errno_of(r);
-        s->unsent = false;
+        n = socket_takes(s, s->unsent.data + s->unsent_at, s->unsent.len - s->unsent_at);
+        if (n < 0)
+                return (int)n;
+        s->unsent_at += (size_t)n;
+        if (s->unsent_at < s->unsent.len)
+                return -EAGAIN;
+        strbuf_deinit(&s->unsent);
+        s->unsent_at = 0;
         return 0;
+}
+
+/* Encrypts up to TLS_SEND bytes into the outbox. */
+static ssize_t gather(struct tls_session *s, const char *data, size_t len)
+{
+        size_t done = 0;
+        ssize_t n;
+
+        len = MIN(len, (size_t)TLS_SEND);
+        outbox.len = 0;
+        outbox.open = true;
+        do {
+                n = gnutls_record_send(s->session, data + done, MIN(len - done, (size_t)TLS_RECORD));
+                done += n > 0 ? (size_t)n : 0;
+        } while (n > 0 && done < len);
+        outbox.open = false;
+        return n < 0 && !done ? errno_of((int)n) : (ssize_t)done;
 }
 
 ssize_t tls_send(struct tls_session *s, const void *data, size_t len)
 {
         int r = tls_flush(s);
-        ssize_t n;
+        ssize_t taken, n;
 
-        if (r < 0)
+        if (r < 0 || !len)
                 return r;
-        len = MIN(len, (size_t)TLS_RECORD);
-        if (!len)
-                return 0;
-        n = gnutls_record_send(s->session, data, len);
-        if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED) {
-                s->unsent = true;
-                return len;
-        }
-        return n < 0 ? errno_of(n) : n;
+        taken = gather(s, data, len);
+        if (taken < 0)
+                return taken;
+        n = socket_takes(s, outbox.data, outbox.len);
+        if (n < 0)
+                return n;
+        if ((size_t)n < outbox.len)
+                strbuf_append(&s->unsent, outbox.data + n, outbox.len - (size_t)n);
+        return taken;
 }
 
 /* --- who the client is --- */

@@ -46,9 +46,11 @@ bool tls_wants_write(const struct tls_session *s);
 ssize_t tls_recv(struct tls_session *s, void *buf, size_t len);
 /* Bytes came with earlier ones and wait in memory: the descriptor will not tell of them. */
 bool tls_pending(const struct tls_session *s);
-/* One record from DATA, at most TLS_RECORD bytes of it. The number of bytes taken, which will be sent
- * even if the socket is full now; -EAGAIN: nothing was taken, the socket is full; negative errno. */
+/* Records of TLS_RECORD bytes of DATA, TLS_SEND bytes of it at most, in one call to the kernel. The number of bytes
+ * taken, which will be sent even if the socket is full now; -EAGAIN: nothing was taken, the socket is full; negative
+ * errno. */
 #define TLS_RECORD 16384
+#define TLS_SEND (4 * TLS_RECORD)
 ssize_t tls_send(struct tls_session *s, const void *data, size_t len);
 /* Sends what tls_send() took and could not send. 0; -EAGAIN; negative errno. */
 int tls_flush(struct tls_session *s);
