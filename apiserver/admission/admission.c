@@ -10,7 +10,8 @@ const struct admission_plugin *const admission_plugins[] = {
         &plugin_node_restriction, &plugin_taint_nodes, &plugin_pod_security,
         &plugin_priority,        &plugin_default_toleration_seconds, &plugin_default_storage_class,
         &plugin_storage_protection, &plugin_claim_resize, &plugin_runtime_class, &plugin_certificate_approval,
-        &plugin_default_ingress_class, &plugin_topology_labels, &plugin_mutating_policies,
+        &plugin_default_ingress_class, &plugin_topology_labels, &plugin_declared_features, &plugin_pod_resize,
+        &plugin_mutating_policies,
         &plugin_mutating_webhooks, &plugin_rbac_escalation, &plugin_validating_policies, &plugin_validating_webhooks, &plugin_resource_quota, NULL,
 };
 

@@ -15,7 +15,7 @@ extern const struct admission_plugin plugin_rbac_escalation, plugin_namespace_li
         plugin_default_toleration_seconds, plugin_default_storage_class, plugin_storage_protection, plugin_claim_resize,
         plugin_runtime_class, plugin_certificate_approval, plugin_certificate_signing, plugin_certificate_subject,
         plugin_default_ingress_class, plugin_topology_labels, plugin_mutating_webhooks, plugin_validating_webhooks,
-        plugin_resource_quota, plugin_validating_policies, plugin_mutating_policies;
+        plugin_resource_quota, plugin_declared_features, plugin_pod_resize, plugin_validating_policies, plugin_mutating_policies;
 
 /* AT is about GROUP's RESOURCE. */
 bool about(const struct admission_attributes *at, const char *group, const char *resource);

@@ -46,12 +46,19 @@ static void fill_containers(struct arena *a, struct json *containers, const char
         }
 }
 
+/* Of what is going nobody asks any more. */
+static bool resize(const struct admission_attributes *at)
+{
+        return at->op == ADMISSION_UPDATE && about(at, "", "pods") && streq(at->subresource, "resize") &&
+               !json_path(at->old, "metadata.deletionTimestamp");
+}
+
 static const struct status *mutate(struct admission_attributes *at)
 {
         struct arena *a = at->request->arena;
         struct json *spec;
 
-        if (!pod_create(at))
+        if (!pod_create(at) && !resize(at))
                 return NULL;
         spec = json_get(at->object, "spec");
         json_foreach_item(admission_list(at, "", "v1", "limitranges", at->namespace), range) {
@@ -206,9 +213,11 @@ static void check_pod(struct errors *e, const struct json *pod, const struct jso
                 check_containers(e, json_path(pod, "spec.initContainers"), limit);
         } else if (streq(json_get_string(limit, "type"), "Pod")) {
                 struct subject s = { .type = "Pod" };
+                struct json *bare = json_clone(e->arena, pod);
 
-                pod_requests(e->arena, pod, &s.requests);
-                pod_limits(e->arena, pod, &s.limits);
+                json_path_del(bare, "spec.overhead"); /* not the pod's own doing */
+                pod_requests(e->arena, bare, &s.requests);
+                pod_limits(e->arena, bare, &s.limits);
                 check_subject(e, &s, limit);
         }
 }
@@ -216,11 +225,11 @@ static void check_pod(struct errors *e, const struct json *pod, const struct jso
 static const struct status *validate(struct admission_attributes *at)
 {
         struct errors e = { .arena = at->request->arena };
-        bool claim = about(at, "", "persistentvolumeclaims") && !*at->subresource;
-        bool resize = at->op == ADMISSION_UPDATE && about(at, "", "pods") && streq(at->subresource, "resize");
+        bool claim = about(at, "", "persistentvolumeclaims") && !*at->subresource &&
+                     !json_path(at->old, "metadata.deletionTimestamp");
         const char *text = "";
 
-        if (!claim && !resize && !pod_create(at))
+        if (!claim && !resize(at) && !pod_create(at))
                 return NULL;
         json_foreach_item(admission_list(at, "", "v1", "limitranges", at->namespace), range) {
                 json_foreach_item(json_path(range, "spec.limits"), limit) {

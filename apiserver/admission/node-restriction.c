@@ -212,7 +212,7 @@ static const struct status *admit_claim(struct admission_attributes *at, const c
                 json_path_del(now, own[i]);
                 json_path_del(was, own[i]);
         }
-        return json_equal(now, was) ? NULL : deny(at, "node \"%s\" is not allowed to update fields other than status.capacity "
+        return json_equal(now, was) ? NULL : deny(at, "node \"%s\" is not allowed to update fields other than status.quantity "
                                                       "and status.conditions: ", node);
 }
 
@@ -304,17 +304,42 @@ static const struct status *admit_node(struct admission_attributes *at, const ch
 
 /* --- tokens --- */
 
-static const char *claim_driver(struct admission_attributes *at, const char *claim)
-{
-        const struct json *pvc = admission_get(at, "", "v1", "persistentvolumeclaims", at->namespace, claim);
+/* Who looks for a volume's driver, and what was not there on the way: "a", or "[a, b]". */
+struct search {
+        struct admission_attributes *at;
+        const char *missing;
+        unsigned n;
+};
 
-        return get_string(admission_get(at, "", "v1", "persistentvolumes", "", get_string(pvc, "spec.volumeName")),
+static struct json *found(struct search *s, const char *group, const char *kind, const char *resource, const char *ns,
+                          const char *name)
+{
+        struct json *obj = admission_get(s->at, group, "v1", resource, ns, name);
+        struct arena *a = s->at->request->arena;
+
+        if (!obj) {
+                s->missing = arena_printf(a, "%s%s%s%s%s \"%s\" not found", s->n ? s->missing : "", s->n ? ", " : "", kind,
+                                          *group ? "." : "", group, name);
+                s->n++;
+        }
+        return obj;
+}
+
+static const char *claim_driver(struct search *s, const char *claim)
+{
+        const struct json *pvc = found(s, "", "persistentvolumeclaim", "persistentvolumeclaims", s->at->namespace, claim);
+
+        if (!pvc)
+                return "";
+        return get_string(found(s, "", "persistentvolume", "persistentvolumes", "", get_string(pvc, "spec.volumeName")),
                           "spec.csi.driver");
 }
 
 /* Whether a volume of the pod needs a token for AUDIENCE. */
-static bool pod_has_audience(struct admission_attributes *at, const struct json *pod, const char *audience)
+static bool pod_has_audience(struct search *search, const struct json *pod, const char *audience)
 {
+        struct arena *a = search->at->request->arena;
+
         json_foreach_item(json_path(pod, "spec.volumes"), v) {
                 const char *driver = get_string(v, "csi.driver"), *claim = get_string(v, "persistentVolumeClaim.claimName");
                 const struct json *csi;
@@ -326,10 +351,10 @@ static bool pod_has_audience(struct admission_attributes *at, const struct json 
                                 return true;
                 }
                 if (json_is_object(json_get(v, "ephemeral")))
-                        claim = arena_printf(at->request->arena, "%s-%s", get_string(pod, "metadata.name"), get_string(v, "name"));
+                        claim = arena_printf(a, "%s-%s", get_string(pod, "metadata.name"), get_string(v, "name"));
                 if (*claim)
-                        driver = claim_driver(at, claim);
-                csi = admission_get(at, "storage.k8s.io", "v1", "csidrivers", "", driver);
+                        driver = claim_driver(search, claim);
+                csi = *driver ? found(search, "storage.k8s.io", "csidriver", "csidrivers", "", driver) : NULL;
                 json_foreach_item(json_path(csi, "spec.tokenRequests"), t)
                         if (streq(get_string(t, "audience"), audience))
                                 return true;
@@ -341,12 +366,17 @@ static const struct status *admit_audience(struct admission_attributes *at, cons
 {
         const struct json *list = json_path(at->object, "spec.audiences");
         const char *audience = json_string(json_at(list, 0)) ? json_string(json_at(list, 0)) : "";
+        struct search search = { .at = at };
         struct api_request *r = at->request;
 
         if (json_len(list) > 1)
                 return deny(at, "node may only request 0 or 1 audiences");
-        if (pod_has_audience(at, pod, audience) ||
-            auth_user_may(r, &r->user, "request-serviceaccounts-token-audience", "", audience, "", at->namespace, at->name))
+        if (pod_has_audience(&search, pod, audience))
+                return NULL;
+        if (search.n)
+                return deny(at, "error validating audience \"%s\": %s%s%s", audience, search.n > 1 ? "[" : "", search.missing,
+                            search.n > 1 ? "]" : "");
+        if (auth_user_may(r, &r->user, "request-serviceaccounts-token-audience", "", audience, "", at->namespace, at->name))
                 return NULL;
         return deny(at, "audience \"%s\" not found in pod spec volume, %s is not authorized to request tokens for this audience",
                     audience, r->user.name);

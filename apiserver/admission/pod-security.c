@@ -120,18 +120,31 @@ static const struct status *validate_namespace(struct admission_attributes *at)
 
 /* --- pods, and what makes pods --- */
 
-/* An update that can make a pod worse: other containers, or other images. */
-static bool significant(const struct json *is, const struct json *was)
+static bool other_annotation(const struct json *is, const struct json *was, const char *key)
 {
-        static const char *const container_lists[] = { "initContainers", "containers", "ephemeralContainers" };
+        const char *new = json_get_string(json_path(is, "metadata.annotations"), key);
+        const char *old = json_get_string(json_path(was, "metadata.annotations"), key);
 
+        return !streq(new ? new : "", old ? old : "");
+}
+
+/* An update that can make a pod worse: other containers, other images, or another profile by the annotations that once
+ * told it. */
+static bool significant(struct arena *a, const struct json *is, const struct json *was)
+{
+        static const char *const container_lists[] = { "spec.initContainers", "spec.containers", "spec.ephemeralContainers" };
+
+        if (other_annotation(is, was, "seccomp.security.alpha.kubernetes.io/pod"))
+                return true;
         for (size_t i = 0; i < ARRAY_SIZE(container_lists); i++) {
-                const struct json *new = json_get(is, container_lists[i]), *old = json_get(was, container_lists[i]);
+                const struct json *new = json_path(is, container_lists[i]), *old = json_path(was, container_lists[i]);
 
                 if (json_len(new) != json_len(old))
                         return true;
                 json_foreach_item(new, c)
-                        if (!streq(get_string(c, "image"), get_string(json_at(old, c_i), "image")))
+                        if (!streq(get_string(c, "image"), get_string(json_at(old, c_i), "image")) ||
+                            other_annotation(is, was, arena_join(a, "container.seccomp.security.alpha.kubernetes.io/",
+                                                                 get_string(c, "name"), NULL)))
                                 return true;
         }
         return false;
@@ -159,7 +172,7 @@ static const struct status *validate(struct admission_attributes *at)
         if (*at->subresource && !streq(at->subresource, "ephemeralcontainers"))
                 return NULL;
         if (!json_is_object(spec) || !*at->namespace ||
-            (pod && at->old && !significant(spec, json_get(at->old, "spec"))))
+            (pod && at->old && !significant(a, at->object, at->old)))
                 return NULL;
         labels = admission_has(at, "", "v1", "namespaces", "", at->namespace, "pod-security.kubernetes.io/")
                          ? json_path(admission_get(at, "", "v1", "namespaces", "", at->namespace), "metadata.labels")

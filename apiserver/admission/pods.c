@@ -17,6 +17,19 @@ static void keep_priority(struct admission_attributes *at)
         }
 }
 
+/* Of those that are the default, the lowest; NULL: there is none. */
+static struct json *default_priority(struct admission_attributes *at)
+{
+        struct json *best = NULL;
+
+        json_foreach_item(admission_list_having(at, "scheduling.k8s.io", "v1", "priorityclasses", "", "globalDefault"), c) {
+                if (json_get_bool(c, "globalDefault", false) &&
+                    (!best || json_get_int(c, "value", 0) < json_get_int(best, "value", 0)))
+                        best = c;
+        }
+        return best;
+}
+
 static const struct status *priority(struct admission_attributes *at)
 {
         struct arena *a = at->request->arena;
@@ -33,12 +46,7 @@ static const struct status *priority(struct admission_attributes *at)
                 if (!class)
                         return deny(at, "no PriorityClass with name %s was found", name);
         } else {
-                json_foreach_item(admission_list_having(at, "scheduling.k8s.io", "v1", "priorityclasses", "",
-                                                        "globalDefault"), c) {
-                        if (json_get_bool(c, "globalDefault", false) &&
-                            (!class || json_get_int(c, "value", 0) < json_get_int(class, "value", 0)))
-                                class = c;
-                }
+                class = default_priority(at);
                 if (class)
                         json_set_string(a, spec, "priorityClassName", get_string(class, "metadata.name"));
         }
@@ -62,15 +70,14 @@ static const struct status *priority(struct admission_attributes *at)
 
 static const struct status *one_default(struct admission_attributes *at)
 {
+        const char *name;
+
         if (!about(at, "scheduling.k8s.io", "priorityclasses") || !json_get_bool(at->object, "globalDefault", false))
                 return NULL;
-        json_foreach_item(admission_list(at, "scheduling.k8s.io", "v1", "priorityclasses", ""), c) {
-                const char *name = get_string(c, "metadata.name");
-
-                if (json_get_bool(c, "globalDefault", false) && !streq(name, at->name))
-                        return deny(at, "PriorityClass %s is already marked as default. Only one default can exist", name);
-        }
-        return NULL;
+        name = get_string(default_priority(at), "metadata.name");
+        if (!*name || (at->op == ADMISSION_UPDATE && streq(name, at->name)))
+                return NULL;
+        return deny(at, "PriorityClass %s is already marked as default. Only one default can exist", name);
 }
 const struct admission_plugin plugin_priority = {
         .name = "Priority", .ops = ADMISSION_CREATE | ADMISSION_UPDATE, .mutate = priority, .validate = one_default
@@ -213,21 +220,29 @@ const struct admission_plugin plugin_storage_protection = {
 };
 
 
+static const char *claim_class(const struct json *claim)
+{
+        const char *old = json_get_string(json_path(claim, "metadata.annotations"), "volume.beta.kubernetes.io/storage-class");
+
+        return old ? old : get_string(claim, "spec.storageClassName");
+}
+
 /* A claim asks for more than it was bound to: only where its class says that volumes grow. */
 static const struct status *claim_resize(struct admission_attributes *at)
 {
-        const struct json *is = json_path(at->object, "spec.resources.requests.storage"),
-                          *was = json_path(at->old, "spec.resources.requests.storage");
-        const char *name = json_path_string(at->old, "spec.storageClassName");
-        struct quantity new, old;
-        struct json *class;
+        const char *is = get_string(at->object, "spec.resources.requests.storage"), *name = claim_class(at->object);
+        const char *was = get_string(at->old, "spec.resources.requests.storage");
+        struct quantity new = { 0 }, old = { 0 };
+        const struct json *class;
 
-        if (!about(at, "", "persistentvolumeclaims") || *at->subresource || !json_is_string(is) || !json_is_string(was) ||
-            quantity_parse(is->str, &new) < 0 || quantity_parse(was->str, &old) < 0 || quantity_cmp(&new, &old) <= 0)
+        if (!about(at, "", "persistentvolumeclaims") || *at->subresource || quantity_parse(is, &new) < 0 ||
+            (*was && quantity_parse(was, &old) < 0) || quantity_cmp(&new, &old) <= 0)
                 return NULL;
         if (!streq(get_string(at->old, "status.phase"), "Bound"))
                 return deny(at, "Only bound persistent volume claims can be expanded");
-        class = str_empty(name) ? NULL : admission_get(at, "storage.k8s.io", "v1", "storageclasses", "", name);
+        class = *name && streq(name, claim_class(at->old))
+                        ? admission_get(at, "storage.k8s.io", "v1", "storageclasses", "", name)
+                        : NULL;
         return json_get_bool(class, "allowVolumeExpansion", false)
                        ? NULL
                        : deny(at, "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "

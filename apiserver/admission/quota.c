@@ -44,12 +44,12 @@ static const char *uncounted(struct admission_attributes *at, const struct json 
         return text;
 }
 
-static const struct status *check(struct admission_attributes *at, struct json *quota, const struct resource_list *delta,
-                                  bool *ret_charge)
+/* What can be said of a pod, or a quota that nobody counted, before anything is added up. */
+static const struct status *check_fit(struct admission_attributes *at, struct json *quota)
 {
         struct arena *a = at->request->arena;
-        struct resource_list hard, used, wanted, over_req = { 0 }, over_used = { 0 }, over_hard = { 0 };
         const char *name = get_string(quota, "metadata.name"), *why;
+        struct resource_list hard, used;
 
         why = quota_constraints(a, quota, at->res->group, at->res->name, at->object);
         if (why)
@@ -57,8 +57,18 @@ static const struct status *check(struct admission_attributes *at, struct json *
         resource_list_from_json(a, json_path(quota, "status.hard"), &hard);
         resource_list_from_json(a, json_path(quota, "status.used"), &used);
         why = uncounted(at, quota, &hard, &used);
-        if (why)
-                return deny(at, "status unknown for quota: %s, resources: %s", name, why);
+        return why ? deny(at, "status unknown for quota: %s, resources: %s", name, why) : NULL;
+}
+
+static const struct status *check(struct admission_attributes *at, struct json *quota, const struct resource_list *delta,
+                                  bool *ret_charge)
+{
+        struct arena *a = at->request->arena;
+        struct resource_list hard, used, wanted, over_req = { 0 }, over_used = { 0 }, over_hard = { 0 };
+        const char *name = get_string(quota, "metadata.name");
+
+        resource_list_from_json(a, json_path(quota, "status.hard"), &hard);
+        resource_list_from_json(a, json_path(quota, "status.used"), &used);
         mask(a, delta, &hard, &wanted);
         for (size_t i = 0; i < wanted.n; i++) {
                 const char *key = wanted.items[i].name;
@@ -67,7 +77,7 @@ static const struct status *check(struct admission_attributes *at, struct json *
 
                 sum = have ? *have : (struct quantity){ 0 };
                 quantity_add(&sum, &wanted.items[i].amount);
-                if (quantity_cmp(&sum, limit) > 0) {
+                if (quantity_cmp(&sum, limit) > 0 && !streq(at->subresource, "status")) {
                         resource_list_set(a, &over_req, key, &wanted.items[i].amount);
                         if (have)
                                 resource_list_set(a, &over_used, key, have);
@@ -135,57 +145,93 @@ static const struct status *charge(struct admission_attributes *at, const char *
         return st;
 }
 
-static const struct status *charge_all(struct admission_attributes *at, const struct json *quotas,
-                                       const struct resource_list *delta)
+/* NOW less BEFORE, where that is more than nothing. */
+static void added(struct arena *a, const struct resource_list *now, const struct resource_list *before,
+                  struct resource_list *ret)
 {
+        *ret = (struct resource_list){ 0 };
+        for (size_t i = 0; i < now->n; i++) {
+                const struct quantity *old = resource_list_get(before, now->items[i].name);
+                struct quantity q = now->items[i].amount;
+
+                if (old)
+                        quantity_sub(&q, old);
+                if (q.nano > 0)
+                        resource_list_set(a, ret, now->items[i].name, &q);
+        }
+}
+
+/* All of QUOTAS are about the object. What was no business of one before the update is new to it, whole. */
+static const struct status *charge_all(struct admission_attributes *at, const struct json *quotas)
+{
+        const char *group = at->res->group, *resource = at->res->name;
         struct arena *a = at->request->arena;
+        struct resource_list now = { 0 }, before = { 0 }, nothing = { 0 };
 
+        quota_usage(a, group, resource, at->object, &now);
+        if (at->op == ADMISSION_UPDATE)
+                quota_usage(a, group, resource, at->old, &before);
         json_foreach_item(quotas, q) {
+                bool known = at->op == ADMISSION_UPDATE && quota_matches(q, group, resource, at->old);
+                const char *name = get_string(q, "metadata.name");
                 const struct status *st;
+                struct resource_list delta;
 
-                if (!quota_matches(q, at->res->group, at->res->name, at->object))
+                added(a, &now, known ? &before : &nothing, &delta);
+                if (!delta.n)
                         continue;
-                st = charge(at, get_string(q, "metadata.name"), delta, false);
+                st = charge(at, name, &delta, false);
                 if (st)
                         return st;
                 if (at->dry_run)
                         continue;
                 if (!at->charged)
                         at->charged = json_new_object(a);
-                json_append(a, json_ensure_array(a, at->charged, "quotas"), json_new_string(a, get_string(q, "metadata.name")));
-                json_set(a, at->charged, "delta", resource_list_to_json(a, delta));
+                json_set(a, at->charged, name, resource_list_to_json(a, &delta));
         }
         return NULL;
+}
+
+static bool terminating(const struct json *pod)
+{
+        return json_is_number(json_path(pod, "spec.activeDeadlineSeconds"));
+}
+
+/* What can change the use of a namespace: creations, and the updates of those kinds whose size is in their fields. */
+static bool handled(const struct admission_attributes *at)
+{
+        bool plain = !*at->subresource, update = at->op == ADMISSION_UPDATE;
+
+        if (about(at, "", "pods") && update)
+                return plain ? terminating(at->object) != terminating(at->old) : streq(at->subresource, "resize");
+        if (about(at, "", "persistentvolumeclaims"))
+                return plain || streq(at->subresource, "status");
+        if (about(at, "", "services") || about(at, "resource.k8s.io", "resourceclaims"))
+                return plain;
+        return plain && !update && !about(at, "", "bindings") && !streq(at->res->name, "events");
 }
 
 static const struct status *validate(struct admission_attributes *at)
 {
         struct arena *a = at->request->arena;
-        struct resource_list now = { 0 }, before = { 0 }, delta = { 0 };
-        struct json *quotas;
+        struct json *quotas, *mine = json_new_array(a);
         const struct status *st;
-        bool resize = at->op == ADMISSION_UPDATE && about(at, "", "pods") && streq(at->subresource, "resize");
-        bool sized = resize || about(at, "", "services") || about(at, "", "persistentvolumeclaims");
 
-        if (!at->res->namespaced || (*at->subresource && !resize) || !*at->namespace || (at->op == ADMISSION_UPDATE && !sized))
+        if (!at->res->namespaced || !*at->namespace || !handled(at))
                 return NULL;
         quotas = admission_list(at, "", "v1", "resourcequotas", at->namespace);
-        if (!json_len(quotas))
-                return NULL;
-        quota_usage(a, at->res->group, at->res->name, at->object, &now);
-        if (at->op == ADMISSION_UPDATE && at->old)
-                quota_usage(a, at->res->group, at->res->name, at->old, &before);
-        for (size_t i = 0; i < now.n; i++) {
-                const struct quantity *old = resource_list_get(&before, now.items[i].name);
-                struct quantity q = now.items[i].amount;
-
-                if (old)
-                        quantity_sub(&q, old);
-                if (q.nano > 0)
-                        resource_list_set(a, &delta, now.items[i].name, &q);
+        json_foreach_item(quotas, q) {
+                if (!quota_matches(q, at->res->group, at->res->name, at->object))
+                        continue;
+                st = check_fit(at, q);
+                if (st)
+                        return st;
+                json_append(a, mine, q);
         }
+        if (!json_len(mine))
+                return NULL;
         fiber_mutex_lock(&charging);
-        st = charge_all(at, quotas, &delta);
+        st = charge_all(at, mine);
         fiber_mutex_unlock(&charging);
         if (st)
                 quota_undo(at);
@@ -195,14 +241,13 @@ static const struct status *validate(struct admission_attributes *at)
 void quota_undo(struct admission_attributes *at)
 {
         struct json *charged = at->charged;
-        struct resource_list delta;
 
-        if (!charged)
-                return;
         at->charged = NULL;
-        resource_list_from_json(at->request->arena, json_get(charged, "delta"), &delta);
-        json_foreach_item(json_get(charged, "quotas"), name) {
-                charge(at, json_string(name), &delta, true);
+        json_foreach_member(charged, m) {
+                struct resource_list delta;
+
+                resource_list_from_json(at->request->arena, m->value, &delta);
+                charge(at, m->key, &delta, true);
         }
 }
 

@@ -50,12 +50,65 @@ static const struct status *take_overhead(struct admission_attributes *at, const
         return NULL;
 }
 
+static const char *member(const struct json *t, const char *key)
+{
+        const char *s = json_get_string(t, key);
+
+        return s ? s : "";
+}
+
+/* MORE tolerates all that T does. */
+static bool takes_in(const struct json *more, const struct json *t)
+{
+        const char *op = member(more, "operator");
+        const struct json *most = json_get(more, "tolerationSeconds"), *seconds = json_get(t, "tolerationSeconds");
+        int64_t x = 0, y = 0;
+
+        if (json_equal(more, t))
+                return true;
+        if (!streq(member(t, "key"), member(more, "key")) && (*member(more, "key") || !streq(op, "Exists")))
+                return false;
+        if (!streq(member(t, "effect"), member(more, "effect")) && *member(more, "effect"))
+                return false;
+        if (streq(member(more, "effect"), "NoExecute") && most && json_to_int(most, &x) == 0 &&
+            (!seconds || json_to_int(seconds, &y) != 0 || y > x))
+                return false;
+        if (streq(op, "Exists"))
+                return true;
+        return (!*op || streq(op, "Equal")) && streq(member(t, "operator"), "Equal") &&
+               streq(member(t, "value"), member(more, "value"));
+}
+
+/* Both lists, without what another one says too; of equal ones the first stays. */
+static struct json *merged(struct arena *a, const struct json *first, const struct json *second)
+{
+        struct json *all = json_new_array(a), *out = json_new_array(a);
+
+        json_foreach_item(first, t)
+                json_append(a, all, json_clone(a, t));
+        json_foreach_item(second, t)
+                json_append(a, all, json_clone(a, t));
+        json_foreach_item(all, t) {
+                bool needless = false;
+
+                json_foreach_item(out, kept)
+                        needless |= takes_in(kept, t);
+                for (size_t i = t_i + 1; i < json_len(all); i++)
+                        needless |= takes_in(json_at(all, i), t) && !json_equal(json_at(all, i), t);
+                if (!needless)
+                        json_append(a, out, t);
+        }
+        return out;
+}
+
 static const struct status *take_scheduling(struct admission_attributes *at, const struct json *class)
 {
         struct arena *a = at->request->arena;
         struct json *spec = json_get(at->object, "spec");
         const struct json *scheduling = json_get(class, "scheduling");
 
+        if (!scheduling)
+                return NULL;
         json_foreach_member(json_get(scheduling, "nodeSelector"), m) {
                 struct json *selector = json_ensure_object(a, spec, "nodeSelector");
                 const char *own = json_get_string(selector, m->key);
@@ -65,15 +118,8 @@ static const struct status *take_scheduling(struct admission_attributes *at, con
                                     m->key, json_string(m->value), m->key, own);
                 json_set(a, selector, m->key, json_clone(a, m->value));
         }
-        json_foreach_item(json_get(scheduling, "tolerations"), toleration) {
-                struct json *list = json_ensure_array(a, spec, "tolerations");
-                bool there = false;
-
-                json_foreach_item(list, t)
-                        there |= json_equal(t, toleration);
-                if (!there)
-                        json_append(a, list, json_clone(a, toleration));
-        }
+        if (json_len(json_get(spec, "tolerations")) || json_len(json_get(scheduling, "tolerations")))
+                json_set(a, spec, "tolerations", merged(a, json_get(spec, "tolerations"), json_get(scheduling, "tolerations")));
         return NULL;
 }
 

@@ -132,6 +132,117 @@ static const struct status *check_mirror(struct admission_attributes *at)
         return NULL;
 }
 
+/* --- kubernetes.io/enforce-mountable-secrets --- */
+
+static bool enforced(const struct json *sa)
+{
+        static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" };
+        const char *value = json_get_string(json_path(sa, "metadata.annotations"), "kubernetes.io/enforce-mountable-secrets");
+
+        for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+                if (streq(value, yes[i]))
+                        return true;
+        }
+        return false;
+}
+
+static bool account_has(const struct json *sa, const char *list, const char *secret)
+{
+        json_foreach_item(json_get(sa, list), s) {
+                if (streq(json_get_string(s, "name"), secret))
+                        return true;
+        }
+        return false;
+}
+
+/* What of LIST names a secret that the account may not; NULL: nothing. */
+static const char *foreign_secret(struct admission_attributes *at, const struct json *sa, const char *list, const char *what)
+{
+        const char *name = get_string(sa, "metadata.name");
+
+        json_foreach_item(json_get(json_get(at->object, "spec"), list), c) {
+                json_foreach_item(json_get(c, "env"), e) {
+                        const struct json *ref = json_path(e, "valueFrom.secretKeyRef");
+
+                        if (ref && !account_has(sa, "secrets", get_string(ref, "name")))
+                                return arena_printf(at->request->arena,
+                                                    "%s %s with envVar %s referencing secret.secretName=\"%s\" is not allowed "
+                                                    "because service account %s does not reference that secret",
+                                                    what, get_string(c, "name"), get_string(e, "name"), get_string(ref, "name"),
+                                                    name);
+                }
+                json_foreach_item(json_get(c, "envFrom"), e) {
+                        const struct json *ref = json_get(e, "secretRef");
+
+                        if (ref && !account_has(sa, "secrets", get_string(ref, "name")))
+                                return arena_printf(at->request->arena,
+                                                    "%s %s with envFrom referencing secret.secretName=\"%s\" is not allowed "
+                                                    "because service account %s does not reference that secret",
+                                                    what, get_string(c, "name"), get_string(ref, "name"), name);
+                }
+        }
+        return NULL;
+}
+
+static const struct status *check_secrets(struct admission_attributes *at, const struct json *sa)
+{
+        const struct json *spec = json_get(at->object, "spec");
+        const char *name = get_string(sa, "metadata.name"), *foreign;
+
+        json_foreach_item(json_get(spec, "volumes"), v) {
+                const char *secret = get_string(v, "secret.secretName");
+
+                if (json_get(v, "secret") && !account_has(sa, "secrets", secret))
+                        return deny(at,
+                                    "volume with secret.secretName=\"%s\" is not allowed because service account %s does not "
+                                    "reference that secret",
+                                    secret, name);
+        }
+        foreign = foreign_secret(at, sa, "initContainers", "init container");
+        if (!foreign)
+                foreign = foreign_secret(at, sa, "containers", "container");
+        if (foreign)
+                return deny(at, "%s", foreign);
+        json_foreach_item(json_get(spec, "imagePullSecrets"), s) {
+                if (!account_has(sa, "imagePullSecrets", get_string(s, "name")))
+                        return deny(at,
+                                    "imagePullSecrets[%zu].name=\"%s\" is not allowed because service account %s does not "
+                                    "reference that imagePullSecret",
+                                    s_i, get_string(s, "name"), name);
+        }
+        return NULL;
+}
+
+/* Unlike all others this refusal is none by name, but a server's error: so upstream. */
+static const struct status *check_ephemeral(struct admission_attributes *at, const struct json *sa)
+{
+        const char *foreign = foreign_secret(at, sa, "ephemeralContainers", "ephemeral container");
+
+        return foreign ? status_make(at->request->arena, 500, "", NULL, "%s", foreign) : NULL;
+}
+
+static const struct status *validate(struct admission_attributes *at)
+{
+        bool ephemeral = at->op == ADMISSION_UPDATE && about(at, "", "pods") && streq(at->subresource, "ephemeralcontainers");
+        const char *name = get_string(at->object, "spec.serviceAccountName");
+        struct json *sa = NULL;
+
+        if (!pod_create(at) && !ephemeral)
+                return NULL;
+        if (!ephemeral && is_mirror(at->object))
+                return check_mirror(at);
+        if (ephemeral && !*name)
+                return deny(at, "no service account specified for pod %s/%s", at->namespace, at->name);
+        if (ephemeral && !find_account(at, name))
+                return deny(at, "error looking up service account %s/%s: serviceaccount \"%s\" not found", at->namespace, name,
+                            name);
+        if (admission_has(at, "", "v1", "serviceaccounts", at->namespace, name, "enforce-mountable-secrets"))
+                sa = admission_get(at, "", "v1", "serviceaccounts", at->namespace, name);
+        if (!enforced(sa))
+                return NULL;
+        return ephemeral ? check_ephemeral(at, sa) : check_secrets(at, sa);
+}
+
 static const struct status *mutate(struct admission_attributes *at)
 {
         struct arena *a = at->request->arena;
@@ -156,97 +267,12 @@ static const struct status *mutate(struct admission_attributes *at)
                 mount_token(at, spec);
         if (!json_len(json_get(spec, "imagePullSecrets")) && json_len(json_get(sa, "imagePullSecrets")))
                 json_set(a, spec, "imagePullSecrets", json_clone(a, json_get(sa, "imagePullSecrets")));
-        return NULL;
-}
-
-/* --- kubernetes.io/enforce-mountable-secrets --- */
-
-static bool account_has(const struct json *sa, const char *list, const char *secret)
-{
-        json_foreach_item(json_get(sa, list), s) {
-                if (streq(json_get_string(s, "name"), secret))
-                        return true;
-        }
-        return false;
-}
-
-static const struct status *check_containers(struct admission_attributes *at, const struct json *sa, const char *list,
-                                             const char *what)
-{
-        const char *name = get_string(sa, "metadata.name");
-
-        json_foreach_item(json_get(json_get(at->object, "spec"), list), c) {
-                json_foreach_item(json_get(c, "env"), e) {
-                        const char *secret = json_path_string(e, "valueFrom.secretKeyRef.name");
-
-                        if (secret && !account_has(sa, "secrets", secret))
-                                return deny(at,
-                                            "%s %s with envVar %s referencing secret.secretName=\"%s\" is not allowed because "
-                                            "service account %s does not reference that secret",
-                                            what, get_string(c, "name"), get_string(e, "name"), secret, name);
-                }
-                json_foreach_item(json_get(c, "envFrom"), e) {
-                        const char *secret = json_path_string(e, "secretRef.name");
-
-                        if (secret && !account_has(sa, "secrets", secret))
-                                return deny(at,
-                                            "%s %s with envFrom referencing secret.secretName=\"%s\" is not allowed because "
-                                            "service account %s does not reference that secret",
-                                            what, get_string(c, "name"), secret, name);
-                }
-        }
-        return NULL;
-}
-
-static const struct status *check_secrets(struct admission_attributes *at, const struct json *sa)
-{
-        const struct json *spec = json_get(at->object, "spec");
-        const char *name = get_string(sa, "metadata.name");
-        const struct status *st;
-
-        json_foreach_item(json_get(spec, "volumes"), v) {
-                const char *secret = json_path_string(v, "secret.secretName");
-
-                if (secret && !account_has(sa, "secrets", secret))
-                        return deny(at,
-                                    "volume with secret.secretName=\"%s\" is not allowed because service account %s does not "
-                                    "reference that secret",
-                                    secret, name);
-        }
-        if ((st = check_containers(at, sa, "initContainers", "init container")) ||
-            (st = check_containers(at, sa, "containers", "container")))
-                return st;
-        json_foreach_item(json_get(spec, "imagePullSecrets"), s) {
-                if (!account_has(sa, "imagePullSecrets", get_string(s, "name")))
-                        return deny(at,
-                                    "imagePullSecrets[%zu].name=\"%s\" is not allowed because service account %s does not "
-                                    "reference that imagePullSecret",
-                                    s_i, get_string(s, "name"), name);
-        }
-        return NULL;
-}
-
-static const struct status *validate(struct admission_attributes *at)
-{
-        struct json *sa;
-
-        if (!pod_create(at))
-                return NULL;
-        if (is_mirror(at->object))
-                return check_mirror(at);
-        sa = admission_has(at, "", "v1", "serviceaccounts", at->namespace, get_string(at->object, "spec.serviceAccountName"),
-                           "enforce-mountable-secrets")
-                     ? admission_get(at, "", "v1", "serviceaccounts", at->namespace,
-                                     get_string(at->object, "spec.serviceAccountName"))
-                     : NULL;
-        if (streq(json_get_string(json_path(sa, "metadata.annotations"), "kubernetes.io/enforce-mountable-secrets"), "true"))
-                return check_secrets(at, sa);
-        return NULL;
+        return validate(at);
 }
 
 const struct admission_plugin plugin_service_account = {
         .name = "ServiceAccount",
-        .ops = ADMISSION_CREATE,
+        .ops = ADMISSION_CREATE | ADMISSION_UPDATE,
         .mutate = mutate,
         .validate = validate,
 };

@@ -275,6 +275,8 @@ const struct status *forbidden(struct arena *a, const struct authz_attributes *a
 
 void request_attributes(struct api_request *r, struct authz_attributes *at)
 {
+        const char *path = r->is_resource ? NULL : http_unescape(r->arena, r->http->path, strlen(r->http->path), false);
+
         *at = (struct authz_attributes){
                 .user = &r->user,
                 .verb = r->verb,
@@ -285,9 +287,10 @@ void request_attributes(struct api_request *r, struct authz_attributes *at)
                 .resource = r->resource ? r->resource : "",
                 .subresource = r->subresource ? r->subresource : "",
                 .name = r->name ? r->name : "",
-                .path = r->http->path,
-                .field_selector = streq(r->verb, "list") || streq(r->verb, "watch") ? http_query(r->http, "fieldSelector")
-                                                                                   : NULL,
+                .path = path ? path : r->http->path,
+                .field_selector = streq(r->verb, "list") || streq(r->verb, "watch") || streq(r->verb, "deletecollection")
+                                          ? http_query(r->http, "fieldSelector")
+                                          : NULL,
         };
 }
 

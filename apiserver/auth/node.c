@@ -538,9 +538,9 @@ enum authz_decision node_authorize(struct node_graph *g, struct arena *a, const 
         struct question q = { .g = g, .a = a, .at = at, .node = node_identity(at->user), .reason = ret_reason };
 
         *ret_reason = "";
-        if (!q.node || !at->is_resource)
+        if (!q.node)
                 return AUTHZ_NO_OPINION;
         if (!*q.node)
                 return no(&q, arena_printf(a, "unknown node for user \"%s\"", at->user->name));
-        return ask(&q);
+        return at->is_resource ? ask(&q) : AUTHZ_NO_OPINION;
 }

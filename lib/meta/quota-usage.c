@@ -40,7 +40,9 @@ static void add_one(struct arena *a, struct resource_list *l, const char *name)
 
 static bool is_extended(const char *name)
 {
-        return strchr(name, '/') && !str_has_prefix(name, "kubernetes.io/") && !strstr(name, ".kubernetes.io/");
+        /* Devices of a class asked for by the name of the class are taken for one, too. */
+        return strchr(name, '/') &&
+               (!strstr(name, "kubernetes.io/") || str_has_prefix(name, "deviceclass.resource.kubernetes.io/"));
 }
 
 static bool is_compute(const char *name)
@@ -108,10 +110,19 @@ static void service_usage(struct arena *a, const struct json *svc, struct resour
 
 #define OF_CLASS ".storageclass.storage.k8s.io/"
 
+/* Storage counts in whole bytes. */
+static void round_up(struct quantity *q)
+{
+        const int64_t one = 1000000000;
+
+        if (q->nano % one)
+                q->nano += one - q->nano % one;
+}
+
 static void claim_usage(struct arena *a, const struct json *claim, struct resource_list *ret)
 {
         const char *class = json_get_string(json_path(claim, "metadata.annotations"), "volume.beta.kubernetes.io/storage-class");
-        struct quantity q;
+        struct quantity q, allocated;
 
         if (!class)
                 class = json_path_string(claim, "spec.storageClassName");
@@ -121,6 +132,11 @@ static void claim_usage(struct arena *a, const struct json *claim, struct resour
                 add_one(a, ret, arena_printf(a, "%s" OF_CLASS "persistentvolumeclaims", class));
         if (!read_quantity(json_path(claim, "spec.resources.requests.storage"), &q))
                 return;
+        /* What is being tried to get is held, until the driver says otherwise. */
+        if (read_quantity(json_path(claim, "status.allocatedResources.storage"), &allocated) &&
+            quantity_cmp(&allocated, &q) > 0)
+                q = allocated;
+        round_up(&q);
         resource_list_add(a, ret, "requests.storage", &q);
         if (!str_empty(class))
                 resource_list_add(a, ret, arena_printf(a, "%s" OF_CLASS "requests.storage", class), &q);
@@ -325,15 +341,32 @@ static bool pod_in_scope(const struct json *pod, const char *scope, const char *
         return false;
 }
 
+/* A claim counts for the class that it wants, the one it has and the one it is being changed to. */
+static bool claim_in_scope(const struct json *claim, const char *op, const struct json *values)
+{
+        static const char *const paths[] = { "spec.volumeAttributesClassName", "status.currentVolumeAttributesClassName",
+                                             "status.modifyVolumeStatus.targetVolumeAttributesClassName" };
+        bool any = false;
+
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+                const char *class = json_path_string(claim, paths[i]);
+
+                if (str_empty(class))
+                        continue;
+                any = true;
+                if (value_matches(class, op, values))
+                        return true;
+        }
+        return !any && value_matches(NULL, op, values);
+}
+
 static bool in_scope(const char *group, const char *resource, const struct json *obj, const char *scope, const char *op,
                      const struct json *values)
 {
         if (!*group && streq(resource, "pods"))
                 return pod_in_scope(obj, scope, op, values);
         if (!*group && streq(resource, "persistentvolumeclaims") && streq(scope, "VolumeAttributesClass")) {
-                const char *class = json_path_string(obj, "spec.volumeAttributesClassName");
-
-                return value_matches(str_empty(class) ? NULL : class, op, values);
+                return claim_in_scope(obj, op, values);
         }
         return false; /* other kinds are in no scope */
 }
