@@ -7,7 +7,10 @@
 
 #include <ctype.h>
 
+#include "../../lib/base/encode.h"
 #include "../validation/names.h"
+#include "../validation/pem.h"
+#include "../validation/webhook-client.h"
 
 struct judge {
         struct arena *a;
@@ -16,7 +19,6 @@ struct judge {
         void (*warn)(const char *text, void *userdata);
         void *userdata;
 };
-
 
 static const char *join(struct judge *j, const char *path, const char *key)
 {
@@ -327,77 +329,49 @@ static void check_review_versions(struct judge *j, const struct json *list)
                 invalid(j, path, list, "must include at least one of v1, v1beta1");
 }
 
-static void check_url(struct judge *j, const char *path, const char *url)
-{
-        const char *form = "; desired format: https://host[/path]", *colon = strstr(url, "://"), *rest = colon ? colon + 3 : "", *end, *at;
-        const char *scheme = colon ? arena_strndup(j->a, url, (size_t)(colon - url)) : "";
+#define CLIENT "spec.conversion.webhookClientConfig"
 
-        if (!streq(scheme, "https"))
-                invalid_text(j, path, scheme, arena_printf(j->a, "'https' is the only allowed URL scheme%s", form));
-        end = rest + strcspn(rest, "/?#");
-        at = memchr(rest, '@', (size_t)(end - rest));
-        if ((at ? at + 1 : rest) == end)
-                invalid_text(j, path, "", arena_printf(j->a, "host must be specified%s", form));
-        if (at)
-                invalid_text(j, path, arena_strndup(j->a, rest, (size_t)(at - rest)), "user information is not permitted in the URL");
-        if (strchr(url, '#') && strchr(url, '#')[1])
-                invalid_text(j, path, strchr(url, '#') + 1, "fragments are not permitted in the URL");
-        end += strcspn(end, "?#");
-        if (*end == '?' && strcspn(end + 1, "#"))
-                invalid_text(j, path, arena_strndup(j->a, end + 1, strcspn(end + 1, "#")), "query parameters are not permitted in the URL");
+/* NULL: nothing is wrong, or there is none. */
+static const char *bundle_error(struct judge *j, const struct json *bundle)
+{
+        _cleanup_strbuf_ struct strbuf pem = STRBUF_INIT;
+        const char *s = json_string(bundle);
+
+        return str_empty(s) || base64_decode(&pem, s, strlen(s), NULL) < 0 ? NULL : pem_bundle_error(j->a, strbuf_str(&pem));
 }
 
-static void check_service_path(struct judge *j, const char *path, const char *s)
+static void check_service(struct judge *j, const struct json *service)
 {
-        size_t n = 0;
-        const char *step = s + 1, *messages[NAME_MESSAGES];
+        const struct json *port = json_get(service, "port");
 
-        if (!*s || streq(s, "/"))
-                return;
-        if (streq(s, "//")) {
-                invalid_text(j, path, s, "segment[0] may not be empty");
-                return;
-        }
-        if (*s != '/')
-                invalid_text(j, path, s, "must start with a '/'");
-        for (;; n++) {
-                size_t len = strcspn(step, "/");
-
-                if (!len)
-                        invalid_text(j, path, s, arena_printf(j->a, "segment[%zu] may not be empty", n));
-                else if (name_check(j->a, NAME_DNS1123_SUBDOMAIN, arena_strndup(j->a, step, len), messages))
-                        invalid_text(j, path, s, arena_printf(j->a, "segment[%zu]: %s", n, messages[0]));
-                step += len;
-                if (!*step || !step[1])
-                        return;
-                step++;
-        }
+        if (!*text(service, "namespace")) /* upstream takes the one for the other */
+                required(j, CLIENT ".service.name", "");
+        if (!*text(service, "name"))
+                required(j, CLIENT ".service.namespace", "");
+        if (port && (json_get_int(service, "port", 0) < 1 || json_get_int(service, "port", 0) > 65535))
+                field_error_add(j->errs, FIELD_INVALID, CLIENT ".service.port", port,
+                                "port is not valid: must be between 1 and 65535, inclusive");
+        webhook_check_path(j->errs, CLIENT ".service.path", text(service, "path"));
 }
 
+/* A bundle of certificates may go on being as bad as the stored one. */
 static void check_client(struct judge *j, const struct json *client)
 {
-        const char *path = "spec.conversion.webhookClientConfig";
-        const struct json *service = json_get(client, "service"), *port = json_get(service, "port");
-        const char *url = json_get_string(client, "url");
+        const struct json *service = json_get(client, "service"), *bundle = json_get(client, "caBundle");
+        const char *url = json_get_string(client, "url"), *wrong = bundle_error(j, bundle);
 
-        if (!client)
-                required(j, path, "required when strategy is set to Webhook");
-        else if (!url == !service)
-                required(j, path, "exactly one of url or service is required");
-        if (!client || !url == !service)
+        if (!client) {
+                required(j, CLIENT, "required when strategy is set to Webhook");
                 return;
-        if (url)
-                check_url(j, join(j, path, "url"), url);
-        if (!service)
-                return;
-        if (!*text(service, "name"))
-                required(j, join(j, path, "service.name"), "");
-        if (!*text(service, "namespace"))
-                required(j, join(j, path, "service.namespace"), "");
-        if (port && (json_get_int(service, "port", 0) < 1 || json_get_int(service, "port", 0) > 65535))
-                field_error_add(j->errs, FIELD_INVALID, join(j, path, "service.port"), port,
-                                "port is not valid: must be between 1 and 65535, inclusive");
-        check_service_path(j, join(j, path, "service.path"), text(service, "path"));
+        }
+        if (!url == !service)
+                required(j, CLIENT, "exactly one of url or service is required");
+        else if (url)
+                webhook_check_url(j->errs, CLIENT ".url", url);
+        else
+                check_service(j, service);
+        if (wrong && !bundle_error(j, json_path(j->old, "spec.conversion.webhook.clientConfig.caBundle")))
+                invalid(j, CLIENT ".caBundle", bundle, wrong);
 }
 
 static void check_conversion(struct judge *j, const struct json *conversion)
@@ -566,6 +540,9 @@ void crd_validate_definition(const struct json *crd, const struct json *old, str
         const struct json *spec = json_get(crd, "spec");
         const char *name = text(json_get(crd, "metadata"), "name"), *group = text(spec, "group");
 
+        if (!old && *text(json_get(crd, "metadata"), "generateName"))
+                invalid_text(&j, "metadata.generateName", text(json_get(crd, "metadata"), "generateName"),
+                             "must be spec.names.plural+\".\"+spec.group");
         if (!old && *name)
                 name_validate(errs, NAME_DNS1123_SUBDOMAIN, "metadata.name", json_path(crd, "metadata.name"));
         if (!old && *name && !streq(name, arena_printf(j.a, "%s.%s", text(json_get(spec, "names"), "plural"), group)))

@@ -4,6 +4,7 @@
 #include <ctype.h>
 
 #include "functions.h"
+#include "webhook-client.h"
 
 static const char *text_at(const struct at *at)
 {
@@ -33,95 +34,15 @@ void check_webhook_name(struct check *c, const struct at *at)
                 check_invalid(c, at, "should be a domain with at least three segments separated by dots");
 }
 
-/* https://host[/path], and nothing more. */
-/* What Go's parser says of a host and its port; NULL: nothing. */
-static const char *bad_host(struct arena *a, const char *host)
-{
-        const char *port = strrchr(host, ':');
-
-        for (const char *p = host; *p; p++) {
-                if ((unsigned char)*p < 0x20 || *p == 0x7f)
-                        return "net/url: invalid control character in URL";
-                if ((unsigned char)*p < 0x80 && *p != '%' && !isalnum((unsigned char)*p) && !strchr("-_.~!$&'()*+,;=:[]<>\"", *p))
-                        return arena_printf(a, "invalid character \"%c\" in host name", *p);
-        }
-        if (port && !strchr(port, ']') && port[strspn(port + 1, "0123456789") + 1])
-                return arena_printf(a, "invalid port \"%s\" after host", port);
-        return NULL;
-}
-
 void check_webhook_url(struct check *c, const struct at *at)
 {
-        static const char form[] = "; desired format: https://host[/path]";
-        const char *s = text_at(at), *colon = strchr(s, ':'), *rest = s, *scheme = "", *host = "", *user = NULL;
-        const char *query, *fragment = strchr(s, '#'), *wrong;
-        size_t len;
-
-        if (colon && colon > s && isalpha((unsigned char)*s) && !memchr(s, '/', (size_t)(colon - s))) {
-                scheme = arena_strndup(c->a, s, (size_t)(colon - s));
-                rest = colon + 1;
-        } else if (colon == s) {
-                check_required(c, at, arena_printf(c->a, "url must be a valid URL: parse \"%s\": missing protocol scheme%s", s, form));
-                return;
-        }
-        if (rest[0] == '/' && rest[1] == '/') {
-                rest += 2;
-                len = strcspn(rest, "/?#");
-                host = arena_strndup(c->a, rest, len);
-                if (strrchr(host, '@')) {
-                        user = arena_strndup(c->a, host, (size_t)(strrchr(host, '@') - host));
-                        host = strrchr(host, '@') + 1;
-                }
-        }
-        wrong = bad_host(c->a, host);
-        if (wrong) {
-                check_required(c, at, arena_printf(c->a, "url must be a valid URL: parse \"%s\": %s%s", s, wrong, form));
-                return;
-        }
-        query = strchr(s, '?');
-        if (fragment && query && query > fragment)
-                query = NULL;
-        if (!streq(scheme, "https"))
-                invalid_text(c, at, scheme, arena_printf(c->a, "'https' is the only allowed URL scheme%s", form));
-        if (!*host)
-                invalid_text(c, at, "", arena_printf(c->a, "host must be specified%s", form));
-        if (user)
-                invalid_text(c, at, user, "user information is not permitted in the URL");
-        if (fragment && fragment[1])
-                invalid_text(c, at, fragment + 1, "fragments are not permitted in the URL");
-        if (query && query[1] && query[1] != '#')
-                invalid_text(c, at, arena_strndup(c->a, query + 1, strcspn(query + 1, "#")),
-                             "query parameters are not permitted in the URL");
+        webhook_check_url(c->errs, at_path(c, at), text_at(at));
 }
 
-/* Names of subdomains' form between slashes; one at the end is nothing. */
 void check_webhook_path(struct check *c, const struct at *at)
 {
-        const char *s = text_at(at), *messages[NAME_MESSAGES];
-        size_t end = strlen(s);
-
-        if (!at_set(at) || !*s || streq(s, "/"))
-                return;
-        if (streq(s, "//") || *s != '/') {
-                check_invalid(c, at, "%s", *s == '/' ? "segment[0] may not be empty" : "must start with a '/'");
-                return;
-        }
-        if (s[end - 1] == '/')
-                end--;
-        for (size_t start = 1, i = 0; start <= end; i++) {
-                size_t len = 0;
-                const char *step;
-
-                while (start + len < end && s[start + len] != '/')
-                        len++;
-                step = arena_strndup(c->a, s + start, len);
-                if (!len)
-                        check_invalid(c, at, "segment[%zu] may not be empty", i);
-                else
-                        for (unsigned k = 0, n = name_check(c->a, NAME_DNS1123_SUBDOMAIN, step, messages); k < n; k++)
-                                check_invalid(c, at, "segment[%zu]: %s", i, messages[k]);
-                start += len + 1;
-        }
+        if (at_set(at))
+                webhook_check_path(c->errs, at_path(c, at), text_at(at));
 }
 
 /* Whether one of the first N words of LIST is TEXT. */

@@ -4,75 +4,11 @@
 #include "../../lib/base/encode.h"
 #include "../../lib/tls/pki.h"
 #include "functions.h"
+#include "pem.h"
 
 static const char *text_at(const struct at *at)
 {
         return json_string(at->j) ? json_string(at->j) : "";
-}
-
-/* --- PEM --- */
-
-struct pem_block {
-        const char *type, *text; /* TEXT: the block with its lines, as it was found */
-        bool headers;
-        struct strbuf der;
-};
-#define _cleanup_pem_ _cleanup_(pem_block_deinit)
-
-static void pem_block_deinit(struct pem_block *b)
-{
-        strbuf_deinit(&b->der);
-}
-
-/* What stands between BEGIN's line and END: lines with a colon first, then base64. */
-static bool pem_body(struct arena *a, const char *body, size_t len, struct pem_block *ret)
-{
-        char *text = arena_alloc(a, len + 1);
-        const char *end = body + len;
-        size_t n = 0;
-
-        ret->headers = false;
-        for (const char *line = body; line < end;) {
-                const char *stop = memchr(line, '\n', end - line), *next = stop ? stop + 1 : end;
-
-                if (!memchr(line, ':', next - line))
-                        break;
-                ret->headers = true;
-                body = line = next;
-        }
-        for (; body < end; body++)
-                if (!strchr(" \t\r\n", *body))
-                        text[n++] = *body;
-        strbuf_reset(&ret->der);
-        return base64_decode(&ret->der, text, n, NULL) == 0;
-}
-
-/* The next block from *POS on, which is moved behind it; what is no block is passed over. */
-static bool pem_next(struct arena *a, const char **pos, struct pem_block *ret)
-{
-        static const char begin[] = "-----BEGIN ", dashes[] = "-----";
-        const char *p = *pos;
-
-        while ((p = strstr(p, begin))) {
-                const char *type = p + strlen(begin), *stop = strstr(type, dashes), *eol = strchr(type, '\n'), *end;
-                char *closing;
-
-                if ((p != *pos && p[-1] != '\n') || !stop || !eol || stop > eol) {
-                        p = type;
-                        continue;
-                }
-                ret->type = arena_strndup(a, type, stop - type);
-                closing = arena_printf(a, "-----END %s-----", ret->type);
-                end = strstr(eol, closing);
-                if (!end || !pem_body(a, eol + 1, end > eol ? (size_t)(end - eol - 1) : 0, ret)) {
-                        p = type;
-                        continue;
-                }
-                *pos = end + strlen(closing);
-                ret->text = arena_printf(a, "%.*s\n", (int)(*pos - p), p);
-                return true;
-        }
-        return false;
 }
 
 /* --- DER --- */
