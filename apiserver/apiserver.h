@@ -39,5 +39,5 @@ bool apiserver_serves(const struct apiserver *s, const char *group, const char *
 
 /* http_handler_fn of the server (http/handler.c); userdata is the struct apiserver. */
 void apiserver_handle(struct http_request *http, void *apiserver);
-/* The server's own refusals as Status objects; for http_server_options.refuse. */
+/* The server's own refusal (413) as a Status object; for http_server_options.refuse. */
 void apiserver_refuse(unsigned status, const char **ret_content_type, const char **ret_body);

@@ -267,7 +267,7 @@ static const char *reason_phrase(unsigned status)
                 {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
                 {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"}, {409, "Conflict"},
                 {410, "Gone"}, {413, "Request Entity Too Large"}, {414, "Request URI Too Long"},
-                {415, "Unsupported Media Type"}, {422, "Unprocessable Entity"}, {429, "Too Many Requests"},
+                {415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {422, "Unprocessable Entity"}, {429, "Too Many Requests"},
                 {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
                 {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
                 {505, "HTTP Version Not Supported"},
@@ -493,13 +493,27 @@ void http_body_end(struct http_request *req)
 
 /* --- refusals --- */
 
-/* The server's own answer to what it cannot take; the connection ends with it. */
-void conn_refuse(struct http_conn *c, unsigned status)
+/* What cannot be read is answered as Go's server does, which upstream never hears of: the reason is in the first line too,
+ * and nothing says when it was or how long it is. */
+static void write_fault(struct strbuf *head, unsigned status, const char *why)
 {
-        const char *type = "text/plain; charset=utf-8", *body = reason_phrase(status);
+        const char *phrase = reason_phrase(status);
+
+        strbuf_printf(head, "HTTP/1.1 %u %s%s%s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n", status, phrase,
+                      why && status != 501 ? ": " : "", why && status != 501 ? why : "");
+        if (status == 501)
+                strbuf_puts(head, why ? why : phrase);
+        else
+                strbuf_printf(head, "%u %s%s%s", status, phrase, why ? ": " : "", why ? why : "");
+}
+
+/* The server's own answer to what it cannot take; the connection ends with it. */
+void conn_refuse(struct http_conn *c, unsigned status, const char *why)
+{
+        const char *type = NULL, *body = "";
         struct strbuf head = STRBUF_INIT;
 
-        if (c->server->o.refuse)
+        if (c->server->o.refuse && status == 413)
                 c->server->o.refuse(status, &type, &body);
         c->keep_alive = false;
         strbuf_deinit(&c->in);
@@ -510,10 +524,16 @@ void conn_refuse(struct http_conn *c, unsigned status)
                 c->request = NULL;
                 arena_free(arena);
         }
-        write_head(&head, status, type, NULL);
-        append_length(&head, strlen(body));
-        push_head(c, &head);
-        pieces_push_copy(&c->out, body, strlen(body));
+        if (status == 413 || status == 417) {
+                write_head(&head, status, type, NULL);
+                append_length(&head, strlen(body));
+                push_head(c, &head);
+                pieces_push_copy(&c->out, body, strlen(body));
+        } else {
+                write_fault(&head, status, why);
+                pieces_push_copy(&c->out, head.data, head.len);
+                strbuf_deinit(&head);
+        }
         c->state = CONN_ANSWER;
         conn_flush(c);
 }

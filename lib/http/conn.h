@@ -120,6 +120,7 @@ struct http_conn {
         void (*on_end)(void *userdata);
         void *on_end_data;
         bool half_closed;          /* the client sends no more */
+        bool greeted;              /* TLS: its first bytes were looked at */
         bool processing;
         bool unread;               /* it sends ahead while we answer */
         unsigned pins;             /* callers that still look at it */
@@ -142,6 +143,6 @@ void conn_timeout(struct http_conn *c, struct timeout_queue *q); /* NULL: none *
 void conn_answered(struct http_conn *c); /* all of the answer is sent */
 /* answer.c */
 void conn_flush(struct http_conn *c);
-void conn_refuse(struct http_conn *c, unsigned status);
+void conn_refuse(struct http_conn *c, unsigned status, const char *why); /* WHY: a few words, or NULL */
 void conn_tunnel_io(struct http_conn *c);
 void server_flush_dirty(void *server);

@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <strings.h>
 
-#define MAX_FIELDS 256
-#define MAX_TARGET 32768
+#define MAX_FIELDS 2000 /* each is looked at for each that is looked up */
 #define MAX_CHUNK_LINE 256
 #define MAX_TRAILERS 8192
 
@@ -71,8 +70,22 @@ bool http_has_token(const char *value, const char *token)
         return false;
 }
 
+static bool is_hex(char c)
+{
+        return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* Of the path: what is wrong with the query, its readers see. */
+static bool escapes_fit(const char *target)
+{
+        for (const char *p = target; *p && *p != '?'; p++)
+                if (*p == '%' && (!is_hex(p[1]) || !is_hex(p[2])))
+                        return false;
+        return true;
+}
+
 /* "GET /path?query HTTP/1.1" */
-static unsigned parse_request_line(char *line, struct http_head *h)
+static unsigned parse_request_line(char *line, struct http_head *h, const char **ret_why)
 {
         size_t n = token_length(line);
         char *target = line + n + 1, *version, *mark;
@@ -85,15 +98,16 @@ static unsigned parse_request_line(char *line, struct http_head *h)
         if (!version || version == target)
                 return 400;
         *version++ = '\0';
-        if (strlen(target) > MAX_TARGET)
-                return 414;
         for (const unsigned char *p = (unsigned char *)target; *p; p++)
                 if (*p <= ' ' || *p == 0x7f)
                         return 400;
-        if (strncmp(version, "HTTP/", 5) != 0 || strlen(version) != 8 || version[6] != '.')
+        if (strncmp(version, "HTTP/", 5) != 0 || strlen(version) != 8 || version[5] < '0' || version[5] > '9' || version[6] != '.' ||
+            version[7] < '0' || version[7] > '9')
                 return 400;
-        if (version[5] != '1' || version[7] < '0' || version[7] > '9')
+        if (version[5] != '1') {
+                *ret_why = "unsupported protocol version";
                 return 505;
+        }
         h->minor = MIN(version[7] - '0', 1);
         if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {
                 target = strchr(target + 8, '/');
@@ -103,6 +117,8 @@ static unsigned parse_request_line(char *line, struct http_head *h)
                 return 400;
         }
         h->target = target;
+        if (!escapes_fit(target))
+                return 400;
         mark = strchr(target, '?');
         h->query = mark ? mark + 1 : "";
         return 0;
@@ -149,9 +165,9 @@ static unsigned parse_length(struct http_head *h, const char *s)
 }
 
 /* What the fields say about the message itself. */
-static unsigned parse_framing(struct http_head *h)
+static unsigned parse_framing(struct http_head *h, const char **ret_why)
 {
-        bool host = false;
+        bool host = false, expected = false;
 
         h->keep_alive = h->minor >= 1;
         for (size_t i = 0; i < h->n_fields; i++) {
@@ -160,8 +176,10 @@ static unsigned parse_framing(struct http_head *h)
                         if (parse_length(h, value))
                                 return 400;
                 } else if (strcasecmp(name, "transfer-encoding") == 0) {
-                        if (h->chunked || strcasecmp(value, "chunked") != 0)
-                                return h->chunked ? 400 : 501;
+                        if (h->chunked || strcasecmp(value, "chunked") != 0) {
+                                *ret_why = "Unsupported transfer encoding";
+                                return 501;
+                        }
                         h->chunked = true;
                 } else if (strcasecmp(name, "connection") == 0) {
                         if (http_has_token(value, "close"))
@@ -169,16 +187,24 @@ static unsigned parse_framing(struct http_head *h)
                         else if (http_has_token(value, "keep-alive"))
                                 h->keep_alive = true;
                 } else if (strcasecmp(name, "expect") == 0) {
-                        h->expect_continue = strcasecmp(value, "100-continue") == 0 && h->minor >= 1;
+                        h->expect_continue = http_has_token(value, "100-continue") && h->minor >= 1;
+                        if (*value && !http_has_token(value, "100-continue"))
+                                expected = true;
                 } else if (strcasecmp(name, "host") == 0) {
-                        if (host)
+                        if (host) {
+                                *ret_why = "too many Host headers";
                                 return 400;
+                        }
                         host = true;
                 }
         }
         if (h->chunked && (h->has_length || h->minor < 1))
                 return 400;
-        return h->minor >= 1 && !host ? 400 : 0;
+        if (h->minor >= 1 && !host) {
+                *ret_why = "missing required Host header";
+                return 400;
+        }
+        return expected ? 417 : 0;
 }
 
 /* Cuts the next line off; NULL: it holds what no line may. */
@@ -195,13 +221,14 @@ static char *next_line(char **at, char *end)
         return strlen(line) == (size_t)(nl - line) && !strchr(line, '\r') ? line : NULL;
 }
 
-unsigned http_head_parse(struct arena *a, const char *data, size_t len, struct http_head *ret)
+unsigned http_head_parse(struct arena *a, const char *data, size_t len, struct http_head *ret, const char **ret_why)
 {
         struct http_head h = {0};
         char *text, *at, *end, *line;
         size_t n = 0;
         unsigned refused;
 
+        *ret_why = NULL;
         while (len && (*data == '\r' || *data == '\n')) {
                 data++;
                 len--;
@@ -213,7 +240,7 @@ unsigned http_head_parse(struct arena *a, const char *data, size_t len, struct h
         line = next_line(&at, end);
         if (!line)
                 return 400;
-        refused = parse_request_line(line, &h);
+        refused = parse_request_line(line, &h, ret_why);
         if (refused)
                 return refused;
         for (const char *p = at; p < end; p++)
@@ -234,7 +261,7 @@ unsigned http_head_parse(struct arena *a, const char *data, size_t len, struct h
         h.path = *h.query || strchr(h.target, '?')
                          ? arena_strndup(a, h.target, strcspn(h.target, "?"))
                          : h.target;
-        refused = parse_framing(&h);
+        refused = parse_framing(&h, ret_why);
         if (!refused)
                 *ret = h;
         return refused;

@@ -25,8 +25,9 @@ struct http_head {
 /* The length of the head with the empty line that ends it; 0: incomplete. Empty lines in front count
  * as part of it. *scanned (0 at first) remembers what was searched before. */
 size_t http_head_length(const char *data, size_t len, size_t *scanned);
-/* 0; or the status to refuse it with: 400, 414, 431, 501, 505. All strings are in A. */
-unsigned http_head_parse(struct arena *a, const char *data, size_t len, struct http_head *ret);
+/* 0; or the status to refuse it with: 400, 417, 431, 501, 505, and in *ret_why a constant text or NULL: Go's words for it. All
+ * strings are in A. */
+unsigned http_head_parse(struct arena *a, const char *data, size_t len, struct http_head *ret, const char **ret_why);
 /* Looks a field up, in any case; NULL: absent. */
 const char *http_head_field(const struct http_head *h, const char *name);
 /* Whether a comma-separated field value holds TOKEN, in any case. */

@@ -31,7 +31,7 @@
 #include "../base/time.h"
 
 #define DEFAULT_MAX_BODY ((size_t)3 << 20)
-#define DEFAULT_MAX_HEADERS ((size_t)64 << 10)
+#define DEFAULT_MAX_HEADERS (((size_t)1 << 20) + 4096) /* as Go's server */
 #define DEFAULT_MAX_CONNECTIONS 16384
 #define DEFAULT_MAX_HELD ((size_t)256 << 20)
 #define DEFAULT_HEADER_TIMEOUT_NS (32 * NS_PER_SEC)
@@ -250,9 +250,33 @@ static void set_peer(struct http_conn *c)
         c->peer.cert_der_len = p.cert_der_len;
 }
 
+/* Whoever forgot the s of https is told so, in Go's words: no TLS begins like this. */
+static bool conn_is_plain(struct http_conn *c)
+{
+        static const char *const heads[] = {"GET /", "HEAD ", "POST ", "PUT /", "OPTIO"};
+        static const char text[] = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        char head[5];
+
+        if (c->greeted || recv(c->fd, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT) < (ssize_t)sizeof(head))
+                return false;
+        c->greeted = true;
+        for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
+                if (memcmp(head, heads[i], sizeof(head)) == 0)
+                        return send(c->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 && shutdown(c->fd, SHUT_WR) == 0;
+        return false;
+}
+
 static void conn_handshake(struct http_conn *c)
 {
-        int r = tls_handshake(c->tls, NULL);
+        int r;
+
+        if (conn_is_plain(c)) {
+                while (recv(c->fd, scratch, sizeof(scratch), MSG_DONTWAIT) > 0)
+                        ; /* what is not read would reset the connection before the words arrive */
+                conn_kill(c);
+                return;
+        }
+        r = tls_handshake(c->tls, NULL);
 
         if (r < 0 && r != -EAGAIN) {
                 conn_kill(c);
@@ -297,44 +321,10 @@ static void run_handler(void *userdata)
         conn_unpin(c);
 }
 
-/* Body of Content-Encoding: gzip, as client-go may send it. 0 or a status. */
-static unsigned gunzip(struct strbuf *body, size_t max)
-{
-        struct strbuf plain = STRBUF_INIT_MAX(max);
-        z_stream z = {.next_in = (void *)body->data, .avail_in = body->len};
-        int r = inflateInit2(&z, 15 + 16);
-
-        while (r == Z_OK && !plain.overflow) {
-                char out[4096];
-                z.next_out = (void *)out;
-                z.avail_out = sizeof(out);
-                r = inflate(&z, Z_NO_FLUSH);
-                if (r == Z_OK && z.avail_in == 0 && z.avail_out == sizeof(out))
-                        r = Z_DATA_ERROR; /* cut off */
-                strbuf_append(&plain, out, sizeof(out) - z.avail_out);
-        }
-        inflateEnd(&z);
-        if (r != Z_STREAM_END || plain.overflow) {
-                strbuf_deinit(&plain);
-                return plain.overflow ? 413 : 400;
-        }
-        strbuf_deinit(body);
-        *body = plain;
-        return 0;
-}
-
 static void dispatch(struct http_conn *c)
 {
         struct request *r = c->request;
-        const char *encoding = http_head_field(&r->head, "content-encoding");
 
-        if (encoding && strcasecmp(encoding, "gzip") == 0 && c->body.len) {
-                unsigned refused = gunzip(&c->body, c->server->o.max_body);
-                if (refused) {
-                        conn_refuse(c, refused);
-                        return;
-                }
-        }
         r->pub.body_len = c->body.len;
         r->pub.body = strbuf_steal(&c->body);
         if (c->in_at == c->in.len) {
@@ -375,25 +365,26 @@ static bool step_head(struct http_conn *c)
         size_t len = c->in.len - c->in_at, n = http_head_length(data, len, &c->scanned);
         struct http_head head;
         struct arena *arena;
+        const char *why = NULL;
         unsigned refused;
 
         if (!n || n > c->server->o.max_headers) {
                 if (len > c->server->o.max_headers)
-                        conn_refuse(c, 431);
+                        conn_refuse(c, 431, NULL);
                 return false;
         }
         arena = arena_new(0);
-        refused = http_head_parse(arena, data, n, &head);
+        refused = http_head_parse(arena, data, n, &head, &why);
         c->in_at += n;
         c->scanned = 0;
         if (refused) {
                 arena_free(arena);
-                conn_refuse(c, refused);
+                conn_refuse(c, refused, why);
                 return false;
         }
         begin_request(c, &head, arena);
         if (head.length > c->server->o.max_body) {
-                conn_refuse(c, 413);
+                conn_refuse(c, 413, NULL);
                 return false;
         }
         c->state = CONN_BODY;
@@ -418,7 +409,7 @@ static bool step_body(struct http_conn *c)
         if (head->chunked) {
                 r = http_chunks_feed(&c->chunks, data, len, &c->body, &used);
                 if (r < 0) {
-                        conn_refuse(c, r == -EFBIG ? 413 : 400);
+                        conn_refuse(c, r == -EFBIG ? 413 : 400, NULL);
                         return false;
                 }
                 done = r == HTTP_CHUNKS_DONE;

@@ -44,7 +44,7 @@ struct http_request {
         const char *target;        /* as sent: "/api/v1/pods?limit=5" */
         const char *path;          /* the part before '?', not decoded */
         const char *query;         /* the part after '?', not decoded, never NULL */
-        const char *body;          /* NUL-terminated, decompressed when Content-Encoding: gzip */
+        const char *body;          /* NUL-terminated */
         size_t body_len;
         const struct http_peer *peer;
         int64_t received_ns;       /* monotonic */
@@ -124,7 +124,7 @@ struct http_server_options {
         const char *address;       /* "0.0.0.0", "127.0.0.1", "::" */
         uint16_t port;             /* 0: any; http_server_port() tells */
         size_t max_body;           /* bytes; 0: 3 MiB, upstream's number */
-        size_t max_headers;        /* bytes; 0: 64 KiB */
+        size_t max_headers;        /* bytes; 0: 1 MiB and 4 KiB */
         size_t max_connections;    /* 0: 16384; beyond them who waits longest is let go */
         size_t max_held;           /* bytes of all requests that are still coming; 0: 256 MiB; beyond, likewise */
         int64_t header_timeout_ns; /* a client that sends no complete request; 0: 32 s */
@@ -134,8 +134,8 @@ struct http_server_options {
         const char *client_ca_file; /* client certificates are asked for, not demanded */
         http_handler_fn *handler;
         void *userdata;
-        /* Answers what the server itself refuses (400, 413, 414, 431, 503), so that the texts are the
-         * caller's. NULL: plain text. */
+        /* Answers bodies that are too long (413), so that the text is the caller's. NULL: an empty answer. What cannot be
+         * read (400, 431, 501, 505) gets Go's plain text. */
         void (*refuse)(unsigned status, const char **ret_content_type, const char **ret_body);
 };
 int http_server_new(struct loop *loop, const struct http_server_options *o, struct http_server **ret,

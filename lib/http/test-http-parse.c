@@ -8,12 +8,14 @@
 
 #include "parse.h"
 
+static const char *why;
+
 static unsigned parse(struct arena *a, const char *text, struct http_head *h)
 {
         size_t scanned = 0, n = http_head_length(text, strlen(text), &scanned);
 
         assert_true(n > 0);
-        return http_head_parse(a, text, n, h);
+        return http_head_parse(a, text, n, h, &why);
 }
 
 static void test_takes_a_request(void **state)
@@ -41,10 +43,15 @@ static void test_refuses(void **state)
         static const struct {
                 const char *text;
                 unsigned status;
+                const char *why;
         } cases[] = {
-                {"GET / HTTP/1.1\r\n\r\n", 400}, /* no Host */
-                {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
-                {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
+                {"GET / HTTP/1.1\r\n\r\n", 400, "missing required Host header"},
+                {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "too many Host headers"},
+                {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "unsupported protocol version"},
+                {"GET / HTTP/x.0\r\nHost: a\r\n\r\n", 400},
+                {"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                {"GET /% HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                {"GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417},
                 {"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
                 {"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400},
                 {"GET x HTTP/1.1\r\nHost: a\r\n\r\n", 400},
@@ -55,7 +62,7 @@ static void test_refuses(void **state)
                 {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
                 {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", 400},
                 {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
-                {"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
+                {"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, "Unsupported transfer encoding"},
                 {"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
         };
 
@@ -64,6 +71,8 @@ static void test_refuses(void **state)
                 struct http_head h;
                 if (parse(a, cases[i].text, &h) != cases[i].status)
                         fail_msg("%s", cases[i].text);
+                if (!streq(why, cases[i].why) && (why || cases[i].why))
+                        fail_msg("%s: %s", cases[i].text, why);
         }
 }
 

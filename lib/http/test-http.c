@@ -182,6 +182,16 @@ static void test_answers(void **state)
         fiber_run(loop, answers, NULL);
 }
 
+static int dial(unsigned port)
+{
+        struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+        return fd;
+}
+
 static void who(void *userdata)
 {
         expect("GET", "/who", NULL, 200, str_has_prefix(base, "https") ? "verified alice devs" : "unknown - -");
@@ -202,6 +212,41 @@ static void too_long(void *userdata)
         struct http_reply r = call("POST", "/echo", body);
         assert_int_equal(r.body.len, 3 << 20);
         http_reply_deinit(&r);
+}
+
+/* What cannot be read is told as Go's server tells it: nothing but the words. */
+static void test_faults(void **state)
+{
+        static const char plain[] = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n";
+        static const struct {
+                const char *sent, *line, *body;
+        } cases[] = {
+                {"GET / HTTP/1.1\r\n\r\n", "400 Bad Request: missing required Host header", "400 Bad Request: missing required Host header"},
+                {"hello\r\n\r\n", "400 Bad Request", "400 Bad Request"},
+                {"GET / HTTP/3.0\r\nHost: x\r\n\r\n", "505 HTTP Version Not Supported: unsupported protocol version",
+                 "505 HTTP Version Not Supported: unsupported protocol version"},
+                {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: tea\r\n\r\n", "501 Not Implemented", "Unsupported transfer encoding"},
+        };
+        static const char no_tls[] = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        bool tls = str_has_prefix(base, "https");
+        char buf[1024], wanted[1024];
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                int fd = dial(http_server_port(server));
+                size_t len = 0;
+
+                assert_true(send(fd, cases[i].sent, strlen(cases[i].sent), MSG_NOSIGNAL) > 0);
+                for (ssize_t n = -1; n != 0;) {
+                        loop_turn(loop, NS_PER_MS);
+                        n = recv(fd, buf + len, sizeof(buf) - 1 - len, MSG_DONTWAIT);
+                        len += n > 0 ? (size_t)n : 0;
+                }
+                buf[len] = '\0';
+                snprintf(wanted, sizeof(wanted), "HTTP/1.1 %s%s%s", cases[i].line, plain, cases[i].body);
+                if (!tls || *cases[i].sent == 'G') /* to what is no HTTP either, TLS has an answer of its own */
+                        assert_string_equal(buf, tls ? no_tls : wanted);
+                close(fd);
+        }
 }
 
 static void test_limits(void **state)
@@ -391,16 +436,6 @@ static int teardown(void **state)
 
 /* --- clients that wear a server out --- */
 
-static int dial(unsigned port)
-{
-        struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-        return fd;
-}
-
 /* Turns the loop until the server has closed FD, or for MS milliseconds. What came is appended to GOT. */
 static bool closes(int fd, int ms)
 {
@@ -522,7 +557,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_answers),        cmocka_unit_test(test_peer),
                 cmocka_unit_test(test_made_while_sent), cmocka_unit_test(test_made_client_leaves),
-                cmocka_unit_test(test_limits),         cmocka_unit_test(test_stream_ends),
+                cmocka_unit_test(test_limits), cmocka_unit_test(test_faults),        cmocka_unit_test(test_stream_ends),
                 cmocka_unit_test(test_stream_client_leaves), cmocka_unit_test(test_stream_aborted),
                 cmocka_unit_test(test_stream_backpressure), cmocka_unit_test(test_too_many_connections),
                 cmocka_unit_test(test_slow_clients),   cmocka_unit_test(test_much_held),
