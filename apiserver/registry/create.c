@@ -167,7 +167,7 @@ const struct status *create_prepared(struct api_request *r, const struct resourc
         if (!keep_fields && strategy && strategy->complete)
                 strategy->complete(r->arena, obj);
         if (!keep_fields)
-                managed_fields_update(r->arena, res, NULL, obj, r->field_manager, "", request_now(r));
+                managed_fields_create(r->arena, res, obj, r->field_manager, request_now(r));
         at = admission_of(r, ADMISSION_CREATE, res, "", namespace, meta_string(obj, "name"), obj, NULL);
         st = admission_mutate(&at);
         if (st)

@@ -409,7 +409,7 @@ def field_init(tables, t, f, v, order):
         lst = v['list'].upper()
     n = tables.schema(v['type'], t.package, where, lst, keys, v.get('map') == 'atomic', v.get('enum', ()),
                       granular=v.get('map') == 'granular', named=v.get('named'))
-    p = [f'.name = {c_string(f)}, .len = {len(f)}, .tag = {json_tag(f):#x}']
+    p = [f'.name = &{c_string("f:" + f)}[2], .len = {len(f)}, .tag = {json_tag(f):#x}'] # managed fields want it with its "f:"
     if v.get('about'):
         p.append(f'.description = {c_string(v["about"])}')
     p.append(f'.type = &builtin_schemas[{n}]')

@@ -187,19 +187,18 @@ void managed_fields_validate(const struct json *managed, const char *path, struc
         static const char *const operations[] = { "Apply", "Update", NULL };
 
         json_foreach_item(managed, e) {
-                const char *at = field_path(errs->arena, "%s[%zu]", path, e_i);
                 const char *operation = json_get_string(e, "operation") ?: "", *type = json_get_string(e, "fieldsType");
                 const char *manager = json_get_string(e, "manager") ?: "";
 
                 if (!streq(operation, "Apply") && !streq(operation, "Update"))
-                        field_error_not_supported(errs, field_path(errs->arena, "%s.operation", at),
+                        field_error_not_supported(errs, field_path(errs->arena, "%s[%zu].operation", path, e_i),
                                                   json_get(e, "operation") ?: json_new_string(errs->arena, ""),
                                                   operations);
                 if (!str_empty(type) && !streq(type, "FieldsV1"))
-                        field_error_add(errs, FIELD_INVALID, field_path(errs->arena, "%s.fieldsType", at),
+                        field_error_add(errs, FIELD_INVALID, field_path(errs->arena, "%s[%zu].fieldsType", path, e_i),
                                         json_get(e, "fieldsType"), "must be `FieldsV1`");
                 if (strlen(manager) > 128)
-                        field_error_add(errs, FIELD_TOO_LONG, field_path(errs->arena, "%s.fieldManager", at), NULL,
+                        field_error_add(errs, FIELD_TOO_LONG, field_path(errs->arena, "%s[%zu].fieldManager", path, e_i), NULL,
                                         "may not be more than 128 bytes");
         }
 }

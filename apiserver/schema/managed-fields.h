@@ -17,6 +17,9 @@
 void managed_fields_update(struct arena *a, const struct resource *res, const struct json *live,
                            struct json *obj, const char *manager, const char *sub, int64_t now);
 
+/* The same for a new object (LIVE NULL, SUB ""), in a quarter of the time. */
+void managed_fields_create(struct arena *a, const struct resource *res, struct json *obj, const char *manager, int64_t now);
+
 /* After everything that could change OBJ: true when OBJ and LIVE differ in nothing but the times of
  * managed fields. OBJ then gets LIVE's entries, and need not be written. */
 bool managed_fields_same(struct arena *a, const struct json *live, struct json *obj);

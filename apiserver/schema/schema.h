@@ -85,7 +85,7 @@ struct schema {
 
 enum schema_gated { GATED_NOT, GATED_FIELD, GATED_PARENT /* and the object around it when nothing else is there */ };
 struct schema_field {
-        const char *name;
+        const char *name;          /* of built-in types: "f:" stands before it, as managed fields write it */
         uint32_t len, tag;         /* of the name: json_tag() */
         const char *description;   /* may be NULL */
         const struct schema *type;

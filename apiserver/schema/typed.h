@@ -13,6 +13,7 @@ struct typed {
         struct arena *a;
         const struct schema *schema;
         bool deduce; /* custom resources: fields without a schema are followed */
+        struct json *leaf; /* typed_new_fields(): the {} of all that have nothing below them */
 };
 
 struct comparison {
@@ -21,6 +22,10 @@ struct comparison {
 
 /* What makes R out of L (NULL: nothing). metadata.managedFields is not looked at. */
 void typed_compare(const struct typed *t, const struct json *l, const struct json *r, struct comparison *ret);
+/* The FieldsV1 of all that J, a new object of a built-in or custom kind, has besides ZERO: what typed_compare() says is added
+ * or modified, without the sets. SKIP (NULL-terminated): members of the object that do not count, as "status"; apiVersion,
+ * kind, and what the server writes into metadata never do. NULL: there is nothing. */
+struct json *typed_new_fields(const struct typed *t, const struct json *zero, const struct json *j, const char *const *skip);
 /* The fields that applying J owns. */
 struct field_set *typed_field_set(const struct typed *t, const struct json *j);
 /* LIVE with what CONFIG says; shares subtrees with both. */

@@ -36,14 +36,19 @@ static void split(int64_t ns, time_t *ret_sec, int64_t *ret_frac)
 
 char *time_format(int64_t real_ns, char *buf)
 {
+        static _Thread_local char last[TIME_BUF]; /* many ask within a second */
+        static _Thread_local time_t last_sec = -1;
         struct tm tm;
         int64_t frac;
         time_t sec;
 
         split(real_ns, &sec, &frac);
-        gmtime_r(&sec, &tm);
-        strftime(buf, TIME_BUF, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        return buf;
+        if (sec != last_sec) {
+                gmtime_r(&sec, &tm);
+                strftime(last, sizeof(last), "%Y-%m-%dT%H:%M:%SZ", &tm);
+                last_sec = sec;
+        }
+        return memcpy(buf, last, TIME_BUF);
 }
 
 char *time_format_micro(int64_t real_ns, char *buf)

@@ -226,9 +226,11 @@ struct json *json_at(const struct json *arr, size_t i)
 struct json *json_path(const struct json *j, const char *path)
 {
         while (j && *path) {
-                size_t n = strcspn(path, ".");
+                size_t n = 0;
 
-                j = json_getn(j, path, n);
+                while (path[n] && path[n] != '.') /* a few letters: a call costs more */
+                        n++;
+                j = json_find(j, path, n, json_tag(path, n));
                 path += n + (path[n] == '.');
         }
         return (struct json *)j;

@@ -126,6 +126,27 @@ static inline bool copy_short(char *to, const char *s, size_t len)
 
 static void write_odd_string(struct strbuf *out, const char *s, size_t len);
 
+/* As write_odd_string(), for what Go writes as a backslash and a letter or as it is: names in managed fields are full of
+ * quotes. False: there is more in it; nothing was written. */
+static __attribute__((noinline)) bool put_quoted(struct pen *p, const char *s, size_t len)
+{
+        char *to;
+
+        room(p, 2 * len + 2);
+        to = p->at;
+        *to++ = '"';
+        for (size_t i = 0; i < len; i++) {
+                if (s[i] == '"' || s[i] == '\\')
+                        *to++ = '\\';
+                else if (needs[(unsigned char)s[i]])
+                        return false;
+                *to++ = s[i];
+        }
+        *to++ = '"';
+        p->at = to;
+        return true;
+}
+
 static inline void put_string(struct pen *p, const char *s, size_t len)
 {
         room(p, len + 2);
@@ -135,6 +156,8 @@ static inline void put_string(struct pen *p, const char *s, size_t len)
                 p->at += len + 2;
                 return;
         }
+        if (len < 512 && put_quoted(p, s, len))
+                return;
         pen_down(p);
         write_odd_string(p->out, s, len);
         *p = pen_up(p->out);

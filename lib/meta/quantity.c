@@ -109,6 +109,30 @@ static __int128 scale_10(__int128 mant, int power, bool sticky)
         return mant + sticky;
 }
 
+/* "100m", "64Mi", "3": nearly all are a few digits with a common suffix or none. False: another one. */
+static bool parse_plain(const char *s, struct quantity *ret)
+{
+        uint64_t v = 0;
+        unsigned n = 0;
+
+        for (; s[n] >= '0' && s[n] <= '9'; n++) {
+                if (n == 6)
+                        return false;
+                v = v * 10 + (uint64_t)(s[n] - '0');
+        }
+        s += n;
+        if (!n || !v)
+                return false;
+        if (!*s || (*s == 'm' && !s[1])) {
+                *ret = (struct quantity){ (__int128)(v * (*s ? 1000000 : 1000000000)), QUANTITY_DECIMAL_SI };
+                return true;
+        }
+        if ((*s != 'K' && *s != 'M' && *s != 'G') || s[1] != 'i' || s[2])
+                return false;
+        *ret = (struct quantity){ (__int128)(v << (*s == 'K' ? 10 : *s == 'M' ? 20 : 30)) * NANO, QUANTITY_BINARY_SI };
+        return true;
+}
+
 int quantity_parse(const char *s, struct quantity *ret)
 {
         struct quantity q = { 0 };
@@ -119,6 +143,8 @@ int quantity_parse(const char *s, struct quantity *ret)
         size_t kept = 0;
         const char *p = s;
 
+        if (parse_plain(s, ret))
+                return 0;
         if (!*p)
                 return -EINVAL;
         if (*p == '+' || *p == '-')
