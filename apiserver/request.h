@@ -57,6 +57,8 @@ struct api_request {
         /* Warning headers to send: texts. */
         const char **warnings;
         size_t n_warnings, cap_warnings;
+
+        bool admitted;                     /* what is left to do carries out what admission let in: it is not asked again */
 };
 
 /* A request of the server itself, as system:apiserver in system:masters: for what no client asked for.

@@ -43,7 +43,7 @@ static const struct status *mutate_once(struct admission_attributes *at)
 /* When a webhook changed the object, all plugins look at it once more, and those webhooks that asked for it. */
 const struct status *admission_mutate(struct admission_attributes *at)
 {
-        const struct status *st = mutate_once(at);
+        const struct status *st = at->request->admitted ? NULL : mutate_once(at);
 
         if (st || !at->reinvoke)
                 return st;
@@ -53,7 +53,7 @@ const struct status *admission_mutate(struct admission_attributes *at)
 
 const struct status *admission_validate(struct admission_attributes *at)
 {
-        for (const struct admission_plugin *const *p = admission_plugins; *p; p++) {
+        for (const struct admission_plugin *const *p = admission_plugins; *p && !at->request->admitted; p++) {
                 const struct status *st;
 
                 if (((*p)->ops & at->op) && (*p)->validate && (st = (*p)->validate(at)))

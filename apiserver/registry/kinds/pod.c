@@ -350,6 +350,7 @@ const struct status *pod_bind(struct api_request *r, const struct resource *res,
         struct arena *a = r->arena;
         struct binding b = { .body = body, .node = json_path_string(body, "target.name") };
         const char *kind = json_path_string(body, "target.kind");
+        struct field_errors errs = { .arena = a };
         struct json *out = NULL;
         const struct status *st = check_namespace(r, res, namespace, body);
         struct admission_attributes at;
@@ -360,18 +361,17 @@ const struct status *pod_bind(struct api_request *r, const struct resource *res,
         st = admission_mutate(&at);
         if (!st && !streq(meta_string(body, "name"), name))
                 return status_bad_request(a, "name in URL does not match name in Binding object");
+        if (!st && !str_empty(kind) && !streq(kind, "Node"))
+                field_error_add_text(&errs, FIELD_NOT_SUPPORTED, "target.kind", arena_printf(a, "\"%s\"", kind),
+                                     "supported values: \"Node\", \"<empty>\"");
+        if (!st && str_empty(b.node))
+                field_error_add(&errs, FIELD_REQUIRED, "target.name", NULL, NULL);
+        if (errs.n) /* an error that has no status of its own */
+                return status_make(a, 500, "", NULL, "%s", field_errors_print(a, &errs));
         if (!st)
                 st = admission_validate(&at);
         if (st)
                 return st;
-        if (!str_empty(kind) && !streq(kind, "Node"))
-                return status_make(a, 500, "", NULL,
-                                   "target.kind: Unsupported value: \"%s\": supported values: \"Node\", \"<empty>\"", kind);
-        if (str_empty(b.node))
-                return status_make(a, 500, "", NULL, "target.name: Required value");
-        if (strchr(b.node, '/') || strchr(b.node, '%'))
-                return status_make(a, 500, "", NULL, "target.name: Invalid value: \"%s\": may not contain '%c'", b.node,
-                                   strchr(b.node, '/') ? '/' : '%');
         st = registry_update(r, res, namespace, name, "binding", bind_to, &b, &out, NULL);
         if (!st)
                 *ret = success(a, 201);
@@ -494,8 +494,6 @@ static const struct status *ask_budgets(struct api_request *r, const char *names
         int64_t healthy, desired;
         const char *policy;
 
-        if (json_len(b.labels) == 0)
-                return NULL;
         store_scan(r->server->store, registry_key(r->arena, res, namespace, NULL), NULL, find_budget, &b);
         if (b.n > 1)
                 return status_make(r->arena, 500, "", NULL,
@@ -521,7 +519,7 @@ static const struct status *ask_budgets(struct api_request *r, const char *names
 static const struct status *mark_evicted(struct api_request *r, const struct json *old, struct json **ret, void *userdata)
 {
         struct arena *a = r->arena;
-        struct json *pod = json_clone(a, old), *conditions, *c;
+        struct json *pod = json_clone(a, old), *conditions;
         const struct status *st = delete_preconditions(a, builtin_resource("", "v1", "pods"), userdata, old);
 
         if (st)
@@ -529,8 +527,6 @@ static const struct status *mark_evicted(struct api_request *r, const struct jso
         conditions = json_ensure_array(a, json_ensure_object(a, pod, "status"), "conditions");
         condition_set(a, conditions, "DisruptionTarget", "True", "EvictionByEvictionAPI", "Eviction API: evicting",
                       request_now(r));
-        c = condition_find(conditions, "DisruptionTarget");
-        json_set_int(a, c, "observedGeneration", json_path_int(pod, "metadata.generation", 1));
         *ret = pod;
         return NULL;
 }
@@ -568,6 +564,23 @@ static const struct status *take_dry_run(struct api_request *r, const struct jso
         return NULL;
 }
 
+/* What the body must say before anybody looks at the pod. */
+static const struct status *check_eviction(struct api_request *r, const char *name, const struct json *body)
+{
+        static const char ignore[] = "deleteOptions.ignoreStoreReadErrorWithClusterBreakingPotential";
+        struct field_errors errs = { .arena = r->arena };
+        static const struct resource eviction = { .group = "policy", .kind = "Eviction" };
+
+        if (!streq(meta_string(body, "name"), name))
+                return status_bad_request(r->arena, "name in URL does not match name in Eviction object");
+        if (json_path_bool(body, ignore, false)) {
+                field_error_add_text(&errs, FIELD_INVALID, ignore, "true",
+                                     "can not be set for pod eviction, try after removing the option");
+                return status_invalid(r->arena, &eviction, name, &errs);
+        }
+        return take_dry_run(r, json_get(body, "deleteOptions"));
+}
+
 const struct status *pod_evict(struct api_request *r, const struct resource *res, const char *namespace, const char *name,
                                struct json *body, struct json **ret)
 {
@@ -579,17 +592,14 @@ const struct status *pod_evict(struct api_request *r, const struct resource *res
 
         if (st)
                 return st;
-        if (!streq(meta_string(body, "name"), name))
-                return status_bad_request(a, "name in URL does not match name in Eviction object");
-        st = take_dry_run(r, options);
-        if (!st)
-                st = registry_get(r, res, namespace, name, &pod);
-        if (st)
-                return st;
         at = admission_of(r, ADMISSION_CREATE, res, "eviction", namespace, name, body, NULL);
         st = admission_mutate(&at);
         if (!st)
+                st = check_eviction(r, name, body);
+        if (!st)
                 st = admission_validate(&at);
+        if (!st)
+                st = registry_get(r, res, namespace, name, &pod);
         if (!st && !ignores_budgets(pod))
                 st = ask_budgets(r, namespace, pod);
         if (st)
@@ -599,12 +609,11 @@ const struct status *pod_evict(struct api_request *r, const struct resource *res
         /* The budget allowed this pod to go, not one that took its name since. */
         if (!json_get(pre, "uid"))
                 json_set_string(a, pre, "uid", meta_string(pod, "uid"));
-        if (!pod_is_terminal(pod) && !meta_deleting(pod) && !r->dry_run) {
+        r->admitted = true; /* what follows is what was let in */
+        if (!r->dry_run)
                 st = mark_pod(r, res, namespace, name, options);
-                if (st)
-                        return st;
-        }
-        st = registry_delete(r, res, namespace, name, options, &gone_pod, &gone);
+        if (!st)
+                st = registry_delete(r, res, namespace, name, options, &gone_pod, &gone);
         if (!st)
                 *ret = success(a, 201);
         return st;
