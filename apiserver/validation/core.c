@@ -1,4 +1,6 @@
 /* What rules about the small kinds of the core group cannot say: nodes, namespaces, config maps. */
+#include <ctype.h>
+
 #include "../../lib/meta/quantity.h"
 #include "functions.h"
 #include "metadata.h"
@@ -110,12 +112,14 @@ static void check_taint(struct check *c, const struct at *at, const char *list)
         const char *path = arena_printf(c->a, "%s[%zu]", list, at->index);
         const char *key = json_get_string(at->j, "key") ?: "", *value = json_get_string(at->j, "value");
         const char *effect = json_get_string(at->j, "effect") ?: "", *messages[NAME_MESSAGES];
+        unsigned faults;
         bool known = false;
 
         name_validate_string(c->errs, NAME_QUALIFIED, arena_printf(c->a, "%s.key", path), key);
-        if (name_check(c->a, NAME_LABEL_VALUE, value ?: "", messages))
-                field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.value", path), json_new_string(c->a, value), "%s",
-                                messages[0]);
+        faults = name_check(c->a, NAME_LABEL_VALUE, value ?: "", messages);
+        if (faults)
+                field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.value", path), json_new_string(c->a, value), "%s%s%s",
+                                messages[0], faults > 1 ? ";" : "", faults > 1 ? messages[1] : "");
         for (size_t i = 0; effects[i]; i++)
                 known |= streq(effect, effects[i]);
         if (!*effect)
@@ -175,6 +179,45 @@ void check_node_annotations(struct check *c, const struct at *at)
         }
 }
 
+/* What is wrong with the name of a feature, a path of words; NULL: nothing. */
+static const char *feature_fault(const char *s)
+{
+        if (strlen(s) > 253)
+                return "must be no more than 253 characters";
+        for (const char *word = s;; word++) {
+                if (word == s ? !isupper((unsigned char)*word) : !isalpha((unsigned char)*word))
+                        break;
+                while (isalnum((unsigned char)*word))
+                        word++;
+                if (!*word)
+                        return NULL;
+                if (*word != '/')
+                        break;
+        }
+        return "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or "
+               "MyFeature/mySubFeature), and contain only alphanumeric characters and slashes";
+}
+
+/* Sorted, each once; of two neighbours the second one is wrong. */
+void check_declared_features(struct check *c, const struct at *list)
+{
+        for (size_t i = 0; i < json_len(list->j); i++) {
+                const struct at *at = at_item(c, list, i), *next = i + 1 < json_len(list->j) ? at_item(c, list, i + 1) : NULL;
+                const char *fault = feature_fault(text_at(at));
+
+                if (fault) {
+                        _cleanup_strbuf_ struct strbuf quoted = STRBUF_INIT;
+
+                        go_quote(&quoted, text_at(at), strlen(text_at(at)));
+                        check_invalid(c, at, "invalid feature name %s: %s", strbuf_str(&quoted), fault);
+                }
+                if (next && streq(text_at(at), text_at(next)))
+                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, next), next->j, NULL);
+                else if (next && strcmp(text_at(at), text_at(next)) > 0)
+                        check_invalid(c, next, "list must be sorted alphabetically");
+        }
+}
+
 void check_pod_cidrs(struct check *c, const struct at *spec)
 {
         const struct at *list = at_field(c, spec, "podCIDRs");
@@ -206,7 +249,6 @@ void check_addresses_once(struct check *c, const struct at *list)
 void check_node_update(struct check *c, const struct at *spec)
 {
         const struct at *cidrs = at_field(c, spec, "podCIDRs"), *id = at_field(c, spec, "providerID");
-        const struct at *external = at_field(c, spec, "externalID");
         const char *was = json_get_string(spec->old, "providerID");
 
         if (json_len(cidrs->old) && json_len(cidrs->old) != json_len(cidrs->j))
@@ -217,6 +259,4 @@ void check_node_update(struct check *c, const struct at *spec)
                                 check_forbidden(c, cidrs, "node updates may not change podCIDR except from \"\" to valid");
         if (!str_empty(was) && !streq(was, text_at(id)))
                 check_forbidden(c, id, "node updates may not change providerID except from \"\" to valid");
-        if (!streq(text_at(external), json_get_string(spec->old, "externalID") ?: ""))
-                check_forbidden(c, external, "may not be updated");
 }

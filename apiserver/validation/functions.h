@@ -144,6 +144,7 @@ void check_request_of_two_kinds(struct check *c, const struct at *at);
 void check_request_policy(struct check *c, const struct at *at);
 void check_request_reference(struct check *c, const struct at *at);
 void check_reserved_for(struct check *c, const struct at *at);
+void check_role_selector(struct check *c, const struct at *at);
 void check_fixed_flow(struct check *c, const struct at *spec);
 void check_fixed_level(struct check *c, const struct at *spec);
 void check_flow_method(struct check *c, const struct at *at);
@@ -239,5 +240,7 @@ void check_lease_strategy(struct check *c, const struct at *at);
 void check_lifecycle_mode(struct check *c, const struct at *at);
 void check_system_priority(struct check *c, const struct at *at);
 void check_request_update(struct check *c, const struct at *at);
+void check_declared_features(struct check *c, const struct at *at);
+void check_request_mappings(struct check *c, const struct at *at);
 /* A driver's name S: a subdomain whatever its case. */
 void check_driver_name(struct check *c, const struct at *at, const char *s);

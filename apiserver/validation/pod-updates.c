@@ -383,6 +383,43 @@ static bool restarts(const struct json *container, const char *policy, int64_t c
 }
 
 /* A container that ended for good does not run again. */
+static const struct json *container_named(const struct json *list, const char *name)
+{
+        json_foreach_item(list, container)
+                if (streq(json_get_string(container, "name") ?: "", name))
+                        return container;
+        return NULL;
+}
+
+/* Extended resources that are served by a claim: which request gives which container what. */
+void check_request_mappings(struct check *c, const struct at *status)
+{
+        const struct at *list = at_field(c, status, "requestMappings"), *request = at_field(c, status, "requestName");
+        static const char *const keys[] = { "containerName", "resourceName", "requestName" };
+
+        for (size_t i = 0; i < json_len(list->j); i++) {
+                const struct at *it = at_item(c, list, i), *fields[ARRAY_SIZE(keys)];
+                const struct json *container, *spec = json_get(c->obj, "spec");
+
+                for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+                        fields[k] = at_field(c, it, keys[k]);
+                container = container_named(json_get(spec, "containers"), text_at(fields[0]))
+                            ?: container_named(json_get(spec, "initContainers"), text_at(fields[0]));
+                if (!container)
+                        check_invalid(c, fields[0], "must match the name of an entry in spec.initContainers.name or spec.containers.name");
+                else if (!json_get(json_path(container, "resources.requests"), text_at(fields[1])))
+                        check_invalid(c, fields[1], "must match the extended resource name of an entry in "
+                                      "spec.initContainers.resources.requests or spec.containers.resources.requests");
+                name_validate_string(c->errs, NAME_DNS1123_LABEL, at_path(c, request), text_at(fields[2]));
+                for (size_t k = 0; k < i; k++)
+                        if (json_equal(json_at(list->j, k), it->j)) {
+                                for (size_t f = 0; f < ARRAY_SIZE(keys); f++)
+                                        field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, fields[f]), fields[f]->j, NULL);
+                                break;
+                        }
+        }
+}
+
 void check_no_return(struct check *c, const struct at *statuses)
 {
         const struct json *spec = json_get(c->obj, "spec");

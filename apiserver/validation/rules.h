@@ -96,7 +96,7 @@ struct kind_rules {
         const struct rule *body;
         /* What the kind checks of metadata on update: changes, changes and all of it, all of it but no changes, nothing
          * (then it is checked as that of any kind, and on create only where there is no other error). */
-        enum { KIND_UPDATE_PLAIN, KIND_UPDATE_FULL, KIND_UPDATE_FULL_ONLY, KIND_UPDATE_BARE } on_update;
+        enum { KIND_UPDATE_PLAIN, KIND_UPDATE_FULL, KIND_UPDATE_FULL_ONLY, KIND_UPDATE_FULL_TWICE, KIND_UPDATE_BARE } on_update;
         const char *sub;           /* of the subresource that the rules are about; NULL: none */
 };
 extern const struct kind_rules validation_kinds[];

@@ -104,8 +104,8 @@ void check_slice_address(struct check *c, const struct at *at)
 void check_ingress_spec(struct check *c, const struct at *at)
 {
         if (!json_len(json_get(at->j, "rules")) && !json_get(at->j, "defaultBackend"))
-                field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), json_is_array(json_get(at->j, "rules")) ? "[]" : "null",
-                                     "either `defaultBackend` or `rules` must be specified");
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), at_shown(c, at_field(c, at, "rules")),
+                                "either `defaultBackend` or `rules` must be specified");
 }
 
 void check_ingress_port(struct check *c, const struct at *service)

@@ -64,18 +64,16 @@ static const struct kind_rules *find_sub(const struct resource *res, const char 
  * is so the second time, but for the names, which have another rule. */
 static void validate_metadata_update(struct check *c, const struct kind_rules *kind, const struct kind_rules *sub)
 {
-        bool full = kind && kind->on_update != KIND_UPDATE_PLAIN, only = kind && kind->on_update == KIND_UPDATE_FULL_ONLY;
+        const struct kind_rules *who = sub ?: kind;
+        bool twice = who && who->on_update == KIND_UPDATE_FULL_TWICE;
+        bool full = who && who->on_update != KIND_UPDATE_PLAIN, only = twice || (who && who->on_update == KIND_UPDATE_FULL_ONLY);
         bool bare = kind && kind->on_update == KIND_UPDATE_BARE, words = checks_finalizers(c->res);
         const struct at *finalizers = at_field(c, at_field(c, c->root, "metadata"), "finalizers");
         size_t before = c->errs->n;
         bool well;
 
-        if (sub) {
-                full = sub->on_update != KIND_UPDATE_PLAIN;
-                only = sub->on_update == KIND_UPDATE_FULL_ONLY;
-        } else if (*c->sub && !only) {
+        if (!sub && *c->sub && !only)
                 full = false;
-        }
         metadata_validate(c, NAME_PATH_SEGMENT);
         metadata_validate_update(c);
         well = c->errs->n == before;
@@ -87,7 +85,7 @@ static void validate_metadata_update(struct check *c, const struct kind_rules *k
                 if (words)
                         check_finalizer_names(c, finalizers);
         }
-        if (full) {
+        for (unsigned i = 0, times = twice ? 2 : full; i < times; i++) {
                 if (well)
                         metadata_validate_names(c, kind->name);
                 else
