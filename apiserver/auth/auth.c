@@ -275,8 +275,6 @@ const struct status *forbidden(struct arena *a, const struct authz_attributes *a
 
 void request_attributes(struct api_request *r, struct authz_attributes *at)
 {
-        const char *path = r->is_resource ? NULL : http_unescape(r->arena, r->http->path, strlen(r->http->path), false);
-
         *at = (struct authz_attributes){
                 .user = &r->user,
                 .verb = r->verb,
@@ -287,7 +285,7 @@ void request_attributes(struct api_request *r, struct authz_attributes *at)
                 .resource = r->resource ? r->resource : "",
                 .subresource = r->subresource ? r->subresource : "",
                 .name = r->name ? r->name : "",
-                .path = path ? path : r->http->path,
+                .path = r->path,
                 .field_selector = streq(r->verb, "list") || streq(r->verb, "watch") || streq(r->verb, "deletecollection")
                                           ? http_query(r->http, "fieldSelector")
                                           : NULL,

@@ -105,7 +105,7 @@ static struct json *private_claims(struct api_request *r, const struct json *sa,
         return k;
 }
 
-static const struct status *admit(struct api_request *r, struct json *obj)
+static const struct status *admit(struct api_request *r, struct json *obj, bool mutate)
 {
         struct admission_attributes at = {
                 .request = r,
@@ -117,9 +117,39 @@ static const struct status *admit(struct api_request *r, struct json *obj)
                 .object = obj,
                 .dry_run = r->dry_run,
         };
-        const struct status *st = admission_mutate(&at);
+        return mutate ? admission_mutate(&at) : admission_validate(&at);
+}
 
-        return st ? st : admission_validate(&at);
+/* The account may be named in the body, too: then it is this one. */
+static const struct status *check_account(struct api_request *r, const struct json *meta, const struct json *sa)
+{
+        static const struct resource request = { .group = "authentication.k8s.io", .name = "TokenRequest", .kind = "TokenRequest" };
+        const char *name = json_get_string(meta, "name"), *uid = json_get_string(meta, "uid");
+        struct arena *a = r->arena;
+
+        if (!str_empty(name) && !streq(name, r->name)) {
+                struct field_errors errs = { .arena = a };
+
+                field_error_add(&errs, FIELD_INVALID, "metadata.name", json_get(meta, "name"),
+                                "must match the service account name if specified");
+                return status_invalid(a, &token_request, r->name, &errs);
+        }
+        if (!sa)
+                return status_not_found(a, builtin_resource("", "v1", "serviceaccounts"), r->name);
+        if (!str_empty(uid) && !streq(uid, json_path_string(sa, "metadata.uid")))
+                return status_conflict(a, &request, r->name,
+                                       "the UID in the token request (%s) does not match the UID of the service account (%s)", uid,
+                                       json_path_string(sa, "metadata.uid"));
+        return NULL;
+}
+
+static bool all_ours(const struct json *audiences)
+{
+        json_foreach_item(audiences, audience) {
+                if (!strings_has((const char *const *)the_auth->audiences, json_string(audience)))
+                        return false;
+        }
+        return true;
 }
 
 const struct status *auth_create_token(struct api_request *r, struct json *obj, struct json **ret)
@@ -130,22 +160,14 @@ const struct status *auth_create_token(struct api_request *r, struct json *obj, 
         struct json *ref = json_get(spec, "boundObjectRef"), *claims = json_new_object(a), *k;
         int64_t now = time_real() / NS_PER_SEC, life, claim_life;
         _cleanup_error_ struct error err = ERROR_INIT;
-        const char *name = json_get_string(meta, "name"), *namespace = json_get_string(meta, "namespace");
+        const char *namespace = json_get_string(meta, "namespace");
         char text[TIME_BUF], uuid[UUID_BUF], *token;
         const struct status *st;
 
         if (!str_empty(namespace) && !streq(namespace, r->namespace))
                 return status_bad_request(a, "the namespace of the provided object does not match the namespace sent on the request");
-        if (!str_empty(name) && !streq(name, r->name)) {
-                struct field_errors errs = { .arena = a };
-
-                field_error_add(&errs, FIELD_INVALID, "metadata.name", json_get(meta, "name"),
-                                "must match the service account name if specified");
-                return status_invalid(a, &token_request, r->name, &errs);
-        }
-        if (!sa)
-                return status_not_found(a, builtin_resource("", "v1", "serviceaccounts"), r->name);
-        if ((st = validate_request(a, spec)) || (st = admit(r, obj)))
+        if ((st = admit(r, obj, true)) || (st = check_account(r, meta, sa)) || (st = validate_request(a, spec)) ||
+            (st = admit(r, obj, false)))
                 return st;
         if (json_is_object(ref) && (st = find_bound(r, ref, r->name, &bound)))
                 return st;
@@ -159,7 +181,7 @@ const struct status *auth_create_token(struct api_request *r, struct json *obj, 
         k = private_claims(r, sa, json_get_string(ref, "kind"), bound);
         claim_life = life;
         if (life == WARN_LIFE_S && bound && streq(json_get_string(ref, "kind"), "Pod") &&
-            strings_has((const char *const *)the_auth->audiences, json_string(json_at(json_get(spec, "audiences"), 0)))) {
+            all_ours(json_get(spec, "audiences"))) {
                 claim_life = EXTENDED_LIFE_S;
                 json_set_int(a, k, "warnafter", now + life);
         }

@@ -142,8 +142,8 @@ static bool read_legacy(struct token *t)
         if (str_empty(ns) || str_empty(name) || str_empty(uid) || str_empty(secret) ||
             !streq(json_get_string(c, "sub"), arena_printf(t->arena, "system:serviceaccount:%s:%s", ns, name)))
                 return false;
-        t->bonds[t->n_bonds++] = (struct bond){ .resource = "serviceaccounts", .namespace = ns, .name = name, .uid = uid };
         t->bonds[t->n_bonds++] = (struct bond){ .resource = "secrets", .namespace = ns, .name = secret, .uid = "" };
+        t->bonds[t->n_bonds++] = (struct bond){ .resource = "serviceaccounts", .namespace = ns, .name = name, .uid = uid };
         t->legacy_secret = secret;
         fill_user(t, ns, name, uid, NULL);
         return true;
@@ -216,17 +216,6 @@ static const char *uid_of(struct arena *a, const struct entry *e, struct json **
         return json_path_string(obj, "metadata.uid") ? json_path_string(obj, "metadata.uid") : "";
 }
 
-/* The Secret of a legacy token: not marked invalid, and holding this text. */
-static bool secret_holds(struct arena *a, const struct json *secret, const struct token *t)
-{
-        const char *data = json_path_string(secret, "data.token");
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        if (json_get(json_path(secret, "metadata.labels"), "kubernetes.io/legacy-token-invalid-since"))
-                return false;
-        return data && base64_decode(&b, data, strlen(data), NULL) >= 0 && streq(strbuf_str(&b), t->text);
-}
-
 /* One that is being deleted still lends its name for a minute: the pod's last requests. */
 static bool deleted_long_ago(const struct json *obj)
 {
@@ -236,34 +225,77 @@ static bool deleted_long_ago(const struct json *obj)
         return at && time_parse(at, &when) >= 0 && time_real() > when + 60 * NS_PER_SEC;
 }
 
-static bool bond_holds(struct arena *a, struct token *t, struct bond *b)
+/* Why a token of a Secret no longer holds, as far as the Secret goes; NULL: it does. */
+static const char *legacy_broken(struct arena *a, const struct json *secret, const struct token *t, const struct bond *b)
+{
+        static const char label[] = "kubernetes.io/legacy-token-invalid-since";
+        const char *data = json_path_string(secret, "data.token"), *name = json_path_string(t->claims, "sub");
+        const char *account = strrchr(name, ':') + 1;
+        _cleanup_strbuf_ struct strbuf held = STRBUF_INIT;
+
+        if (json_path(secret, "metadata.deletionTimestamp"))
+                return "Token has been invalidated";
+        if (!data || base64_decode(&held, data, strlen(data), NULL) < 0 || !streq(strbuf_str(&held), t->text))
+                return "Token does not match server's copy";
+        if (!str_empty(json_get_string(json_path(secret, "metadata.labels"), label)))
+                return arena_printf(a, "the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens "
+                                       "from the TokenRequest API or manually created secret-based tokens, or remove the '%s' "
+                                       "label from the secret to temporarily allow use of this token",
+                                    b->namespace, b->name, b->namespace, account, label);
+        return NULL;
+}
+
+/* Of what a token may be bound to: the words for another uid. */
+static const struct {
+        const char *resource, *what, *claim;
+} bond_words[] = {
+        { "serviceaccounts", "service account", "claim" },
+        { "secrets", "secret", "service account secret ref claim" },
+        { "pods", "pod", "service account pod ref claim" },
+        { "nodes", "node", "service account node ref claim" },
+};
+
+/* Why the token no longer holds by what it is bound to; NULL: it does. */
+static const char *bond_broken(struct arena *a, struct token *t, struct bond *b)
 {
         struct entry *e = auth_lookup_entry(a, "", "v1", b->resource, b->namespace, b->name);
+        bool account = streq(b->resource, "serviceaccounts"), legacy = t->legacy_secret != NULL;
         struct json *obj = NULL;
+        const char *uid, *why;
+        size_t w = 0;
 
+        if (!e && account)
+                return arena_printf(a, "serviceaccounts \"%s\" not found", b->name);
         if (!e)
-                return false;
+                return legacy ? "Token has been invalidated" : invalidated;
         if (e == b->seen)
-                return true;
-        if (*b->uid && !streq(uid_of(a, e, &obj), b->uid))
-                return false;
-        if (!obj)
-                uid_of(a, e, &obj);
-        if (deleted_long_ago(obj) || (t->legacy_secret && streq(b->resource, "secrets") && !secret_holds(a, obj, t)))
-                return false;
+                return NULL;
+        while (!streq(bond_words[w].resource, b->resource))
+                w++;
+        uid = uid_of(a, e, &obj);
+        if (*b->uid && !streq(uid, b->uid))
+                return arena_printf(a, "%s UID (%s) does not match %s (%s)", legacy ? "ServiceAccount" : bond_words[w].what, uid,
+                                    bond_words[w].claim, b->uid);
+        if (deleted_long_ago(obj))
+                return account ? arena_printf(a, "%s %s/%s has been deleted", legacy ? "ServiceAccount" : "service account",
+                                              b->namespace, b->name)
+                               : invalidated;
+        why = legacy && !account ? legacy_broken(a, obj, t, b) : NULL;
+        if (why)
+                return why;
         /* Being deleted, it must be looked at again: a minute later it no longer holds. */
         entry_unref(b->seen);
         b->seen = json_path(obj, "metadata.deletionTimestamp") ? NULL : entry_ref(e);
-        return true;
+        return NULL;
 }
 
-static bool bonds_hold(struct arena *a, struct token *t)
+static const char *bonds_broken(struct arena *a, struct token *t)
 {
-        for (unsigned i = 0; i < t->n_bonds; i++) {
-                if (!bond_holds(a, t, &t->bonds[i]))
-                        return false;
-        }
-        return true;
+        const char *why = NULL;
+
+        for (unsigned i = 0; i < t->n_bonds && !why; i++)
+                why = bond_broken(a, t, &t->bonds[i]);
+        return why;
 }
 
 /* --- judging --- */
@@ -334,7 +366,7 @@ static int service_account_token(struct api_request *r, const char *text, const 
         struct arena *a = r->arena;
         struct token *t = token_get(text);
         int64_t now = time_real() / NS_PER_SEC;
-        const char *const *matching;
+        const char *const *matching, *why;
 
         if (!t)
                 return refuse(a, ret_error, bad_signature(a, text));
@@ -343,13 +375,18 @@ static int service_account_token(struct api_request *r, const char *text, const 
                 return refuse(a, ret_error,
                               arena_printf(a, "token audiences %s is invalid for the target audiences %s",
                                            print_strings(a, t->audiences), print_strings(a, audiences)));
-        if ((t->expires && now > t->expires) || (t->not_before && now < t->not_before - 60))
+        if (t->expires && now > t->expires)
                 return refuse(a, ret_error, "service account token has expired");
-        if (!bonds_hold(a, t)) {
+        if (t->not_before && now < t->not_before - 60)
+                return refuse(a, ret_error, "service account token is not valid yet");
+        why = bonds_broken(a, t);
+        if (why) {
                 /* Perhaps the account or pod is newer than our cache. After the wait, the token may have left ours. */
-                if (!the_auth->store || store_sync(the_auth->store, NULL) < 0 || !(t = token_get(text)) ||
-                    !bonds_hold(a, t))
-                        return refuse(a, ret_error, invalidated);
+                if (!the_auth->store || store_sync(the_auth->store, NULL) < 0 || !(t = token_get(text)))
+                        return refuse(a, ret_error, why);
+                why = bonds_broken(a, t);
+                if (why)
+                        return refuse(a, ret_error, why);
         }
         /* The cache may drop the token while the request still runs: what is handed out is the request's own. */
         *ret_user = (struct user_info){ .name = arena_strdup(a, t->user.name), .uid = arena_strdup(a, t->user.uid) };
