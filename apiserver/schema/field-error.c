@@ -114,7 +114,7 @@ static const char *print_value(struct arena *a, const struct json *value)
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
         if (!value)
-                return "\"null\"";
+                return "null";
         if (value->type == JSON_NUMBER && (strpbrk(value->str, ".eE") || json_to_int(value, &i) < 0))
                 return go_float(a, json_to_double(value, 0));
         if (value->type == JSON_STRING)

@@ -34,7 +34,7 @@ struct field_errors {
 
 /* VALUE is printed as field.Error does: strings quoted as Go does, numbers and booleans plain, else
  * compact JSON. Required, Forbidden, TooLong, TooShort and Internal print none; of the others NULL prints as
- * "null" with its quotes (a nil interface in Go). DETAIL_FMT may be NULL. */
+ * null (a nil interface in Go). DETAIL_FMT may be NULL. */
 void field_error_add(struct field_errors *errs, enum field_error_type type, const char *path,
                      const struct json *value, const char *detail_fmt, ...) printf_like(5, 6);
 /* The same, of a value that is no tree node: TEXT goes out as it is. NULL: the error has none. */

@@ -67,6 +67,16 @@ void check_lease_strategy(struct check *c, const struct at *at)
                 field_error_add(c->errs, FIELD_INVALID, at_path(c, named), at->j, "%s", messages[i]);
 }
 
+/* A selector that says something wrong is, besides, no selector. */
+void check_role_selector(struct check *c, const struct at *at)
+{
+        size_t before = c->errs->n;
+
+        check_selector(c, at);
+        if (c->errs->n > before)
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, at), NULL, "invalid label selector.");
+}
+
 /* --- storage --- */
 
 void check_driver_name(struct check *c, const struct at *at, const char *s)
