@@ -174,3 +174,26 @@ bool cond_no_object(struct check *c, const struct at *at)
         unused(c);
         return at_set(at) && !json_is_object(at->j);
 }
+
+/* --- revisions --- */
+
+/* What was applied is stored without white space, as a patch leaves it. */
+static bool data_applied(const struct json *obj)
+{
+        json_foreach_item(json_path(obj, "metadata.managedFields"), e)
+                if (streq(json_get_string(e, "operation"), "Apply") && json_get(json_get(e, "fieldsV1"), "f:data"))
+                        return true;
+        return false;
+}
+
+/* Upstream compares raw bytes: as the client wrote them with what is left of them after a patch. These differ by their white
+ * space, whatever was patched. */
+void check_revision_data(struct check *c, const struct at *at)
+{
+        if (!c->old)
+                return;
+        if (c->r && streq(c->r->verb, "patch") && !data_applied(c->old))
+                check_invalid(c, at, ERR_IMMUTABLE);
+        else
+                check_immutable(c, at);
+}
