@@ -152,11 +152,24 @@ static const struct pod_summary *summarise(const struct cell *c)
         return p;
 }
 
+/* "1/2" */
+static void write_fraction(const struct cell *c, int64_t part, int64_t whole)
+{
+        char buf[64], *p = buf;
+
+        *p++ = '"';
+        p = cell_digits(p, part);
+        *p++ = '/';
+        p = cell_digits(p, whole);
+        *p++ = '"';
+        strbuf_append(c->out, buf, (size_t)(p - buf));
+}
+
 void cell_pod_ready(const struct cell *c)
 {
         const struct pod_summary *p = summarise(c);
 
-        strbuf_printf(c->out, "\"%lld/%lld\"", (long long)p->ready, (long long)p->total);
+        write_fraction(c, p->ready, p->total);
 }
 
 void cell_pod_status(const struct cell *c)
@@ -171,11 +184,13 @@ void cell_pod_restarts(const struct cell *c)
         const struct pod_summary *p = summarise(c);
         char buf[32];
 
-        if (p->restarts && p->restarted_at)
+        if (p->restarts && p->restarted_at) {
                 strbuf_printf(c->out, "\"%lld (%s ago)\"", (long long)p->restarts,
                               human_duration(c->now - p->restarted_at, buf));
-        else
-                strbuf_printf(c->out, "\"%lld\"", (long long)p->restarts);
+                return;
+        }
+        *cell_digits(buf, p->restarts) = '\0';
+        cell_string(c, buf);
 }
 
 void cell_pod_gates(const struct cell *c)
@@ -184,10 +199,10 @@ void cell_pod_gates(const struct cell *c)
         size_t met = 0;
 
         if (!json_len(gates)) {
-                cell_string(c, "<none>");
+                strbuf_puts(c->out, "\"\\u003cnone\\u003e\""); /* of nearly every pod */
                 return;
         }
         json_foreach_item(gates, g)
                 met += cell_condition_true(c->obj, json_get_string(g, "conditionType"));
-        strbuf_printf(c->out, "\"%zu/%zu\"", met, json_len(gates));
+        write_fraction(c, (int64_t)met, (int64_t)json_len(gates));
 }

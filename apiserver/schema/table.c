@@ -147,6 +147,7 @@ struct recipe {
         const char *args;              /* of the function; the path */
         size_t path_len;
         const char *otherwise;         /* for an absent or empty value at the path; NULL: the value as it is */
+        const char *written;           /* that as JSON, where many rows are made; NULL: not yet */
 };
 
 static struct recipe read_recipe(const struct table_column *column)
@@ -172,10 +173,19 @@ static void write_cell(struct cell *c, const struct recipe *r)
         v = cell_path(c->obj, r->args, r->path_len);
         if (!r->otherwise || (v && !json_is_null(v) && !(json_is_string(v) && !v->len)))
                 cell_value(c, v);
+        else if (r->written)
+                strbuf_puts(c->out, r->written);
         else if (streq(c->column->type, "boolean"))
                 strbuf_puts(c->out, r->otherwise);
         else
                 cell_string(c, r->otherwise);
+}
+
+static const char *written_otherwise(struct arena *a, const struct recipe *r, const struct table_column *column)
+{
+        if (!r->otherwise || streq(column->type, "boolean"))
+                return NULL;
+        return json_print(a, json_new_string(a, r->otherwise));
 }
 
 static void partial_begin(struct strbuf *out, const char *version)
@@ -339,6 +349,7 @@ struct table_reader *table_reader_new(struct arena *a, const struct resource *re
         json_want_path(a, &t->want, "status.phase", strlen("status.phase"));   /* write_conditions() */
         for (unsigned i = 0; i < n; i++) {
                 t->recipes[i] = read_recipe(&columns[i]);
+                t->recipes[i].written = written_otherwise(a, &t->recipes[i], &columns[i]);
                 want_cell(a, &t->want, &t->recipes[i]);
         }
         if (include == TABLE_METADATA && streq(res->kind, "DaemonSet"))
@@ -379,12 +390,32 @@ void table_end(struct strbuf *out, const struct resource *res, size_t n_rows)
 
 /* --- durations --- */
 
+char *cell_digits(char *to, int64_t n)
+{
+        char digits[24], *p = digits + sizeof(digits);
+        uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+        size_t len;
+
+        do
+                *--p = (char)('0' + left % 10);
+        while (left /= 10);
+        if (n < 0)
+                *--p = '-';
+        len = (size_t)(digits + sizeof(digits) - p);
+        memcpy(to, p, len);
+        return to + len;
+}
+
 static char *two_units(char *buf, int64_t big, char big_unit, int64_t small, char small_unit)
 {
-        if (small)
-                snprintf(buf, 32, "%lld%c%lld%c", (long long)big, big_unit, (long long)small, small_unit);
-        else
-                snprintf(buf, 32, "%lld%c", (long long)big, big_unit);
+        char *p = cell_digits(buf, big);
+
+        *p++ = big_unit;
+        if (small) {
+                p = cell_digits(p, small);
+                *p++ = small_unit;
+        }
+        *p = '\0';
         return buf;
 }
 

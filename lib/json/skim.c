@@ -208,8 +208,10 @@ struct json_want *json_want_member(const struct json_want *w, const char *key, s
 {
         uint32_t tag = json_tag(key, len);
 
+        if (!(w->names & json_tag_bit(tag)))
+                return NULL;
         for (unsigned i = 0; i < w->n; i++)
-                if (w->below[i].tag == tag && w->below[i].len == len && memcmp(w->below[i].key, key, len) == 0)
+                if (w->below[i].tag == tag && w->below[i].len == len && json_same_key(w->below[i].key, key, len))
                         return &w->below[i];
         return NULL;
 }
@@ -222,6 +224,7 @@ static struct json_want *add_want(struct arena *a, struct json_want *w, const ch
                 memcpy(below, w->below, w->n * sizeof(*below));
         below[w->n] = (struct json_want){ .key = arena_strndup(a, key, len), .len = len, .tag = json_tag(key, len) };
         w->below = below;
+        w->names |= json_tag_bit(below[w->n].tag);
         return &below[w->n++];
 }
 

@@ -101,6 +101,7 @@ struct json_want {
         bool all;        /* with all that is below it */
         struct json_want *below;
         unsigned n;
+        uint32_t names;  /* json_tag_bit() of each below */
         /* Of the root's members: where its value stood in the text that was selected from last; NULL: not there. */
         const char *text;
         size_t text_len;
