@@ -20,6 +20,7 @@ struct api_request {
         struct arena *arena;               /* the request's */
 
         /* What the URL names (RequestInfo). */
+        const char *path;                  /* of the URL, decoded */
         bool is_resource;
         const char *verb;                  /* get list watch create update patch delete deletecollection; lower-case method else */
         const char *group, *version;       /* "" is core */

@@ -152,7 +152,7 @@ bool aggregation_handle(struct api_request *r)
 {
         const char *group, *version;
 
-        return r->server->extra.n_remotes && path_group_version(r->arena, r->http->path, &group, &version) &&
+        return r->server->extra.n_remotes && path_group_version(r->arena, r->path, &group, &version) &&
                hand_over(r, group, version);
 }
 

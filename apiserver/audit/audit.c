@@ -217,7 +217,7 @@ void audit_begin(struct api_request *r, bool known)
         const struct audit_attributes at = {
                 .user = known ? r->real_user.name : NULL, .groups = r->real_user.groups, .verb = r->verb,
                 .is_resource = r->is_resource, .namespace = r->namespace, .group = r->group, .resource = r->resource,
-                .subresource = r->subresource, .name = r->name, .path = r->http->path,
+                .subresource = r->subresource, .name = r->name, .path = r->path,
         };
         struct audit_decision d = {.level = AUDIT_NONE};
         struct audit_event *e;

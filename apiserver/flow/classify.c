@@ -182,7 +182,7 @@ static bool has_path(const struct flow_strings *s, const char *path)
 static bool fits_path(const struct flow_rule *rule, const struct api_request *r)
 {
         for (size_t i = 0; i < rule->n_paths; i++)
-                if (has(&rule->paths[i].verbs, r->verb) && has_path(&rule->paths[i].paths, r->http->path))
+                if (has(&rule->paths[i].verbs, r->verb) && has_path(&rule->paths[i].paths, r->path))
                         return true;
         return false;
 }

@@ -241,7 +241,7 @@ static void dump_requests(struct table *t, bool details)
                         continue;
                 add(t, r->user.name ? r->user.name : "");
                 add(t, r->verb);
-                add(t, r->http->path);
+                add(t, r->path);
                 add(t, r->namespace);
                 add(t, r->name);
                 add(t, *r->group ? arena_printf(t->a, "%s/%s", r->group, r->version) : r->version);

@@ -61,7 +61,7 @@ static const struct flow_schema *classify(const char *user, const char *group, c
         struct api_request r = {.http = &http, .is_resource = !path, .verb = verb, .group = "", .resource = resource ? resource : "",
                                 .subresource = sub ? sub : "", .namespace = ns ? ns : ""};
 
-        http.path = path;
+        r.path = path;
         groups[0] = group;
         r.user = (struct user_info){.name = user, .groups = groups};
         return flow_classify(schemas, ARRAY_SIZE(schemas), &r);

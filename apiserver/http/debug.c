@@ -7,6 +7,7 @@
 
 #include <time.h>
 
+#include "../../lib/base/log.h"
 #include "../../lib/base/time.h"
 #include "../flow/flow.h"
 #include "../schema/version.h"
@@ -160,12 +161,42 @@ static void serve_fairness(struct api_request *r, const char *what)
                 answer_text(r, 404, TEXT, "404 page not found\n");
 }
 
+/* How much is logged may be changed while the server runs: PUT a number, as upstream's -v. */
+static void serve_verbosity(struct api_request *r)
+{
+        static const char *const plain[] = {"X-Content-Type-Options", "nosniff", NULL};
+        bool number = r->http->body_len && strspn(r->http->body, "0123456789") == r->http->body_len && r->http->body_len < 10;
+        const char *text;
+        unsigned code = 200;
+
+        if (!streq(r->http->method, "PUT")) {
+                code = 406;
+                text = "unsupported http method\n";
+        } else if (!number) {
+                code = 400;
+                text = arena_printf(r->arena, "failed set klog.logging.verbosity %s: strconv.ParseInt: parsing \"%s\": invalid syntax\n",
+                                    r->http->body, r->http->body);
+        } else {
+                log_init("apiserver", atoi(r->http->body) >= 4 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+                text = arena_printf(r->arena, "successfully set klog.logging.verbosity to %s\n", r->http->body);
+        }
+        answer_buffer(r, code, "text/plain", buffer_new_copy(text, strlen(text)), plain);
+}
+
+static void serve_flags_index(struct api_request *r)
+{
+        static const char index[] = "<html>\n<head>\n<title>/debug/flags/</title>\n</head>\n<body>\n/debug/flags/<br>\n<br>\nflags:<br>\n"
+                                    "<table>\n<tr>v<br>\n</table>\n<br>\nfull flags configurable<br>\n</body>\n</html>\n";
+
+        answer_buffer(r, 200, "text/html; charset=utf-8", buffer_new_copy(index, sizeof(index) - 1), NULL);
+}
+
 bool debug_handle(struct api_request *r)
 {
         static const char profiles[] = "/debug/pprof/", fairness[] = "/debug/api_priority_and_fairness/";
         static const char *const there[] = {"Location", profiles, NULL};
         static const char found[] = "<a href=\"/debug/pprof/\">Found</a>.\n\n";
-        const char *path = r->http->path;
+        const char *path = r->path;
         bool get = streq(r->http->method, "GET");
 
         if (streq(path, "/statusz"))
@@ -177,6 +208,10 @@ bool debug_handle(struct api_request *r)
                               buffer_new_copy(found, get ? sizeof(found) - 1 : 0), there);
         else if (str_has_prefix(path, profiles))
                 serve_profiles(r, path + sizeof(profiles) - 1);
+        else if (streq(path, "/debug/flags/v"))
+                serve_verbosity(r);
+        else if (streq(path, "/debug/flags") || str_has_prefix(path, "/debug/flags/"))
+                serve_flags_index(r);
         else if (str_has_prefix(path, fairness))
                 serve_fairness(r, path + sizeof(fairness) - 1);
         else

@@ -130,6 +130,20 @@ static bool is_connect(const char *sub)
         return has(connects, sub);
 }
 
+/* What upstream's storage makes no key of. */
+static const struct status *check_name(struct api_request *r)
+{
+        const char *why = streq(r->name, ".") ? "may not be '.'" : streq(r->name, "..") ? "may not be '..'" :
+                          strchr(r->name, '%') ? "may not contain '%'" : NULL;
+        bool reads = streq(r->verb, "get") || streq(r->verb, "patch") || streq(r->verb, "delete");
+        _cleanup_strbuf_ struct strbuf quoted = STRBUF_INIT;
+
+        if (!why || !reads || streq(r->subresource, "proxy"))
+                return NULL;
+        json_write_string(&quoted, r->name, strlen(r->name));
+        return status_bad_request(r->arena, "Name parameter invalid: %s: %s", strbuf_str(&quoted), why);
+}
+
 static void run_verb(struct api_request *r)
 {
         static const struct {
@@ -222,7 +236,7 @@ static void handle_resource(struct api_request *r)
                 return;
         }
         if (!connect) {
-                media.pretty = wants_pretty(r);
+                media.pretty |= wants_pretty(r);
                 r->media = &media;
         }
         if (!wait_for_store(r)) {
@@ -235,7 +249,11 @@ static void handle_resource(struct api_request *r)
         }
         if (r->res->deprecated)
                 request_warn(r, "%s", r->res->deprecated);
-        run_verb(r);
+        st = check_name(r);
+        if (st)
+                answer_status(r, st);
+        else
+                run_verb(r);
         r->media = NULL;
 }
 

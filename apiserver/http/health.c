@@ -171,7 +171,7 @@ static void serve_slis(struct api_request *r)
 
 bool health_handle(struct api_request *r)
 {
-        const char *path = r->http->path + 1;
+        const char *path = r->path + 1;
 
         if (streq(path, "metrics/slis")) {
                 serve_slis(r);

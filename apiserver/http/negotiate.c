@@ -12,7 +12,7 @@ struct clause {
         const char *type, *subtype;
         double q;
         const char *as, *group, *version, *stream;
-        unsigned params;
+        bool pretty, server_version;
         size_t order;
 };
 
@@ -39,8 +39,10 @@ static void set_param(struct clause *c, const char *name, const char *value)
                 c->version = value;
         else if (streq(name, "stream"))
                 c->stream = value;
-        if (!streq(name, "q"))
-                c->params++;
+        else if (streq(name, "pretty"))
+                c->pretty = streq(value, "1");
+        else if (streq(name, "sv"))
+                c->server_version = *value;
 }
 
 static bool parse_clause(struct arena *a, const char *s, size_t len, struct clause *ret)
@@ -84,8 +86,9 @@ static int clause_cmp(const void *x, const void *y)
 
 static bool clause_names(const struct clause *c, const char *subtype)
 {
-        return (streq(c->type, "*") || streq(c->type, "application")) &&
-               (streq(c->subtype, "*") || streq(c->subtype, subtype));
+        if (streq(c->type, "*"))
+                return streq(c->subtype, "*");
+        return streq(c->type, "application") && (streq(c->subtype, "*") || streq(c->subtype, subtype));
 }
 
 static bool clause_transform(const struct clause *c, unsigned flags, struct media *m)
@@ -129,12 +132,14 @@ const struct status *negotiate_route(struct arena *a, const char *accept, const 
 static bool clause_take(const struct clause *c, enum media_type type, unsigned flags, struct media *ret)
 {
         static const char *const subtypes[] = {"json", "yaml", "vnd.kubernetes.protobuf"};
-        struct media m = {.type = type, .version = "v1"};
+        struct media m = {.type = type, .version = "v1", .pretty = c->pretty};
 
         if (!clause_names(c, subtypes[type]) || (type == MEDIA_PROTOBUF && (flags & NEGOTIATE_NO_PROTOBUF)) ||
             (type == MEDIA_YAML && (flags & NEGOTIATE_STREAM)))
                 return false;
-        if (*c->stream && !streq(c->stream, "watch"))
+        if (*c->stream && (!streq(c->stream, "watch") || type == MEDIA_YAML))
+                return false;
+        if (c->server_version) /* upstream has that for groups that take several, and none does */
                 return false;
         if (!clause_transform(c, flags, &m))
                 return false;
@@ -176,13 +181,11 @@ bool negotiate_discovery(struct arena *a, const char *accept, enum media_type *r
                 for (enum media_type t = MEDIA_JSON; t <= MEDIA_PROTOBUF; t++) {
                         const struct clause *c = &clauses[i];
 
-                        if (!clause_names(c, subtypes[t]))
+                        if (!clause_names(c, subtypes[t]) || !streq(c->as, "APIGroupDiscoveryList") ||
+                            !streq(c->group, "apidiscovery.k8s.io") || !streq(c->version, "v2") || c->server_version)
                                 continue;
                         *ret = t;
-                        if (!*c->as && !*c->group && !*c->version)
-                                return false;
-                        if (streq(c->as, "APIGroupDiscoveryList") && streq(c->group, "apidiscovery.k8s.io") && streq(c->version, "v2"))
-                                return true;
+                        return true;
                 }
         return false;
 }

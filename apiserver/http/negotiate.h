@@ -32,7 +32,7 @@ const char *media_content_type(const struct media *m);
 /* The media type of a body: "application/json; charset=utf-8" -> "application/json", in the arena, lower case.
  * "" for NULL. */
 const char *content_type_base(struct arena *a, const char *content_type);
-/* Whether the first clause that can be met asks for aggregated discovery, and in what form. */
+/* Whether any clause asks for aggregated discovery, and in what form: those that do not are no rivals. */
 bool negotiate_discovery(struct arena *a, const char *accept, enum media_type *ret);
 /* The place in TYPES (up to NULL) of the one that ACCEPT asks for first, -1: of none. For what knows no parameters. */
 int negotiate_plain(struct arena *a, const char *accept, const char *const *types);

@@ -1,5 +1,6 @@
 /* Paths that name no resource: discovery, OpenAPI, health, version, keys, metrics. */
 #include <strings.h>
+#include <time.h>
 
 #include "../../lib/base/time.h"
 #include "../aggregation/aggregation.h"
@@ -70,18 +71,17 @@ static struct buffer *as_yaml(struct api_request *r, struct buffer *json)
         return buffer_new_copy(strbuf_str(&out), out.len);
 }
 
-static void answer_with_etag(struct api_request *r, const char *type, struct buffer *b, const char *etag, const char *vary)
+static void answer_unless(struct api_request *r, bool known, const char *type, struct buffer *b, const char *const *headers)
 {
-        const char *const headers[] = {"ETag", etag, "Vary", vary, "Cache-Control", "public", NULL};
-        const char *match = http_header(r->http, "If-None-Match");
+        struct http_answer unchanged = {.status = 304};
 
-        if (match && streq(match, etag)) {
-                struct http_answer a = {.status = 304, .headers = answer_headers(r, headers)};
-                buffer_unref(b);
-                http_respond(r->http, &a);
+        if (!known) {
+                answer_buffer(r, 200, type, b, headers);
                 return;
         }
-        answer_buffer(r, 200, type, b, headers);
+        buffer_unref(b);
+        unchanged.headers = answer_headers(r, headers);
+        http_respond(r->http, &unchanged);
 }
 
 /* Plain discovery documents, in what Accept asks for. B may be NULL; LISTED: no route of upstream's gives it out, but the
@@ -137,7 +137,10 @@ static void serve_root_groups(struct api_request *r, bool core)
                         b = as_protobuf(r, b);
                 else if (type == MEDIA_YAML)
                         b = as_yaml(r, b);
-                answer_with_etag(r, types[type], b, etag, "Accept");
+                const char *const headers[] = {"ETag", etag, "Vary", "Accept", "Cache-Control", "public", NULL};
+                const char *match = http_header(r->http, "If-None-Match");
+
+                answer_unless(r, match && streq(match, etag), types[type], b, headers);
                 return;
         }
         answer_document(r, core ? discovery_versions(arena_printf(r->arena, "%s:%u",
@@ -170,7 +173,7 @@ static void serve_discovery(struct api_request *r, const char *path)
                 for (unsigned i = 0; slash && i < n_builtin_groups; i++)
                         ours |= streq(builtin_groups[i].name, group);
         }
-        if (!b && ours) { /* below groups of our own it is a Status; elsewhere nobody is there to write one */
+        if (!b && ours && (slash ? slash > path : true)) { /* below groups of our own it is a Status; elsewhere nobody is there to write one */
                 answer_status(r, status_make(r->arena, 404, "NotFound", json_new_object(r->arena),
                                              "the server could not find the requested resource"));
                 return;
@@ -207,21 +210,42 @@ static void empty_answer(struct api_request *r, unsigned code, const char *const
         http_respond(r->http, &a);
 }
 
+/* If-None-Match as RFC 9110 has it: a list of tags, weak or not, or "*". */
+static bool is_known(const struct api_request *r, const char *etag)
+{
+        const char *list = http_header(r->http, "If-None-Match");
+
+        return list && (streq(list, "*") || http_names_tag(list, etag));
+}
+
 static void serve_openapi_v2(struct api_request *r)
 {
         static const char *const vary[] = {"Vary", "Accept-Encoding", NULL};
         int form = openapi_form(r, 2);
         bool protobuf = form > 0;
         char hash[OPENAPI_HASH];
+        const char *etag;
 
         if (form < 0) {
                 empty_answer(r, 406, vary);
                 return;
         }
         openapi_v2_hash(extra(r), hash);
-        answer_with_etag(r, protobuf ? OPENAPI_V2_PROTOBUF_TYPE : "application/json",
-                         openapi_v2(protobuf ? OPENAPI_V2_PROTOBUF : OPENAPI_V2_JSON, extra(r)), quoted(r->arena, hash),
-                         "Accept-Encoding");
+        etag = quoted(r->arena, hash);
+        const char *const headers[] = {"ETag", etag, "Vary", "Accept-Encoding", NULL};
+
+        answer_unless(r, is_known(r, etag), protobuf ? OPENAPI_V2_PROTOBUF_TYPE : "application/json",
+                      openapi_v2(protobuf ? OPENAPI_V2_PROTOBUF : OPENAPI_V2_JSON, extra(r)), headers);
+}
+
+static const char *in_a_year(struct arena *a)
+{
+        time_t then = time_real() / NS_PER_SEC + 365 * 86400;
+        char text[64];
+        struct tm tm;
+
+        strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
+        return arena_strdup(a, text);
 }
 
 static void serve_openapi_v3(struct api_request *r, const char *path)
@@ -244,20 +268,24 @@ static void serve_openapi_v3(struct api_request *r, const char *path)
                 const char *const headers[] = {"Location", arena_printf(r->arena, "%s?hash=%s", path, hash), NULL};
                 buffer_unref(b);
                 answer_buffer(r, 301, "application/json", buffer_new_copy("", 0), headers);
-        } else {
-                answer_with_etag(r, form ? OPENAPI_V3_PROTOBUF_TYPE : "application/json", form ? openapi_v3_protobuf(b) : b,
-                                 quoted(r->arena, hash), "Accept");
+        } else { /* what is asked for by its hash stays what it is */
+                const char *etag = quoted(r->arena, hash);
+                const char *const headers[] = {"ETag", etag, "Vary", "Accept", str_empty(wanted) ? NULL : "Cache-Control", "public, immutable",
+                                               "Expires", in_a_year(r->arena), NULL};
+
+                answer_unless(r, is_known(r, etag), form ? OPENAPI_V3_PROTOBUF_TYPE : "application/json",
+                              form ? openapi_v3_protobuf(b) : b, headers);
         }
 }
 
 static void serve_openapi(struct api_request *r, const char *path)
 {
-        if (streq(r->http->path, "/openapi/v2"))
+        if (streq(r->path, "/openapi/v2"))
                 serve_openapi_v2(r);
-        else if (streq(r->http->path, "/openapi/v3"))
+        else if (streq(r->path, "/openapi/v3"))
                 answer_buffer(r, 200, "text/plain; charset=utf-8", openapi_v3_index(extra(r)), NULL);
         else if (str_has_prefix(path, "/openapi/v3/"))
-                serve_openapi_v3(r, r->http->path);
+                serve_openapi_v3(r, r->path);
         else if (streq(path, "/openapi/v3")) /* with a slash: a document without a name */
                 empty_answer(r, 404, NULL);
         else
@@ -327,14 +355,14 @@ static void serve_root(struct api_request *r)
 void nonresource_handle(struct api_request *r)
 {
         static const char *const cached[] = {"Cache-Control", "public, max-age=3600", NULL};
-        size_t len = strlen(r->http->path);
-        const char *path = len > 1 && r->http->path[len - 1] == '/' ? arena_strndup(r->arena, r->http->path, len - 1)
-                                                                    : r->http->path;
+        size_t len = strlen(r->path);
+        const char *path = len > 1 && r->path[len - 1] == '/' ? arena_strndup(r->arena, r->path, len - 1)
+                                                                    : r->path;
         const char *type = NULL, *text;
 
         if (health_handle(r) || debug_handle(r))
                 return;
-        if (streq(path, "/") || streq(r->http->path, "/index.html")) {
+        if (streq(path, "/") || streq(r->path, "/index.html")) {
                 serve_root(r);
         } else if (streq(path, "/version")) {
                 if (!only_get_as(r, "application/json"))
@@ -344,7 +372,7 @@ void nonresource_handle(struct api_request *r)
                 serve_discovery(r, path);
         } else if (str_has_prefix(path, "/openapi/")) {
                 serve_openapi(r, path);
-        } else if (streq(r->http->path, "/metrics")) {
+        } else if (streq(r->path, "/metrics")) {
                 if (streq(r->http->method, "DELETE")) /* ours only tell what is; there is nothing to reset */
                         answer_text(r, 200, "text/plain; charset=utf-8", "metrics reset\n");
                 else
@@ -357,6 +385,10 @@ void nonresource_handle(struct api_request *r)
                         answer_buffer(r, 200, type, buffer_new_copy(text, strlen(text)), cached);
                 else
                         not_found(r);
+        } else if (str_has_prefix(path, "/version/") || str_has_prefix(path, "/openid/v1/jwks/") ||
+                   str_has_prefix(path, "/.well-known/openid-configuration/")) {
+                answer_status(r, status_make(r->arena, 404, "NotFound", json_new_object(r->arena),
+                                             "the server could not find the requested resource"));
         } else {
                 not_found(r);
         }

@@ -129,6 +129,7 @@ int request_info(struct api_request *r, struct error *reterr)
 
         r->group = r->version = r->namespace = r->resource = r->subresource = r->name = r->subpath = "";
         r->verb = lower(r->arena, r->http->method);
+        r->path = path ? path : r->http->path;
         if (!path)
                 return error_set(reterr, -EILSEQ, "invalid URL escape");
         split(r->arena, path, &p);

@@ -46,6 +46,9 @@ static void test_negotiate(void **state)
                 {"application/json" TABLE ",application/json", NEGOTIATE_ROUTE, "json"},
                 {"application/vnd.kubernetes.protobuf" TABLE, NEGOTIATE_ROUTE | NEGOTIATE_TRANSFORM, PLAIN_406},
                 {"application/vnd.kubernetes.protobuf,application/json", NEGOTIATE_NO_PROTOBUF, "json"},
+                {"*/json", 0, PLAIN_406},
+                {"application/yaml;stream=watch,application/json", 0, "json"},
+                {"application/json;sv=v1", 0, PLAIN_406},
         };
         _cleanup_arena_ struct arena *a = arena_new(0);
 
@@ -64,7 +67,7 @@ static void test_discovery(void **state)
         assert_true(negotiate_discovery(a, "application/vnd.kubernetes.protobuf;as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io", &type));
         assert_int_equal(type, MEDIA_PROTOBUF);
         assert_true(negotiate_discovery(a, arena_printf(a, "application/json;q=0.1,%s", v2), &type));
-        assert_false(negotiate_discovery(a, arena_printf(a, "application/json,%s", v2), &type)); /* plain came first */
+        assert_true(negotiate_discovery(a, arena_printf(a, "application/json,%s", v2), &type));
         assert_false(negotiate_discovery(a, "application/json;g=apidiscovery.k8s.io;v=v3;as=APIGroupDiscoveryList,application/json", &type));
         assert_false(negotiate_discovery(a, NULL, &type));
 }
@@ -84,12 +87,29 @@ static void test_plain(void **state)
                             "406: Not Acceptable\n\nAvailable representations: application/json");
 }
 
+static void test_page(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const char *version = NULL;
+        int type;
+
+        assert_null(negotiate_page(a, NULL, "Flagz", &type, &version));
+        assert_int_equal(type, -1);
+        assert_null(negotiate_page(a, "application/yaml;as=Flagz;g=config.k8s.io;v=v1beta1", "Flagz", &type, &version));
+        assert_int_equal(type, MEDIA_YAML);
+        assert_string_equal(version, "v1beta1");
+        assert_null(negotiate_page(a, "application/json;as=Statusz;g=config.k8s.io;v=v1beta1,*/*", "Flagz", &type, &version));
+        assert_int_equal(type, -1);
+        assert_int_equal(negotiate_page(a, "application/json", "Flagz", &type, &version)->code, 406);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_negotiate),
                 cmocka_unit_test(test_discovery),
                 cmocka_unit_test(test_plain),
+                cmocka_unit_test(test_page),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

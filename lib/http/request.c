@@ -50,6 +50,21 @@ void http_header_each(const struct http_request *req,
                 fn(h->fields[i].name, h->fields[i].value, userdata);
 }
 
+bool http_names_tag(const char *list, const char *tag)
+{
+        size_t len = strlen(tag);
+
+        while (*list) {
+                list += strspn(list, " \t,");
+                if (str_has_prefix(list, "W/"))
+                        list += 2;
+                if (strncmp(list, tag, len) == 0 && (!list[len] || strchr(" \t,", list[len])))
+                        return true;
+                list += strcspn(list, ",");
+        }
+        return false;
+}
+
 static int hex_digit(char c)
 {
         if (c >= '0' && c <= '9')

@@ -56,6 +56,9 @@ const char *http_header(const struct http_request *req, const char *name);
 void http_header_each(const struct http_request *req,
                       void (*fn)(const char *name, const char *value, void *userdata), void *userdata);
 
+/* Whether the list of entity tags LIST (If-None-Match) has TAG, `"..."`, weak or not. */
+bool http_names_tag(const char *list, const char *tag);
+
 /* Query parameters, decoded ('+' is a space). NULL when absent; "" for "?watch". The first of several. */
 const char *http_query(const struct http_request *req, const char *name);
 /* All values of NAME in order; the number of them. *ret is in the request's arena. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "parse.h"
+#include "server.h"
 
 static const char *why;
 
@@ -76,6 +77,14 @@ static void test_refuses(void **state)
         }
 }
 
+static void test_tags(void **state)
+{
+        assert_true(http_names_tag("\"a\"", "\"a\""));
+        assert_true(http_names_tag("\"b\", W/\"a\"", "\"a\""));
+        assert_false(http_names_tag("\"ab\",\"b\"", "\"a\""));
+        assert_false(http_names_tag("", "\"a\""));
+}
+
 static void test_keep_alive(void **state)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -129,6 +138,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_takes_a_request), cmocka_unit_test(test_refuses),
+                cmocka_unit_test(test_tags),
                 cmocka_unit_test(test_keep_alive),      cmocka_unit_test(test_chunks),
                 cmocka_unit_test(test_bad_chunks),
         };
