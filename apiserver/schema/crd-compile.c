@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <gnutls/crypto.h>
 
+#include "../../lib/base/encode.h"
 #include "discovery.h"
 
 #define OBJECT_META "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -185,16 +187,16 @@ static void add_subresources(struct arena *a, struct resource *res, struct crd_v
         struct subresource *list = arena_calloc(a, 2 * sizeof(*list));
         unsigned n = 0;
 
+        if (json_get(subs, "status")) {
+                list[n++] = (struct subresource){"status", res->group, res->version, res->kind, verbs};
+                res->status_subresource = true;
+                res->reset_on_create = status_alone;
+        }
         if (scale) {
                 list[n++] = (struct subresource){"scale", "autoscaling", "v1", "Scale", verbs};
                 v->spec_replicas = json_get_string(scale, "specReplicasPath");
                 v->status_replicas = json_get_string(scale, "statusReplicasPath");
                 v->selector = json_get_string(scale, "labelSelectorPath");
-        }
-        if (json_get(subs, "status")) {
-                list[n++] = (struct subresource){"status", res->group, res->version, res->kind, verbs};
-                res->status_subresource = true;
-                res->reset_on_create = status_alone;
         }
         res->subresources = list;
         res->n_subresources = n;
@@ -236,10 +238,26 @@ static const struct json *names_of(const struct json *definition)
         return str_empty(json_get_string(names, "plural")) ? json_path(definition, "spec.names") : names;
 }
 
+/* Of the version that is stored; each version has it. */
+static const char *storage_hash(struct arena *a, const struct json *definition, const char *kind)
+{
+        const char *text = NULL;
+        uint8_t sum[32];
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        json_foreach_item(json_path(definition, "spec.versions"), v)
+                if (json_get_bool(v, "served", false) && json_get_bool(v, "storage", false))
+                        text = arena_printf(a, "%s/%s/%s", json_path_string(definition, "spec.group"), json_get_string(v, "name"), kind);
+        if (!text || gnutls_hash_fast(GNUTLS_DIG_SHA256, text, strlen(text), sum) < 0)
+                return NULL;
+        base64_encode(&b, sum, 8);
+        return arena_strdup(a, strbuf_str(&b));
+}
+
 static struct resource *compile_version(struct arena *a, struct crd *c, const struct json *version)
 {
-        static const char *const verbs[] = {"create", "delete", "deletecollection", "get", "list", "patch", "update",
-                                            "watch", NULL};
+        static const char *const verbs[] = {"delete", "deletecollection", "get", "list", "patch", "create", "update",
+                                            "watch", NULL}; /* in upstream's order */
         static const char *const going[] = {"delete", "deletecollection", "get", "list", "watch", NULL};
         const struct json *spec = json_get(c->definition, "spec"), *names = names_of(c->definition);
         struct resource *res = arena_calloc(a, sizeof(*res));
@@ -256,6 +274,7 @@ static struct resource *compile_version(struct arena *a, struct crd *c, const st
         res->categories = strings(a, json_get(names, "categories"));
         res->namespaced = streq(json_get_string(spec, "scope"), "Namespaced");
         res->verbs = c->terminating ? going : verbs;
+        res->storage_hash = storage_hash(a, c->definition, res->kind);
         res->openapi = json_path(version, "schema.openAPIV3Schema");
         if (!res->openapi)
                 res->openapi = json_new_object(a);

@@ -231,23 +231,35 @@ static const struct {
         {"uuid5", NULL, "^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?5[0-9a-fA-F]{3}-?[89abAB][0-9a-fA-F]{3}-?[0-9a-fA-F]{12}$"},
 };
 
+/* Dashes do not count. */
+static bool same_format(const char *a, const char *b)
+{
+        for (;; a++, b++) {
+                while (*a == '-')
+                        a++;
+                while (*b == '-')
+                        b++;
+                if (*a != *b || !*a)
+                        return *a == *b;
+        }
+}
+
 bool crd_format_valid(const char *format, const char *value)
 {
         for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
-                if (streq(format, formats[i].name))
+                if (same_format(format, formats[i].name))
                         return formats[i].fn ? formats[i].fn(value) : matches(formats[i].pattern, value);
         return true;
 }
 
 bool crd_format_known(const char *type, const char *format)
 {
-        static const char *const numbers[] = {"int32", "int64", "float", "double"};
-
-        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-                if (streq(format, numbers[i]))
+        if (streq(type, "integer"))
+                return streq(format, "int32") || streq(format, "int64");
+        if (streq(type, "number"))
+                return streq(format, "float") || streq(format, "double");
+        for (size_t i = 0; i < ARRAY_SIZE(formats) && (!*type || streq(type, "string")); i++)
+                if (same_format(format, formats[i].name))
                         return true;
-        for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
-                if (streq(format, formats[i].name))
-                        return true;
-        return !streq(type, "string") && !streq(type, "integer") && !streq(type, "number");
+        return false;
 }

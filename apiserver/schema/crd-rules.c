@@ -97,6 +97,7 @@ struct judge {
         bool same; /* what the rule at hand is about did not change */
         const struct json *self, *old; /* of the rule at hand; OLD NULL: there is none */
         const struct crd_rule *rule;
+        bool message; /* the rule's message is made: there oldSelf is the value itself, whatever the rule asks for */
 };
 
 static struct cel_value resolve(struct cel_run *run, void *userdata, const char *name)
@@ -106,7 +107,9 @@ static struct cel_value resolve(struct cel_run *run, void *userdata, const char 
 
         if (streq(name, "self"))
                 return cel_from_json_as(j->self, j->rule->self);
-        if (j->rule->optional_old)
+        if (j->message && !j->old)
+                return cel_error(run->arena, "no such attribute(s): %s", name);
+        if (j->rule->optional_old && !j->message)
                 return cel_optional(run->arena, j->old ? &old : NULL);
         return old;
 }
@@ -159,7 +162,12 @@ static const char *message_of(struct judge *j, const struct crd_rule *r, struct 
         const char *s;
 
         if (r->message) {
-                if (!run(j, r->message, &v)) {
+                bool ran;
+
+                j->message = true;
+                ran = run(j, r->message, &v);
+                j->message = false;
+                if (!ran) {
                         stop(j, errs, path, shown, "messageExpression evaluation failed due to running out of cost budget, no further "
                                              "validation rules will be run");
                         return NULL;

@@ -281,7 +281,7 @@ static void check_default(struct walk *w, const struct json *s, const char *path
         if (!found.n)
                 crd_validate_embedded(compiled, value, "", &found);
         if (!found.n)
-                crd_validate_values(compiled, value, NULL, "", &found); /* in its messages the value is the root */
+                crd_validate_default(compiled, value, &found); /* in its messages the value is the root */
         move_errors(w, &found, at);
         if (w->schema->n == before && crd_attach_rules(w->a, compiled))
                 crd_judge_at(compiled, value, at, w->schema);

@@ -13,10 +13,13 @@
 #include "../validation/names.h"
 #include "../validation/validate.h"
 
+enum { REPEATS_MAX = 64 };
+
 struct walk {
         struct arena *a;
         struct field_errors *errs;
         bool quiet;  /* only COUNT matters */
+        bool loose;  /* of a default: upstream takes anything for an integer or a string there */
         size_t count;
 };
 
@@ -35,7 +38,14 @@ static void complain(struct walk *w, enum field_error_type type, const char *pat
         va_start(ap, fmt);
         text = arena_vprintf(w->a, fmt, ap);
         va_end(ap);
-        field_error_add(w->errs, type, *path ? path : "<nil>", value, "%s", text);
+        for (size_t i = 0; i < MIN(w->errs->n, (size_t)REPEATS_MAX); i++) /* alternatives may say the same */
+                if (w->errs->list[i].type == type && streq(w->errs->list[i].path, *path ? path : "<nil>") &&
+                    streq(w->errs->list[i].detail, text))
+                        return;
+        if (value && json_is_number(value) && crd_is_float(value))
+                field_error_add_text(w->errs, type, *path ? path : "<nil>", go_float(w->a, json_to_double(value, 0)), "%s", text);
+        else
+                field_error_add(w->errs, type, *path ? path : "<nil>", value, "%s", text);
 }
 
 /* Go's error without a field. */
@@ -58,29 +68,85 @@ static const char *item_path(struct walk *w, const char *path, size_t i)
 
 /* --- scalars --- */
 
-static const char *word(const struct json *v)
+/* The types that a schema takes: as many as there are. */
+static size_t types_of(const struct json *raw, const char *ret[2])
+{
+        const char *type = json_get_string(raw, "type");
+
+        if (json_get_bool(raw, "x-kubernetes-int-or-string", false)) {
+                ret[0] = "integer";
+                ret[1] = "string";
+                return 2;
+        }
+        ret[0] = type;
+        return !str_empty(type);
+}
+
+static bool takes(const struct json *raw, const char *type)
+{
+        const char *types[2];
+
+        for (size_t n = types_of(raw, types); n; n--)
+                if (streq(types[n - 1], type))
+                        return true;
+        return false;
+}
+
+/* NULL: none that goes with the type. */
+static const char *format_of(const struct json *raw)
+{
+        const char *format = json_get_string(raw, "format"), *types[2];
+        size_t n = types_of(raw, types);
+
+        return !str_empty(format) && crd_format_known(n == 1 ? types[0] : "", format) ? format : NULL;
+}
+
+/* A float64 counts as an integer as far as it is exact. */
+static bool is_whole(const struct json *v)
+{
+        double d = json_to_double(v, 0.5);
+
+        return !crd_is_float(v) || (d == floor(d) && fabs(d) < 9007199254740992.0);
+}
+
+/* Go's types: what a number was read as, and its size. */
+static const char *word(const struct json *v, const char **ret_size)
 {
         static const char *const words[] = {
                 [JSON_NULL] = "null", [JSON_BOOL] = "boolean", [JSON_NUMBER] = "number",
                 [JSON_STRING] = "string", [JSON_ARRAY] = "array", [JSON_OBJECT] = "object",
         };
-        double d = json_to_double(v, 0.5);
 
-        /* A float64 counts as an integer as far as it is exact. */
-        if (json_is_number(v) && (!crd_is_float(v) || (d == floor(d) && fabs(d) < 9007199254740992.0)))
-                return "integer";
-        return words[v->type];
+        *ret_size = !json_is_number(v) ? "" : crd_is_float(v) ? "float64" : "int64";
+        return json_is_number(v) && !crd_is_float(v) ? "integer" : words[v->type];
 }
 
-static bool type_fits(const struct json *raw, const struct json *v)
+/* Whether V is of a type that RAW takes; texts and lists with a format are looked at by that alone. */
+static bool check_type(struct walk *w, const struct json *raw, const struct json *v, const char *path)
 {
-        const char *type = json_get_string(raw, "type");
+        const char *size, *is = word(v, &size), *format = format_of(raw), *types[2] = {"", ""}, *wanted;
+        size_t n = types_of(raw, types);
+        bool text = json_is_string(v) || json_is_array(v),
+             fits = takes(raw, is) || (json_is_number(v) && ((crd_is_float(v) && is_whole(v) && takes(raw, "integer")) ||
+                                                             (!crd_is_float(v) && takes(raw, "number"))));
 
-        if (json_is_null(v))
-                return json_get_bool(raw, "nullable", false);
-        if (json_get_bool(raw, "x-kubernetes-int-or-string", false))
-                return json_is_string(v) || streq(word(v), "integer");
-        return !type || streq(type, word(v)) || (streq(type, "number") && json_is_number(v));
+        if (json_is_null(v) ? !n || json_get_bool(raw, "nullable", false) : fits || (!n && !format))
+                return true;
+        if (w->loose && n == 2)
+                return true;
+        wanted = n == 2 ? "integer,string" : types[0];
+        if (format && !json_is_null(v)) {
+                if (!text && streq(size, format))
+                        return true;
+                if (text && !takes(raw, "number") && !takes(raw, "integer"))
+                        return true;
+                if (!text) {
+                        wanted = format;
+                        is = size;
+                }
+        }
+        complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, is), "%s in body must be of type %s: \"%s\"", path, wanted, is);
+        return false;
 }
 
 static size_t runes(const struct json *v)
@@ -105,31 +171,50 @@ static void check_string(struct walk *w, const struct json *raw, const struct js
                 complain(w, FIELD_INVALID, path, v, "%s in body should match '%s'", path, pattern);
 }
 
-static void check_format(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+static void check_format(struct walk *w, const char *format, const struct json *v, const char *path)
 {
-        const char *format = json_get_string(raw, "format"), *type = json_get_string(raw, "type");
-        int64_t i;
+        _cleanup_strbuf_ struct strbuf quoted = STRBUF_INIT;
 
-        if (!format)
+        if (crd_format_valid(format, v->str))
                 return;
-        if (json_is_string(v) && streq(type, "string") && !crd_format_valid(format, v->str)) {
-                _cleanup_strbuf_ struct strbuf quoted = STRBUF_INIT;
+        go_quote(&quoted, v->str, v->len);
+        complain(w, FIELD_TYPE_INVALID, path, v, "%s in body must be of type %s: %s", path, format, strbuf_str(&quoted));
+}
 
-                go_quote(&quoted, v->str, v->len);
-                complain(w, FIELD_TYPE_INVALID, path, v, "%s in body must be of type %s: %s", path, format, strbuf_str(&quoted));
-        }
-        if (json_is_number(v) && streq(format, "int32") && (json_to_int(v, &i) < 0 || i < INT32_MIN || i > INT32_MAX))
-                complain_nowhere(w, arena_printf(w->a, "Checked value must be of type %s with format int32 in %s", type, path));
-        if (json_is_number(v) && streq(format, "float") && fabs(json_to_double(v, 0)) > FLT_MAX)
-                complain_nowhere(w, arena_printf(w->a, "Checked value must be of type %s with format float in %s", type, path));
+/* Whether a number, or one that RAW compares it with, is of its type: WHAT says which. */
+static bool check_range(struct walk *w, const struct json *raw, const struct json *v, const char *what, const char *path)
+{
+        const char *type = json_get_string(raw, "type"), *format = format_of(raw);
+        bool whole = takes(raw, "integer") && streq(type, "integer"), ok = true;
+        int64_t i = 0;
+        double d = json_to_double(v, 0);
+
+        if (whole && crd_is_float(v))
+                ok = d == floor(d) && d >= -9223372036854775808.0 && d < 9223372036854775808.0 && (i = (int64_t)d, true);
+        else if (whole)
+                ok = json_to_int(v, &i) == 0;
+        if (whole && ok && streq(format, "int32"))
+                ok = i >= INT32_MIN && i <= INT32_MAX;
+        if (!whole && streq(type, "number") && streq(format, "float"))
+                ok = fabs(d) <= FLT_MAX;
+        if (!ok)
+                complain_nowhere(w, format ? arena_printf(w->a, "%s value must be of type %s with format %s in %s", what, type, format, path)
+                                           : arena_printf(w->a, "%s value must be of type %s (default format) in %s", what, type, path));
+        return ok;
 }
 
 /* By floor(), which the compiler has, and not round(), for which all of libm would be loaded. */
-static bool is_multiple(double d, double of)
+static bool is_multiple(const struct json *v, double of)
 {
-        double fraction = d / of - floor(d / of);
+        double d = json_to_double(v, 0), times = of < 1 ? 1 / of * d : d / of, off;
+        int64_t i;
 
-        return !(fraction > 1e-9 && 1 - fraction > 1e-9);
+        if (!crd_is_float(v) && of == floor(of) && of < 9e18)
+                return json_to_int(v, &i) == 0 && i % (int64_t)of == 0;
+        if (!(fabs(times) < 9007199254740992.0))
+                return false;
+        off = fabs(times - (times < 0 ? -floor(-times) : floor(times)));
+        return off == 0 || off / (2 * fabs(times)) < 1e-9;
 }
 
 /* Whole numbers are compared with whole bounds: what is behind their point does not count. */
@@ -147,15 +232,25 @@ static const char *bound_text(struct walk *w, const struct json *v, double bound
         return crd_is_float(v) ? go_float(w->a, bound) : arena_printf(w->a, "%.0f", bound);
 }
 
-static void check_multiple(struct walk *w, const struct json *v, const struct json *of, const char *path)
+static const char *limit_text(struct walk *w, const struct json *v, double limit)
 {
-        double factor = bound_for(v, of);
+        return limit == floor(limit) ? bound_text(w, v, limit) : go_float(w->a, limit);
+}
 
+static void check_multiple(struct walk *w, const struct json *v, double factor, const char *path)
+{
         if (factor <= 0)
                 complain(w, FIELD_INVALID, path, json_new_double(w->a, factor), "factor MultipleOf declared for %s must be positive: %s",
                          path, go_float(w->a, factor));
-        else if (!is_multiple(json_to_double(v, 0), factor))
-                complain(w, FIELD_INVALID, path, v, "%s in body should be a multiple of %s", path, bound_text(w, v, factor));
+        else if (!is_multiple(v, factor))
+                complain(w, FIELD_INVALID, path, v, "%s in body should be a multiple of %s", path, limit_text(w, v, factor));
+}
+
+/* A limit that is not of the type itself is told, and compared as it is. */
+static double limit_of(struct walk *w, const struct json *raw, const struct json *v, const struct json *limit, const char *what,
+                       const char *path)
+{
+        return check_range(w, raw, limit, what, path) ? bound_for(v, limit) : json_to_double(limit, 0);
 }
 
 static void check_number(struct walk *w, const struct json *raw, const struct json *v, const char *path)
@@ -164,19 +259,20 @@ static void check_number(struct walk *w, const struct json *raw, const struct js
         bool below_max = json_get_bool(raw, "exclusiveMaximum", false), above_min = json_get_bool(raw, "exclusiveMinimum", false);
         double d = json_to_double(v, 0), x;
 
+        check_range(w, raw, v, "Checked", path);
         if (json_is_number(of))
-                check_multiple(w, v, of, path);
+                check_multiple(w, v, limit_of(w, raw, v, of, "MultipleOf", path), path);
         if (json_is_number(min)) {
-                x = bound_for(v, min);
+                x = limit_of(w, raw, v, min, "Minimum boundary", path);
                 if (above_min ? d <= x : d < x)
                         complain(w, FIELD_INVALID, path, v, "%s in body should be greater than%s %s", path,
-                                 above_min ? "" : " or equal to", bound_text(w, v, x));
+                                 above_min ? "" : " or equal to", limit_text(w, v, x));
         }
         if (json_is_number(max)) {
-                x = bound_for(v, max);
+                x = limit_of(w, raw, v, max, "Maximum boundary", path);
                 if (below_max ? d >= x : d > x)
                         complain(w, FIELD_INVALID, path, v, "%s in body should be less than%s %s", path, below_max ? "" : " or equal to",
-                                 bound_text(w, v, x));
+                                 limit_text(w, v, x));
         }
 }
 
@@ -189,7 +285,7 @@ static void check_enum(struct walk *w, const struct json *raw, const struct json
         if (!json_len(list))
                 return;
         json_foreach_item(list, item)
-                if (json_equal(item, v))
+                if (json_equal(item, v) && !json_is_null(v))
                         return;
         w->count++;
         if (w->quiet)
@@ -197,15 +293,15 @@ static void check_enum(struct walk *w, const struct json *raw, const struct json
         words = arena_calloc(w->a, (json_len(list) + 1) * sizeof(*words));
         json_foreach_item(list, item)
                 words[n++] = json_is_string(item) ? item->str : json_print(w->a, item);
+        if (json_is_number(v) && crd_is_float(v))
+                v = json_new_double(w->a, json_to_double(v, 0));
         field_error_not_supported(w->errs, *path ? path : "<nil>", v, words);
 }
 
 /* --- containers --- */
 
-static void walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
-                 const struct json *old, const char *path);
-
-static void mismatch(struct walk *w, const struct json *raw, const struct json *v, const char *type, const char *path);
+static size_t walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
+                   const struct json *old, const char *path);
 
 static struct json *keys_of(struct arena *a, const struct schema *s, const struct json *item)
 {
@@ -260,159 +356,168 @@ const struct json *crd_keyed_find(const struct crd_keyed_list *l, const struct j
         return NULL;
 }
 
-static void walk_array(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
-                       const struct json *old, const char *path)
+static size_t walk_array(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
+                         const struct json *old, const char *path)
 {
         const struct json *items = json_get(raw, "items");
         int64_t max = json_get_int(raw, "maxItems", -1), min = json_get_int(raw, "minItems", -1);
         struct crd_keyed_list before;
+        size_t matches = 1;
 
         crd_keyed_init(&before, w->a, s, old);
         if (json_is_object(items))
                 json_foreach_item(v, item)
-                        walk(w, items, s && s->type == SCHEMA_ARRAY ? s->elem : NULL, item, crd_keyed_find(&before, item),
+                        matches += walk(w, items, s && s->type == SCHEMA_ARRAY ? s->elem : NULL, item, crd_keyed_find(&before, item),
                              item_path(w, path, item_i));
         if (min >= 0 && v->len < min)
                 complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld items", path,
                          (long long)min);
         if (max >= 0 && v->len > max)
                 complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld item%s", (long long)max, max == 1 ? "" : "s");
+        return matches;
 }
 
-static void walk_object(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
-                        const struct json *old, const char *path)
+static size_t walk_object(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
+                          const struct json *old, const char *path)
 {
         const struct json *props = json_get(raw, "properties"), *more = json_get(raw, "additionalProperties");
         int64_t max = json_get_int(raw, "maxProperties", -1), min = json_get_int(raw, "minProperties", -1);
+        size_t matches = 0;
 
         if (min >= 0 && v->len < min)
                 complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld properties",
                          path, (long long)min);
         if (max >= 0 && v->len > max)
                 complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld item%s", (long long)max, max == 1 ? "" : "s");
+        for (int named = 0; named < 2; named++) /* first what the schema does not name */
+                json_foreach_member(v, m) {
+                        const struct json *prop = json_getn(props, m->key, m->key_len);
+                        const struct schema *sub = NULL;
+
+                        if (named != (prop != NULL))
+                                continue;
+                        if (!prop && json_is_object(more))
+                                prop = more;
+                        if (!prop)
+                                continue;
+                        if (s && s->type == SCHEMA_STRUCT && schema_field(s, m->key))
+                                sub = schema_field(s, m->key)->type;
+                        else if (s && s->type == SCHEMA_MAP)
+                                sub = s->elem;
+                        matches += walk(w, prop, sub, m->value, json_getn(old, m->key, m->key_len), below(w, path, m->key));
+                }
         json_foreach_item(json_get(raw, "required"), name)
                 if (json_is_string(name) && !json_getn(v, name->str, name->len))
                         complain(w, FIELD_REQUIRED, below(w, path, name->str), NULL, "%s", "");
-        json_foreach_member(v, m) {
-                const struct json *prop = json_getn(props, m->key, m->key_len);
-                const struct schema *sub = NULL;
-                if (!prop && json_is_object(more))
-                        prop = more;
-                if (!prop)
-                        continue;
-                if (s && s->type == SCHEMA_STRUCT && schema_field(s, m->key))
-                        sub = schema_field(s, m->key)->type;
-                else if (s && s->type == SCHEMA_MAP)
-                        sub = s->elem;
-                walk(w, prop, sub, m->value, json_getn(old, m->key, m->key_len), below(w, path, m->key));
-        }
+        return matches;
 }
 
 /* --- combinations --- */
 
-static size_t failures(struct walk *w, const struct json *raw, const struct json *v, const char *path)
-{
-        struct walk quiet = {.a = w->a, .quiet = true};
+/* A value, and what there was before of it. */
+struct subject {
+        const struct schema *schema;
+        const struct json *value, *old;
+        const char *path;
+};
 
-        walk(&quiet, raw, NULL, v, NULL, path);
+static size_t failures(struct walk *w, const struct json *raw, const struct subject *x, size_t *ret_matches)
+{
+        struct walk quiet = {.a = w->a, .quiet = true, .loose = w->loose};
+
+        *ret_matches = walk(&quiet, raw, x->schema, x->value, x->old, x->path);
         return quiet.count;
 }
 
-static void check_alternatives(struct walk *w, const struct json *list, const char *path, const struct json *v, bool one)
+/* What is wrong with the alternative that most of the value matches is told; of several the first. */
+static size_t check_alternatives(struct walk *w, const struct json *list, const struct subject *x, bool one)
 {
-        size_t valid = 0;
-        const struct json *first = NULL;
+        const struct json *best = NULL;
+        size_t valid = 0, most = 0, first_success = 0;
 
-        if (!json_len(list))
-                return;
         json_foreach_item(list, raw) {
-                if (failures(w, raw, v, path) == 0)
+                size_t matches;
+
+                if (failures(w, raw, x, &matches) == 0) {
+                        first_success = valid ? first_success : matches;
                         valid++;
-                else if (!first)
-                        first = raw;
+                        if (!one)
+                                return matches;
+                } else if (!valid && (!best || matches > most)) {
+                        best = raw;
+                        most = matches;
+                }
         }
-        if (one ? valid == 1 : valid > 0)
-                return;
+        if (!json_len(list) || (one && valid == 1))
+                return first_success;
         if (!one)
-                complain_nowhere(w, arena_printf(w->a, "\"%s\" must validate at least one schema (anyOf)", path));
+                complain_nowhere(w, arena_printf(w->a, "\"%s\" must validate at least one schema (anyOf)", x->path));
         else if (valid == 0)
                 complain_nowhere(w, arena_printf(w->a, "\"%s\" must validate one and only one schema (oneOf). Found none valid",
-                                                 path));
+                                                 x->path));
         else
                 complain_nowhere(w, arena_printf(w->a,
                                                  "\"%s\" must validate one and only one schema (oneOf). Found %zu valid "
-                                                 "alternatives", path, valid));
-        if (valid == 0 && first)
-                walk(w, first, NULL, v, NULL, path);
+                                                 "alternatives", x->path, valid));
+        return valid == 0 && best ? walk(w, best, x->schema, x->value, x->old, x->path) : 0;
 }
 
-static void check_combinations(struct walk *w, const struct json *raw, const struct json *v, const char *path)
+static size_t check_combinations(struct walk *w, const struct json *raw, const struct subject *x)
 {
         const struct json *not = json_get(raw, "not"), *all = json_get(raw, "allOf");
-        size_t valid = 0;
+        size_t valid = 0, matches = 1, ignored;
 
-        check_alternatives(w, json_get(raw, "anyOf"), path, v, false);
-        check_alternatives(w, json_get(raw, "oneOf"), path, v, true);
+        matches += check_alternatives(w, json_get(raw, "anyOf"), x, false);
+        matches += check_alternatives(w, json_get(raw, "oneOf"), x, true);
         json_foreach_item(all, part) {
                 size_t before = w->count;
-                walk(w, part, NULL, v, NULL, path);
+                matches += walk(w, part, x->schema, x->value, x->old, x->path);
                 valid += w->count == before;
         }
         if (json_len(all) && valid < json_len(all))
-                complain_nowhere(w, arena_printf(w->a, "\"%s\" must validate all the schemas (allOf)%s", path,
+                complain_nowhere(w, arena_printf(w->a, "\"%s\" must validate all the schemas (allOf)%s", x->path,
                                                  valid ? "" : ". None validated"));
-        if (not && failures(w, not, v, path) == 0)
-                complain_nowhere(w, arena_printf(w->a, "\"%s\" must not validate the schema (not)", path));
+        if (not && failures(w, not, x, &ignored) == 0)
+                complain_nowhere(w, arena_printf(w->a, "\"%s\" must not validate the schema (not)", x->path));
+        return matches;
 }
 
-/* A value of another type: more is said of numbers with a fraction, and of those that are named. */
-static void mismatch(struct walk *w, const struct json *raw, const struct json *v, const char *type, const char *path)
+/* Each check is made, whatever the others say, as by kube-openapi's validators. What is returned is how many matched, as those
+ * count: one for each that had something to look at, one for the whole, and what they find below. */
+static size_t walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
+                   const struct json *old, const char *path)
 {
-        const char *format = json_get_string(raw, "format"), *is = word(v);
-        bool whole = streq(type, "integer"), sized = format && (streq(format, "int32") || streq(format, "int64"));
+        const struct subject x = {s, v, old, path};
+        const char *format = format_of(raw), *types[2];
+        size_t matches = 0;
 
-        if (whole && sized && json_is_number(v)) {
-                type = format;
-                is = "float64";
-        }
-        complain(w, FIELD_TYPE_INVALID, path, json_new_string(w->a, is), "%s in body must be of type %s: \"%s\"", path, type, is);
-        if (whole && json_is_number(v))
-                complain_nowhere(w, arena_printf(w->a, sized ? "Checked value must be of type integer with format %s in %s"
-                                                             : "Checked value must be of type integer (default format) in %s%.0s",
-                                                 sized ? format : path, path));
-        if (json_is_number(v))
-                check_number(w, raw, v, path);
-        if (!json_is_null(v))
-                check_enum(w, raw, v, path);
-}
-
-static void walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
-                 const struct json *old, const char *path)
-{
         if (old && json_equal(v, old))
-                return; /* it was let in as it is */
-        if (!type_fits(raw, v)) {
-                const char *type = json_get_string(raw, "type");
-                if (json_get_bool(raw, "x-kubernetes-int-or-string", false))
-                        type = "integer,string";
-                if (json_is_null(v) && !type)
-                        return;
-                mismatch(w, raw, v, type ? type : "", path);
-                return;
+                return 0; /* it was let in as it is */
+        if (types_of(raw, types) || format)
+                matches += check_type(w, raw, v, path) + !json_is_null(v);
+        if (json_is_null(v)) {
+                check_enum(w, raw, v, path);
+                return matches;
         }
-        if (json_is_null(v))
-                return;
-        check_combinations(w, raw, v, path);
-        if (json_is_string(v))
+        matches += check_combinations(w, raw, &x) + 1;
+        if (json_is_string(v)) {
                 check_string(w, raw, v, path);
-        check_format(w, raw, v, path);
-        if (json_is_number(v))
+                matches++;
+        }
+        if (json_is_string(v) && format) {
+                check_format(w, format, v, path);
+                matches++;
+        }
+        if (json_is_number(v)) {
                 check_number(w, raw, v, path);
+                matches += 2;
+        }
         if (json_is_array(v))
-                walk_array(w, raw, s, v, old, path);
+                matches += walk_array(w, raw, s, v, old, path) + 1;
         check_enum(w, raw, v, path);
         if (json_is_object(v))
-                walk_object(w, raw, s, v, old, path);
+                matches += walk_object(w, raw, s, v, old, path) + 1;
+        return matches + 2;
 }
 
 /* --- embedded resources, lists with keys --- */
@@ -542,6 +647,13 @@ void crd_validate_values(const struct schema *s, const struct json *obj, const s
         struct walk w = {.a = errs->arena, .errs = errs};
 
         walk(&w, s->crd->raw, s, obj, old, path);
+}
+
+void crd_validate_default(const struct schema *s, const struct json *value, struct field_errors *errs)
+{
+        struct walk w = {.a = errs->arena, .errs = errs, .loose = true};
+
+        walk(&w, s->crd->raw, s, value, NULL, "");
 }
 
 void crd_validate_embedded(const struct schema *s, const struct json *obj, const char *path, struct field_errors *errs)

@@ -126,12 +126,67 @@ static struct cel_value timestamp_of(const struct json *j)
         return v;
 }
 
+#define NO_STRING "invalid data, expected string, got []interface {}"
+
+/* "3 days 2 hours": what the format "duration" takes besides Go's. Units may be cut short or go on. */
+static bool loose_duration(struct cel_string s, int64_t *ret_ns)
+{
+        static const struct {
+                const char *names[3]; /* the last may go on: "nanoseconds" */
+                int64_t ns;
+        } known[] = { { { "ns", "nano" }, 1 },
+                      { { "us", "\xc2\xb5s", "micro" }, 1000 },
+                      { { "ms", "milli" }, 1000000 },
+                      { { "s", "sec" }, 1000000000 },
+                      { { "m", "min" }, 60 * (int64_t)1000000000 },
+                      { { "h", "hr", "hour" }, 3600 * (int64_t)1000000000 },
+                      { { "d", "day" }, 24 * 3600 * (int64_t)1000000000 },
+                      { { "w", "wk", "week" }, 7 * 24 * 3600 * (int64_t)1000000000 } };
+        int64_t sum = 0;
+        bool any = false;
+
+        for (size_t i = 0; i < s.len;) {
+                int64_t n = 0;
+                char unit[24];
+                size_t len = 0;
+
+                if (s.s[i] < '0' || s.s[i] > '9') {
+                        i++;
+                        continue;
+                }
+                for (; i < s.len && s.s[i] >= '0' && s.s[i] <= '9'; i++)
+                        n = n < INT64_MAX / 100 ? n * 10 + s.s[i] - '0' : n;
+                while (i < s.len && s.s[i] == ' ')
+                        i++;
+                for (; i < s.len && (((s.s[i] | 32) >= 'a' && (s.s[i] | 32) <= 'z') || (unsigned char)s.s[i] >= 0x80); i++)
+                        if (len + 1 < sizeof(unit))
+                                unit[len++] = (unsigned char)s.s[i] < 0x80 ? (char)(s.s[i] | 32) : s.s[i];
+                unit[len] = '\0';
+                for (size_t k = 0; len && k < ARRAY_SIZE(known); k++)
+                        for (size_t m = 0; m < 3 && known[k].names[m]; m++) {
+                                bool last = m == 2 || !known[k].names[m + 1];
+
+                                if (last ? !strncmp(unit, known[k].names[m], strlen(known[k].names[m])) : !strcmp(unit, known[k].names[m])) {
+                                        any = true;
+                                        if (__builtin_mul_overflow(n, known[k].ns, &n) || __builtin_add_overflow(sum, n, &sum))
+                                                return false;
+                                        break;
+                                }
+                        }
+        }
+        *ret_ns = sum;
+        return any;
+}
+
 struct cel_value cel_from_json_as(const struct json *j, const struct cel_shape *shape)
 {
         struct cel_value v = cel_from_json(j);
 
         if (!shape)
                 return v;
+        if (v.type == CEL_LIST && (shape->type == CEL_STRING || shape->type == CEL_TIMESTAMP || shape->type == CEL_DURATION ||
+                                   shape->type == CEL_BYTES)) /* a format lets lists pass */
+                return (struct cel_value){ .type = CEL_ERROR, .str = { NO_STRING, sizeof(NO_STRING) - 1 } };
         if (v.lazy)
                 v.shape = shape;
         else if (shape->type == CEL_DOUBLE && v.type == CEL_INT)
@@ -140,7 +195,7 @@ struct cel_value cel_from_json_as(const struct json *j, const struct cel_shape *
                 v = timestamp_of(j);
         else if (shape->type == CEL_BYTES && v.type == CEL_STRING) /* base64: cel_ripe() */
                 v = (struct cel_value){ .type = CEL_BYTES, .lazy = true, .json = j };
-        else if (shape->type == CEL_DURATION && v.type == CEL_STRING && cel_parse_duration(v.str, &v.i))
+        else if (shape->type == CEL_DURATION && v.type == CEL_STRING && (cel_parse_duration(v.str, &v.i) || loose_duration(v.str, &v.i)))
                 v.type = CEL_DURATION;
         return v;
 }
