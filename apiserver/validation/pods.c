@@ -74,8 +74,11 @@ void check_toleration(struct check *c, const struct at *at)
         if (json_is_number(json_get(at->j, "tolerationSeconds")) && !streq(json_string(effect->j), "NoExecute"))
                 check_invalid(c, effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
         if (streq(o, "") || streq(o, "Equal")) {
-                if (name_check(c->a, NAME_LABEL_VALUE, json_string(value->j) ?: "", messages))
-                        field_error_add(c->errs, FIELD_INVALID, at_path(c, op), value->j, "%s", messages[0]);
+                unsigned n = name_check(c->a, NAME_LABEL_VALUE, json_string(value->j) ?: "", messages);
+
+                if (n)
+                        field_error_add(c->errs, FIELD_INVALID, at_path(c, op), value->j, "%s%s%s", messages[0], n > 1 ? ";" : "",
+                                        n > 1 ? messages[1] : "");
         } else if (streq(o, "Exists")) {
                 if (!at_empty(value))
                         field_error_add(c->errs, FIELD_INVALID, at_path(c, op), value->j,
