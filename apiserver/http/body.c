@@ -3,8 +3,6 @@
  * A body may be of another kind or version than the URL: Go then fails when it converts one type to the
  * other, and its text names both types. Which of the texts comes is decided by what is registered.
  */
-#include <stdio.h>
-
 #include "body.h"
 
 #include <ctype.h>
@@ -327,6 +325,11 @@ static const struct status *decode_text(struct api_request *r, const struct body
         return NULL;
 }
 
+static const char *version_of(const char *gv)
+{
+        return strchr(gv, '/') ? strchr(gv, '/') + 1 : gv;
+}
+
 static const struct status *decode_protobuf(struct api_request *r, const struct body_type *type, struct json **ret)
 {
         _cleanup_error_ struct error err = ERROR_INIT;
@@ -337,16 +340,13 @@ static const struct status *decode_protobuf(struct api_request *r, const struct 
         if (type->res && type->res->crd)
                 return status_unsupported_media_type(r->arena, "application/json, application/yaml");
         e = protobuf_decode(r->arena, r->http->body, r->http->body_len, type->schema, &obj, &err);
-        if (e == -ENOENT) { /* its envelope was read: the error names what it said */
-                char named[64], version[64];
-
-                if (sscanf(error_text(&err), "no kind \"%63[^\"]\" is registered for version \"%63[^\"]\"", named, version) == 2)
-                        return unhandled(r, type, named, version, error_text(&err));
-        }
-        if (e < 0)
+        if (e < 0 && e != -EBADMSG && e != -ENOENT)
                 return unrecognized(r, type, error_text(&err));
         gv = json_get_string(obj, "apiVersion");
         kind = json_get_string(obj, "kind");
+        if (e < 0)
+                return unhandled(r, type, str_empty(kind) ? type->kind : kind, str_empty(gv) ? type->version : version_of(gv),
+                                 error_text(&err));
         *ret = obj;
         return check_type(r, type, str_empty(gv) ? type->group_version : gv, str_empty(kind) ? type->kind : kind, NULL);
 }
@@ -469,44 +469,68 @@ static const struct status *delete_options_of_query(struct api_request *r, struc
         return NULL;
 }
 
+/* Other kinds that the decoder of options knows: in any version, or in that of meta.k8s.io alone. */
+static bool is_meta_kind(const char *gv, const char *kind)
+{
+        static const char *const anywhere[] = { "Status", "APIVersions", "APIGroupList", "APIGroup", "APIResourceList", "CreateOptions",
+                                                "UpdateOptions" };
+        static const char *const here[] = { "WatchEvent", "ListOptions", "GetOptions", "PatchOptions", "Table", "TableOptions",
+                                            "PartialObjectMetadata", "PartialObjectMetadataList" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(anywhere); i++)
+                if (streq(kind, anywhere[i]))
+                        return true;
+        for (size_t i = 0; i < ARRAY_SIZE(here) && streq(gv, "meta.k8s.io/v1"); i++)
+                if (streq(kind, here[i]))
+                        return true;
+        return false;
+}
+
+/* Why a body that says GV and KIND is no DeleteOptions; every group version has one. NULL: it is. */
+static const char *not_delete_options(struct arena *a, const char *gv, const char *kind)
+{
+        gv = str_empty(gv) ? "v1" : gv;
+        if (strchr(gv, '/') && strchr(strchr(gv, '/') + 1, '/'))
+                return arena_printf(a, "unexpected GroupVersion string: %s", gv);
+        if (str_empty(kind) || streq(kind, "DeleteOptions"))
+                return NULL;
+        if (is_meta_kind(gv, kind))
+                return arena_printf(a, "converting (v1.%s) to (v1.DeleteOptions): unknown conversion", kind);
+        return arena_printf(a, "no kind \"%s\" is registered for version \"%s\" in scheme "
+                               "\"pkg/apis/meta/internalversion/scheme/register.go:27\"", kind, gv);
+}
+
 static const struct status *delete_options_of_body(struct api_request *r, struct json **ret)
 {
         struct body_type type = body_type_named("meta.k8s.io/v1", "DeleteOptions");
-        const char *media = content_type_base(r->arena, http_header(r->http, "Content-Type"));
+        const char *media = content_type_base(r->arena, http_header(r->http, "Content-Type")), *gv = NULL, *kind = NULL, *why = NULL;
+        bool yaml = streq(media, "application/yaml"), protobuf = streq(media, PROTOBUF_MEDIA_TYPE);
+        const void *body = r->http->body;
+        size_t len = r->http->body_len;
         struct strict_errors strict = {.arena = r->arena};
-        const struct status *st = NULL;
+        _cleanup_error_ struct error err = ERROR_INIT;
+        const struct status *st;
         struct json *obj = NULL;
-        const char *kind;
+        int e;
 
-        if (streq(media, PROTOBUF_MEDIA_TYPE)) {
-                _cleanup_error_ struct error err = ERROR_INIT;
-                if (protobuf_decode(r->arena, r->http->body, r->http->body_len, type.schema, &obj, &err) < 0)
-                        return unrecognized(r, &type, error_text(&err));
-        } else if (!*media || streq(media, "application/json") || streq(media, "application/yaml")) {
-                struct body_type any = type; /* every group version has a DeleteOptions of its own */
-                _cleanup_error_ struct error err = ERROR_INIT;
-                int e = streq(media, "application/yaml")
-                                ? yaml_parse(r->arena, r->http->body, r->http->body_len, NULL, &obj, &err)
-                                : json_parse(r->arena, r->http->body, r->http->body_len, NULL, &obj, &err);
-                const char *gv, *why = NULL;
-
-                if (e == 0)
-                        why = body_find_type(r->arena, obj, &gv, &kind);
-                else
-                        why = streq(media, "application/yaml") ? error_text(&err)
-                                      : arena_printf(r->arena, "couldn't get version/kind; json parse error: %s", error_text(&err));
-                if (why)
-                        return unrecognized(r, &any, why);
-                if (!json_is_object(obj)) /* null */
-                        obj = json_new_object(r->arena);
-        } else {
+        if (*media && !yaml && !protobuf && !streq(media, "application/json"))
                 return status_unsupported_media_type(r->arena, NULL);
-        }
-        kind = json_get_string(obj, "kind");
-        if (!str_empty(kind) && !streq(kind, "DeleteOptions")) {
-                const char *gv = json_get_string(obj, "apiVersion");
-                return check_type(r, &type, str_empty(gv) ? "v1" : gv, kind, NULL);
-        }
+        e = yaml       ? yaml_parse(r->arena, body, len, NULL, &obj, &err)
+            : protobuf ? protobuf_decode(r->arena, body, len, type.schema, &obj, &err)
+                       : json_parse(r->arena, body, len, NULL, &obj, &err);
+        if (e == -EBADMSG) { /* other kinds are refused before their message is read */
+                body_find_type(r->arena, obj, &gv, &kind);
+                why = not_delete_options(r->arena, gv, kind) ?: error_text(&err);
+        } else if (e < 0 && e != -ENOENT) /* a kind that has no numbers is another kind */
+                why = yaml || protobuf ? error_text(&err)
+                                       : arena_printf(r->arena, "couldn't get version/kind; json parse error: %s", error_text(&err));
+        else
+                why = body_find_type(r->arena, obj, &gv, &kind);
+        why = why ? why : not_delete_options(r->arena, gv, kind);
+        if (why) /* not in the words that other bodies get */
+                return status_bad_request(r->arena, "%s", why);
+        if (!json_is_object(obj)) /* null */
+                obj = json_new_object(r->arena);
         st = body_check(r, &type, obj, &strict, &obj);
         json_del(obj, "kind");
         json_del(obj, "apiVersion");

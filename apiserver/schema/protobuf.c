@@ -28,6 +28,19 @@ struct reader {
         const uint8_t *p, *end;
 };
 
+/* What is wrong with the message that was read last, in the words of Go's generated code; NULL: nothing was said. */
+static const char *wrong;
+
+static int fail(const char *why)
+{
+        if (!wrong)
+                wrong = why;
+        return -EINVAL;
+}
+
+static const char eof[] = "unexpected EOF", overflow[] = "proto: integer overflow",
+                  negative[] = "proto: negative length found during unmarshaling";
+
 /* One field: its number, and either a varint (also of fixed sizes) or bytes. */
 struct record {
         uint64_t number;
@@ -40,8 +53,12 @@ static bool read_varint(struct reader *r, uint64_t *ret)
 {
         uint64_t v = 0;
 
-        for (unsigned shift = 0; shift < 64 && r->p < r->end; shift += 7) {
-                uint8_t byte = *r->p++;
+        for (unsigned shift = 0; shift < 64; shift += 7) {
+                uint8_t byte;
+
+                if (r->p == r->end)
+                        return fail(eof) == 0;
+                byte = *r->p++;
 
                 v |= (uint64_t)(byte & 0x7f) << shift;
                 if (!(byte & 0x80)) {
@@ -49,7 +66,7 @@ static bool read_varint(struct reader *r, uint64_t *ret)
                         return true;
                 }
         }
-        return false;
+        return fail(overflow) == 0;
 }
 
 static bool read_fixed(struct reader *r, unsigned size, uint64_t *ret)
@@ -57,21 +74,26 @@ static bool read_fixed(struct reader *r, unsigned size, uint64_t *ret)
         uint64_t v = 0;
 
         if ((size_t)(r->end - r->p) < size)
-                return false;
+                return fail(eof) == 0;
         for (unsigned i = 0; i < size; i++)
                 v |= (uint64_t)*r->p++ << (8 * i);
         *ret = v;
         return true;
 }
 
-/* 1: a record; 0: the end; -EINVAL: malformed. */
+/* 1: a record; 0: the end; -EINVAL: malformed. ret->number is 0 then, but where only the type or what follows is wrong. */
 static int read_record(struct reader *r, struct record *ret)
 {
         uint64_t tag, len;
 
+        ret->number = 0;
         if (r->p == r->end)
                 return 0;
-        if (!read_varint(r, &tag) || !(tag >> 3))
+        if (!read_varint(r, &tag))
+                return -EINVAL;
+        ret->value = tag;
+        ret->type = tag & 7;
+        if ((int32_t)(tag >> 3) <= 0)
                 return -EINVAL;
         ret->number = tag >> 3;
         ret->type = tag & 7;
@@ -83,8 +105,10 @@ static int read_record(struct reader *r, struct record *ret)
         case WIRE_32:
                 return read_fixed(r, 4, &ret->value) ? 1 : -EINVAL;
         case WIRE_BYTES:
-                if (!read_varint(r, &len) || len > (size_t)(r->end - r->p))
+                if (!read_varint(r, &len))
                         return -EINVAL;
+                if (len > (size_t)(r->end - r->p))
+                        return fail((int64_t)len < 0 ? negative : eof);
                 ret->bytes = (struct reader){ r->p, r->p + len };
                 r->p += len;
                 return 1;
@@ -104,6 +128,44 @@ static const char *bytes_text(const struct record *rec)
 }
 
 /* --- decoding --- */
+
+static const char *last_of(const char *name)
+{
+        const char *dot = name ? strrchr(name, '.') : NULL;
+
+        return dot ? dot + 1 : name ? name : "";
+}
+
+/* As Go spells the field. */
+static const char *go_field(struct arena *a, const char *name)
+{
+        char *out = arena_strdup(a, streq(name, "metadata") ? "objectMeta" : name);
+
+        out[0] -= out[0] >= 'a' && out[0] <= 'z' ? 'a' - 'A' : 0;
+        return out;
+}
+
+/* Why reading REC, a field of MESSAGE, failed; FIELD: what it is called there, NULL: not known. */
+static int explain(struct arena *a, const struct record *rec, const char *message, const char *field)
+{
+        if (wrong)
+                return -EINVAL;
+        if (rec->type == 4)
+                return fail(arena_printf(a, "proto: %s: wiretype end group for non-group", message));
+        if (!rec->number)
+                return fail(arena_printf(a, "proto: %s: illegal tag %d (wire type %d)", message, (int32_t)(rec->value >> 3), (int)rec->value));
+        if (field)
+                return fail(arena_printf(a, "proto: wrong wireType = %d for field %s", rec->type, go_field(a, field)));
+        return fail(arena_printf(a, "proto: illegal wireType %d", rec->type));
+}
+
+static const char *field_numbered(const struct schema *s, uint64_t number)
+{
+        for (unsigned i = 0; i < s->n_fields; i++)
+                if (s->fields[i].proto == number && !s->fields[i].proto_outer[0])
+                        return s->fields[i].name;
+        return NULL;
+}
 
 static int decode_message(struct arena *a, const struct schema *s, struct reader r, struct json *obj, unsigned depth);
 
@@ -162,7 +224,7 @@ static int decode_quantity(struct arena *a, struct reader r, struct json **ret)
                         continue;
                 text = arena_strndup(a, bytes_text(&rec), bytes_len(&rec));
                 if (quantity_keep_text(text, buf) < 0)
-                        return -EINVAL;
+                        return fail("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
                 *ret = json_new_string(a, buf);
         }
         return n;
@@ -402,7 +464,7 @@ static int decode_nested(struct arena *a, const struct schema *s, struct reader 
                         if (levels == n_outer && f->proto == rec.number) {
                                 e = decode_field(a, f, &rec, obj, depth);
                                 if (e < 0)
-                                        return e;
+                                        return explain(a, &rec, last_of(s->name), f->name);
                                 done = true;
                                 break;
                         }
@@ -416,7 +478,7 @@ static int decode_nested(struct arena *a, const struct schema *s, struct reader 
                                 return e;
                 }
         }
-        return n;
+        return n < 0 ? explain(a, &rec, last_of(s->name), field_numbered(s, rec.number)) : n;
 }
 
 static int decode_message(struct arena *a, const struct schema *s, struct reader r, struct json *obj, unsigned depth)
@@ -429,6 +491,7 @@ int protobuf_decode_message(struct arena *a, const struct schema *s, const void 
 {
         struct json *obj = json_new_object(a);
 
+        wrong = NULL;
         if (decode_message(a, s, (struct reader){ data, (const uint8_t *)data + len }, obj, 0) < 0)
                 return error_set(reterr, -EINVAL, "proto: malformed %s", s->name ? s->name : "message");
         *ret = obj;
@@ -444,43 +507,56 @@ struct envelope {
         struct reader raw;
 };
 
+static const char *envelope_field(bool type_meta, uint64_t number)
+{
+        static const char *const names[][5] = { { NULL, "typeMeta", "raw", "contentEncoding", "contentType" },
+                                                { NULL, "aPIVersion", "kind" } };
+
+        return number < ARRAY_SIZE(names[0]) ? names[type_meta][number] : NULL;
+}
+
 static int read_type_meta(struct arena *a, struct reader r, struct envelope *e)
 {
         struct record rec;
+        const char *field;
         int n;
 
         while ((n = read_record(&r, &rec)) > 0) {
-                if (rec.type != WIRE_BYTES)
-                        continue;
+                field = envelope_field(true, rec.number);
+                if (field && rec.type != WIRE_BYTES)
+                        break;
                 if (rec.number == 1)
                         e->api_version = arena_strndup(a, bytes_text(&rec), bytes_len(&rec));
                 else if (rec.number == 2)
                         e->kind = arena_strndup(a, bytes_text(&rec), bytes_len(&rec));
         }
-        return n;
+        return n ? explain(a, &rec, "TypeMeta", envelope_field(true, rec.number)) : 0;
 }
 
-static int read_envelope(struct arena *a, const void *data, size_t len, struct envelope *e, struct error *reterr)
+/* Has WRONG said when it fails. */
+static int read_envelope(struct arena *a, const void *data, size_t len, struct envelope *e)
 {
         struct reader r = { data, (const uint8_t *)data + len };
         struct record rec;
         int n = 0;
 
         *e = (struct envelope){ .api_version = "", .kind = "" };
+        if (!len)
+                return fail("empty data");
         if (len < sizeof(magic) || memcmp(data, magic, sizeof(magic)) != 0)
-                return error_set(reterr, -EINVAL, "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
+                return fail("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
+        if (len == sizeof(magic))
+                return fail("empty body");
         r.p += sizeof(magic);
         while ((n = read_record(&r, &rec)) > 0) {
-                if (rec.type != WIRE_BYTES)
-                        continue;
-                if (rec.number == 1 && read_type_meta(a, rec.bytes, e) < 0)
-                        n = -EINVAL;
-                else if (rec.number == 2)
-                        e->raw = rec.bytes;
-                if (n < 0)
+                if (envelope_field(false, rec.number) && rec.type != WIRE_BYTES)
                         break;
+                if (rec.number == 1 && read_type_meta(a, rec.bytes, e) < 0)
+                        return -EINVAL;
+                if (rec.number == 2)
+                        e->raw = rec.bytes;
         }
-        return n < 0 ? error_set(reterr, -EINVAL, "unexpected EOF") : 0;
+        return n ? explain(a, &rec, "Unknown", envelope_field(false, rec.number)) : 0;
 }
 
 int protobuf_decode(struct arena *a, const void *data, size_t len, const struct schema *fallback, struct json **ret,
@@ -489,11 +565,20 @@ int protobuf_decode(struct arena *a, const void *data, size_t len, const struct 
         const struct schema *s = fallback;
         struct envelope e;
         struct json *obj;
-        int r;
+        const char *slash;
 
-        r = read_envelope(a, data, len, &e, reterr);
-        if (r < 0)
-                return r;
+        wrong = NULL;
+        if (read_envelope(a, data, len, &e) < 0)
+                return error_set(reterr, -EINVAL, "%s", wrong);
+        slash = strchr(e.api_version, '/');
+        if ((slash && strchr(slash + 1, '/')) || (!*e.api_version && fallback && fallback->group_version))
+                e.api_version = fallback && fallback->group_version ? fallback->group_version : ""; /* what it says is no version */
+        obj = json_new_object(a);
+        if (*e.api_version)
+                json_set_string(a, obj, "apiVersion", e.api_version);
+        if (*e.kind)
+                json_set_string(a, obj, "kind", e.kind);
+        *ret = obj;
         if (*e.kind) {
                 s = builtin_body(e.api_version, e.kind);
                 if (!s)
@@ -502,13 +587,7 @@ int protobuf_decode(struct arena *a, const void *data, size_t len, const struct 
         }
         if (!s)
                 return error_set(reterr, -EINVAL, "Object 'Kind' is missing in protobuf body");
-        obj = json_new_object(a);
-        if (*e.api_version)
-                json_set_string(a, obj, "apiVersion", e.api_version);
-        if (*e.kind)
-                json_set_string(a, obj, "kind", e.kind);
         if (e.raw.p && decode_message(a, s, e.raw, obj, 0) < 0)
-                return error_set(reterr, -EINVAL, "proto: malformed %s", s->name);
-        *ret = obj;
+                return error_set(reterr, -EBADMSG, "%s", wrong ?: eof);
         return 0;
 }

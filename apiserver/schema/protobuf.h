@@ -13,7 +13,8 @@
 /* Decodes a body. The kind is the one the envelope names, else FALLBACK (the schema of what the URL
  * names; may be NULL). The tree carries apiVersion and kind where the envelope does; it is as after
  * schema_decode(). -EINVAL: malformed, with a text; -ENOENT: a kind that has no numbers (text as upstream:
- * `no kind "X" is registered for version "v1" ...`). */
+ * `no kind "X" is registered for version "v1" ...`); -EBADMSG: the message is malformed. With these two
+ * *ret holds the envelope's apiVersion and kind. */
 int protobuf_decode(struct arena *a, const void *data, size_t len, const struct schema *fallback, struct json **ret,
                     struct error *reterr);
 /* The body of OBJ (apiVersion and kind from it), of type S. Objects that are kept as text are better given as text. */

@@ -1,5 +1,6 @@
 /* The engine over the real tables: what a client sends goes in, what kube-apiserver v1.36 makes of it is expected.
  * Each case is text, so that a failing one can be read. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -477,9 +478,57 @@ static void test_lists_of_fields(void **state)
         }
 }
 
+/* Bodies that are no protobuf, in the words of Go's generated code. */
+static void test_protobuf_errors(void **state)
+{
+#define ENVELOPE "k8s\0\n\x0f\n\2v1\x12\x09" "ConfigMap\x12"
+        static const struct {
+                const char *bytes;
+                size_t len;
+                int code;
+                const char *text;
+        } cases[] = {
+#define CASE(bytes, code, text) { bytes, sizeof(bytes) - 1, code, text }
+                CASE("", -EINVAL, "empty data"),
+                CASE("k8s\0", -EINVAL, "empty body"),
+                CASE("k8s\1\n", -EINVAL, "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"),
+                CASE("k8s\0\x08\1", -EINVAL, "proto: wrong wireType = 0 for field TypeMeta"),
+                CASE("k8s\0\n\2\x08\1", -EINVAL, "proto: wrong wireType = 0 for field APIVersion"),
+                CASE("k8s\0\n\x09", -EINVAL, "unexpected EOF"),
+                CASE("k8s\0\n\4\n\2v9\x12\0", 0, NULL), /* no kind: the URL's */
+                CASE("k8s\0\n\5\x12\3Foo", -ENOENT,
+                     "no kind \"Foo\" is registered for version \"v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""),
+                CASE(ENVELOPE "\2\n\5", -EBADMSG, "unexpected EOF"),
+                CASE(ENVELOPE "\1\0", -EBADMSG, "proto: ConfigMap: illegal tag 0 (wire type 0)"),
+                CASE(ENVELOPE "\1\x0c", -EBADMSG, "proto: ConfigMap: wiretype end group for non-group"),
+                CASE(ENVELOPE "\2\x08\1", -EBADMSG, "proto: wrong wireType = 0 for field ObjectMeta"),
+                CASE(ENVELOPE "\2\x10\1", -EBADMSG, "proto: wrong wireType = 0 for field Data"),
+                CASE(ENVELOPE "\3\x9e\6\1", -EBADMSG, "proto: illegal wireType 6"),
+                CASE(ENVELOPE "\x0b\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", -EBADMSG,
+                     "proto: negative length found during unmarshaling"),
+                CASE(ENVELOPE "\x0b\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", -EBADMSG, "proto: integer overflow"),
+#undef CASE
+        };
+        const struct resource *res = builtin_resource("", "v1", "configmaps");
+        struct arena *a = arena_new(0);
+
+        unused(state);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_error_ struct error err = ERROR_INIT;
+                struct json *obj = NULL;
+
+                assert_int_equal(protobuf_decode(a, cases[i].bytes, cases[i].len, res->schema, &obj, &err), cases[i].code);
+                if (cases[i].text)
+                        assert_string_equal(error_text(&err), cases[i].text);
+        }
+        arena_free(a);
+#undef ENVELOPE
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_protobuf_errors),
                 cmocka_unit_test(test_lists_of_fields),
                 cmocka_unit_test(test_openapi_particulars),
                 cmocka_unit_test(test_openapi_ids),
