@@ -476,26 +476,44 @@ static void fill_times(struct api_request *r, struct json *csr, const struct jso
         }
 }
 
-static bool is_verdict(const struct json *c)
+/* The Nth condition of a type; NULL: there are not so many. */
+static struct json *nth_condition(const struct json *csr, const char *type, size_t n)
 {
-        const char *type = json_get_string(c, "type");
-
-        return streq(type, "Approved") || streq(type, "Denied");
+        json_foreach_item(json_path(csr, "status.conditions"), it)
+                if (streq(json_get_string(it, "type"), type) && n-- == 0)
+                        return it;
+        return NULL;
 }
 
-/* Only the approval subresource gives a verdict. */
+static size_t count_conditions(const struct json *csr, const char *type)
+{
+        size_t n = 0;
+
+        while (nth_condition(csr, type, n))
+                n++;
+        return n;
+}
+
+/* Only the approval subresource gives a verdict: one that is sent again is the one that is there. Another number of them
+ * is left for validation to refuse. */
 static void keep_verdicts(struct arena *a, struct json *csr, const struct json *old)
 {
-        struct json *list = json_new_array(a), *sent = json_path(csr, "status.conditions");
+        static const char *const verdicts[] = { "Approved", "Denied" };
+        struct json *list = json_path(csr, "status.conditions"), *kept;
 
-        json_foreach_item(json_path(old, "status.conditions"), it)
-                if (is_verdict(it))
-                        json_append(a, list, json_clone(a, it));
-        json_foreach_item(sent, it)
-                if (!is_verdict(it))
-                        json_append(a, list, it);
-        if (json_len(list) || sent)
-                json_path_set(a, csr, "status.conditions", list);
+        for (size_t i = 0; i < ARRAY_SIZE(verdicts); i++) {
+                size_t n = 0;
+
+                if (!list || count_conditions(csr, verdicts[i]) != count_conditions(old, verdicts[i]))
+                        continue;
+                kept = json_new_array(a);
+                json_foreach_item(list, it)
+                        json_append(a, kept, streq(json_get_string(it, "type"), verdicts[i]) ?
+                                                     json_clone(a, nth_condition(old, verdicts[i], n++)) :
+                                                     it);
+                json_path_set(a, csr, "status.conditions", kept);
+                list = json_path(csr, "status.conditions");
+        }
 }
 
 static void csr_prepare_update(struct api_request *r, struct json *csr, const struct json *old, const char *sub)
