@@ -169,7 +169,7 @@ static void print_go_type(struct strbuf *b, const struct schema *s)
 {
         const char *dot, *start;
 
-        if (s->go_type && s->type == SCHEMA_MAP) {
+        if (s->go_type && (s->type == SCHEMA_MAP || s->type == SCHEMA_ARRAY)) {
                 strbuf_puts(b, s->go_type);
         } else if (s->type == SCHEMA_ARRAY || s->type == SCHEMA_MAP) {
                 strbuf_puts(b, s->type == SCHEMA_ARRAY ? "[]" : "map[string]");

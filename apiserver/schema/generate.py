@@ -230,16 +230,20 @@ class Tables:
         return self.anonymous[key]
 
     def schema(self, expr, package, where, list_type=None, keys=(), atomic=False, enum=(), in_map=False, rules=(),
-               granular=False, named=None):
-        """The number of the schema that a type expression means."""
+               granular=False, named=None, list_named=None):
+        """The number of the schema that a type expression means. NAMED: of strings in a list, each is meant."""
         if expr.startswith('list '):
-            elem = self.schema(expr[5:], package, where, enum=enum, named=named)
+            list_named = list_named or (named if expr[5:] not in SCALARS else None)
+            elem = self.schema(expr[5:], package, where, enum=enum, named=None if list_named else named)
+            row = {'go_type': list_named} if list_named else {}
             return self.anonymous_schema(type='ARRAY', elem=elem, list_type=list_type or 'ATOMIC',
                                          list_declared=list_type is not None, list_keys=tuple(keys),
-                                         wire='ITEMS' if in_map else 'PLAIN')
+                                         wire='ITEMS' if in_map else 'PLAIN', **row)
         if expr.startswith('map '):
-            elem = self.schema(expr[4:], package, where, enum=enum, in_map=True)
+            value = named.split(']', 1)[1] if named and named.startswith('map[') and expr.startswith('map list ') else None
+            elem = self.schema(expr[4:], package, where, enum=enum, in_map=True, list_named=value)
             row = {'openapi': '"x-kubernetes-map-type":"granular"'} if granular else {}
+            row.update({'go_type': named} if named else {})
             return self.anonymous_schema(type='MAP', elem=elem, atomic=atomic, rules=tuple(rules), **row)
         if expr in SCALARS:
             kind, fmt, _, full = SCALARS[expr]
