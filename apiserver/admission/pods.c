@@ -17,16 +17,25 @@ static void keep_priority(struct admission_attributes *at)
         }
 }
 
-/* Of those that are the default, the lowest; NULL: there is none. */
+/* Of those that are the default, the lowest; NULL: there is none, as in most clusters: then they are not looked through
+ * again for each pod, until one changes. */
 static struct json *default_priority(struct admission_attributes *at)
 {
+        static const struct store *none_in;
+        static uint64_t none_at;
+        const struct resource *res = builtin_resource("scheduling.k8s.io", "v1", "priorityclasses");
+        uint64_t now = admission_store ? store_changed(admission_store, res) : 0;
         struct json *best = NULL;
 
+        if (admission_store && none_in == admission_store && none_at == now)
+                return NULL;
         json_foreach_item(admission_list_having(at, "scheduling.k8s.io", "v1", "priorityclasses", "", "globalDefault"), c) {
                 if (json_get_bool(c, "globalDefault", false) &&
                     (!best || json_get_int(c, "value", 0) < json_get_int(best, "value", 0)))
                         best = c;
         }
+        none_in = best ? NULL : admission_store;
+        none_at = now;
         return best;
 }
 

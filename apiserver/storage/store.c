@@ -93,6 +93,13 @@ bool store_has_any(const struct store *s, const struct resource *res)
         return k && k->index.n;
 }
 
+uint64_t store_changed(const struct store *s, const struct resource *res)
+{
+        const struct store_kind *k = map_get(&s->kinds, res->storage_prefix);
+
+        return (k ? k->changed : 0) + (s->n_loads << 48); /* loaded anew, a kind may be back at an old revision */
+}
+
 static void kind_redraw(struct store_kind *k)
 {
         struct index fresh = { 0 };

@@ -102,6 +102,7 @@ typedef bool store_scan_fn(struct entry *e, void *userdata);
 void store_scan(const struct store *s, const char *prefix, const char *after, store_scan_fn *fn, void *userdata);
 size_t store_count(const struct store *s, const char *prefix);
 bool store_has_any(const struct store *s, const struct resource *res); /* whether there are objects of it at all; cheap */
+uint64_t store_changed(const struct store *s, const struct resource *res); /* another number whenever one of them changed */
 /* The same as they were at REVISION (pages of one list, resourceVersionMatch=Exact): from the cache where
  * nothing under the kind changed since, else from etcd (it then parks, on a fiber). At most LIMIT entries
  * (0: all) are handed to FN; *ret_more tells whether there are more, *ret_remaining how many (both may

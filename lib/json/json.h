@@ -157,15 +157,22 @@ void json_insert(struct arena *a, struct json *arr, size_t at, struct json *valu
 void json_remove(struct json *arr, size_t at);
 
 /* --- walking --- */
+/* OBJ and ARR are evaluated once. */
+static inline struct json_member *json_members(const struct json *obj, struct json_member **ret_end)
+{
+        if (!json_is_object(obj))
+                return NULL;
+        *ret_end = obj->members + obj->len;
+        return obj->members;
+}
 #define json_foreach_member(obj, m)                                                                \
-        for (struct json_member *m = json_is_object(obj) ? (obj)->members : NULL,                  \
-                                *_end_##m = m ? m + (obj)->len : NULL;                             \
-             m < _end_##m; m++)
+        for (struct json_member *_end_##m = NULL, *m = json_members(obj, &_end_##m); m < _end_##m; m++)
 /* IT is a struct json *; the index is IT_i. break and continue do as in any loop. */
 #define json_foreach_item(arr, it)                                                                 \
-        for (size_t it##_i = 0, _len_##it = json_is_array(arr) ? (arr)->len : 0, _go_##it = 1;     \
+        for (size_t it##_i = 0, _of_##it = (size_t)(arr),                                          \
+                    _len_##it = json_is_array((const struct json *)_of_##it) ? ((const struct json *)_of_##it)->len : 0, _go_##it = 1; \
              _go_##it && it##_i < _len_##it; it##_i++)                                             \
-                for (struct json *it = (_go_##it = 0, (arr)->items[it##_i]); !_go_##it; _go_##it = 1)
+                for (struct json *it = (_go_##it = 0, ((const struct json *)_of_##it)->items[it##_i]); !_go_##it; _go_##it = 1)
 
 /* --- text --- */
 /* No kind needs a hundred levels, and who walks a tree recursively must have room on a fiber's stack. What is nested deeper
