@@ -82,9 +82,15 @@ void at_step(struct at *ret, const struct at *at, const char *name, size_t len, 
                 ret->s = at->s->elem;
 }
 
+/* In the room that was taken along, which stays in the processor's cache, as long as there is some. */
+static inline struct at *at_new(struct check *c)
+{
+        return c->n_room ? &c->room[--c->n_room] : arena_alloc(c->a, sizeof(struct at));
+}
+
 const struct at *at_name(struct check *c, const struct at *at, const char *name, size_t len, uint32_t tag)
 {
-        struct at *f = arena_alloc(c->a, sizeof(*f));
+        struct at *f = at_new(c);
 
         at_step(f, at, name, len, tag);
         return f;
@@ -93,7 +99,7 @@ const struct at *at_name(struct check *c, const struct at *at, const char *name,
 const struct at *at_path_of(struct check *c, const struct at *at, const char *path)
 {
         for (;;) {
-                struct at *f = arena_alloc(c->a, sizeof(*f));
+                struct at *f = at_new(c);
                 unsigned bare = 0;
                 size_t len;
 
@@ -129,7 +135,7 @@ static void entry_of(struct at *ret, const struct at *map, const struct json_mem
 
 const struct at *at_item(struct check *c, const struct at *list, size_t i)
 {
-        struct at *f = arena_alloc(c->a, sizeof(*f));
+        struct at *f = at_new(c);
 
         item_of(f, list, i);
         return f;
@@ -137,7 +143,7 @@ const struct at *at_item(struct check *c, const struct at *list, size_t i)
 
 const struct at *at_entry(struct check *c, const struct at *map, const struct json_member *m)
 {
-        struct at *f = arena_alloc(c->a, sizeof(*f));
+        struct at *f = at_new(c);
 
         entry_of(f, map, m);
         return f;
@@ -215,7 +221,7 @@ struct way {
 
 static struct at *way_next(struct check *c, struct way *way)
 {
-        return way->n < WAY ? &way->steps[way->n++] : arena_alloc(c->a, sizeof(struct at));
+        return way->n < WAY ? &way->steps[way->n++] : at_new(c);
 }
 
 /* The place a step away: of a list its first item, as conditions look at one. */
@@ -707,16 +713,30 @@ static bool absent(const struct at *at, const struct schema_field *f)
         return !schema_get(at->j, f) && !(at->old && schema_get(at->old, f));
 }
 
+static inline uint32_t names_of(const struct json *j)
+{
+        return json_is_object(j) ? j->names : 0;
+}
+
 void rules_run(struct check *c, const struct rule *rules, const struct at *at)
 {
         bool null = json_is_null(at->j);
         /* A struct that is not there has no inside to look at; that it should be there may still be said. */
         bool no_struct = null && at->s && at->s->type == SCHEMA_STRUCT;
         const struct prospect *p = null ? NULL : foresight(rules, at->s);
+        uint32_t names = names_of(at->j) | names_of(at->old);
 
-        for (const struct rule *r = rules; r && r->op != RULE_END; r++) {
-                const struct prospect *known = p && p[r - rules].field ? &p[r - rules] : NULL;
+        for (const struct rule *r = rules; r; r++) {
+                const struct prospect *known = NULL;
 
+                if (p) {
+                        known = &p[r - rules];
+                        if (known->bit && !(names & known->bit)) /* most rules: their tables are not even looked at */
+                                continue;
+                        known = known->field ? known : NULL;
+                }
+                if (r->op == RULE_END)
+                        return;
                 if (no_struct && (r->op == RULE_CALL || r->op == RULE_USE))
                         continue;
                 if (r->op == RULE_BLOCK && known)

@@ -13,6 +13,7 @@ bool rule_check(struct check *c, const struct rule *r, const struct at *at); /* 
 struct prospect {
         const struct schema_field *field; /* of a block: that its path begins with; of an `if`: that its condition needs */
         bool silent; /* says nothing where the object, and the stored one, lack that field */
+        uint32_t bit; /* of a silent one: json_tag_bit() of the field; without it among the objects' names it is passed over */
 };
 /* One for each rule, found once for each table and type; NULL: nothing is known. */
 const struct prospect *foresight(const struct rule *rules, const struct schema *s);

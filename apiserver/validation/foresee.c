@@ -163,12 +163,12 @@ static struct prospect look_ahead(struct check *c, const struct rule *r, const s
         if (r->op == RULE_IF && !r->other)
                 f = needs(c, r->cond, at);
         if (r->op != RULE_BLOCK || r->path->kind != STEP_FIELD)
-                return (struct prospect){ f, f };
+                return (struct prospect){ .field = f, .silent = f };
         f = schema_find(at->s, r->path->name, r->path->len, r->path->tag);
         if (!f)
                 return (struct prospect){ NULL };
         at_step(&absent, at, f->name, f->len, f->tag);
-        return (struct prospect){ f, path_silent(c, r->path + 1, r->body, &absent, 0) };
+        return (struct prospect){ .field = f, .silent = path_silent(c, r->path + 1, r->body, &absent, 0) };
 }
 
 static struct prospect *plan(const struct rule *rules, const struct schema *s)
@@ -183,8 +183,11 @@ static struct prospect *plan(const struct rule *rules, const struct schema *s)
         while (rules[n].op != RULE_END)
                 n++;
         prospects = xcalloc(n + 1, sizeof(*prospects));
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 prospects[i] = look_ahead(&c, &rules[i], &at);
+                if (prospects[i].silent)
+                        prospects[i].bit = json_tag_bit(prospects[i].field->tag);
+        }
         return prospects;
 }
 

@@ -130,6 +130,8 @@ struct check {
         const struct at *root;
         const char *prefix;        /* of all paths ("" or "spec.template.") */
         const struct json *volumes;    /* of the pod at hand: those that are well and may be mounted */
+        struct at *room;               /* for places that C functions ask for, N_ROOM of them */
+        unsigned n_room;
 };
 
 /* --- engine.c: for the C functions --- */
