@@ -24,7 +24,8 @@ struct options {
         const char *components, *aggregator_routing;
         const char *const *etcd_servers, *const *sa_key_files, *const *requestheader_names;
         enum log_level level;
-        int max_inflight, max_mutating_inflight, audit_megabytes;
+        const char *audit_truncate;
+        int max_inflight, max_mutating_inflight, audit_megabytes, audit_max_event;
 };
 
 /* malloc keeps what is freed between things that stay, and all that a start or many writes needed for a moment: it
@@ -89,12 +90,15 @@ static int parse(int argc, char **argv, struct daemon *d)
                 { "audit-log-maxage", FLAG_INT, &d->audit.log.max_age_days, .max = 1000000, .help = "days that rotated files are kept" },
                 { "audit-log-maxbackup", FLAG_INT, &d->audit.log.max_backups, .max = 1000000, .help = "how many rotated files are kept" },
                 { "audit-log-maxsize", FLAG_INT, &f->audit_megabytes, .max = 1000000, .help = "megabytes of a file before it is rotated" },
+                { "audit-log-truncate-enabled", FLAG_STRING, &f->audit_truncate, .help = "true: long events leave out the objects" },
+                { "audit-log-truncate-max-event-size", FLAG_INT, &f->audit_max_event, .max = 1000000000, .help = "bytes; what is longer is long" },
                 { "cluster-components", FLAG_STRING, &f->components, .help = "daemons that run as users of their own" },
                 { "v", FLAG_VERBOSITY, &f->level, .help = "from 4 on: debugging" },
         };
 
         flags_parse_or_exit("colibri-apiserver", flags, ARRAY_SIZE(flags), argc, argv, NULL);
         d->audit.log.max_size = (int64_t)f->audit_megabytes << 20;
+        d->audit.max_event = streq(f->audit_truncate, "true") ? f->audit_max_event : 0;
         d->flow = (struct flow_options){ (unsigned)f->max_inflight, (unsigned)f->max_mutating_inflight };
         /* A cluster IP leads nowhere on a machine without a proxy. */
         o->aggregator_routing = f->aggregator_routing ? streq(f->aggregator_routing, "true")
@@ -295,7 +299,7 @@ int main(int argc, char **argv)
         static struct daemon d = {
                 .server.o = {.bind_address = "0.0.0.0", .secure_port = 6443, .advertise_address = "127.0.0.1",
                              .service_cluster_ip_range = "10.96.0.0/12", .service_node_port_range = "30000-32767"},
-                .options = {.level = LOG_LEVEL_INFO, .max_inflight = 400, .max_mutating_inflight = 200},
+                .options = {.level = LOG_LEVEL_INFO, .max_inflight = 400, .max_mutating_inflight = 200, .audit_max_event = 102400},
         };
         _cleanup_error_ struct error err = ERROR_INIT;
         int r;

@@ -91,6 +91,7 @@ says "others are served" "200 OK" request eve $maps
 says "exec and the like do not count" "404 Not Found" request slow /api/v1/namespaces/default/pods/p/log
 metrics() { kubectl get --raw /metrics; }
 says "metrics tell" 'apiserver_flowcontrol_rejected_requests_total{flow_schema="slow",priority_level="narrow",reason="concurrency-limit"} 3' metrics
+says "and what was asked for" 'apiserver_request_total{code="429",component="apiserver",dry_run="",group="",resource="configmaps",scope="namespace",subresource="",verb="LIST",version="v1"}' metrics
 says "a schema gone" deleted kubectl delete flowschema slow
 says "another fits" "X-Kubernetes-Pf-Flowschema-Uid: $(uid flowschema global-default)" request slow $maps
 check "back" schema narrow

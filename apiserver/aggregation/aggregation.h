@@ -20,5 +20,5 @@ void aggregation_start(struct apiserver *s);
 bool aggregation_handle(struct api_request *r);
 /* The same for the OpenAPI v3 document of PATH ("apis/metrics.k8s.io/v1beta1"). */
 bool aggregation_openapi_v3(struct api_request *r, const char *path);
-/* How many APIServices with a Service there are, and how many of them are not available: for /metrics. */
-size_t aggregation_counts(size_t *ret_unavailable);
+/* For /metrics: which APIServices are not available. */
+void aggregation_metrics(struct strbuf *out);

@@ -189,16 +189,13 @@ static void publish(void)
         aggregator.server->extra.n_remotes = n;
 }
 
-size_t aggregation_counts(size_t *ret_unavailable)
+void aggregation_metrics(struct strbuf *out)
 {
-        size_t n = 0;
-
-        *ret_unavailable = 0;
-        for (size_t i = 0; i < aggregator.n; i++) {
-                n += !aggregator.list[i]->local;
-                *ret_unavailable += !aggregator.list[i]->local && !aggregator.list[i]->available;
-        }
-        return n;
+        strbuf_puts(out, "# HELP aggregator_unavailable_apiservice [ALPHA] Whether an APIService is not available (1)\n"
+                         "# TYPE aggregator_unavailable_apiservice gauge\n");
+        for (size_t i = 0; i < aggregator.n; i++)
+                strbuf_printf(out, "aggregator_unavailable_apiservice{name=\"%s\"} %d\n", aggregator.list[i]->name,
+                              !aggregator.list[i]->local && !aggregator.list[i]->available);
 }
 
 static void leave(struct api_service *s)

@@ -24,6 +24,8 @@ static struct {
         struct arena *arena; /* the policy's */
         struct audit_policy *policy;
         struct audit_log *log;
+        int64_t max_event;
+        uint64_t dropped; /* longer than that even so */
 } audit;
 
 /* --- set-up --- */
@@ -37,6 +39,7 @@ int audit_start(struct apiserver *s, const struct audit_options *o, struct error
 
         if (!o->policy_file || !o->log.path)
                 return 0;
+        audit.max_event = o->max_event;
         audit.arena = arena_new(0);
         r = file_read(o->policy_file, POLICY_MAX, &text, &len, reterr);
         if (r == 0)
@@ -64,7 +67,7 @@ void audit_metrics(struct strbuf *out)
         strbuf_printf(out,
                       "# TYPE apiserver_audit_event_total counter\napiserver_audit_event_total %llu\n"
                       "# TYPE apiserver_audit_error_total counter\napiserver_audit_error_total{plugin=\"log\"} %llu\n",
-                      (unsigned long long)lines, (unsigned long long)lost);
+                      (unsigned long long)lines, (unsigned long long)(lost + audit.dropped));
 }
 
 /* Ids are needed for every answer and are no secret: a generator of our own, seeded once (splitmix64). */
@@ -194,6 +197,18 @@ static void write_stage(const struct audit_event *e, unsigned stage)
         if (e->decision.omit_stages & stage || !audit.log)
                 return;
         audit_event_write(e, stage, time_real(), &line);
+        if (audit.max_event && (int64_t)line.len > audit.max_event) {
+                struct audit_event cut = *e;
+
+                cut.annotations = json_clone(e->arena, e->annotations);
+                audit_event_cut(&cut);
+                strbuf_reset(&line);
+                audit_event_write(&cut, stage, time_real(), &line);
+                if ((int64_t)line.len > audit.max_event) {
+                        audit.dropped++;
+                        return;
+                }
+        }
         audit_log_line(audit.log, line.data, line.len);
 }
 

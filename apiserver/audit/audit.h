@@ -15,6 +15,7 @@ struct audit_event;
 struct audit_options {
         const char *policy_file;      /* NULL: nothing is recorded */
         struct audit_log_options log; /* PATH NULL: likewise */
+        int64_t max_event;            /* bytes: longer ones are cut (event.h); 0: none is */
 };
 int audit_start(struct apiserver *s, const struct audit_options *o, struct error *reterr);
 /* Writes what is left. */

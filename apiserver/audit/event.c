@@ -80,6 +80,12 @@ void audit_event_write(const struct audit_event *e, unsigned stage, int64_t now,
         strbuf_puts(out, "}\n");
 }
 
+void audit_event_cut(struct audit_event *e)
+{
+        e->request = e->response = NULL;
+        json_set_string(e->arena, e->annotations, "audit.k8s.io/truncated", "true");
+}
+
 void audit_strip(struct json *obj)
 {
         json_path_del(obj, "metadata.managedFields");

@@ -17,6 +17,8 @@ struct audit_event {
         bool long_running, started, handled, ended, anonymous;
 };
 
+/* Leaves out what makes an event long: the objects. Marked as upstream marks it. */
+void audit_event_cut(struct audit_event *e);
 /* The line of STAGE at NOW (real time), with its line feed. */
 void audit_event_write(const struct audit_event *e, unsigned stage, int64_t now, struct strbuf *out);
 /* Takes managedFields away from an object, or from the items of a list. */

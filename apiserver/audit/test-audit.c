@@ -137,6 +137,12 @@ static void test_event(void **state)
         assert_non_null(strstr(line.data, "\"responseStatus\":{\"metadata\":{},\"status\":\"Failure\",\"reason\":\"NotFound\",\"code\":404},"
                                           "\"requestObject\":{\"q\":1},\"responseObject\":{\"p\":1},"));
         assert_true(str_has_suffix(line.data, ",\"annotations\":{\"k\":\"v\"}}\n"));
+        e.arena = a;
+        audit_event_cut(&e);
+        strbuf_reset(&line);
+        audit_event_write(&e, AUDIT_STAGE_COMPLETE, 1000, &line);
+        assert_null(strstr(line.data, "Object\":{"));
+        assert_true(str_has_suffix(line.data, ",\"annotations\":{\"k\":\"v\",\"audit.k8s.io/truncated\":\"true\"}}\n"));
         e.ref = parse("{\"metadata\":{\"name\":\"a\",\"managedFields\":[]},\"items\":[{\"metadata\":{\"managedFields\":[1]}}]}");
         audit_strip(e.ref);
         assert_string_equal(json_print(a, e.ref), "{\"metadata\":{\"name\":\"a\"},\"items\":[{\"metadata\":{}}]}");

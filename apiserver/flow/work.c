@@ -52,8 +52,8 @@ struct flow_watch *flow_watch_begin(const struct api_request *r)
         const char *key = key_of(r, r->namespace, r->name);
         struct flow_watch *w;
 
-        if (is_indexed(r))
-                return NULL;
+        if (is_indexed(r)) /* counted, but not with those that hear of a write */
+                key = arena_printf(r->arena, "%s/", key);
         w = map_get(&watches, key);
         if (!w) {
                 w = new0(struct flow_watch);
@@ -92,6 +92,33 @@ static unsigned interested(const struct api_request *r)
         if (*r->namespace && *r->name)
                 n += count_of(key_of(r, r->namespace, r->name));
         return n;
+}
+
+/* Of "group/resource/namespace/name[/]". */
+static char *labels_of(const char *key)
+{
+        const char *resource = strchr(key, '/') + 1, *namespace = strchr(resource, '/') + 1, *name = strchr(namespace, '/') + 1;
+        const char *scope = strcspn(name, "/") ? "resource" : name - namespace > 1 ? "namespace" : "cluster";
+
+        return xasprintf("component=\"apiserver\",group=\"%.*s\",resource=\"%.*s\",scope=\"%s\",subresource=\"\",verb=\"WATCH\"",
+                         (int)(resource - key - 1), key, (int)(namespace - resource - 1), resource, scope);
+}
+
+void flow_watch_metrics(struct strbuf *out)
+{
+        struct map sums = MAP_INIT;
+        struct map_entry *e;
+
+        map_foreach(&watches, e) {
+                const struct flow_watch *w = e->value;
+                _cleanup_free_ char *labels = labels_of(w->key);
+
+                map_put(&sums, labels, (void *)((uintptr_t)map_get(&sums, labels) + w->n));
+        }
+        strbuf_puts(out, "# HELP apiserver_longrunning_requests [STABLE] Watches that go on\n# TYPE apiserver_longrunning_requests gauge\n");
+        map_foreach(&sums, e)
+                strbuf_printf(out, "apiserver_longrunning_requests{%s} %llu\n", e->key, (unsigned long long)(uintptr_t)e->value);
+        map_deinit(&sums);
 }
 
 /* --- estimates --- */

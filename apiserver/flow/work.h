@@ -20,3 +20,5 @@ struct flow_work flow_write_work(unsigned watches, unsigned widest);
 struct flow_watch;
 struct flow_watch *flow_watch_begin(const struct api_request *r);
 void flow_watch_end(struct flow_watch *w);
+/* For /metrics: the watches that go on. */
+void flow_watch_metrics(struct strbuf *out);

@@ -10,6 +10,7 @@
 #include "../registry/definitions.h"
 #include "../registry/registry.h"
 #include "../schema/crd.h"
+#include "metrics.h"
 #include "request-info.h"
 #include "verbs.h"
 
@@ -116,7 +117,8 @@ static const struct status *check_route(struct api_request *r)
                                 continue;
                         if (*r->subpath && !streq(s->name, "proxy"))
                                 return route_missing(r);
-                        return has(s->verbs, r->verb) && !is_head(r) ? NULL : status_method_not_supported(r->arena, NULL, NULL);
+                        return has(s->verbs, r->verb) && !is_head(r)
+                                       ? NULL : status_method_not_supported(r->arena, r->res->crd && !is_head(r) ? r->res : NULL, r->verb);
                 }
                 return r->res->crd ? status_not_found(r->arena, r->res, r->name) : route_missing(r);
         }
@@ -312,6 +314,7 @@ void apiserver_handle(struct http_request *http, void *apiserver)
                 handle_authenticated(&r);
                 flow_leave(&ticket);
         }
+        metrics_count(&r);
         audit_handled(&r);
 }
 

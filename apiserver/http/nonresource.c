@@ -10,6 +10,7 @@
 #include "../schema/openapi.h"
 #include "../schema/protobuf.h"
 #include "health.h"
+#include "metrics.h"
 #include "debug.h"
 #include "request-info.h"
 #include "verbs.h"
@@ -296,23 +297,10 @@ static void serve_openapi(struct api_request *r, const char *path)
 
 static void serve_metrics(struct api_request *r)
 {
-        _cleanup_strbuf_ struct strbuf fairness = STRBUF_INIT;
-        struct store_stats st;
-        size_t unavailable;
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
-        store_stats(r->server->store, &st);
-        aggregation_counts(&unavailable);
-        flow_metrics(&fairness);
-        audit_metrics(&fairness);
-        answer_text(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-                    arena_printf(r->arena,
-                                 "# TYPE apiserver_request_total counter\napiserver_request_total %llu\n"
-                                 "# TYPE apiserver_storage_objects gauge\napiserver_storage_objects %zu\n"
-                                 "# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests %zu\n"
-                                 "# TYPE aggregator_unavailable_apiservices gauge\naggregator_unavailable_apiservices %zu\n"
-                                 "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %lld\n%s",
-                                 (unsigned long long)r->server->requests, st.objects, st.watches, unavailable,
-                                 (long long)(r->server->started / NS_PER_SEC), strbuf_str(&fairness)));
+        metrics_write(r->server, &b);
+        answer_buffer(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", buffer_new_copy(strbuf_str(&b), b.len), NULL);
 }
 
 static int by_name(const void *a, const void *b)
@@ -373,8 +361,8 @@ void nonresource_handle(struct api_request *r)
         } else if (str_has_prefix(path, "/openapi/")) {
                 serve_openapi(r, path);
         } else if (streq(r->path, "/metrics")) {
-                if (streq(r->http->method, "DELETE")) /* ours only tell what is; there is nothing to reset */
-                        answer_text(r, 200, "text/plain; charset=utf-8", "metrics reset\n");
+                if (streq(r->http->method, "DELETE")) /* upstream's begin anew, which rates need not know */
+                        answer_buffer(r, 200, "text/plain; charset=utf-8", buffer_new_copy("metrics reset\n", 14), NULL);
                 else
                         serve_metrics(r);
         } else if (streq(path, "/.well-known/openid-configuration") || streq(path, "/openid/v1/jwks")) {
