@@ -98,6 +98,33 @@ static void test_reasons(void **state)
         rbac_free(r);
 }
 
+/* Of the subjects that mean somebody the binding's first is told, and its rules count once. */
+static void test_named_twice(void **state)
+{
+        const char *groups[] = { "a", "b", NULL }, *reason, *errors;
+        const struct user_info u = { .name = "eve", .groups = groups };
+        const struct authz_attributes at = { .user = &u, .verb = "get", .group = "", .version = "v1", .namespace = "",
+                                             .resource = "nodes", .subresource = "", .name = "x", .is_resource = true };
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct rbac *r = make(a);
+        struct rbac_rules rules;
+
+        rbac_put_role(r, NULL, "two", parse(a, "{'rules':[{'apiGroups':[''],'resources':['nodes'],'verbs':['get']}]}"));
+        rbac_put_binding(r, NULL, "two",
+                         parse(a, "{'roleRef':{'kind':'ClusterRole','name':'two'},'subjects':[{'kind':'Group','name':'b'},"
+                                  "{'kind':'User','name':'eve'},{'kind':'Group','name':'a'}]}"));
+        rbac_put_binding(r, NULL, "gone",
+                         parse(a, "{'roleRef':{'kind':'ClusterRole','name':'lost'},'subjects':[{'kind':'User','name':'eve'}]}"));
+        assert_int_equal(rbac_authorize(r, a, &at, &reason), AUTHZ_ALLOW);
+        assert_string_equal(reason, "RBAC: allowed by ClusterRoleBinding \"two\" of ClusterRole \"two\" to Group \"b\"");
+        rbac_rules_for(r, a, &u, "", false, &rules, &errors);
+        assert_int_equal(rules.n, 1);
+        assert_string_equal(errors, "clusterrole.rbac.authorization.k8s.io \"lost\" not found");
+        rbac_rules_for(r, a, &u, "", true, &rules, &errors);
+        assert_string_equal(errors, "clusterroles.rbac.authorization.k8s.io \"lost\" not found");
+        rbac_free(r);
+}
+
 static void test_paths(void **state)
 {
         const char *groups[] = { "web", NULL };
@@ -187,6 +214,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rules),  cmocka_unit_test(test_reasons), cmocka_unit_test(test_paths),
                 cmocka_unit_test(test_changes), cmocka_unit_test(test_covers),  cmocka_unit_test(test_speed),
+                cmocka_unit_test(test_named_twice),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -397,6 +397,7 @@ static void eviction(void *userdata)
         } cases[] = {
                 { "{\"dryRun\":[\"All\"]}", 0 },
                 { "{\"dryRun\":[\"Foo\"]}", 422 },
+                { "{\"ignoreStoreReadErrorWithClusterBreakingPotential\":true}", 422 },
                 { "{\"preconditions\":{\"resourceVersion\":\"1\"}}", 409 },
                 { "{\"preconditions\":{\"uid\":\"u\"}}", 409 },
                 { "{}", 0 },

@@ -40,6 +40,17 @@ static void test_usage(void **state)
               "{'spec':{'storageClassName':'gold','resources':{'requests':{'storage':'2Gi'}}}}",
               "count/persistentvolumeclaims=1,gold.storageclass.storage.k8s.io/persistentvolumeclaims=1,"
               "gold.storageclass.storage.k8s.io/requests.storage=2Gi,persistentvolumeclaims=1,requests.storage=2Gi");
+        check("", "persistentvolumeclaims",
+              "{'spec':{'resources':{'requests':{'storage':'1500m'}}},'status':{'allocatedResources':{'storage':'1'}}}",
+              "count/persistentvolumeclaims=1,persistentvolumeclaims=1,requests.storage=2");
+        check("", "persistentvolumeclaims",
+              "{'spec':{'resources':{'requests':{'storage':'1Gi'}}},'status':{'allocatedResources':{'storage':'2Gi'}}}",
+              "count/persistentvolumeclaims=1,persistentvolumeclaims=1,requests.storage=2Gi");
+        check("", "pods",
+              "{'spec':{'containers':[{'resources':{'requests':{'deviceclass.resource.kubernetes.io/gold':'2','a.kubernetes.io/b':'1',"
+              "'example.com/gpu':'3','hugepages-2Mi':'2Mi'}}}]}}",
+              "count/pods=1,hugepages-2Mi=2Mi,pods=1,requests.deviceclass.resource.kubernetes.io/gold=2,requests.example.com/gpu=3,"
+              "requests.hugepages-2Mi=2Mi");
         check("batch", "jobs", "{}", "count/jobs.batch=1");
         check("", "secrets", "{}", "count/secrets=1,secrets=1");
         check("resource.k8s.io", "resourceclaims",
@@ -84,12 +95,50 @@ static void test_scopes(void **state)
         assert_false(quota_matches(best, "", "secrets", bare));
 }
 
+/* A claim is in the scope of the class it wants, the one it has and the one it is being given. */
+static void test_claim_scopes(void **state)
+{
+        static const char *const names[] = { "gold", "tin" };
+        static const struct {
+                const char *claim;
+                bool in[2], not_in, exists, absent; /* of gold, of tin; NotIn gold */
+        } cases[] = {
+                { "{}", { false, false }, true, false, true },
+                { "{'spec':{'volumeAttributesClassName':'gold'}}", { true, false }, false, true, false },
+                { "{'spec':{'volumeAttributesClassName':'tin'},'status':{'currentVolumeAttributesClassName':'gold'}}",
+                  { true, true }, true, true, false },
+                { "{'status':{'modifyVolumeStatus':{'targetVolumeAttributesClassName':'tin'}}}", { false, true }, true, true, false },
+        };
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        static const char text[] = "{'spec':{'hard':{'requests.storage':'1'},'scopeSelector':{'matchExpressions':"
+                                   "[{'scopeName':'VolumeAttributesClass','operator':'%s'%s}]}}}";
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const struct json *claim = parse(a, cases[i].claim);
+
+                for (size_t k = 0; k < 2; k++)
+                        assert_int_equal(quota_matches(parse(a, arena_printf(a, text, "In",
+                                                                             arena_printf(a, ",'values':['%s']", names[k]))),
+                                                       "", "persistentvolumeclaims", claim),
+                                         cases[i].in[k]);
+                assert_int_equal(quota_matches(parse(a, arena_printf(a, text, "NotIn", ",'values':['gold']")), "",
+                                               "persistentvolumeclaims", claim),
+                                 cases[i].not_in);
+                assert_int_equal(quota_matches(parse(a, arena_printf(a, text, "Exists", "")), "", "persistentvolumeclaims", claim),
+                                 cases[i].exists);
+                assert_int_equal(quota_matches(parse(a, arena_printf(a, text, "DoesNotExist", "")), "", "persistentvolumeclaims",
+                                               claim),
+                                 cases[i].absent);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_usage),
                 cmocka_unit_test(test_constraints),
                 cmocka_unit_test(test_scopes),
+                cmocka_unit_test(test_claim_scopes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
