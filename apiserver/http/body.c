@@ -167,7 +167,12 @@ static const struct status *check_type(struct api_request *r, const struct body_
         if (type->res && type->res->crd && streq(gv, type->group_version)) {
                 struct resource by_kind = *type->res;
                 struct field_errors errs = {.arena = a};
+                const char *name = json_path_string(obj, "metadata.name");
 
+                if (streq(r->verb, "update") && str_empty(name))
+                        return status_bad_request(a, "the name of the object (%s based on URL) was undeterminable: name must be provided", r->name);
+                if (streq(r->verb, "update") && !streq(name, r->name))
+                        return status_bad_request(a, "the name of the object (%s) does not match the name on the URL (%s)", name, r->name);
                 by_kind.kind = kind;
                 field_error_add(&errs, FIELD_INVALID, "kind", json_new_string(a, kind), "must be %s", type->kind);
                 return status_invalid(a, &by_kind, json_path_string(obj, "metadata.name"), &errs);

@@ -222,6 +222,14 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         kind = json_get_string(obj, "kind");
         gv = str_empty(gv) ? type->group_version : gv;
         kind = str_empty(kind) ? type->kind : kind;
+        if (r->res->crd && streq(kind, type->kind) && !streq(gv, type->group_version)) {
+                struct field_errors errs = {.arena = r->arena};
+                struct resource by_version = *r->res;
+
+                by_version.group = "";
+                field_error_add(&errs, FIELD_INVALID, "apiVersion", json_get(obj, "apiVersion"), "must be %s", type->group_version);
+                return status_invalid(r->arena, &by_version, json_path_string(obj, "metadata.name"), &errs);
+        }
         if (r->res->crd && !streq(kind, type->kind)) {
                 struct resource by_kind = *r->res;
                 struct field_errors errs = {.arena = r->arena};

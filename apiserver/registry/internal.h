@@ -54,6 +54,8 @@ const struct status *delete_preconditions(struct arena *a, const struct resource
 bool should_delete_on_update(const struct resource *res, const struct json *obj, const struct json *old);
 
 /* scale.c */
+/* Where a custom resource should have its number of replicas, if it has none; else NULL. */
+const char *scale_missing(const struct resource *res, const struct json *obj);
 struct json *scale_of(struct arena *a, const struct resource *res, const struct json *obj);
 const struct status *scale_apply(struct api_request *r, const struct resource *res, const struct json *old,
                                  const struct json *scale, struct json **ret_obj);

@@ -112,6 +112,8 @@ const struct status *registry_get_subresource(struct api_request *r, const struc
 {
         const struct status *st = registry_get(r, res, namespace, name, ret);
 
+        if (!st && streq(subresource, "scale") && scale_missing(res, *ret))
+                return status_internal(r->arena, "the spec replicas field \"%s\" does not exist", scale_missing(res, *ret));
         if (!st && streq(subresource, "scale"))
                 *ret = scale_of(r->arena, res, *ret);
         return st;

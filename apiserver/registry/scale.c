@@ -42,6 +42,13 @@ static void custom_scale(struct arena *a, const struct resource *res, const stru
                 json_set_string(a, status, "selector", selector);
 }
 
+const char *scale_missing(const struct resource *res, const struct json *obj)
+{
+        const struct json *n = res->crd ? at_path(obj, res->crd->spec_replicas) : NULL;
+
+        return res->crd && (!n || json_is_null(n)) ? res->crd->spec_replicas : NULL;
+}
+
 struct json *scale_of(struct arena *a, const struct resource *res, const struct json *obj)
 {
         static const char *const copied[] = { "metadata.name", "metadata.namespace", "metadata.uid",

@@ -218,15 +218,20 @@ static const struct status *wanted(struct update *u, const struct json *old, str
 {
         const struct strategy *strategy = registry_strategy(u->res);
         struct api_request *r = u->r;
-        struct json *obj = NULL, *scale = NULL;
+        struct json *obj = NULL, *scale = NULL, *before;
         struct admission_attributes at;
         const struct status *st;
 
         r->applied = false;
         if (old && streq(u->sub, "scale")) {
                 r->scale_parent = old;
-                st = u->fn(r, scale_of(r->arena, u->res, old), &scale, u->userdata);
+                before = scale_of(r->arena, u->res, old);
+                if (scale_missing(u->res, old)) /* no number that anybody would ask for: is it still there? */
+                        json_set_int(r->arena, json_ensure_object(r->arena, before, "spec"), "replicas", INT32_MIN);
+                st = u->fn(r, before, &scale, u->userdata);
                 r->scale_parent = NULL;
+                if (!st && scale_missing(u->res, old) && json_path_int(scale, "spec.replicas", 0) == INT32_MIN)
+                        st = status_bad_request(r->arena, "the spec replicas field \"%s\" cannot be empty", scale_missing(u->res, old));
                 if (!st)
                         st = check_name(u, scale);
                 if (!st)

@@ -283,6 +283,9 @@ int crd_decode(struct arena *a, const struct schema *s, struct json *obj, struct
         int r;
 
         rewrite_numbers(a, obj);
+        if (meta && !json_is_object(meta) && !json_is_null(meta))
+                return error_set(reterr, -EINVAL, "json: cannot unmarshal %s into Go value of type v1.ObjectMeta",
+                                 json_is_string(meta) ? "string" : json_is_array(meta) ? "array" : json_is_number(meta) ? "number" : "bool");
         if (json_is_object(meta)) {
                 r = decode_metadata(&p, schema_field(s, "metadata")->type, meta, "metadata", &own, reterr);
                 if (r < 0)

@@ -303,14 +303,24 @@ static void check_enum(struct walk *w, const struct json *raw, const struct json
 static size_t walk(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
                    const struct json *old, const char *path);
 
+/* In the order of their names, as they are shown. */
 static struct json *keys_of(struct arena *a, const struct schema *s, const struct json *item)
 {
         struct json *out = json_new_object(a);
+        const char *last = NULL;
 
-        for (const char *const *k = s->list_keys; k && *k; k++)
-                if (json_get(item, *k))
-                        json_set(a, out, *k, json_get(item, *k));
-        return out;
+        for (;;) {
+                const char *next = NULL;
+
+                for (const char *const *k = s->list_keys; k && *k; k++)
+                        if ((!last || strcmp(*k, last) > 0) && (!next || strcmp(*k, next) < 0))
+                                next = *k;
+                if (!next)
+                        return out;
+                if (json_get(item, next))
+                        json_set(a, out, next, json_get(item, next));
+                last = next;
+        }
 }
 
 static int by_hash(const void *x, const void *y)
@@ -647,6 +657,23 @@ void crd_validate_values(const struct schema *s, const struct json *obj, const s
         struct walk w = {.a = errs->arena, .errs = errs};
 
         walk(&w, s->crd->raw, s, obj, old, path);
+}
+
+void crd_validate_status(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs)
+{
+        const struct json *raw = json_get(json_get(s->crd->raw, "properties"), "status"), *status = json_get(obj, "status");
+        const struct schema_field *f = schema_field(s, "status");
+        struct field_errors found = {.arena = errs->arena};
+        struct walk w = {.a = errs->arena, .errs = &found};
+
+        if (raw && status)
+                walk(&w, raw, f ? f->type : NULL, status, json_get(old, "status"), "");
+        for (size_t i = 0; i < found.n; i++) {
+                const struct field_error *e = &found.list[i];
+                const char *path = streq(e->path, "<nil>") ? "status" : arena_printf(w.a, "status.%s", e->path + (*e->path == '.'));
+
+                field_error_add_text(errs, e->type, path, e->value, "%s", e->detail ? e->detail : "");
+        }
 }
 
 void crd_validate_default(const struct schema *s, const struct json *value, struct field_errors *errs)

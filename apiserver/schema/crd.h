@@ -68,6 +68,8 @@ void crd_validate(const struct schema *s, const struct json *obj, const struct j
                   struct field_errors *errs);
 /* The parts of it, in upstream's order, with the numbers of /scale after the first. Stored lists with duplicates may have
  * others. */
+/* Of an object whose status alone was written: errors stand below "status", and their texts call it the root, as upstream's do. */
+void crd_validate_status(const struct schema *s, const struct json *obj, const struct json *old, struct field_errors *errs);
 /* The same of a default: an integer or a string may be anything. */
 void crd_validate_default(const struct schema *s, const struct json *value, struct field_errors *errs);
 void crd_validate_values(const struct schema *s, const struct json *obj, const struct json *old, const char *path,

@@ -33,6 +33,26 @@ static void warn(const char *text, void *userdata)
                 request_warn(r, "%s", text);
 }
 
+/* Of finalizers that are new; by their names. */
+static void warn_finalizers(struct check *c)
+{
+        static const char *const known[] = { "orphan", "foregroundDeletion", "kubernetes" };
+        const struct json *old = json_path(c->old, "metadata.finalizers");
+
+        json_foreach_item(json_path(c->obj, "metadata.finalizers"), f) {
+                const char *s = json_string(f);
+                bool skip = !s || strchr(s, '/');
+
+                for (size_t i = 0; s && i < ARRAY_SIZE(known); i++)
+                        skip |= streq(s, known[i]);
+                json_foreach_item(old, before)
+                        skip |= streq(json_string(before), s);
+                if (!skip)
+                        request_warn(c->r, "metadata.finalizers: \"%s\": prefer a domain-qualified finalizer name%s to avoid accidental "
+                                     "conflicts with other finalizer writers", s, strchr(s, '.') ? " including a path (/)" : "");
+        }
+}
+
 static void validate_custom(struct check *c)
 {
         const char *kind = json_get_string(c->obj, "kind");
@@ -42,11 +62,17 @@ static void validate_custom(struct check *c)
                 field_error_add(c->errs, FIELD_INVALID, "kind", json_get(c->obj, "kind"), "must be %s", c->res->kind);
                 return;
         }
-        crd_validate_values(c->res->schema, c->obj, c->old, "", c->errs);
+        if (streq(c->sub, "status"))
+                crd_validate_status(c->res->schema, c->obj, c->old, c->errs);
+        else
+                crd_validate_values(c->res->schema, c->obj, c->old, "", c->errs);
         crd_validate_scale(c->res->crd, c->obj, !streq(c->sub, "status"), c->errs);
-        crd_validate_embedded(c->res->schema, c->obj, "", c->errs);
+        if (!streq(c->sub, "status"))
+                crd_validate_embedded(c->res->schema, c->obj, "", c->errs);
         crd_validate_lists(c->res->schema, c->obj, c->old, "", c->errs);
         crd_judge(c->res->schema, c->obj, c->old, c->errs, warn, c->r);
+        if (c->r && !*c->sub && !c->errs->n)
+                warn_finalizers(c);
 }
 
 static const struct kind_rules *find_sub(const struct resource *res, const char *sub)
