@@ -240,6 +240,9 @@ void check_lease_strategy(struct check *c, const struct at *at);
 void check_lifecycle_mode(struct check *c, const struct at *at);
 void check_system_priority(struct check *c, const struct at *at);
 void check_request_update(struct check *c, const struct at *at);
+void check_old_keys_warning(struct check *c, const struct at *at);
+void check_old_label_warning(struct check *c, const struct at *at);
+void check_topology_warning(struct check *c, const struct at *selector);
 void check_declared_features(struct check *c, const struct at *at);
 void check_request_mappings(struct check *c, const struct at *at);
 /* A driver's name S: a subdomain whatever its case. */

@@ -38,9 +38,15 @@ void check_object_version(struct check *c, const struct at *at)
         parsed_version(c, at);
 }
 
+/* What scales lies in a group, but for ReplicationControllers. What was let in before may stay. */
 void check_target_version(struct check *c, const struct at *at)
 {
-        if (parsed_version(c, at) && !*text_at(at) && str_empty(json_get_string(at->up->j, "kind")))
+        const char *kind = json_get_string(at->up->j, "kind") ?: "", *text = text_at(at), *slash = strchr(text, '/');
+
+        if (c->old && streq(kind, json_get_string(at->up->old, "kind") ?: "") &&
+            streq(text, json_get_string(at->up->old, "apiVersion") ?: ""))
+                return;
+        if (parsed_version(c, at) && (!slash || slash == text) && !streq(kind, "ReplicationController"))
                 check_invalid(c, at, "apiVersion must specify API group");
 }
 

@@ -71,6 +71,33 @@ static void warn_label(struct check *c, const struct at *at)
                 check_warn(c, at, "%s is %s", json_string(at->j), text);
 }
 
+/* Classes and capacities of storage, and classes of runtimes, name labels of nodes in their own ways. */
+void check_old_label_warning(struct check *c, const struct at *at)
+{
+        const char *text = old_label(json_string(at->j));
+
+        if (text)
+                check_warn(c, at, "%s", text);
+}
+
+void check_old_keys_warning(struct check *c, const struct at *at)
+{
+        json_foreach_member(at->j, m)
+                if (old_label(m->key))
+                        check_warn(c, at, "%s", old_label(m->key));
+}
+
+void check_topology_warning(struct check *c, const struct at *selector)
+{
+        const struct at *list = at_field(c, selector, "matchExpressions");
+
+        for (size_t i = 0; i < json_len(list->j); i++)
+                warn_label(c, at_field(c, at_item(c, list, i), "key"));
+        json_foreach_member(json_get(selector->j, "matchLabels"), m)
+                if (c->r && old_label(m->key)) /* a field here, not a key */
+                        request_warn(c->r, "%s.matchLabels.%s: %s", at_path(c, selector), m->key, old_label(m->key));
+}
+
 /* The keys of a term. VALUES: what no node can have is said, too (where it is no error). */
 static void warn_expressions(struct check *c, const struct at *term, bool values)
 {
