@@ -481,6 +481,21 @@ static const char *duration_mistake(struct arena *a, const char *text)
         return NULL;
 }
 
+/* What Go says of a place in the time zone database; NULL: it is there (or there is no database). */
+static const char *zone_mistake(struct arena *a, const char *name)
+{
+        struct stat st;
+
+        if (!*name || streq(name, "UTC") || streq(name, "Local"))
+                return NULL;
+        if (strstr(name, "..") || *name == '/' || *name == '\\')
+                return "time: invalid location name";
+        if (stat("/usr/share/zoneinfo", &st) == 0 &&
+            (stat(arena_printf(a, "/usr/share/zoneinfo/%s", name), &st) != 0 || !S_ISREG(st.st_mode)))
+                return arena_printf(a, "unknown time zone %s", name);
+        return NULL;
+}
+
 static const char *cron_mistake(struct arena *a, const char *s)
 {
         static const char *const named[] = { "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly" };
@@ -488,6 +503,12 @@ static const char *cron_mistake(struct arena *a, const char *s)
         size_t n = 0;
 
         if ((str_has_prefix(s, "TZ=") || str_has_prefix(s, "CRON_TZ=")) && strchr(s, ' ')) {
+                const char *zone = strchr(s, '=') + 1, *why;
+
+                zone = arena_strndup(a, zone, strcspn(zone, " "));
+                why = zone_mistake(a, zone);
+                if (why)
+                        return arena_printf(a, "provided bad location %s: %s", zone, why);
                 s = strchr(s, ' ');
                 s += strspn(s, " \t\n");
                 copy = arena_strdup(a, s);
@@ -540,8 +561,7 @@ void check_cron_schedule(struct check *c, const struct at *at)
 
 void check_time_zone(struct check *c, const struct at *at)
 {
-        const char *s = text_at(at);
-        struct stat st;
+        const char *s = text_at(at), *why;
 
         if (!at_set(at))
                 return;
@@ -560,11 +580,7 @@ void check_time_zone(struct check *c, const struct at *at)
         }
         if (strcasecmp(s, "local") == 0)
                 check_invalid(c, at, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
-        if (streq(s, "Local") || streq(s, "UTC"))
-                return;
-        if (strstr(s, ".."))
-                check_invalid(c, at, "time: invalid location name");
-        else if (stat("/usr/share/zoneinfo", &st) == 0 &&
-                 (stat(arena_printf(c->a, "/usr/share/zoneinfo/%s", s), &st) != 0 || !S_ISREG(st.st_mode)))
-                check_invalid(c, at, "unknown time zone %s", s);
+        why = zone_mistake(c->a, s);
+        if (why)
+                check_invalid(c, at, "%s", why);
 }
