@@ -9,18 +9,6 @@
 /* The largest body of a request bounds what has no maximum of its own. */
 enum { REQUEST_MAX = 3 * 1024 * 1024, RULE_MAX = 10000000, DEFINITION_MAX = 100000000, MOST_SHOWN = 4 };
 
-static const char *text(const struct json *s, const char *key)
-{
-        const char *v = json_get_string(s, key);
-
-        return v ? v : "";
-}
-
-static bool flag(const struct json *s, const char *key)
-{
-        return json_get_bool(s, key, false);
-}
-
 /* --- names --- */
 
 static bool reserved(const char *s)

@@ -20,43 +20,6 @@ struct judge {
         void *userdata;
 };
 
-static const char *join(struct judge *j, const char *path, const char *key)
-{
-        return arena_printf(j->a, "%s.%s", path, key);
-}
-
-static const char *indexed(struct judge *j, const char *path, const char *key, size_t i)
-{
-        return arena_printf(j->a, "%s.%s[%zu]", path, key, i);
-}
-
-static const char *text(const struct json *obj, const char *key)
-{
-        const char *s = json_get_string(obj, key);
-
-        return s ? s : "";
-}
-
-static void required(struct judge *j, const char *path, const char *detail)
-{
-        field_error_add(j->errs, FIELD_REQUIRED, path, NULL, "%s", detail);
-}
-
-static void forbidden(struct judge *j, const char *path, const char *detail)
-{
-        field_error_add(j->errs, FIELD_FORBIDDEN, path, NULL, "%s", detail);
-}
-
-static void invalid(struct judge *j, const char *path, const struct json *value, const char *detail)
-{
-        field_error_add(j->errs, FIELD_INVALID, path, value, "%s", detail);
-}
-
-static void invalid_text(struct judge *j, const char *path, const char *value, const char *detail)
-{
-        invalid(j, path, json_new_string(j->a, value), detail);
-}
-
 /* --- versions --- */
 
 static void check_path(struct judge *j, const char *at, const char *path, const char *const *under, const char *detail)
@@ -64,13 +27,13 @@ static void check_path(struct judge *j, const char *at, const char *path, const 
         bool fits = false;
 
         if (*path != '.') {
-                invalid_text(j, at, path, "must be a simple json path starting with .");
+                invalid_text(j->errs, at, path, "must be a simple json path starting with .");
                 return;
         }
         for (; *under; under++)
                 fits |= str_has_prefix(path, *under);
         if (!fits)
-                invalid_text(j, at, path, detail);
+                invalid_text(j->errs, at, path, detail);
 }
 
 static void check_scale(struct judge *j, const struct json *scale, const char *path)
@@ -80,15 +43,15 @@ static void check_scale(struct judge *j, const struct json *scale, const char *p
         const char *s = text(scale, "specReplicasPath"), *t = text(scale, "statusReplicasPath"), *l = text(scale, "labelSelectorPath");
 
         if (!*s)
-                required(j, join(j, path, "specReplicasPath"), "");
+                required(j->errs, join(j->a, path, "specReplicasPath"), "");
         else
-                check_path(j, join(j, path, "specReplicasPath"), s, spec, "should be a json path under .spec");
+                check_path(j, join(j->a, path, "specReplicasPath"), s, spec, "should be a json path under .spec");
         if (!*t)
-                required(j, join(j, path, "statusReplicasPath"), "");
+                required(j->errs, join(j->a, path, "statusReplicasPath"), "");
         else
-                check_path(j, join(j, path, "statusReplicasPath"), t, status, "should be a json path under .status");
+                check_path(j, join(j->a, path, "statusReplicasPath"), t, status, "should be a json path under .status");
         if (*l)
-                check_path(j, join(j, path, "labelSelectorPath"), l, both, "should be a json path under either .spec or .status");
+                check_path(j, join(j->a, path, "labelSelectorPath"), l, both, "should be a json path under either .spec or .status");
 }
 
 static bool one_of(const char *s, const char *const *words)
@@ -105,20 +68,20 @@ static void check_columns(struct judge *j, const struct json *columns, const cha
         static const char *const formats[] = {"byte", "date", "date-time", "double", "float", "int32", "int64", "password", NULL};
 
         json_foreach_item(columns, c) {
-                const char *at = indexed(j, path, "additionalPrinterColumns", c_i), *where = text(c, "jsonPath");
+                const char *at = indexed(j->a, path, "additionalPrinterColumns", c_i), *where = text(c, "jsonPath");
                 if (!*text(c, "name"))
-                        required(j, join(j, at, "name"), "");
+                        required(j->errs, join(j->a, at, "name"), "");
                 if (!*text(c, "type"))
-                        required(j, join(j, at, "type"), "must be one of boolean,date,integer,number,string");
+                        required(j->errs, join(j->a, at, "type"), "must be one of boolean,date,integer,number,string");
                 else if (!one_of(text(c, "type"), types))
-                        invalid(j, join(j, at, "type"), json_get(c, "type"), "must be one of boolean,date,integer,number,string");
+                        invalid(j->errs, join(j->a, at, "type"), json_get(c, "type"), "must be one of boolean,date,integer,number,string");
                 if (*text(c, "format") && !one_of(text(c, "format"), formats))
-                        invalid(j, join(j, at, "format"), json_get(c, "format"),
+                        invalid(j->errs, join(j->a, at, "format"), json_get(c, "format"),
                                 "must be one of byte,date,date-time,double,float,int32,int64,password");
                 if (!*where)
-                        required(j, join(j, at, "JSONPath"), "");
+                        required(j->errs, join(j->a, at, "JSONPath"), "");
                 else if (*where != '.')
-                        invalid_text(j, join(j, at, "JSONPath"), where, "must be a simple json path starting with .");
+                        invalid_text(j->errs, join(j->a, at, "JSONPath"), where, "must be a simple json path starting with .");
         }
 }
 
@@ -127,24 +90,24 @@ static void check_selectable(struct judge *j, const struct json *list, const str
         size_t unique = 0;
 
         json_foreach_item(list, f) {
-                const char *at = join(j, indexed(j, path, "selectableFields", f_i), "jsonPath"), *where = text(f, "jsonPath"), *shown, *why;
+                const char *at = join(j->a, indexed(j->a, path, "selectableFields", f_i), "jsonPath"), *where = text(f, "jsonPath"), *shown, *why;
                 const struct json *s;
                 const char *type;
                 bool twice = false;
 
                 if (!*where) {
-                        required(j, at, "");
+                        required(j->errs, at, "");
                         continue;
                 }
                 if (!(s = crd_field_at(j->a, schema, where, false, &shown, &why))) {
-                        invalid_text(j, at, where, arena_printf(j->a, "is an invalid path: %s", why));
+                        invalid_text(j->errs, at, where, arena_printf(j->a, "is an invalid path: %s", why));
                         continue;
                 }
                 if (str_has_prefix(shown, "metadata") && (!shown[8] || shown[8] == '.'))
-                        invalid_text(j, at, where, "must not point to fields in metadata");
+                        invalid_text(j->errs, at, where, "must not point to fields in metadata");
                 type = text(s, "type");
                 if (!streq(type, "string") && !streq(type, "boolean") && !streq(type, "integer"))
-                        invalid_text(j, at, where,
+                        invalid_text(j->errs, at, where,
                                      "must point to a field of type string, boolean or integer. Enum string fields and strings with "
                                      "formats are allowed.");
                 for (size_t k = 0; k < f_i; k++)
@@ -154,7 +117,7 @@ static void check_selectable(struct judge *j, const struct json *list, const str
                 unique += !twice;
         }
         if (unique > 8)
-                field_error_add(j->errs, FIELD_TOO_MANY, join(j, path, "selectableFields"), json_new_int(j->a, (int64_t)unique),
+                field_error_add(j->errs, FIELD_TOO_MANY, join(j->a, path, "selectableFields"), json_new_int(j->a, (int64_t)unique),
                                 "must have at most 8 items");
 }
 
@@ -193,21 +156,21 @@ static bool any_status(const struct json *versions)
 static void check_deprecation(struct judge *j, const struct json *v, const char *at)
 {
         const struct json *warning = json_get(v, "deprecationWarning");
-        const char *path = join(j, at, "deprecationWarning"), *s = json_string(warning);
+        const char *path = join(j->a, at, "deprecationWarning"), *s = json_string(warning);
 
         if (!s)
                 return;
         if (!json_get_bool(v, "deprecated", false)) {
-                invalid(j, path, warning, "can only be set for deprecated versions");
+                invalid(j->errs, path, warning, "can only be set for deprecated versions");
                 return;
         }
         if (warning->len > 256)
-                invalid(j, path, warning, "must be <= 256 characters long");
+                invalid(j->errs, path, warning, "must be <= 256 characters long");
         if (!warning->len)
-                invalid(j, path, warning, "must not be an empty string");
+                invalid(j->errs, path, warning, "must not be an empty string");
         for (size_t i = 0; i < warning->len; i++)
                 if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f) {
-                        invalid(j, path, warning,
+                        invalid(j->errs, path, warning,
                                 arena_printf(j->a, "must only contain printable UTF-8 characters; non-printable character found at index %zu",
                                              i));
                         break;
@@ -224,18 +187,18 @@ static void check_parts(struct judge *j, const struct json *versions, const stru
         if (which.schema && json_is_object(schema))
                 crd_check_schema(schema, schema_at, status, schema_known(j->old, v), j->errs);
         if (which.subresources && json_path(v, "subresources.scale"))
-                check_scale(j, json_path(v, "subresources.scale"), join(j, at, "subresources.scale"));
+                check_scale(j, json_path(v, "subresources.scale"), join(j->a, at, "subresources.scale"));
         if (which.columns)
                 check_columns(j, json_get(v, "additionalPrinterColumns"), at);
         if (!which.fields || !json_len(json_get(v, "selectableFields")))
                 return;
         /* A schema that moved to the top is not where these look for it, and the other way round. */
         if (streq(at, "spec") && !which.schema)
-                invalid_text(j, join(j, at, "selectableFields"), "", "may only be set when validations.schema is included");
+                invalid_text(j->errs, join(j->a, at, "selectableFields"), "", "may only be set when validations.schema is included");
         else if (json_is_object(schema) && which.schema)
                 check_selectable(j, json_get(v, "selectableFields"), schema, at);
         else
-                invalid_text(j, join(j, at, "selectableFields"), "",
+                invalid_text(j->errs, join(j->a, at, "selectableFields"), "",
                              "may only be set when `version.schema.openAPIV3Schema` is not included");
 }
 
@@ -245,9 +208,9 @@ static void check_version(struct judge *j, const struct json *versions, size_t i
         const char *at = arena_printf(j->a, "spec.versions[%zu]", i);
         struct alike own = {!alike->schema, !alike->subresources, !alike->columns, !alike->fields};
 
-        name_validate(j->errs, NAME_DNS1035_LABEL, join(j, at, "name"), json_get(v, "name") ?: json_new_string(j->a, ""));
+        name_validate(j->errs, NAME_DNS1035_LABEL, join(j->a, at, "name"), json_get(v, "name") ?: json_new_string(j->a, ""));
         check_deprecation(j, v, at);
-        check_parts(j, versions, v, at, own, join(j, at, "schema.openAPIV3Schema"));
+        check_parts(j, versions, v, at, own, join(j->a, at, "schema.openAPIV3Schema"));
 }
 
 static void check_versions(struct judge *j, const struct json *spec, const struct alike *alike)
@@ -261,7 +224,7 @@ static void check_versions(struct judge *j, const struct json *spec, const struc
 
         for (size_t i = 0; i < json_len(versions); i++)
                 if (!json_is_object(json_path(json_at(versions, i), "schema.openAPIV3Schema")))
-                        required(j, arena_printf(j->a, "spec.versions[%zu].schema.openAPIV3Schema", i), "");
+                        required(j->errs, arena_printf(j->a, "spec.versions[%zu].schema.openAPIV3Schema", i), "");
         for (size_t i = 0; i < json_len(versions); i++) {
                 const struct json *v = json_at(versions, i);
                 storage += json_get_bool(v, "storage", false);
@@ -284,21 +247,21 @@ static void check_names(struct judge *j, const struct json *names)
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 if (!*text(names, fields[i]))
-                        required(j, join(j, "spec.names", fields[i]), "");
+                        required(j->errs, join(j->a, "spec.names", fields[i]), "");
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
                 const char *s = text(names, fields[i]), *messages[NAME_MESSAGES];
                 char *lower = arena_strdup(j->a, s);
                 for (char *p = lower; *p && i >= 2; p++)
                         *p = (char)tolower((unsigned char)*p);
                 if (*s && name_check(j->a, NAME_DNS1035_LABEL, lower, messages))
-                        invalid_text(j, join(j, "spec.names", fields[i]), s,
+                        invalid_text(j->errs, join(j->a, "spec.names", fields[i]), s,
                                      i < 2 ? messages[0] : arena_printf(j->a, "may have mixed case, but should otherwise match: %s",
                                                                         messages[0]));
         }
         json_foreach_item(json_get(names, "shortNames"), n)
                 name_validate(j->errs, NAME_DNS1035_LABEL, arena_printf(j->a, "spec.names.shortNames[%zu]", n_i), n);
         if (*text(names, "kind") && streq(text(names, "kind"), text(names, "listKind")))
-                invalid(j, "spec.names.listKind", json_get(names, "listKind"), "kind and listKind may not be the same");
+                invalid(j->errs, "spec.names.listKind", json_get(names, "listKind"), "kind and listKind may not be the same");
         json_foreach_item(json_get(names, "categories"), n)
                 name_validate(j->errs, NAME_DNS1035_LABEL, arena_printf(j->a, "spec.names.categories[%zu]", n_i), n);
 }
@@ -309,7 +272,7 @@ static void check_review_versions(struct judge *j, const struct json *list)
         bool known = false;
 
         if (!json_len(list)) {
-                required(j, path, "");
+                required(j->errs, path, "");
                 return;
         }
         json_foreach_item(list, v) {
@@ -319,14 +282,14 @@ static void check_review_versions(struct judge *j, const struct json *list)
                 for (size_t k = 0; k < v_i; k++)
                         twice |= json_equal(json_at(list, k), v);
                 if (twice) {
-                        invalid(j, at, v, "duplicate version");
+                        invalid(j->errs, at, v, "duplicate version");
                         continue;
                 }
                 name_validate(j->errs, NAME_DNS1035_LABEL, at, v);
                 known |= streq(json_string(v), "v1") || streq(json_string(v), "v1beta1");
         }
         if (!known)
-                invalid(j, path, list, "must include at least one of v1, v1beta1");
+                invalid(j->errs, path, list, "must include at least one of v1, v1beta1");
 }
 
 #define CLIENT "spec.conversion.webhookClientConfig"
@@ -345,9 +308,9 @@ static void check_service(struct judge *j, const struct json *service)
         const struct json *port = json_get(service, "port");
 
         if (!*text(service, "namespace")) /* upstream takes the one for the other */
-                required(j, CLIENT ".service.name", "");
+                required(j->errs, CLIENT ".service.name", "");
         if (!*text(service, "name"))
-                required(j, CLIENT ".service.namespace", "");
+                required(j->errs, CLIENT ".service.namespace", "");
         if (port && (json_get_int(service, "port", 0) < 1 || json_get_int(service, "port", 0) > 65535))
                 field_error_add(j->errs, FIELD_INVALID, CLIENT ".service.port", port,
                                 "port is not valid: must be between 1 and 65535, inclusive");
@@ -361,17 +324,17 @@ static void check_client(struct judge *j, const struct json *client)
         const char *url = json_get_string(client, "url"), *wrong = bundle_error(j, bundle);
 
         if (!client) {
-                required(j, CLIENT, "required when strategy is set to Webhook");
+                required(j->errs, CLIENT, "required when strategy is set to Webhook");
                 return;
         }
         if (!url == !service)
-                required(j, CLIENT, "exactly one of url or service is required");
+                required(j->errs, CLIENT, "exactly one of url or service is required");
         else if (url)
                 webhook_check_url(j->errs, CLIENT ".url", url);
         else
                 check_service(j, service);
         if (wrong && !bundle_error(j, json_path(j->old, "spec.conversion.webhook.clientConfig.caBundle")))
-                invalid(j, CLIENT ".caBundle", bundle, wrong);
+                invalid(j->errs, CLIENT ".caBundle", bundle, wrong);
 }
 
 static void check_conversion(struct judge *j, const struct json *conversion)
@@ -383,7 +346,7 @@ static void check_conversion(struct judge *j, const struct json *conversion)
         if (!conversion)
                 return;
         if (!*strategy)
-                required(j, "spec.conversion.strategy", "");
+                required(j->errs, "spec.conversion.strategy", "");
         else if (!one_of(strategy, strategies))
                 field_error_not_supported(j->errs, "spec.conversion.strategy", json_get(conversion, "strategy"), strategies);
         if (streq(strategy, "Webhook")) {
@@ -392,9 +355,9 @@ static void check_conversion(struct judge *j, const struct json *conversion)
                 return;
         }
         if (json_get(webhook, "clientConfig"))
-                forbidden(j, "spec.conversion.webhookClientConfig", "should not be set when strategy is not set to Webhook");
+                forbidden(j->errs, "spec.conversion.webhookClientConfig", "should not be set when strategy is not set to Webhook");
         if (json_len(json_get(webhook, "conversionReviewVersions")))
-                forbidden(j, "spec.conversion.conversionReviewVersions", "should not be set when strategy is not set to Webhook");
+                forbidden(j->errs, "spec.conversion.conversionReviewVersions", "should not be set when strategy is not set to Webhook");
 }
 
 static void check_stored(struct judge *j, const struct json *crd)
@@ -402,13 +365,13 @@ static void check_stored(struct judge *j, const struct json *crd)
         const struct json *list = json_path(crd, "status.storedVersions");
 
         if (!json_len(list))
-                invalid(j, "status.storedVersions", json_new_null(j->a), "must have at least one stored version");
+                invalid(j->errs, "status.storedVersions", json_new_null(j->a), "must have at least one stored version");
         json_foreach_item(json_len(list) ? json_path(crd, "spec.versions") : NULL, v) {
                 bool there = !json_get_bool(v, "storage", false);
                 json_foreach_item(list, stored)
                         there |= streq(json_string(stored), text(v, "name"));
                 if (!there)
-                        invalid(j, "status.storedVersions", list, arena_printf(j->a, "must have the storage version %s", text(v, "name")));
+                        invalid(j->errs, "status.storedVersions", list, arena_printf(j->a, "must have the storage version %s", text(v, "name")));
         }
         json_foreach_item(list, stored) {
                 bool there = false;
@@ -416,7 +379,7 @@ static void check_stored(struct judge *j, const struct json *crd)
                 json_foreach_item(json_path(crd, "spec.versions"), v)
                         there |= streq(text(v, "name"), s);
                 if (!there)
-                        invalid(j, arena_printf(j->a, "status.storedVersions[%zu]", stored_i), stored,
+                        invalid(j->errs, arena_printf(j->a, "status.storedVersions[%zu]", stored_i), stored,
                                 arena_printf(j->a,
                                              "missing from spec.versions; %s was previously a storage version, and must remain in "
                                              "spec.versions until a storage migration ensures no data remains persisted in %s and "
@@ -443,7 +406,7 @@ static void check_immutable(struct judge *j, const struct json *crd, const struc
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
                 const struct json *x = json_path(crd, fields[i].path), *y = json_path(old, fields[i].path);
                 if ((fields[i].always || established(old)) && x && y && !json_equal(x, y))
-                        invalid(j, fields[i].path, x, "field is immutable");
+                        invalid(j->errs, fields[i].path, x, "field is immutable");
         }
 }
 
@@ -475,11 +438,11 @@ static void check_approval(struct judge *j, const struct json *crd, const struct
         if (!crd_group_protected(group) || (old && approval_of(old) == is))
                 return;
         if (is == APPROVAL_MISSING)
-                required(j, at,
+                required(j->errs, at,
                          "protected groups must have approval annotation \"api-approved.kubernetes.io\", see "
                          "https://github.com/kubernetes/enhancements/pull/1111");
         else if (is == APPROVAL_INVALID)
-                invalid_text(j, at, text(json_path(crd, "metadata.annotations"), "api-approved.kubernetes.io"),
+                invalid_text(j->errs, at, text(json_path(crd, "metadata.annotations"), "api-approved.kubernetes.io"),
                              "protected groups must have approval annotation \"api-approved.kubernetes.io\" with either a URL or a reason "
                              "starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111");
 }
@@ -515,13 +478,13 @@ static void check_spec(struct judge *j, const struct json *spec)
                               same_in_all(versions, "additionalPrinterColumns"), same_in_all(versions, "selectableFields")};
 
         if (!*group)
-                required(j, "spec.group", "");
+                required(j->errs, "spec.group", "");
         else
                 name_validate(j->errs, NAME_DNS1123_SUBDOMAIN, "spec.group", json_get(spec, "group"));
         if (j->errs->n == before && !strchr(group, '.'))
-                invalid_text(j, "spec.group", group, "should be a domain with at least one dot");
+                invalid_text(j->errs, "spec.group", group, "should be a domain with at least one dot");
         if (!*scope)
-                required(j, "spec.scope", "");
+                required(j->errs, "spec.scope", "");
         else if (!one_of(scope, scopes))
                 field_error_not_supported(j->errs, "spec.scope", json_get(spec, "scope"), scopes);
         check_versions(j, spec, &alike);
@@ -541,12 +504,12 @@ void crd_validate_definition(const struct json *crd, const struct json *old, str
         const char *name = text(json_get(crd, "metadata"), "name"), *group = text(spec, "group");
 
         if (!old && *text(json_get(crd, "metadata"), "generateName"))
-                invalid_text(&j, "metadata.generateName", text(json_get(crd, "metadata"), "generateName"),
+                invalid_text(j.errs, "metadata.generateName", text(json_get(crd, "metadata"), "generateName"),
                              "must be spec.names.plural+\".\"+spec.group");
         if (!old && *name)
                 name_validate(errs, NAME_DNS1123_SUBDOMAIN, "metadata.name", json_path(crd, "metadata.name"));
         if (!old && *name && !streq(name, arena_printf(j.a, "%s.%s", text(json_get(spec, "names"), "plural"), group)))
-                invalid_text(&j, "metadata.name", name, "must be spec.names.plural+\".\"+spec.group");
+                invalid_text(j.errs, "metadata.name", name, "must be spec.names.plural+\".\"+spec.group");
         if (!old || !json_equal(spec, json_get(old, "spec"))) { /* else it was let in as it is */
                 check_spec(&j, spec);
                 if (old)
@@ -555,7 +518,7 @@ void crd_validate_definition(const struct json *crd, const struct json *old, str
         check_stored(&j, crd);
         check_approval(&j, crd, old);
         if (json_get_bool(spec, "preserveUnknownFields", false))
-                invalid(&j, "spec.preserveUnknownFields", json_get(spec, "preserveUnknownFields"),
+                invalid(j.errs, "spec.preserveUnknownFields", json_get(spec, "preserveUnknownFields"),
                         "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead");
         if (!errs->n && warn)
                 json_foreach_item(json_get(spec, "versions"), v)

@@ -3,6 +3,50 @@
 
 #include "crd.h"
 
+/* --- keywords, places, errors --- */
+
+static inline const char *text(const struct json *s, const char *key) /* "": there is none */
+{
+        return json_get_string(s, key) ?: "";
+}
+
+static inline bool flag(const struct json *s, const char *key)
+{
+        return json_get_bool(s, key, false);
+}
+
+static inline const char *join(struct arena *a, const char *path, const char *key)
+{
+        return arena_printf(a, "%s.%s", path, key);
+}
+
+static inline const char *indexed(struct arena *a, const char *path, const char *key, size_t i)
+{
+        return arena_printf(a, "%s.%s[%zu]", path, key, i);
+}
+
+static inline void required(struct field_errors *errs, const char *path, const char *detail)
+{
+        field_error_add(errs, FIELD_REQUIRED, path, NULL, "%s", detail);
+}
+
+static inline void forbidden(struct field_errors *errs, const char *path, const char *detail)
+{
+        field_error_add(errs, FIELD_FORBIDDEN, path, NULL, "%s", detail);
+}
+
+static inline void invalid(struct field_errors *errs, const char *path, const struct json *value, const char *detail)
+{
+        field_error_add(errs, FIELD_INVALID, path, value, "%s", detail);
+}
+
+static inline void invalid_text(struct field_errors *errs, const char *path, const char *value, const char *detail)
+{
+        invalid(errs, path, json_new_string(errs->arena, value), detail);
+}
+
+/* --- what they share --- */
+
 /* What the rules of a schema may cost together. */
 struct crd_cost {
         uint64_t total;

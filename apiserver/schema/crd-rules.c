@@ -24,13 +24,6 @@ struct crd_rule {
 
 /* --- compiling --- */
 
-static const char *text(const struct json *obj, const char *key)
-{
-        const char *s = json_get_string(obj, key);
-
-        return s ? s : "";
-}
-
 /* "." stands before it, or a bracket: as it is put behind the path of the value. */
 static const char *field_of(struct arena *a, const struct json *schema, const struct json *rule)
 {

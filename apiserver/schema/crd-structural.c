@@ -14,51 +14,9 @@ struct walk {
         bool celless; /* the schema is not even structural */
 };
 
-static const char *join(struct walk *w, const char *path, const char *key)
-{
-        return arena_printf(w->a, "%s.%s", path, key);
-}
-
 static const char *keyed(struct walk *w, const char *path, const char *key, const char *name)
 {
         return arena_printf(w->a, "%s.%s[%s]", path, key, name);
-}
-
-static const char *indexed(struct walk *w, const char *path, const char *key, size_t i)
-{
-        return arena_printf(w->a, "%s.%s[%zu]", path, key, i);
-}
-
-static const char *text(const struct json *s, const char *key)
-{
-        const char *v = json_get_string(s, key);
-
-        return v ? v : "";
-}
-
-static bool flag(const struct json *s, const char *key)
-{
-        return json_get_bool(s, key, false);
-}
-
-static void required(struct walk *w, const char *path, const char *detail)
-{
-        field_error_add(w->schema, FIELD_REQUIRED, path, NULL, "%s", detail);
-}
-
-static void forbidden(struct walk *w, const char *path, const char *detail)
-{
-        field_error_add(w->schema, FIELD_FORBIDDEN, path, NULL, "%s", detail);
-}
-
-static void invalid(struct walk *w, const char *path, const struct json *value, const char *detail)
-{
-        field_error_add(w->schema, FIELD_INVALID, path, value, "%s", detail);
-}
-
-static void invalid_text(struct walk *w, const char *path, const char *value, const char *detail)
-{
-        invalid(w, path, json_new_string(w->a, value), detail);
 }
 
 /* Whether a keyword says something: "", false, [] and null do not. */
@@ -103,10 +61,10 @@ static void check_constraints(struct walk *w, const struct json *s, const char *
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
                 json_foreach_item(json_get(s, lists[i]), part)
                         if (i != 0 || !skip_any)
-                                check_part(w, part, indexed(w, path, lists[i], part_i), i == 1 && part_i == 0 && skip_first_all);
-        check_part(w, json_get(s, "not"), join(w, path, "not"), false);
+                                check_part(w, part, indexed(w->a, path, lists[i], part_i), i == 1 && part_i == 0 && skip_first_all);
+        check_part(w, json_get(s, "not"), join(w->a, path, "not"), false);
         if (*text(s, "pattern") && crd_pattern_match(w->a, text(s, "pattern"), "", &why) < 0)
-                invalid(w, join(w, path, "pattern"), json_get(s, "pattern"),
+                invalid(w->schema, join(w->a, path, "pattern"), json_get(s, "pattern"),
                         arena_printf(w->a, "must be a valid regular expression, but isn't: %s", why));
 }
 
@@ -133,16 +91,16 @@ static void check_part(struct walk *w, const struct json *s, const char *path, b
         if (!json_is_object(s))
                 return;
         check_constraints(w, s, path, skip_any, false);
-        check_part(w, schema_in(s, "items"), join(w, path, "items"), false);
+        check_part(w, schema_in(s, "items"), join(w->a, path, "items"), false);
         json_foreach_member(json_get(s, "properties"), m)
                 check_part(w, m->value, keyed(w, path, "properties", m->key), false);
         if (schema_in(s, "additionalProperties"))
-                forbidden(w, join(w, path, "additionalProperties"), "must be undefined to be structural");
+                forbidden(w->schema, join(w->a, path, "additionalProperties"), "must be undefined to be structural");
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (says(s, words[i].key))
-                        forbidden(w, join(w, path, words[i].key), words[i].detail);
+                        forbidden(w->schema, join(w->a, path, words[i].key), words[i].detail);
         if (json_get(json_get(s, "properties"), "metadata"))
-                forbidden(w, keyed(w, path, "properties", "metadata"), "must not be specified in a nested context");
+                forbidden(w->schema, keyed(w, path, "properties", "metadata"), "must not be specified in a nested context");
 }
 
 static void check_metadata(struct walk *w, const struct json *s, const char *path, bool resource, enum level level)
@@ -150,7 +108,7 @@ static void check_metadata(struct walk *w, const struct json *s, const char *pat
         bool more = false;
 
         if (resource && !streq(text(s, "type"), "object"))
-                invalid_text(w, join(w, path, "type"), text(s, "type"), "must be object");
+                invalid_text(w->schema, join(w->a, path, "type"), text(s, "type"), "must be object");
         if (level != ROOT)
                 return;
         json_foreach_member(s, m) {
@@ -161,28 +119,28 @@ static void check_metadata(struct walk *w, const struct json *s, const char *pat
                         more |= says(s, m->key);
         }
         if (more)
-                forbidden(w, path, "must not specify anything other than name and generateName, but metadata is implicitly specified");
+                forbidden(w->schema, path, "must not specify anything other than name and generateName, but metadata is implicitly specified");
 }
 
 static void check_type(struct walk *w, const struct json *s, const char *path, enum level level)
 {
         static const char *const missing[] = {"must not be empty at the root", "must not be empty for specified array items",
                                               "must not be empty for specified object fields"};
-        const char *type = text(s, "type"), *at = join(w, path, "type");
+        const char *type = text(s, "type"), *at = join(w->a, path, "type");
         bool embedded = flag(s, "x-kubernetes-embedded-resource");
 
         if (embedded && !streq(type, "object")) {
                 if (!*type)
-                        required(w, at, "must be object if x-kubernetes-embedded-resource is true");
+                        required(w->schema, at, "must be object if x-kubernetes-embedded-resource is true");
                 else
-                        invalid_text(w, at, type, "must be object if x-kubernetes-embedded-resource is true");
+                        invalid_text(w->schema, at, type, "must be object if x-kubernetes-embedded-resource is true");
         } else if (!*type && !flag(s, "x-kubernetes-int-or-string") && !flag(s, "x-kubernetes-preserve-unknown-fields")) {
-                required(w, at, missing[level]);
+                required(w->schema, at, missing[level]);
         }
         if (embedded && json_get(s, "additionalProperties"))
-                forbidden(w, join(w, path, "additionalProperties"), "must not be used if x-kubernetes-embedded-resource is set");
+                forbidden(w->schema, join(w->a, path, "additionalProperties"), "must not be used if x-kubernetes-embedded-resource is set");
         if (level == ROOT && *type && !streq(type, "object"))
-                invalid_text(w, at, type, "must be object at the root");
+                invalid_text(w->schema, at, type, "must be object at the root");
 }
 
 static void check_structure(struct walk *w, const struct json *s, const char *path, enum level level)
@@ -195,29 +153,29 @@ static void check_structure(struct walk *w, const struct json *s, const char *pa
         if (!json_is_object(s))
                 return;
         if (streq(text(s, "type"), "array") && !schema_in(s, "items"))
-                required(w, join(w, path, "items"), "must be specified");
-        check_structure(w, schema_in(s, "items"), join(w, path, "items"), ITEM);
+                required(w->schema, join(w->a, path, "items"), "must be specified");
+        check_structure(w, schema_in(s, "items"), join(w->a, path, "items"), ITEM);
         json_foreach_member(props, m)
                 check_structure(w, m->value, keyed(w, path, "properties", m->key), FIELD);
         if (more && !json_is_null(more)) {
                 if (level == ROOT)
-                        forbidden(w, join(w, path, "additionalProperties"), "must not be used at the root");
-                check_structure(w, schema_in(s, "additionalProperties"), join(w, path, "additionalProperties"), FIELD);
+                        forbidden(w->schema, join(w->a, path, "additionalProperties"), "must not be used at the root");
+                check_structure(w, schema_in(s, "additionalProperties"), join(w->a, path, "additionalProperties"), FIELD);
         }
         for (size_t i = 0; i < ARRAY_SIZE(exclusive); i++)
                 if (flag(s, "x-kubernetes-int-or-string") && flag(s, exclusive[i]))
-                        invalid(w, join(w, path, exclusive[i]), json_get(s, exclusive[i]),
+                        invalid(w->schema, join(w->a, path, exclusive[i]), json_get(s, exclusive[i]),
                                 "must be false if x-kubernetes-int-or-string is true");
         check_constraints(w, s, path, either_again(json_get(s, "anyOf")),
                           either_again(json_get(json_at(json_get(s, "allOf"), 0), "anyOf")));
         check_type(w, s, path, level);
         for (size_t i = 0; i < ARRAY_SIZE(names) && resource; i++)
                 if ((p = json_get(props, names[i])) && !streq(text(p, "type"), "string"))
-                        invalid_text(w, arena_printf(w->a, "%s.properties[%s].type", path, names[i]), text(p, "type"), "must be string");
+                        invalid_text(w->schema, arena_printf(w->a, "%s.properties[%s].type", path, names[i]), text(p, "type"), "must be string");
         if ((p = json_get(props, "metadata")))
                 check_metadata(w, p, keyed(w, path, "properties", "metadata"), resource, level);
         if (flag(s, "x-kubernetes-embedded-resource") && !flag(s, "x-kubernetes-preserve-unknown-fields") && !json_len(props))
-                required(w, join(w, path, "properties"),
+                required(w->schema, join(w->a, path, "properties"),
                          "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields");
 }
 
@@ -253,7 +211,7 @@ static void move_errors(struct walk *w, const struct field_errors *found, const 
                 const struct field_error *e = &found->list[i];
                 const char *below = streq(e->path, "<nil>") ? "" : e->path;
 
-                field_error_add_text(w->schema, e->type, *below ? join(w, at, below) : at, e->value, "%s", e->detail ? e->detail : "");
+                field_error_add_text(w->schema, e->type, *below ? join(w->a, at, below) : at, e->value, "%s", e->detail ? e->detail : "");
         }
 }
 
@@ -261,7 +219,7 @@ static void move_errors(struct walk *w, const struct field_errors *found, const 
 static void check_default(struct walk *w, const struct json *s, const char *path, bool in_metadata)
 {
         const struct json *value = json_get(s, "default");
-        const char *at = join(w, path, "default");
+        const char *at = join(w->a, path, "default");
         const struct schema *compiled;
         struct field_errors found = {.arena = w->a};
         size_t before = w->schema->n;
@@ -272,10 +230,10 @@ static void check_default(struct walk *w, const struct json *s, const char *path
         compiled = crd_compile_schema(w->a, s, false);
         copy = json_clone(w->a, value);
         if (crd_prune(w->a, compiled, copy) && !in_metadata)
-                invalid(w, at, value, "must not have unknown fields");
+                invalid(w->schema, at, value, "must not have unknown fields");
         crd_coerce(w->a, compiled, json_clone(w->a, value), &found);
         if (found.n && in_metadata) {
-                invalid(w, at, value, arena_printf(w->a, "must result in valid metadata: %s", field_error_print(w->a, found.list)));
+                invalid(w->schema, at, value, arena_printf(w->a, "must result in valid metadata: %s", field_error_print(w->a, found.list)));
                 return;
         }
         if (!found.n)
@@ -296,7 +254,7 @@ static void check_defaults(struct walk *w, const struct json *s, const char *pat
                 resource = true;
         }
         check_default(w, s, path, in_metadata);
-        check_defaults(w, schema_in(s, "items"), join(w, path, "items"), in_metadata, false);
+        check_defaults(w, schema_in(s, "items"), join(w->a, path, "items"), in_metadata, false);
         json_foreach_member(json_get(s, "properties"), m)
                 check_defaults(w, m->value, keyed(w, path, "properties", m->key),
                                in_metadata || (resource && (streq(m->key, "metadata") || streq(m->key, "apiVersion") || streq(m->key, "kind"))),
@@ -344,20 +302,20 @@ static void check_words(struct walk *w, const struct json *s, const char *path, 
         for (size_t i = 0; types[i]; i++)
                 known |= streq(type, types[i]);
         if (!known || streq(type, "null"))
-                field_error_not_supported(w->schema, join(w, path, "type"), json_get(s, "type"), types);
+                field_error_not_supported(w->schema, join(w->a, path, "type"), json_get(s, "type"), types);
         if (json_get(s, "default") && !json_is_null(json_get(s, "default")) && at->no_defaults)
-                forbidden(w, join(w, path, "default"), arena_printf(w->a, "must not be set %s", at->no_defaults));
+                forbidden(w->schema, join(w->a, path, "default"), arena_printf(w->a, "must not be set %s", at->no_defaults));
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (forbids(s, words[i].key))
-                        forbidden(w, join(w, path, words[i].key), words[i].detail);
+                        forbidden(w->schema, join(w->a, path, words[i].key), words[i].detail);
         if (streq(type, "null"))
-                forbidden(w, join(w, path, "type"), "type cannot be set to null, use nullable as an alternative");
+                forbidden(w->schema, join(w->a, path, "type"), "type cannot be set to null, use nullable as an alternative");
         if (json_is_array(json_get(s, "items")) && json_len(json_get(s, "items")))
-                forbidden(w, join(w, path, "items"), "items must be a schema object and not an array");
+                forbidden(w->schema, join(w->a, path, "items"), "items must be a schema object and not an array");
         if (at->in_metadata && flag(s, "x-kubernetes-embedded-resource"))
-                forbidden(w, join(w, path, "x-kubernetes-embedded-resource"), "must not be used inside of resource meta");
+                forbidden(w->schema, join(w->a, path, "x-kubernetes-embedded-resource"), "must not be used inside of resource meta");
         if (flag(s, "uniqueItems"))
-                forbidden(w, join(w, path, "uniqueItems"),
+                forbidden(w->schema, join(w->a, path, "uniqueItems"),
                           "uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
 }
 
@@ -370,10 +328,10 @@ static void check_set(struct walk *w, const struct json *s, const char *path)
         const char *shown = list ? arena_printf(w->a, "\"%s\"", list) : "null";
 
         if (streq(type, "array") && list && !streq(list, "atomic"))
-                field_error_add_text(w->schema, FIELD_INVALID, join(w, path, "items.x-kubernetes-list-type"), shown,
+                field_error_add_text(w->schema, FIELD_INVALID, join(w->a, path, "items.x-kubernetes-list-type"), shown,
                                      "must be atomic as item of a list with x-kubernetes-list-type=set");
         if (streq(type, "object") && !streq(map, "atomic"))
-                field_error_add_text(w->schema, FIELD_INVALID, join(w, path, "items.x-kubernetes-map-type"), shown,
+                field_error_add_text(w->schema, FIELD_INVALID, join(w->a, path, "items.x-kubernetes-map-type"), shown,
                                      "must be atomic as item of a list with x-kubernetes-list-type=set");
 }
 
@@ -384,24 +342,24 @@ static void check_kind_of_list(struct walk *w, const struct json *s, const char 
         if (!json_get_string(s, key) || streq(is, type))
                 return;
         if (!*is)
-                required(w, join(w, path, "type"), detail);
+                required(w->schema, join(w->a, path, "type"), detail);
         else
-                invalid_text(w, join(w, path, "type"), is, detail);
+                invalid_text(w->schema, join(w->a, path, "type"), is, detail);
 }
 
 static void check_list_map(struct walk *w, const struct json *s, const char *path)
 {
         const struct json *keys = json_get(s, "x-kubernetes-list-map-keys"), *items = json_get(s, "items");
-        const char *at = join(w, path, "x-kubernetes-list-map-keys");
+        const char *at = join(w->a, path, "x-kubernetes-list-map-keys");
 
         if (!json_len(keys))
-                required(w, at, "must not be empty if x-kubernetes-list-type is map");
+                required(w->schema, at, "must not be empty if x-kubernetes-list-type is map");
         if (!items || json_is_null(items))
-                required(w, join(w, path, "items"), "must have a schema if x-kubernetes-list-type is map");
+                required(w->schema, join(w->a, path, "items"), "must have a schema if x-kubernetes-list-type is map");
         if (!json_is_object(items))
                 return;
         if (!streq(text(items, "type"), "object")) {
-                invalid_text(w, join(w, path, "items.type"), text(items, "type"),
+                invalid_text(w->schema, join(w->a, path, "items.type"), text(items, "type"),
                              "must be object if parent array's x-kubernetes-list-type is map");
                 return;
         }
@@ -410,14 +368,14 @@ static void check_list_map(struct walk *w, const struct json *s, const char *pat
                 bool twice = false;
 
                 if (prop && (streq(text(prop, "type"), "array") || streq(text(prop, "type"), "object")))
-                        invalid_text(w, arena_printf(w->a, "%s.items.properties[%s].type", path, json_string(key)), text(items, "type"),
+                        invalid_text(w->schema, arena_printf(w->a, "%s.items.properties[%s].type", path, json_string(key)), text(items, "type"),
                                      "must be a scalar type if parent array's x-kubernetes-list-type is map");
                 if (!prop)
-                        invalid(w, at, keys, "entries must all be names of item properties");
+                        invalid(w->schema, at, keys, "entries must all be names of item properties");
                 for (size_t k = 0; k < key_i; k++)
                         twice |= json_equal(json_at(keys, k), key);
                 if (twice)
-                        invalid(w, at, keys, "must not contain duplicate entries");
+                        invalid(w->schema, at, keys, "must not contain duplicate entries");
         }
 }
 
@@ -436,7 +394,7 @@ static void check_list_keys(struct walk *w, const struct json *s, const char *pa
         if (!items)
                 return;
         if (flag(items, "nullable"))
-                forbidden(w, join(w, path, "items.nullable"),
+                forbidden(w->schema, join(w->a, path, "items.nullable"),
                           arena_printf(w->a, "cannot be nullable when x-kubernetes-list-type is %s", list));
         json_foreach_item(streq(list, "map") ? json_get(s, "x-kubernetes-list-map-keys") : NULL, key) {
                 const char *name = json_string(key) ? json_string(key) : "";
@@ -446,10 +404,10 @@ static void check_list_keys(struct walk *w, const struct json *s, const char *pa
                 if (!prop)
                         continue;
                 if (!is_required(items, name) && (!fallback || json_is_null(fallback)))
-                        required(w, join(w, at, "default"),
+                        required(w->schema, join(w->a, at, "default"),
                                  "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property");
                 if (flag(prop, "nullable"))
-                        forbidden(w, join(w, at, "nullable"), "this property is in x-kubernetes-list-map-keys, so it cannot be nullable");
+                        forbidden(w->schema, join(w->a, at, "nullable"), "this property is in x-kubernetes-list-map-keys, so it cannot be nullable");
         }
 }
 
@@ -460,20 +418,20 @@ static void check_extensions(struct walk *w, const struct json *s, const char *p
         const struct json *keep = json_get(s, "x-kubernetes-preserve-unknown-fields");
 
         if (json_is_bool(keep) && !keep->boolean)
-                invalid(w, join(w, path, "x-kubernetes-preserve-unknown-fields"), keep, "must be true or undefined");
+                invalid(w->schema, join(w->a, path, "x-kubernetes-preserve-unknown-fields"), keep, "must be true or undefined");
         check_kind_of_list(w, s, path, "x-kubernetes-map-type", "object");
         if (map && !streq(map, "atomic") && !streq(map, "granular"))
-                field_error_not_supported(w->schema, join(w, path, "x-kubernetes-map-type"), json_new_string(w->a, map), map_types);
+                field_error_not_supported(w->schema, join(w->a, path, "x-kubernetes-map-type"), json_new_string(w->a, map), map_types);
         check_kind_of_list(w, s, path, "x-kubernetes-list-type", "array");
         if (streq(text(s, "type"), "array") && streq(list, "set"))
                 check_set(w, s, path);
         if (list && !streq(list, "atomic") && !streq(list, "set") && !streq(list, "map"))
-                field_error_not_supported(w->schema, join(w, path, "x-kubernetes-list-type"), json_new_string(w->a, list), list_types);
+                field_error_not_supported(w->schema, join(w->a, path, "x-kubernetes-list-type"), json_new_string(w->a, list), list_types);
         if (json_len(json_get(s, "x-kubernetes-list-map-keys"))) {
                 if (!list)
-                        required(w, join(w, path, "x-kubernetes-list-type"), "must be map if x-kubernetes-list-map-keys is non-empty");
+                        required(w->schema, join(w->a, path, "x-kubernetes-list-type"), "must be map if x-kubernetes-list-map-keys is non-empty");
                 else if (!streq(list, "map"))
-                        invalid_text(w, join(w, path, "x-kubernetes-list-type"), list,
+                        invalid_text(w->schema, join(w->a, path, "x-kubernetes-list-type"), list,
                                      "must be map if x-kubernetes-list-map-keys is non-empty");
         }
         if (streq(list, "map"))
@@ -494,12 +452,12 @@ static void check_below(struct walk *w, const struct json *s, const char *path, 
 
         if (more && !json_is_null(more)) {
                 if (json_len(json_get(s, "properties")) && !json_is_true(more))
-                        forbidden(w, join(w, path, "additionalProperties"), "additionalProperties and properties are mutual exclusive");
+                        forbidden(w->schema, join(w->a, path, "additionalProperties"), "additionalProperties and properties are mutual exclusive");
                 inner = *at;
                 if (at->in_metadata)
                         inner.no_defaults = "inside additionalProperties applying to object metadata";
                 inner.cel = crd_place_below(w->a, at->cel, s, more, NULL, &cel);
-                check_keywords(w, schema_in(s, "additionalProperties"), join(w, path, "additionalProperties"), inner, false);
+                check_keywords(w, schema_in(s, "additionalProperties"), join(w->a, path, "additionalProperties"), inner, false);
         }
         json_foreach_member(json_get(s, "properties"), m) {
                 inner = *at;
@@ -515,17 +473,17 @@ static void check_below(struct walk *w, const struct json *s, const char *path, 
                 check_keywords(w, m->value, keyed(w, path, "properties", m->key), inner, false);
         }
         nowhere.cel = NULL;
-        check_keywords(w, json_get(s, "not"), join(w, path, "not"), nowhere, false);
+        check_keywords(w, json_get(s, "not"), join(w->a, path, "not"), nowhere, false);
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
                 json_foreach_item(json_get(s, lists[i]), part)
-                        check_keywords(w, part, indexed(w, path, lists[i], part_i), nowhere, false);
+                        check_keywords(w, part, indexed(w->a, path, lists[i], part_i), nowhere, false);
         if (schema_in(s, "items")) {
                 inner = *at;
                 /* Only items of lists with keys are known again. */
                 if (!streq(json_get_string(s, "x-kubernetes-list-type"), "map") && !inner.loose)
                         inner.loose = path;
                 inner.cel = crd_place_below(w->a, at->cel, s, json_get(s, "items"), NULL, &cel);
-                check_keywords(w, json_get(s, "items"), join(w, path, "items"), inner, false);
+                check_keywords(w, json_get(s, "items"), join(w->a, path, "items"), inner, false);
         }
 }
 
@@ -588,7 +546,7 @@ static void check_root(struct walk *w, const struct json *s, const char *path)
                 bool known = false;
 
                 if (streq(m->key, "type") && !streq(text(s, "type"), "object")) {
-                        invalid_text(w, join(w, path, "type"), text(s, "type"),
+                        invalid_text(w->schema, join(w->a, path, "type"), text(s, "type"),
                                      "only \"object\" is allowed as the type at the root of the schema if the status subresource is "
                                      "enabled");
                         return;
@@ -618,7 +576,7 @@ void crd_check_schema(const struct json *s, const char *path, bool status, bool 
         if (status)
                 check_root(&w, s, path);
         if (flag(s, "nullable"))
-                forbidden(&w, join(&w, path, "nullable"), "nullable cannot be true at the root");
+                forbidden(w.schema, join(w.a, path, "nullable"), "nullable cannot be true at the root");
         before = errs->n;
         if (!why) {
                 check_structure(&w, s, path, ROOT);
@@ -633,6 +591,6 @@ void crd_check_schema(const struct json *s, const char *path, bool status, bool 
                 field_error_add_text(errs, rules.list[i].type, rules.list[i].path, rules.list[i].value, "%s",
                                      rules.list[i].detail ? rules.list[i].detail : "");
         if (why && errs->n == before)
-                invalid_text(&w, path, "", why);
+                invalid_text(w.schema, path, "", why);
         crd_check_total_cost(&w.cost, path, errs);
 }
