@@ -24,7 +24,7 @@ struct options {
         const char *components, *aggregator_routing;
         const char *const *etcd_servers, *const *sa_key_files, *const *requestheader_names;
         enum log_level level;
-        const char *audit_truncate;
+        const char *audit_truncate, *audit_max_wait;
         int max_inflight, max_mutating_inflight, audit_megabytes, audit_max_event;
 };
 
@@ -90,6 +90,8 @@ static int parse(int argc, char **argv, struct daemon *d)
                 { "audit-log-maxage", FLAG_INT, &d->audit.log.max_age_days, .max = 1000000, .help = "days that rotated files are kept" },
                 { "audit-log-maxbackup", FLAG_INT, &d->audit.log.max_backups, .max = 1000000, .help = "how many rotated files are kept" },
                 { "audit-log-maxsize", FLAG_INT, &f->audit_megabytes, .max = 1000000, .help = "megabytes of a file before it is rotated" },
+                { "audit-webhook-config-file", FLAG_STRING, &d->audit.webhook_file, .help = "kubeconfig of a server that is sent what is recorded" },
+                { "audit-webhook-batch-max-wait", FLAG_STRING, &f->audit_max_wait, .help = "how long an event may wait for others, such as 30s" },
                 { "audit-log-truncate-enabled", FLAG_STRING, &f->audit_truncate, .help = "true: long events leave out the objects" },
                 { "audit-log-truncate-max-event-size", FLAG_INT, &f->audit_max_event, .max = 1000000000, .help = "bytes; what is longer is long" },
                 { "cluster-components", FLAG_STRING, &f->components, .help = "daemons that run as users of their own" },
@@ -98,6 +100,11 @@ static int parse(int argc, char **argv, struct daemon *d)
 
         flags_parse_or_exit("colibri-apiserver", flags, ARRAY_SIZE(flags), argc, argv, NULL);
         d->audit.log.max_size = (int64_t)f->audit_megabytes << 20;
+        d->audit.webhook_max_wait = 30 * NS_PER_SEC;
+        if (f->audit_max_wait && (duration_parse(f->audit_max_wait, &d->audit.webhook_max_wait) < 0 || d->audit.webhook_max_wait < 0)) {
+                fprintf(stderr, "colibri-apiserver: --audit-webhook-batch-max-wait: invalid duration \"%s\"\n", f->audit_max_wait);
+                return -EINVAL;
+        }
         d->audit.max_event = streq(f->audit_truncate, "true") ? f->audit_max_event : 0;
         d->flow = (struct flow_options){ (unsigned)f->max_inflight, (unsigned)f->max_mutating_inflight };
         /* A cluster IP leads nowhere on a machine without a proxy. */

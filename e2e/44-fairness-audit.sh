@@ -27,9 +27,17 @@ rules:
 END
 mkdir "$WORK/small"
 [ "$IN_NAMESPACE" = inside ] && mount -t tmpfs -o size=256k none "$WORK/small"
+cat > "$WORK/audit.kubeconfig" <<END
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: 'https://localhost:$(cat "$WORK/port")/audit', certificate-authority-data: $(base64 -w0 "$WORK/hook.crt")}}]
+users: [{name: u, user: {token: secret}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+END
 check "up, with 15 seats" cluster up --components=etcd,apiserver \
         --set apiserver.auditPolicyFile="$WORK/policy.yaml" --set apiserver.auditLogPath="$WORK/small/audit.log" \
-        --set apiserver.extraArgs="--max-requests-inflight=10 --max-mutating-requests-inflight=5"
+        --set apiserver.extraArgs="--max-requests-inflight=10 --max-mutating-requests-inflight=5 --audit-webhook-config-file=$WORK/audit.kubeconfig --audit-webhook-batch-max-wait=500ms"
 [ $failures = 0 ] || exit 1
 
 # A webhook that takes its time makes requests that are under way for long.
@@ -149,6 +157,8 @@ recorded "and why" '"annotations":{"authorization.k8s.io/decision":"allow","auth
 refused "managed fields are left out" "" event '"managedFields" in line'
 refused "so are stages" "" event 'e["stage"] == "RequestReceived"'
 refused "and what has no level" "" event 'ref.get("subresource") == "log"'
+sent() { grep '"kind": "EventList"' "$WORK/log" | grep -q '"resource": "secrets", "namespace": "default", "name": "s"'; }
+check "another server hears of it too" eventually 10 sent
 check "a list" kubectl get secrets
 recorded "whole" '"kind":"Table"' 'e["verb"] == "list"'
 check "a watch" kubectl get --raw '/api/v1/namespaces/default/secrets?watch=1&timeoutSeconds=1'

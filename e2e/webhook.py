@@ -77,6 +77,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         review = json.loads(body)
         with open(sys.argv[4], "a") as log:
             log.write(self.path + " " + self.headers["Host"] + " " + json.dumps(review) + "\n")
+        if review["kind"] == "EventList":  # of the audit log
+            self.answer(200, "application/json", b"{}")
+            return
         said = (convert if "desiredAPIVersion" in review["request"] else verdict)(path, review["request"])
         if isinstance(said, int):
             self.answer(said, "text/plain", b"no such luck\n")

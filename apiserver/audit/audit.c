@@ -16,6 +16,7 @@
 #include "../../lib/base/time.h"
 #include "../../lib/json/yaml.h"
 #include "event.h"
+#include "webhook.h"
 
 #define AGENT_MAX 1024
 #define POLICY_MAX ((size_t)4 << 20)
@@ -24,6 +25,7 @@ static struct {
         struct arena *arena; /* the policy's */
         struct audit_policy *policy;
         struct audit_log *log;
+        struct audit_webhook *webhook;
         int64_t max_event;
         uint64_t dropped; /* longer than that even so */
 } audit;
@@ -37,7 +39,7 @@ int audit_start(struct apiserver *s, const struct audit_options *o, struct error
         size_t len;
         int r;
 
-        if (!o->policy_file || !o->log.path)
+        if (!o->policy_file || (!o->log.path && !o->webhook_file))
                 return 0;
         audit.max_event = o->max_event;
         audit.arena = arena_new(0);
@@ -48,13 +50,19 @@ int audit_start(struct apiserver *s, const struct audit_options *o, struct error
                 r = audit_policy_read(audit.arena, doc, &audit.policy, reterr);
         if (r < 0)
                 return error_wrap(reterr, r, "loading audit policy file %s", o->policy_file);
-        return audit_log_open(s->loop, &o->log, &audit.log, reterr);
+        if (o->log.path)
+                r = audit_log_open(s->loop, &o->log, &audit.log, reterr);
+        if (r == 0 && o->webhook_file)
+                r = audit_webhook_open(s->loop, o->webhook_file, o->webhook_max_wait, &audit.webhook, reterr);
+        return r;
 }
 
 void audit_stop(void)
 {
         audit_log_close(audit.log);
         audit.log = NULL;
+        audit_webhook_close(audit.webhook);
+        audit.webhook = NULL;
         arena_free(audit.arena);
         audit.arena = NULL;
 }
@@ -66,8 +74,10 @@ void audit_metrics(struct strbuf *out)
         audit_log_counts(audit.log, &lines, &lost);
         strbuf_printf(out,
                       "# TYPE apiserver_audit_event_total counter\napiserver_audit_event_total %llu\n"
-                      "# TYPE apiserver_audit_error_total counter\napiserver_audit_error_total{plugin=\"log\"} %llu\n",
-                      (unsigned long long)lines, (unsigned long long)(lost + audit.dropped));
+                      "# TYPE apiserver_audit_error_total counter\napiserver_audit_error_total{plugin=\"log\"} %llu\n"
+                      "apiserver_audit_error_total{plugin=\"webhook\"} %llu\n",
+                      (unsigned long long)lines, (unsigned long long)(lost + audit.dropped),
+                      (unsigned long long)audit_webhook_lost(audit.webhook));
 }
 
 /* Ids are needed for every answer and are no secret: a generator of our own, seeded once (splitmix64). */
@@ -194,7 +204,7 @@ static void write_stage(const struct audit_event *e, unsigned stage)
 {
         _cleanup_strbuf_ struct strbuf line = STRBUF_INIT;
 
-        if (e->decision.omit_stages & stage || !audit.log)
+        if (e->decision.omit_stages & stage || (!audit.log && !audit.webhook))
                 return;
         audit_event_write(e, stage, time_real(), &line);
         if (audit.max_event && (int64_t)line.len > audit.max_event) {
@@ -209,7 +219,10 @@ static void write_stage(const struct audit_event *e, unsigned stage)
                         return;
                 }
         }
-        audit_log_line(audit.log, line.data, line.len);
+        if (audit.log)
+                audit_log_line(audit.log, line.data, line.len);
+        if (audit.webhook)
+                audit_webhook_line(audit.webhook, line.data, line.len);
 }
 
 static const char *methods(struct arena *a, const struct http_request *http)

@@ -14,7 +14,9 @@ struct audit_event;
 
 struct audit_options {
         const char *policy_file;      /* NULL: nothing is recorded */
-        struct audit_log_options log; /* PATH NULL: likewise */
+        struct audit_log_options log; /* PATH NULL: not to a file */
+        const char *webhook_file;     /* a kubeconfig; NULL: not to another server */
+        int64_t webhook_max_wait;     /* ns */
         int64_t max_event;            /* bytes: longer ones are cut (event.h); 0: none is */
 };
 int audit_start(struct apiserver *s, const struct audit_options *o, struct error *reterr);
