@@ -20,7 +20,7 @@
 #define GZIP_HELD (66 << 10) /* what zlib may have kept of the steps before: one block */
 #define TUNNEL_STEP 16384
 
-static char staging[TLS_SEND]; /* used within one send only */
+static char staging[TLS_SEND]; /* what one send gathers; used within it only */
 
 /* --- pieces --- */
 
@@ -94,6 +94,20 @@ size_t pieces_peek(const struct pieces *p, char *to, size_t max)
         return n;
 }
 
+/* The bytes to send next, with as little copying as may be. */
+static size_t pieces_front(const struct pieces *p, const char **ret)
+{
+        const struct piece *e = &p->list[p->head];
+        size_t len = e->end - e->at;
+
+        if (p->n > 1 && len < TLS_SEND) {
+                *ret = staging;
+                return pieces_peek(p, staging, sizeof(staging));
+        }
+        *ret = (e->bytes ? e->bytes : e->small) + e->at;
+        return MIN(len, (size_t)TLS_SEND);
+}
+
 void pieces_drop(struct pieces *p, size_t len)
 {
         p->bytes -= len;
@@ -140,16 +154,22 @@ static ssize_t conn_send(struct http_conn *c, const char *data, size_t len)
         return n < 0 ? (errno == EWOULDBLOCK ? -EAGAIN : -errno) : n;
 }
 
+/* "dad\r\n" at the end of BUF; returns where it begins. By hand: each event of each watcher has one. */
+static char *chunk_head(char *end, size_t len)
+{
+        *--end = '\n';
+        *--end = '\r';
+        do
+                *--end = "0123456789abcdef"[len & 15];
+        while (len >>= 4);
+        return end;
+}
+
 static void push_chunk_head(struct pieces *out, size_t len)
 {
-        char head[24], *at = head + sizeof(head); /* by hand: each event of each watcher has one */
+        char buf[24], *end = buf + sizeof(buf), *at = chunk_head(end, len);
 
-        *--at = '\n';
-        *--at = '\r';
-        do
-                *--at = "0123456789abcdef"[len & 15];
-        while (len >>= 4);
-        pieces_push_copy(out, at, head + sizeof(head) - at);
+        pieces_push_copy(out, at, (size_t)(end - at));
 }
 
 /* Compresses what is there of the answer, or a part of it, into one chunk; after the last, the end of the chunks. */
@@ -189,6 +209,7 @@ static int send_pieces(struct http_conn *c)
         size_t sent = 0;
 
         for (;;) {
+                const char *data;
                 ssize_t n;
                 while (!c->out.bytes && c->gzip && (c->source_out.bytes || !c->unfinished))
                         gzip_more(c);
@@ -196,7 +217,8 @@ static int send_pieces(struct http_conn *c)
                         return c->tls ? tls_flush(c->tls) : 0;
                 if (sent >= FLUSH_BUDGET)
                         return -EAGAIN;
-                n = conn_send(c, staging, pieces_peek(&c->out, staging, sizeof(staging)));
+                n = (ssize_t)pieces_front(&c->out, &data);
+                n = conn_send(c, data, (size_t)n);
                 if (n < 0)
                         return n;
                 pieces_drop(&c->out, n);
@@ -540,10 +562,45 @@ void conn_refuse(struct http_conn *c, unsigned status, const char *why)
 
 /* --- streams --- */
 
+/* The last event as a chunk, whole: a thousand watchers get the same one after the other, and send it without a copy. */
+#define CHUNK_SHARED_MAX (64 << 10)
+static struct {
+        struct buffer *of, *chunk;
+        const char *before, *after;
+} shared;
+
+static void shared_forget(void)
+{
+        buffer_unref(steal_ptr(shared.of));
+        buffer_unref(steal_ptr(shared.chunk));
+}
+
+static struct buffer *shared_chunk(const char *before, struct buffer *b, const char *after)
+{
+        size_t n_before = strlen(before), n_after = strlen(after), len = n_before + b->len + n_after;
+        char head[24], *end = head + sizeof(head), *at = chunk_head(end, len), *p;
+
+        if (shared.of == b && shared.before == before && shared.after == after)
+                return shared.chunk;
+        shared_forget();
+        shared.of = buffer_ref(b);
+        shared.before = before;
+        shared.after = after;
+        shared.chunk = buffer_new((size_t)(end - at) + len + 2);
+        p = mempcpy(shared.chunk->data, at, (size_t)(end - at));
+        p = mempcpy(p, before, n_before);
+        p = mempcpy(p, b->data, b->len);
+        p = mempcpy(p, after, n_after);
+        memcpy(p, "\r\n", 3);
+        return shared.chunk;
+}
+
 /* Runs at the end of a turn, for all streams written to in it. */
 void server_flush_dirty(void *server)
 {
         struct http_server *s = server;
+
+        shared_forget();
 
         s->dirty_deferred = false;
         while (!list_empty(&s->dirty)) {
@@ -617,6 +674,11 @@ void http_stream_write_around(struct http_stream *s, const char *before, struct 
 
         if (c->dead || s->ended)
                 return;
+        if (s->chunked && b->len < CHUNK_SHARED_MAX) {
+                pieces_push_buffer(&c->out, buffer_ref(shared_chunk(before, b, after)));
+                mark_dirty(c);
+                return;
+        }
         if (s->chunked)
                 push_chunk_head(&c->out, n_before + b->len + n_after);
         pieces_push_copy(&c->out, before, n_before);

@@ -102,7 +102,8 @@ struct http_stream *http_stream_start(struct http_request *req, unsigned status,
                                       void *userdata);
 void http_stream_write(struct http_stream *s, const void *data, size_t len); /* copies */
 void http_stream_write_buffer(struct http_stream *s, struct buffer *b);      /* takes a reference of its own */
-/* BEFORE, B and AFTER as one piece that arrives together; references B, copies the others. */
+/* BEFORE, B and AFTER as one piece that arrives together. BEFORE and AFTER are constants. Cheapest where many streams get
+ * the same one after the other. */
 void http_stream_write_around(struct http_stream *s, const char *before, struct buffer *b, const char *after);
 size_t http_stream_queued(const struct http_stream *s); /* bytes not yet taken by the connection */
 void http_stream_end(struct http_stream *s);            /* after what is queued */
