@@ -1,6 +1,8 @@
 /* Matching: see matching.h. */
 #include "matching.h"
 
+#include "../registry/conversion.h"
+#include "../registry/internal.h"
 #include "../schema/crd.h"
 
 const char *operation_name(enum admission_op op)
@@ -105,12 +107,32 @@ bool match_selectors(struct admission_attributes *at, const struct json *who)
                (at->old && selects(a, objects, json_path(at->old, "metadata.labels")));
 }
 
-bool match_resources(struct admission_attributes *at, const struct json *match, bool empty_is_all)
+const struct resource *match_resources(struct admission_attributes *at, const struct json *match, bool empty_is_all)
 {
         const struct json *rules = json_get(match, "resourceRules");
         bool exact = streq(json_get_string(match, "matchPolicy"), "Exact");
+        const struct resource *res = json_len(rules) ? match_rules(at, rules, exact) : empty_is_all ? at->res : NULL;
 
-        if (json_len(rules) ? !match_rules(at, rules, exact) : !empty_is_all)
-                return false;
-        return !match_rules(at, json_get(match, "excludeResourceRules"), exact) && match_selectors(at, match);
+        if (!res || match_rules(at, json_get(match, "excludeResourceRules"), exact) || !match_selectors(at, match))
+                return NULL;
+        return res;
+}
+
+struct json *match_convert(struct admission_attributes *at, const struct resource *as, const struct json *obj, bool back,
+                           const struct status **ret_st)
+{
+        struct arena *a = at->request->arena;
+        const struct resource *from = back ? as : at->res, *to = back ? at->res : as;
+        struct json *out;
+        const struct status *st;
+
+        if (!obj || as == at->res || *at->subresource)
+                return (struct json *)obj;
+        out = json_clone(a, obj);
+        st = to->crd ? conversion_of(at->request, to, &out, 1) : NULL;
+        if (st) {
+                *ret_st = st;
+                return NULL;
+        }
+        return convert_object(a, from, to, out);
 }

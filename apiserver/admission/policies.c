@@ -26,6 +26,8 @@ struct judgement {
         const struct kind_of_policy *kind;
         const struct json *policy, *binding, *params;
         struct policy_variables *variables;
+        const struct resource *as;         /* what the policy wants the resource to be */
+        struct admission_attributes shown; /* the request with its objects of that version */
         const struct status *first; /* why the request is denied; what is to be warned of or noted is, all the same */
         struct json *details;       /* of that, where a change fails */
 };
@@ -257,11 +259,11 @@ static int change_by(struct judgement *j, const struct json *m, struct json **re
         if (v.type == CEL_ERROR)
                 why = failed_expression(a, text, &v);
         else if (apply)
-                r = policy_change_by_apply(j->at, &v, ret, &why);
+                r = policy_change_by_apply(&j->shown, &v, ret, &why);
         else if (v.type != CEL_LIST)
                 why = "JSONPatch expression must evaluate to array";
         else
-                r = policy_change_by_patch(j->at, cel_to_json(a, &v), ret, &why, ret_st);
+                r = policy_change_by_patch(&j->shown, cel_to_json(a, &v), ret, &why, ret_st);
         if (why)
                 broken(j, why);
         return r;
@@ -281,7 +283,13 @@ static const struct status *change(struct judgement *j, bool *ret_changed)
                 }
                 *ret_changed = true;
                 if (changed) /* others hold on to the object: it changes in place */
+                        *j->shown.object = *changed;
+                if (changed && j->as != j->at->res) {
+                        changed = match_convert(j->at, j->as, changed, true, &st);
+                        if (!changed)
+                                return st;
                         *j->at->object = *changed;
+                }
                 policy_object_changed(j->variables);
         }
         return NULL;
@@ -316,7 +324,8 @@ static const struct status *with_params(struct judgement *j)
         const char *why = NULL;
         int held;
 
-        j->variables = policy_variables_new(j->at, j->policy, j->params);
+        j->variables = policy_variables_new(&j->shown, j->policy, j->params);
+        policy_variables_asked(j->variables, j->at->res);
         held = conditions_hold(j, &why);
         if (held < 0)
                 broken(j, why);
@@ -397,6 +406,21 @@ static struct json *params_of(struct judgement *j, const struct resource *res, c
         return f.list;
 }
 
+/* Objects as the policy's rules name them: made once for each of its bindings, as others may have changed them. */
+static const struct status *show(struct judgement *j)
+{
+        const struct status *st = NULL;
+
+        j->shown = *j->at;
+        if (j->as == j->at->res || *j->at->subresource)
+                return NULL;
+        j->shown.res = j->as;
+        j->shown.object = match_convert(j->at, j->as, j->at->object, false, &st);
+        if (!st)
+                j->shown.old = match_convert(j->at, j->as, j->at->old, false, &st);
+        return st;
+}
+
 static const struct status *with_binding(struct judgement *j)
 {
         const struct json *ref = json_path(j->binding, "spec.paramRef");
@@ -405,6 +429,8 @@ static const struct status *with_binding(struct judgement *j)
         const struct status *st;
 
         j->params = NULL;
+        if ((st = show(j)))
+                return st;
         if (!json_is_object(json_path(j->policy, "spec.paramKind")) || !json_is_object(ref))
                 return with_params(j);
         params = params_of(j, kind_of_params(j), ref, &why);
@@ -453,7 +479,8 @@ static const struct status *run(struct admission_attributes *at, const struct ki
         if (streq(at->res->group, REGISTRATION))
                 return NULL;
         json_foreach_item(admission_list(at, REGISTRATION, "v1", kind->policies, ""), p) {
-                if (!match_resources(at, json_path(p, "spec.matchConstraints"), false))
+                j.as = match_resources(at, json_path(p, "spec.matchConstraints"), false);
+                if (!j.as)
                         continue;
                 if (!bindings)
                         bindings = admission_list(at, REGISTRATION, "v1", kind->bindings, "");

@@ -17,6 +17,7 @@ struct variable {
 struct policy_variables {
         struct admission_attributes *at;
         const struct json *policy, *params;
+        const struct resource *asked; /* what the request was made for */
         struct json *request, *namespace;
         struct variable *list;
         size_t n;
@@ -29,6 +30,7 @@ struct policy_variables {
 /* A question as it is put together, and its answer. */
 struct question {
         struct admission_attributes *at;
+        const struct resource *asked;
         struct user_info user;
         struct authz_attributes about;
         bool allowed;
@@ -92,8 +94,8 @@ static struct cel_value authorizer_field(struct cel_run *run, void *data, const 
 
         if (!streq(name, "requestResource"))
                 return cel_error(run->arena, "no such key: %s", name);
-        q->about = (struct authz_attributes){ .user = &q->user, .is_resource = true, .group = at->res->group,
-                                              .version = at->res->version, .namespace = at->namespace, .resource = at->res->name,
+        q->about = (struct authz_attributes){ .user = &q->user, .is_resource = true, .group = q->asked->group,
+                                              .version = q->asked->version, .namespace = at->namespace, .resource = q->asked->name,
                                               .subresource = at->subresource, .name = at->name ? at->name : "" };
         return cel_object(&resource_check, q);
 }
@@ -185,6 +187,7 @@ static void set_kind(struct arena *a, struct json *obj, const char *key, const s
 
 struct json *policy_request(struct admission_attributes *at, const struct resource *res)
 {
+        static const char *const unless_empty[] = { "subResource", "requestSubResource", "name", "namespace" };
         struct arena *a = at->request->arena;
         struct json *r = json_new_object(a), *user = json_ensure_object(a, r, "userInfo");
         const struct user_info *who = &at->request->user;
@@ -208,6 +211,11 @@ struct json *policy_request(struct admission_attributes *at, const struct resour
                 json_append(a, json_ensure_array(a, user, "groups"), json_new_string(a, *g));
         if (who->extra)
                 json_set(a, user, "extra", json_clone(a, who->extra));
+        for (size_t i = 0; i < ARRAY_SIZE(unless_empty); i++) /* expressions ask has() for them */
+                if (str_empty(json_get_string(r, unless_empty[i])))
+                        json_del(r, unless_empty[i]);
+        if (str_empty(json_get_string(user, "uid")))
+                json_del(user, "uid");
         return r;
 }
 
@@ -261,8 +269,12 @@ static struct cel_value resolve(struct cel_run *run, void *userdata, const char 
         if (streq(name, "variables"))
                 return cel_object(&variables_class, v);
         if (streq(name, "request")) {
-                if (!v->request)
-                        v->request = policy_request(v->at, v->at->res);
+                if (!v->request) {
+                        struct admission_attributes at = *v->at;
+
+                        at.res = v->asked;
+                        v->request = policy_request(&at, v->at->res);
+                }
                 return cel_from_json(v->request);
         }
         if (streq(name, "namespaceObject")) {
@@ -272,6 +284,7 @@ static struct cel_value resolve(struct cel_run *run, void *userdata, const char 
         }
         q = arena_calloc(run->arena, sizeof(*q));
         q->at = v->at;
+        q->asked = v->asked;
         q->user = v->at->request->user;
         q->about.user = &q->user;
         return cel_object(&authorizer, q);
@@ -308,12 +321,18 @@ void policy_object_changed(struct policy_variables *v)
         memset(v->list, 0, json_len(json_path(v->policy, "spec.variables")) * sizeof(*v->list));
 }
 
+void policy_variables_asked(struct policy_variables *v, const struct resource *res)
+{
+        v->asked = res;
+}
+
 struct policy_variables *policy_variables_new(struct admission_attributes *at, const struct json *policy,
                                               const struct json *params)
 {
         struct policy_variables *v = arena_calloc(at->request->arena, sizeof(*v));
 
         v->at = at;
+        v->asked = at->res;
         v->policy = policy;
         v->params = params;
         v->list = arena_calloc(at->request->arena, (json_len(json_path(policy, "spec.variables")) + 1) * sizeof(*v->list));

@@ -12,6 +12,8 @@ struct policy_variables;
 /* In the request's arena. PARAMS may be NULL. */
 struct policy_variables *policy_variables_new(struct admission_attributes *at, const struct json *policy,
                                               const struct json *params);
+/* The request was made for RES, another version of what AT shows: `request` and `authorizer` say so. */
+void policy_variables_asked(struct policy_variables *v, const struct resource *res);
 /* Of TEXT; a CEL_ERROR also when it does not compile, or (POLICY_OVER_BUDGET) when what all expressions may cost is spent. */
 struct cel_value policy_eval(struct policy_variables *v, const char *text);
 /* Of a match condition: those see no namespace. */

@@ -38,7 +38,6 @@ static struct json *options_of(struct admission_attributes *at)
 struct json *webhook_review(struct admission_attributes *at, const struct resource *as, const struct json *object,
                             const struct json *old, const char *version, const char *uid)
 {
-        static const char *const unless_empty[] = { "subResource", "requestSubResource", "name", "namespace" };
         struct arena *a = at->request->arena;
         struct json *review = json_new_object(a), *r = json_new_object(a);
 
@@ -47,11 +46,6 @@ struct json *webhook_review(struct admission_attributes *at, const struct resour
         json_set_string(a, r, "uid", uid);
         json_foreach_member(policy_request(at, as), m)
                 json_set(a, r, m->key, m->value);
-        for (size_t i = 0; i < ARRAY_SIZE(unless_empty); i++)
-                if (str_empty(json_get_string(r, unless_empty[i])))
-                        json_del(r, unless_empty[i]);
-        if (str_empty(json_path_string(r, "userInfo.uid")))
-                json_path_del(r, "userInfo.uid");
         json_set(a, r, "object", object ? (struct json *)object : json_new_null(a));
         json_set(a, r, "oldObject", old ? (struct json *)old : json_new_null(a));
         json_set(a, r, "options", options_of(at));

@@ -37,6 +37,7 @@ static int concerns(struct hook *h, const struct status **ret_st)
         struct admission_attributes *at = h->at;
         const struct json *w = h->webhook;
         struct policy_variables *variables;
+        struct admission_attributes *seen;
         const char *first = NULL;
 
         if (!match_selectors(at, w))
@@ -44,7 +45,16 @@ static int concerns(struct hook *h, const struct status **ret_st)
         h->as = match_rules(at, json_get(w, "rules"), streq(json_get_string(w, "matchPolicy"), "Exact"));
         if (!h->as || !json_len(json_get(w, "matchConditions")))
                 return h->as != NULL;
-        variables = policy_variables_new(at, w, NULL);
+        seen = arena_memdup(at->request->arena, at, sizeof(*at));
+        if (h->as != at->res && !*at->subresource) {
+                seen->res = h->as;
+                seen->object = match_convert(at, h->as, at->object, false, ret_st);
+                seen->old = *ret_st ? NULL : match_convert(at, h->as, at->old, false, ret_st);
+                if (*ret_st)
+                        return -EINVAL;
+        }
+        variables = policy_variables_new(seen, w, NULL);
+        policy_variables_asked(variables, at->res);
         json_foreach_item(json_get(w, "matchConditions"), c) {
                 const char *text = get_string(c, "expression");
                 struct cel_value v = policy_match(variables, text);
@@ -126,18 +136,12 @@ static bool is_scale(const struct hook *h)
         return streq(h->at->subresource, "scale");
 }
 
-/* An object as the webhook knows it: a Scale, or of another version. */
-static struct json *shown(struct hook *h, const struct json *obj)
+/* An object as the webhook knows it: a Scale, or of another version; NULL with *ret_st: it could not be converted. */
+static struct json *shown(struct hook *h, const struct json *obj, const struct status **ret_st)
 {
-        struct arena *a = h->at->request->arena;
-
-        if (!obj)
-                return NULL;
-        if (is_scale(h))
-                return scale_of(a, h->at->res, obj);
-        if (h->as == h->at->res || *h->at->subresource)
-                return (struct json *)obj;
-        return convert_object(a, h->at->res, h->as, json_clone(a, obj));
+        if (obj && is_scale(h))
+                return scale_of(h->at->request->arena, h->at->res, obj);
+        return match_convert(h->at, h->as, obj, false, ret_st);
 }
 
 /* 0: *ret is what it says; 1: it could not be asked, and that is to be ignored; -1: *ret_st. */
@@ -146,17 +150,18 @@ static int ask(struct hook *h, const struct json *object, struct webhook_verdict
         struct admission_attributes *at = h->at;
         struct arena *a = at->request->arena;
         const char *version = webhook_version(h->webhook), *why = NULL;
-        struct json *review, *answer = NULL;
+        struct json *review, *old, *answer = NULL;
         char uid[UUID_BUF];
 
         *ret_st = check_dry_run(h);
+        old = *ret_st ? NULL : shown(h, at->old, ret_st);
         if (*ret_st)
                 return -1;
         uuid_new(uid);
         if (!version)
                 why = "could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)";
         if (!why) {
-                review = webhook_review(at, h->as, object, shown(h, at->old), version, uid);
+                review = webhook_review(at, h->as, object, old, version, uid);
                 why = webhook_call(at, h->webhook, review, &answer);
         }
         if (!why) {
@@ -230,6 +235,7 @@ static const struct status *apply_patch(struct hook *h, struct json *object, con
         struct admission_attributes *at = h->at;
         struct arena *a = at->request->arena;
         _cleanup_error_ struct error err = ERROR_INIT;
+        const struct status *st = NULL;
         struct json *made = NULL;
         const char *why = NULL;
 
@@ -244,20 +250,27 @@ static const struct status *apply_patch(struct hook *h, struct json *object, con
         *ret_changed = !json_equal(object, made);
         if (!*ret_changed)
                 return NULL;
+        if (!is_scale(h)) {
+                made = match_convert(at, h->as, json_clone(a, made), true, &st);
+                if (!made)
+                        return st;
+        }
         if (is_scale(h))
                 take_scale(h, made);
         else /* others hold on to the object: it changes in place */
-                *at->object = *json_clone(a, h->as == at->res || *at->subresource ? made : convert_object(a, h->as, at->res, made));
+                *at->object = *made;
         return NULL;
 }
 
 static const struct status *call_mutating(struct hook *h, bool *ret_changed)
 {
-        struct json *object = shown(h, h->at->object);
+        const struct status *st = NULL;
+        struct json *object = shown(h, h->at->object, &st);
         struct webhook_verdict verdict;
-        const struct status *st;
 
         *ret_changed = false;
+        if (st)
+                return st;
         if (ask(h, object, &verdict, &st) != 0) {
                 note_mutation(h, false, NULL);
                 return st;
@@ -345,8 +358,11 @@ static void judge(void *userdata)
 {
         struct juror *j = userdata;
         struct webhook_verdict verdict;
+        struct json *object;
 
-        ask(&j->hook, shown(&j->hook, j->hook.at->object), &verdict, &j->st);
+        object = shown(&j->hook, j->hook.at->object, &j->st);
+        if (!j->st)
+                ask(&j->hook, object, &verdict, &j->st);
         if (--j->jury->running == 0 && j->jury->waiting)
                 fiber_wake(j->jury->waiting);
 }
