@@ -39,10 +39,15 @@ struct json *json_new_number(struct arena *a, const char *text, size_t len)
 
 struct json *json_new_int(struct arena *a, int64_t i)
 {
-        char text[24];
-        int n = snprintf(text, sizeof(text), "%lld", (long long)i);
+        char text[24], *p = text + sizeof(text);
+        uint64_t left = i < 0 ? -(uint64_t)i : (uint64_t)i;
 
-        return json_new_number(a, text, n);
+        do
+                *--p = (char)('0' + left % 10);
+        while (left /= 10);
+        if (i < 0)
+                *--p = '-';
+        return json_new_number(a, p, (size_t)(text + sizeof(text) - p));
 }
 
 struct json *json_new_double(struct arena *a, double d)

@@ -245,6 +245,61 @@ static void paths(void **state)
 }
 
 /* In place, with escapes, and strings whose ends lie anywhere in the eight bytes that are looked at together. */
+static void test_ints(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+
+        assert_string_equal(json_print(a, json_new_int(a, 0)), "0");
+        assert_string_equal(json_print(a, json_new_int(a, -1)), "-1");
+        assert_string_equal(json_print(a, json_new_int(a, 1090)), "1090");
+        assert_string_equal(json_print(a, json_new_int(a, INT64_MAX)), "9223372036854775807");
+        assert_string_equal(json_print(a, json_new_int(a, INT64_MIN)), "-9223372036854775808");
+}
+
+/* Names of managed fields are full of quotes. */
+static void test_quoted(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+
+        assert_string_equal(json_print(a, json_new_string(a, "k:{\"name\":\"a\\b\"}")), "\"k:{\\\"name\\\":\\\"a\\\\b\\\"}\"");
+        assert_string_equal(json_print(a, json_new_string(a, "\"<\n\xe2\x80\xa8")), "\"\\\"\\u003c\\n\\u2028\"");
+        assert_string_equal(json_print(a, json_new_string(a, "\"")), "\"\\\"\"");
+}
+
+/* What is walked over is asked for once, and break ends the walk. */
+static struct json *counted(struct json *j, unsigned *n)
+{
+        ++*n;
+        return j;
+}
+
+static void test_walks(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *list = json_new_array(a), *obj = json_new_object(a);
+        unsigned n = 0, seen = 0;
+
+        for (int i = 0; i < 3; i++)
+                json_append(a, list, json_new_int(a, i));
+        json_set_int(a, obj, "x", 1);
+        json_set_int(a, obj, "y", 2);
+        json_foreach_item(counted(list, &n), it) {
+                seen += json_is_number(it);
+                if (it_i == 1)
+                        break;
+        }
+        assert_int_equal(seen, 2);
+        json_foreach_member(counted(obj, &n), m)
+                seen += m->key[0] == 'y';
+        assert_int_equal(seen, 3);
+        json_foreach_item(counted(obj, &n), it)
+                seen += it != NULL;
+        json_foreach_member(counted(NULL, &n), m)
+                seen += m != NULL;
+        assert_int_equal(seen, 3);
+        assert_int_equal(n, 4);
+}
+
 static void test_own(void **state)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -331,6 +386,9 @@ static void walking(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_ints),
+                cmocka_unit_test(test_quoted),
+                cmocka_unit_test(test_walks),
                 cmocka_unit_test(strings_by_words),
                 cmocka_unit_test(keys_of_one_tag),
                 cmocka_unit_test(test_own), cmocka_unit_test(round_trip),
