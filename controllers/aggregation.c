@@ -2,17 +2,6 @@
  * new API can add itself to admin, edit and view. */
 #include "controllers.h"
 
-static bool is_selected(struct arena *a, const struct json *role, const struct object *other)
-{
-        json_foreach_item(json_path(role, "aggregationRule.clusterRoleSelectors"), it) {
-                struct selector sel;
-
-                if (selector_from_object(a, it, &sel, NULL) == 0 && selector_matches(&sel, json_path(other->json, "metadata.labels")))
-                        return true;
-        }
-        return false;
-}
-
 static void add_rule(struct arena *a, struct json *rules, const struct json *rule)
 {
         json_foreach_item(rules, it) {
@@ -22,26 +11,38 @@ static void add_rule(struct arena *a, struct json *rules, const struct json *rul
         json_append(a, rules, json_clone(a, rule));
 }
 
-static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
+/* Selector by selector, each by name: the order is what clients see. */
+static void add_selected(const struct snapshot *s, struct arena *a, const struct object *role, const struct json *selector,
+                         struct json *rules)
 {
-        const struct object *role = snapshot_key(s, R_CLUSTERROLES, key);
         struct object_list sources = { 0 };
-        struct json *rules, *copy;
+        struct selector sel;
         struct map_entry *e;
 
-        if (!role || object_is_deleting(role->json) || !json_get(role->json, "aggregationRule"))
+        if (selector_from_object(a, selector, &sel, NULL) != 0)
                 return;
         map_foreach(object_store_objects(s->stores[R_CLUSTERROLES]), e) {
                 const struct object *other = e->value;
 
-                if (other != role && is_selected(w->arena, role->json, other))
-                        list_add(w->arena, &sources, other);
+                if (other != role && selector_matches(&sel, json_path(other->json, "metadata.labels")))
+                        list_add(a, &sources, other);
         }
         list_sort(&sources, compare_by_name);
-        rules = json_new_array(w->arena);
         for (size_t i = 0; i < sources.n; i++)
                 json_foreach_item(json_get(sources.items[i]->json, "rules"), rule)
-                        add_rule(w->arena, rules, rule);
+                        add_rule(a, rules, rule);
+}
+
+static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
+{
+        const struct object *role = snapshot_key(s, R_CLUSTERROLES, key);
+        struct json *rules, *copy;
+
+        if (!role || object_is_deleting(role->json) || !json_get(role->json, "aggregationRule"))
+                return;
+        rules = json_new_array(w->arena);
+        json_foreach_item(json_path(role->json, "aggregationRule.clusterRoleSelectors"), it)
+                add_selected(s, w->arena, role, it, rules);
         if (json_len(rules) == json_len(json_get(role->json, "rules")) &&
             (!json_len(rules) || json_equal(rules, json_get(role->json, "rules"))))
                 return;
