@@ -163,6 +163,8 @@ static void add_devices(struct arena *a, const struct json *request, struct reso
 /* Of alternatives the largest number of each class counts. */
 static void device_usage(struct arena *a, const struct json *claim, struct resource_list *ret)
 {
+        struct resource_list sum = { 0 };
+
         add_one(a, ret, "count/resourceclaims.resource.k8s.io");
         json_foreach_item(json_path(claim, "spec.devices.requests"), request) {
                 struct resource_list most = { 0 };
@@ -181,7 +183,18 @@ static void device_usage(struct arena *a, const struct json *claim, struct resou
                         }
                 }
                 for (size_t i = 0; i < most.n; i++)
-                        resource_list_add(a, ret, most.items[i].name, &most.items[i].amount);
+                        resource_list_add(a, &sum, most.items[i].name, &most.items[i].amount);
+        }
+        for (size_t i = 0; i < sum.n; i++) {
+                const char *name = sum.items[i].name;
+
+                resource_list_add(a, ret, name, &sum.items[i].amount);
+                /* As if a pod had asked for the class by the name that pods have for it. */
+                if (sum.items[i].amount.nano > 0)
+                        resource_list_add(a, ret,
+                                          arena_printf(a, "requests.deviceclass.resource.kubernetes.io/%.*s",
+                                                       (int)(strlen(name) - strlen(OF_DEVICES)), name),
+                                          &sum.items[i].amount);
         }
 }
 

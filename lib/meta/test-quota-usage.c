@@ -58,7 +58,8 @@ static void test_usage(void **state)
               "{'firstAvailable':[{'deviceClassName':'a','allocationMode':'All'},"
               "{'deviceClassName':'b','allocationMode':'ExactCount','count':1}]}]}}}",
               "a.deviceclass.resource.k8s.io/devices=34,b.deviceclass.resource.k8s.io/devices=1,"
-              "count/resourceclaims.resource.k8s.io=1");
+              "count/resourceclaims.resource.k8s.io=1,requests.deviceclass.resource.kubernetes.io/a=34,"
+              "requests.deviceclass.resource.kubernetes.io/b=1");
 }
 
 static void test_constraints(void **state)
