@@ -599,24 +599,13 @@ int schema_decode(struct arena *a, const struct schema *s, struct json *obj, str
 
 static bool is_empty(const struct schema *s, const struct json *v)
 {
-        int64_t i;
-
         if (s->type == SCHEMA_ANY) /* Go keeps the text, whatever it says */
                 return json_is_null(v);
-        switch (v->type) {
-        case JSON_NULL:
-                return true;
-        case JSON_BOOL:
-                return !v->boolean;
-        case JSON_NUMBER:
-                return s->type != SCHEMA_INT_OR_STRING && json_to_int(v, &i) == 0 && i == 0;
-        case JSON_STRING:
-                return v->len == 0 && s->type != SCHEMA_INT_OR_STRING;
-        case JSON_ARRAY:
+        if (s->type == SCHEMA_INT_OR_STRING && (json_is_number(v) || json_is_string(v)))
+                return false;
+        if (s->type == SCHEMA_MAP && json_is_object(v))
                 return v->len == 0;
-        default:
-                return v->len == 0 && s->type == SCHEMA_MAP;
-        }
+        return schema_is_zero(v);
 }
 
 /* What Go writes for a field without omitempty that holds nothing. */
