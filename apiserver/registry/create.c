@@ -25,13 +25,16 @@ static void prepare(struct api_request *r, const struct resource *res, struct js
                 strategy->prepare_create(r, obj);
 }
 
-static void generate_name(struct api_request *r, struct json *obj)
+/* Addresses are names by themselves: nothing is made of a base. */
+static void generate_name(struct api_request *r, const struct resource *res, struct json *obj)
 {
         const char *base = meta_string(obj, "generateName");
+        bool address = streq(res->group, "networking.k8s.io") && streq(res->kind, "IPAddress");
         char suffix[8];
 
         json_set(r->arena, json_get(obj, "metadata"), "name",
-                 json_new_stringf(r->arena, "%.*s%s", GENERATE_MAX, base, random_suffix(suffix, 5)));
+                 address ? json_new_string(r->arena, base)
+                         : json_new_stringf(r->arena, "%.*s%s", GENERATE_MAX, base, random_suffix(suffix, 5)));
 }
 
 /* 409: with another text while the old one is going, or where a generated name had no luck. */
@@ -182,7 +185,7 @@ const struct status *create_prepared(struct api_request *r, const struct resourc
                 if (generated) {
                         if (i > 0)
                                 obj = json_clone(r->arena, original);
-                        generate_name(r, obj);
+                        generate_name(r, res, obj);
                 }
                 st = attempt(r, res, namespace, &obj, generated, &taken);
                 if (!st || !taken || !generated || i + 1 == NAME_ATTEMPTS)

@@ -74,20 +74,15 @@ void check_event(struct check *c, const struct at *at)
         bool strict = c->r && c->r->res && streq(c->r->res->group, "events.k8s.io");
         const struct at *type = at_field(c, at, "type");
 
-        if (!strict) {
-                check_legacy_event(c, at, false);
+        check_legacy_event(c, at, strict);
+        if (!strict)
                 return;
-        }
         if (!c->old) {
-                if (c->errs->n == 0)
-                        check_name(c, at_field(c, at, "metadata.name"), NAME_DNS1123_SUBDOMAIN);
-                check_legacy_event(c, at, true);
+                metadata_validate(c, NAME_DNS1123_SUBDOMAIN);
+                check_finalizer_names(c, at_field(c, at, "metadata.finalizers"));
                 check_series(c, at);
-                if (!at_set(at_field(c, at, "eventTime"))) {
-                        c->errs->n = 0;
+                if (!at_set(at_field(c, at, "eventTime")))
                         check_required(c, at_field(c, at, "eventTime"), "");
-                        return;
-                }
                 if (!streq(text_at(type), "Normal") && !streq(text_at(type), "Warning"))
                         field_error_add_text(c->errs, FIELD_INVALID, "type", "\"\"", "has invalid value: %s", text_at(type));
                 needs_unset(c, at, "firstTimestamp");
@@ -96,6 +91,8 @@ void check_event(struct check *c, const struct at *at)
                 needs_unset(c, at, "source");
                 return;
         }
+        metadata_validate_update(c);
+        check_finalizer_names(c, at_field(c, at, "metadata.finalizers"));
         if (!json_equal(json_get(at->j, "series"), json_get(c->old, "series")))
                 check_series(c, at);
         for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
