@@ -463,7 +463,7 @@ static const struct status *delete_options_of_query(struct api_request *r, struc
                         return status_bad_request(r->arena, "strconv.ParseInt: parsing \"%s\": invalid syntax", v);
                 json_set_int(r->arena, o, names[0], n);
         }
-        if (!str_empty(http_query(r->http, names[1])))
+        if (http_query(r->http, names[1]))
                 json_set_bool(r->arena, o, names[1], query_bool(r->http, names[1]));
         v = http_query(r->http, names[2]);
         if (!str_empty(v))

@@ -49,7 +49,7 @@ static const struct status *patch_options(struct api_request *r, struct patch *p
         p->force = query_bool(r->http, "force");
         if (p->type == PATCH_APPLY && str_empty(http_query(r->http, "fieldManager")))
                 field_error_add(&errs, FIELD_REQUIRED, "fieldManager", NULL, "is required for apply patch");
-        if (p->type != PATCH_APPLY && !str_empty(force))
+        if (p->type != PATCH_APPLY && force)
                 field_error_add(&errs, FIELD_FORBIDDEN, "force", NULL, "may not be specified for non-apply patch");
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "PatchOptions"), "", &errs) : NULL;
 }

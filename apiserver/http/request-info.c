@@ -20,7 +20,7 @@ bool query_bool(const struct http_request *http, const char *name)
 {
         const char *v = http_query(http, name);
 
-        return !str_empty(v) && !streq(v, "0") && strcasecmp(v, "false") != 0;
+        return v && !streq(v, "0") && strcasecmp(v, "false") != 0;
 }
 
 static void split(struct arena *a, const char *path, struct parts *ret)

@@ -5,5 +5,5 @@
 
 /* Fills r->is_resource ... r->subpath, r->verb and r->res from r->http. -EINVAL: the URL cannot be understood. */
 int request_info(struct api_request *r, struct error *reterr);
-/* Go's reading of a boolean option in a URL: absent, "", "0" and "false" are false. */
+/* Go's reading of a boolean option in a URL: only absent, "0" and "false" are false. */
 bool query_bool(const struct http_request *http, const char *name);

@@ -439,6 +439,9 @@ static const struct status *check_options(struct api_request *r, const char *ini
                                 "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
         if (!str_empty(match) && !streq(match, "NotOlderThan"))
                 field_error_not_supported(&errs, "resourceVersionMatch", json_new_string(r->arena, match), supported);
+        if (!str_empty(match) && !str_empty(http_query(r->http, "continue")))
+                field_error_add(&errs, FIELD_FORBIDDEN, "resourceVersionMatch", NULL,
+                                "resourceVersionMatch is forbidden when continue is provided");
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "ListOptions"), "", &errs) : NULL;
 }
 

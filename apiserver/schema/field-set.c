@@ -90,6 +90,19 @@ bool field_set_empty(const struct field_set *s)
 
 /* --- FieldsV1 --- */
 
+/* Whether what follows "k:", "v:" or "i:" can be keys, a value or a number. No more is looked at: upstream reads it all,
+ * but every write comes through here. */
+static bool is_element(const char *name, size_t len)
+{
+        char first = name[2], last = name[len - 1];
+
+        if (name[0] == 'k')
+                return first == '{' && last == '}';
+        if (name[0] == 'v')
+                return first == '"' ? last == '"' && len > 3 : first && strchr("-0123456789tfn{[", first);
+        return name[0] != 'i' || (first && name[2 + strspn(name + 2, "-0123456789")] == '\0');
+}
+
 /* False: a name is none. Those of a kind that is not known are left out, as upstream does. */
 static bool parse(struct arena *a, struct field_set *s, const struct json *j)
 {
@@ -104,6 +117,8 @@ static bool parse(struct arena *a, struct field_set *s, const struct json *j)
                         return false;
                 if (m->key[0] != 'f' && m->key[0] != 'v' && m->key[0] != 'k' && m->key[0] != 'i')
                         continue;
+                if (m->key[0] != 'f' && (m->key_len < 3 || !is_element(m->key, m->key_len)))
+                        return false;
                 node = field_set_node(a, s, m->key, m->key_len);
                 node->member = json_len(m->value) == 0 || json_get(m->value, ".");
                 if (json_len(m->value) && !parse(a, &node->below, m->value))

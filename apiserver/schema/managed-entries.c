@@ -65,7 +65,7 @@ static bool decode_entry(struct arena *a, const struct json *j, struct managed_e
                 .json = json_get(j, "fieldsV1"),
         };
         if ((!e->applied && !streq(operation, "Update")) || str_empty(e->version) ||
-            !streq(json_get_string(j, "fieldsType"), "FieldsV1"))
+            !streq(json_get_string(j, "fieldsType"), "FieldsV1") || (e->json && !json_is_object(e->json) && !json_is_null(e->json)))
                 return false;
         e->set = field_set_parse(a, e->json);
         return e->set;

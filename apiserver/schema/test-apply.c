@@ -328,6 +328,11 @@ static void test_bad_fields(void **state)
                   "{\"f:spec\":{\"k:{\\\"a\\\":1}\":{\".\":{},\"f:b\":{}}}}" },
                 { "{\"f:\":{},\"z:new\":{\"anything\":{}}}", true, "{\"f:\":{}}" },
                 { "{\"f\":{}}", false, NULL },
+                { "{\"f:data\":{\"v:\\\"a\\\"\":{},\"i:0\":{}}}", true, "{\"f:data\":{\"v:\\\"a\\\"\":{},\"i:0\":{}}}" },
+                { "{\"f:data\":{\"k:{bad\":{}}}", false, NULL },
+                { "{\"f:data\":{\"v:bad\":{}}}", false, NULL },
+                { "{\"f:data\":{\"i:x\":{}}}", false, NULL },
+                { "\"x\"", false, NULL },
                 { "{\"\":{}}", false, NULL },
                 { "{\"f:spec\":{\"spec\":{}}}", false, NULL },
         };
