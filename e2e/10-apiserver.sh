@@ -8,6 +8,12 @@ says "version" "v1.36.2+colibri1" kubectl version
 says "namespaces of a new cluster" kube-system kubectl get namespaces
 says "api-resources" "deployments" kubectl api-resources
 
+says "what it is" "apiserver statusz" kubectl get --raw /statusz
+says "with which flags" "secure-port=$PORT" kubectl get --raw /flagz
+says "a check by its name" ok kubectl get --raw /readyz/poststarthook/rbac/bootstrap-roles
+says "all of them" "[+]poststarthook/start-apiextensions-controllers ok" kubectl get --raw '/livez?verbose'
+says "escapes in a path that names no resource" '"kind":"APIResourceList"' kubectl get --raw /%61pi/v1
+
 check "create" kubectl create configmap x --from-literal=a=b
 says "get -o yaml" "a: b" kubectl get configmap x -o yaml
 refused "create again" 'configmaps "x" already exists' kubectl create configmap x --from-literal=a=b

@@ -33,6 +33,14 @@ CM=/api/v1/namespaces/default/configmaps
 DEPLOYMENTS=/apis/apps/v1/namespaces/default/deployments
 curl_ -o /dev/null "$SERVER$CM" -H 'Content-Type: application/json' -d '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},"data":{"a":"1"}}'
 
+# --- paths and headers ---
+answer "a name that is no part of a path" 400 BadRequest 'Name parameter invalid: "..": may not be '"'..'" GET $CM/%2e%2e
+answer "nothing behind a route" 404 NotFound 'the server could not find the requested resource' GET /version/x
+answer "a type that a route does not take" 415 UnsupportedMediaType '415: Unsupported Media Type' GET /version "" -H 'Content-Type: text/plain'
+answer "a page in a form that it does not come in" 406 NotAcceptable 'only the following media types are accepted: application/json, application/yaml, text/plain' GET /statusz "" -H 'Accept: application/json'
+says "HTTP where TLS belongs" "Client sent an HTTP request to an HTTPS server." curl -sS --max-time 20 "http://127.0.0.1:$PORT/"
+says "an expectation that nobody knows" "HTTP/1.1 417 Expectation Failed" curl_ -i -H "Expect: tea" "$SERVER/version"
+
 # --- malformed ---
 answer "JSON that ends early" 400 BadRequest "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input*" POST $CM '{"apiVersion":'
 answer "no JSON at all" 400 BadRequest "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: *" POST $CM 'hello'

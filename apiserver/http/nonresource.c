@@ -15,6 +15,8 @@
 #include "request-info.h"
 #include "verbs.h"
 
+#define DISCOVERY_TYPES "application/json, application/yaml, " PROTOBUF_MEDIA_TYPE
+
 static void not_found(struct api_request *r)
 {
         answer_text(r, 404, "text/plain; charset=utf-8", "404 page not found\n");
@@ -34,12 +36,25 @@ static bool only_get(struct api_request *r)
         return true;
 }
 
-/* The same for those that come in one form only. */
-static bool only_get_as(struct api_request *r, const char *produces)
+/* Nor is a body wanted, but if its type is told it must be one of CONSUMES. */
+static bool only_get_of(struct api_request *r, const char *consumes)
+{
+        const char *type = http_header(r->http, "Content-Type");
+
+        if (only_get(r))
+                return true;
+        if (str_empty(type) || !negotiate_route(r->arena, type, consumes))
+                return false;
+        answer_status(r, status_make(r->arena, 415, "UnsupportedMediaType", json_new_object(r->arena), "415: Unsupported Media Type"));
+        return true;
+}
+
+/* The same for those that come in one form only. CONSUMES NULL: whatever. */
+static bool only_get_as(struct api_request *r, const char *produces, const char *consumes)
 {
         const struct status *st;
 
-        if (only_get(r))
+        if (consumes ? only_get_of(r, consumes) : only_get(r))
                 return true;
         st = negotiate_route(r->arena, http_header(r->http, "Accept"), produces);
         if (st)
@@ -159,7 +174,7 @@ static void serve_discovery(struct api_request *r, const char *path)
         bool ours = false;
 
         if (streq(path, "/api") || streq(path, "/apis")) {
-                if (streq(path, "/apis") || !only_get(r))
+                if (streq(path, "/apis") || !only_get_of(r, DISCOVERY_TYPES))
                         serve_root_groups(r, streq(path, "/api"));
                 return;
         }
@@ -180,7 +195,7 @@ static void serve_discovery(struct api_request *r, const char *path)
                 return;
         }
         ours |= streq(path, "apiregistration.k8s.io");
-        if (b && ours && only_get(r))
+        if (b && ours && only_get_of(r, DISCOVERY_TYPES))
                 buffer_unref(b);
         else
                 answer_document(r, b, !ours);
@@ -353,7 +368,7 @@ void nonresource_handle(struct api_request *r)
         if (streq(path, "/") || streq(r->path, "/index.html")) {
                 serve_root(r);
         } else if (streq(path, "/version")) {
-                if (!only_get_as(r, "application/json"))
+                if (!only_get_as(r, "application/json", "application/json"))
                         answer_buffer(r, 200, "application/json", discovery_version(), NULL);
         } else if (streq(path, "/api") || streq(path, "/apis") || str_has_prefix(path, "/api/") ||
                    str_has_prefix(path, "/apis/")) {
@@ -366,7 +381,7 @@ void nonresource_handle(struct api_request *r)
                 else
                         serve_metrics(r);
         } else if (streq(path, "/.well-known/openid-configuration") || streq(path, "/openid/v1/jwks")) {
-                if (only_get_as(r, streq(path, "/openid/v1/jwks") ? "application/jwk-set+json" : "application/json"))
+                if (only_get_as(r, streq(path, "/openid/v1/jwks") ? "application/jwk-set+json" : "application/json", NULL))
                         return;
                 text = streq(path, "/openid/v1/jwks") ? auth_openid_jwks(r, &type) : auth_openid_configuration(r, &type);
                 if (text)
