@@ -1,4 +1,5 @@
 /* Create: POST, and PUT or apply of what is not there. */
+#include "../schema/crd.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -171,6 +172,9 @@ const struct status *create_prepared(struct api_request *r, const struct resourc
                 strategy->complete(r->arena, obj);
         if (!keep_fields)
                 managed_fields_create(r->arena, res, obj, r->field_manager, request_now(r));
+        if (res->crd && res->crd->crd->terminating)
+                return status_forbidden(r->arena, res, meta_string(obj, "name"),
+                                        "create not allowed while custom resource definition is terminating");
         at = admission_of(r, ADMISSION_CREATE, res, "", namespace, meta_string(obj, "name"), obj, NULL);
         st = admission_mutate(&at);
         if (st)

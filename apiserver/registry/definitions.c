@@ -177,36 +177,51 @@ static bool taken(const struct crd *own, const char *name, bool kinds)
         return false;
 }
 
+static const char *in_use(struct arena *a, const char *name)
+{
+        return arena_printf(a, "\"%s\" is already in use", name);
+}
+
+/* NULL: they are all free. */
+static const char *short_names_in_use(struct arena *a, const struct crd *own, const struct json *names)
+{
+        const char *text = NULL;
+        size_t n = 0;
+
+        json_foreach_item(names, s)
+                if (taken(own, json_string(s), false)) {
+                        text = text ? arena_printf(a, "%s, %s", text, in_use(a, json_string(s))) : in_use(a, json_string(s));
+                        n++;
+                }
+        return n > 1 ? arena_printf(a, "[%s]", text) : text;
+}
+
 /* Accepted names are those that were asked for and are free; else what was accepted before. */
 static void accept_names(struct api_request *r, const struct crd *own, struct json *crd)
 {
         static const struct {
                 const char *field, *reason;
                 bool kinds;
-        } checks[] = {{"plural", "PluralConflict", false}, {"singular", "SingularConflict", false},
+        } checks[] = {{"plural", "PluralConflict", false}, {"singular", "SingularConflict", false}, {"shortNames", "ShortNamesConflict", false},
                       {"kind", "KindConflict", true},      {"listKind", "ListKindConflict", true}};
         const struct json *wanted = json_path(crd, "spec.names");
         struct json *accepted = json_clone(r->arena, json_path(crd, "status.acceptedNames") ?: json_new_object(r->arena));
         const char *reason = NULL, *message = NULL;
 
-        for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
-                const char *name = json_get_string(wanted, checks[i].field);
-                if (!taken(own, name, checks[i].kinds)) {
-                        json_set_string(r->arena, accepted, checks[i].field, name);
-                } else if (!reason) {
+        for (size_t i = 0; i < ARRAY_SIZE(checks); i++) { /* all are tried; the last conflict is the one that is told */
+                const struct json *name = json_get(wanted, checks[i].field);
+                const char *conflict = json_is_string(name) && taken(own, json_string(name), checks[i].kinds) ? in_use(r->arena, json_string(name))
+                                       : json_is_array(name) ? short_names_in_use(r->arena, own, name)
+                                                             : NULL;
+
+                if (conflict) {
                         reason = checks[i].reason;
-                        message = arena_printf(r->arena, "\"%s\" is already in use", name);
+                        message = conflict;
+                        continue;
                 }
-        }
-        json_foreach_item(json_get(wanted, "shortNames"), s)
-                if (!reason && taken(own, json_string(s), false)) {
-                        reason = "ShortNamesConflict";
-                        message = arena_printf(r->arena, "\"%s\" is already in use", json_string(s));
-                }
-        if (!streq(reason, "ShortNamesConflict")) {
-                json_del(accepted, "shortNames");
-                if (json_get(wanted, "shortNames"))
-                        json_set(r->arena, accepted, "shortNames", json_get(wanted, "shortNames"));
+                json_del(accepted, checks[i].field);
+                if (name)
+                        json_set(r->arena, accepted, checks[i].field, json_clone(r->arena, name));
         }
         json_del(accepted, "categories");
         if (json_get(wanted, "categories"))

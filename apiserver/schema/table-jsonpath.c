@@ -6,6 +6,8 @@
 #include "../../lib/base/time.h"
 #include "table-cells.h"
 
+enum { SORTED_MAX = 1000 };
+
 /* Copies a name up to '.', '[' or the end, without its backslashes. Returns what follows it. */
 static const char *read_name(const char *p, char *name, size_t size)
 {
@@ -108,24 +110,83 @@ static const struct json *find(const struct json *v, const char *p)
         return find(*name ? json_get(v, name) : v, p);
 }
 
+/* The first member behind LAST (NULL: of all), by name. */
+static const struct json_member *next_member(const struct json *v, const char *last)
+{
+        const struct json_member *found = NULL;
+
+        json_foreach_member(v, m)
+                if ((!last || strcmp(m->key, last) > 0) && (!found || strcmp(m->key, found->key) < 0))
+                        found = m;
+        return found;
+}
+
+/* As Go writes a map: by names. */
+static void write_sorted(struct strbuf *b, const struct json *v)
+{
+        if (json_is_array(v)) {
+                strbuf_putc(b, '[');
+                json_foreach_item(v, item) {
+                        strbuf_puts(b, item_i ? "," : "");
+                        write_sorted(b, item);
+                }
+                strbuf_putc(b, ']');
+        } else if (json_is_object(v) && json_len(v) <= SORTED_MAX) {
+                const struct json_member *m = NULL;
+
+                strbuf_putc(b, '{');
+                for (bool first = true; (m = next_member(v, m ? m->key : NULL)); first = false) {
+                        strbuf_puts(b, first ? "" : ",");
+                        json_write_string(b, m->key, m->key_len);
+                        strbuf_putc(b, ':');
+                        write_sorted(b, m->value);
+                }
+                strbuf_putc(b, '}');
+        } else {
+                json_write(b, v);
+        }
+}
+
+/* What is no time at all is told, what is no text is nothing. */
+static void cell_date(const struct cell *c, const struct json *v)
+{
+        int64_t t;
+
+        if (!json_is_string(v))
+                strbuf_puts(c->out, "null");
+        else if (!str_empty(json_string(v)) && time_parse(json_string(v), &t) < 0)
+                cell_string(c, "<invalid>");
+        else
+                cell_age(c, json_string(v));
+}
+
 void cell_jsonpath(const struct cell *c)
 {
         const struct json *v = find(c->obj, c->args);
         const char *type = c->column->type;
         int64_t i;
+        double d;
 
-        if (!v || json_is_null(v))
+        if (v && json_is_null(v) && streq(type, "string"))
+                cell_string(c, "<no value>");
+        else if (!v || json_is_null(v))
                 strbuf_puts(c->out, "null");
         else if (streq(type, "date"))
-                cell_age(c, json_string(v));
-        else if (streq(type, "integer") && (!json_is_number(v) || json_to_int(v, &i) < 0))
+                cell_date(c, v);
+        else if (streq(type, "integer") && json_is_number(v) && json_to_int(v, &i) < 0) {
+                d = json_to_double(v, 0);
+                if (d > -9e18 && d < 9e18)
+                        strbuf_printf(c->out, "%lld", (long long)d);
+                else
+                        strbuf_puts(c->out, "null");
+        } else if (streq(type, "integer") && !json_is_number(v))
                 strbuf_puts(c->out, "null");
         else if ((streq(type, "number") && !json_is_number(v)) || (streq(type, "boolean") && !json_is_bool(v)))
                 strbuf_puts(c->out, "null");
         else if (streq(type, "string") && !json_is_string(v)) {
                 _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
-                json_write(&b, v);
+                write_sorted(&b, v);
                 cell_string(c, strbuf_str(&b));
         } else
                 json_write(c->out, v);
