@@ -208,7 +208,7 @@ static void check_version(struct judge *j, const struct json *versions, size_t i
         const char *at = arena_printf(j->a, "spec.versions[%zu]", i);
         struct alike own = {!alike->schema, !alike->subresources, !alike->columns, !alike->fields};
 
-        name_validate(j->errs, NAME_DNS1035_LABEL, join(j->a, at, "name"), json_get(v, "name") ?: json_new_string(j->a, ""));
+        name_validate_joined(j->errs, NAME_DNS1035_LABEL, join(j->a, at, "name"), text(v, "name"), text(v, "name"), "");
         check_deprecation(j, v, at);
         check_parts(j, versions, v, at, own, join(j->a, at, "schema.openAPIV3Schema"));
 }
@@ -241,29 +241,47 @@ static void check_versions(struct judge *j, const struct json *spec, const struc
 
 /* --- the rest of the spec --- */
 
-static void check_names(struct judge *j, const struct json *names)
+static void check_label(struct judge *j, const char *path, const char *s)
+{
+        name_validate_joined(j->errs, NAME_DNS1035_LABEL, path, s, s, "");
+}
+
+static void check_mixed_case(struct judge *j, const char *path, const char *s)
+{
+        char *lower = arena_strdup(j->a, s);
+
+        for (char *p = lower; *p; p++)
+                *p = (char)tolower((unsigned char)*p);
+        name_validate_joined(j->errs, NAME_DNS1035_LABEL, path, lower, s, "may have mixed case, but should otherwise match: ");
+}
+
+/* The names at PATH, as far as there are any. */
+static void check_names(struct judge *j, const struct json *names, const char *path)
+{
+        static const char *const fields[] = {"plural", "singular", "kind", "listKind"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+                const char *s = text(names, fields[i]);
+
+                if (*s)
+                        (i < 2 ? check_label : check_mixed_case)(j, join(j->a, path, fields[i]), s);
+        }
+        json_foreach_item(json_get(names, "shortNames"), n)
+                check_label(j, indexed(j->a, path, "shortNames", n_i), json_string(n) ?: "");
+        if (*text(names, "kind") && streq(text(names, "kind"), text(names, "listKind")))
+                invalid(j->errs, join(j->a, path, "listKind"), json_get(names, "listKind"), "kind and listKind may not be the same");
+        json_foreach_item(json_get(names, "categories"), n)
+                check_label(j, indexed(j->a, path, "categories", n_i), json_string(n) ?: "");
+}
+
+static void check_own_names(struct judge *j, const struct json *names)
 {
         static const char *const fields[] = {"plural", "singular", "kind", "listKind"};
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 if (!*text(names, fields[i]))
                         required(j->errs, join(j->a, "spec.names", fields[i]), "");
-        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-                const char *s = text(names, fields[i]), *messages[NAME_MESSAGES];
-                char *lower = arena_strdup(j->a, s);
-                for (char *p = lower; *p && i >= 2; p++)
-                        *p = (char)tolower((unsigned char)*p);
-                if (*s && name_check(j->a, NAME_DNS1035_LABEL, lower, messages))
-                        invalid_text(j->errs, join(j->a, "spec.names", fields[i]), s,
-                                     i < 2 ? messages[0] : arena_printf(j->a, "may have mixed case, but should otherwise match: %s",
-                                                                        messages[0]));
-        }
-        json_foreach_item(json_get(names, "shortNames"), n)
-                name_validate(j->errs, NAME_DNS1035_LABEL, arena_printf(j->a, "spec.names.shortNames[%zu]", n_i), n);
-        if (*text(names, "kind") && streq(text(names, "kind"), text(names, "listKind")))
-                invalid(j->errs, "spec.names.listKind", json_get(names, "listKind"), "kind and listKind may not be the same");
-        json_foreach_item(json_get(names, "categories"), n)
-                name_validate(j->errs, NAME_DNS1035_LABEL, arena_printf(j->a, "spec.names.categories[%zu]", n_i), n);
+        check_names(j, names, "spec.names");
 }
 
 static void check_review_versions(struct judge *j, const struct json *list)
@@ -480,7 +498,7 @@ static void check_spec(struct judge *j, const struct json *spec)
         if (!*group)
                 required(j->errs, "spec.group", "");
         else
-                name_validate(j->errs, NAME_DNS1123_SUBDOMAIN, "spec.group", json_get(spec, "group"));
+                name_validate_joined(j->errs, NAME_DNS1123_SUBDOMAIN, "spec.group", text(spec, "group"), text(spec, "group"), "");
         if (j->errs->n == before && !strchr(group, '.'))
                 invalid_text(j->errs, "spec.group", group, "should be a domain with at least one dot");
         if (!*scope)
@@ -489,8 +507,8 @@ static void check_spec(struct judge *j, const struct json *spec)
                 field_error_not_supported(j->errs, "spec.scope", json_get(spec, "scope"), scopes);
         check_versions(j, spec, &alike);
         if (first && *text(first, "name"))
-                name_validate(j->errs, NAME_DNS1035_LABEL, "spec.version", json_get(first, "name"));
-        check_names(j, json_get(spec, "names"));
+                check_label(j, "spec.version", text(first, "name"));
+        check_own_names(j, json_get(spec, "names"));
         if (first)
                 check_parts(j, versions, first, "spec", alike, "spec.validation.openAPIV3Schema");
         check_conversion(j, json_get(spec, "conversion"));
@@ -515,6 +533,7 @@ void crd_validate_definition(const struct json *crd, const struct json *old, str
                 if (old)
                         check_immutable(&j, crd, old);
         }
+        check_names(&j, json_path(crd, "status.acceptedNames"), "status.acceptedNames");
         check_stored(&j, crd);
         check_approval(&j, crd, old);
         if (json_get_bool(spec, "preserveUnknownFields", false))
@@ -524,4 +543,11 @@ void crd_validate_definition(const struct json *crd, const struct json *old, str
                 json_foreach_item(json_get(spec, "versions"), v)
                         if (v_i == 0 || !same_in_all(json_get(spec, "versions"), "schema"))
                                 warn_formats(&j, json_path(v, "schema.openAPIV3Schema"));
+}
+
+void crd_validate_definition_status(const struct json *crd, struct field_errors *errs)
+{
+        struct judge j = {.a = errs->arena, .errs = errs};
+
+        check_names(&j, json_path(crd, "status.acceptedNames"), "status.acceptedNames");
 }

@@ -121,3 +121,5 @@ bool crd_group_protected(const char *group);
  * odd but let in; it may be NULL. */
 void crd_validate_definition(const struct json *crd, const struct json *old, struct field_errors *errs,
                              void (*warn)(const char *text, void *userdata), void *userdata);
+/* The same of its status alone. */
+void crd_validate_definition_status(const struct json *crd, struct field_errors *errs);

@@ -363,10 +363,53 @@ static void test_rules_compile(void **state)
         }
 }
 
+/* Where conversion webhooks are, and the names in a status. */
+static void test_conversion_and_status(void **state)
+{
+        static const struct {
+                const char *client, *path, *detail; /* NULL: let in */
+        } cases[] = {
+                {"{\"url\":\"https://x\"}", NULL, NULL},
+                {"{\"url\":\"::\"}", "spec.conversion.webhookClientConfig.url", "missing protocol scheme"},
+                {"{\"service\":{\"name\":\"a\"}}", "spec.conversion.webhookClientConfig.service.name", ""},
+                {"{\"service\":{\"name\":\"a\",\"namespace\":\"b\",\"path\":\"a\"}}",
+                 "spec.conversion.webhookClientConfig.service.path", "must start with a '/'"},
+                {"{\"url\":\"https://x\",\"caBundle\":\"YQ==\"}", "spec.conversion.webhookClientConfig.caBundle",
+                 "data does not contain any valid RSA or ECDSA certificates"},
+        };
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct field_errors errs = {.arena = a};
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct json *crd = parse(a, arena_printf(a,
+                        "{\"metadata\":{\"name\":\"foos.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Cluster\",\"names\":"
+                        "{\"plural\":\"foos\",\"singular\":\"foo\",\"kind\":\"Foo\",\"listKind\":\"FooList\"},\"versions\":[{\"name\":\"v1\","
+                        "\"served\":true,\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\"}}}],\"conversion\":{"
+                        "\"strategy\":\"Webhook\",\"webhook\":{\"clientConfig\":%s,\"conversionReviewVersions\":[\"v1\"]}}},"
+                        "\"status\":{\"storedVersions\":[\"v1\"]}}", cases[i].client));
+
+                errs.n = 0;
+                crd_validate_definition(crd, NULL, &errs, NULL, NULL);
+                assert_int_equal(errs.n > 0, cases[i].path != NULL);
+                if (cases[i].path)
+                        assert_string_equal(errs.list[0].path, cases[i].path);
+                if (cases[i].path)
+                        assert_non_null(strstr(errs.list[0].detail, cases[i].detail));
+                /* The stored bundle may go on being bad. */
+                errs.n = 0;
+                crd_validate_definition(crd, crd, &errs, NULL, NULL);
+                assert_int_equal(errs.n, 0);
+        }
+        errs.n = 0;
+        crd_validate_definition_status(parse(a, "{\"status\":{\"acceptedNames\":{\"plural\":\"foos\",\"kind\":\"Foo_\"}}}"), &errs);
+        assert_int_equal(errs.n, 1);
+        assert_string_equal(errs.list[0].path, "status.acceptedNames.kind");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_compile),
+                cmocka_unit_test(test_compile), cmocka_unit_test(test_conversion_and_status),
                 cmocka_unit_test(test_renew),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_bad_metadata),
                 cmocka_unit_test(test_validate),
                 cmocka_unit_test(test_scale), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition), cmocka_unit_test(test_rules),

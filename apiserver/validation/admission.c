@@ -11,11 +11,6 @@ static const char *text_at(const struct at *at)
         return json_string(at->j) ? json_string(at->j) : "";
 }
 
-static void invalid_text(struct check *c, const struct at *at, const char *value, const char *detail)
-{
-        field_error_add(c->errs, FIELD_INVALID, at_path(c, at), json_new_string(c->a, value), "%s", detail);
-}
-
 bool cond_blank(struct check *c, const struct at *at)
 {
         unused(c);
@@ -29,7 +24,7 @@ void check_webhook_name(struct check *c, const struct at *at)
         const char *s = text_at(at), *dot = strchr(s, '.');
         size_t before = c->errs->n;
 
-        check_name(c, at, NAME_DNS1123_SUBDOMAIN);
+        name_validate_joined(c->errs, NAME_DNS1123_SUBDOMAIN, at_path(c, at), s, s, "");
         if (c->errs->n == before && (!dot || !strchr(dot + 1, '.')))
                 check_invalid(c, at, "should be a domain with at least three segments separated by dots");
 }
@@ -98,18 +93,6 @@ void check_mutating_operation(struct check *c, const struct at *at)
         field_error_not_supported(c->errs, "spec.matchConstraints.resourceRules.operations", at->j, words);
 }
 
-static void check_joined(struct check *c, const struct at *at, enum name_rule rule, const char *value, const char *shown,
-                         const char *before)
-{
-        const char *messages[NAME_MESSAGES], *text = "";
-        unsigned n = name_check(c->a, rule, value, messages);
-
-        for (unsigned i = 0; i < n; i++)
-                text = arena_printf(c->a, "%s%s%s", text, i ? "," : "", messages[i]);
-        if (n)
-                invalid_text(c, at, shown, arena_printf(c->a, "%s%s", before, text));
-}
-
 void check_group_version(struct check *c, const struct at *at)
 {
         const char *s = text_at(at), *slash = strchr(s, '/'), *version = slash ? slash + 1 : s;
@@ -120,11 +103,11 @@ void check_group_version(struct check *c, const struct at *at)
                 return;
         }
         if (*group)
-                check_joined(c, at, NAME_DNS1123_SUBDOMAIN, group, group, "");
+                name_validate_joined(c->errs, NAME_DNS1123_SUBDOMAIN, at_path(c, at), group, group, "");
         if (!*version)
                 check_invalid(c, at, "version must be specified");
         else
-                check_joined(c, at, NAME_DNS1035_LABEL, version, version, "");
+                name_validate_joined(c->errs, NAME_DNS1035_LABEL, at_path(c, at), version, version, "");
 }
 
 void check_kind_name(struct check *c, const struct at *at)
@@ -133,7 +116,8 @@ void check_kind_name(struct check *c, const struct at *at)
 
         for (char *p = lower; *p; p++)
                 *p = (char)tolower((unsigned char)*p);
-        check_joined(c, at, NAME_DNS1035_LABEL, lower, text_at(at), "may have mixed case, but should otherwise match: ");
+        name_validate_joined(c->errs, NAME_DNS1035_LABEL, at_path(c, at), lower, text_at(at),
+                             "may have mixed case, but should otherwise match: ");
 }
 
 void check_one_line(struct check *c, const struct at *at)

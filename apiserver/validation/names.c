@@ -452,3 +452,15 @@ void name_validate_string(struct field_errors *errs, enum name_rule rule, const 
 {
         name_validate(errs, rule, path, json_new_string(errs->arena, value));
 }
+
+void name_validate_joined(struct field_errors *errs, enum name_rule rule, const char *path, const char *value, const char *shown,
+                          const char *before)
+{
+        const char *messages[NAME_MESSAGES], *text = "";
+        unsigned n = name_check(errs->arena, rule, value, messages);
+
+        for (unsigned i = 0; i < n; i++)
+                text = arena_printf(errs->arena, "%s%s%s", text, i ? "," : "", messages[i]);
+        if (n)
+                field_error_add(errs, FIELD_INVALID, path, json_new_string(errs->arena, shown), "%s%s", before, text);
+}

@@ -38,3 +38,6 @@ bool name_is_address(const char *s);
 void name_validate(struct field_errors *errs, enum name_rule rule, const char *path, const struct json *value);
 /* The same for values that are no tree nodes. */
 void name_validate_string(struct field_errors *errs, enum name_rule rule, const char *path, const char *value);
+/* One Invalid at most, of all messages, joined, and BEFORE before them; SHOWN stands for VALUE. */
+void name_validate_joined(struct field_errors *errs, enum name_rule rule, const char *path, const char *value, const char *shown,
+                          const char *before);

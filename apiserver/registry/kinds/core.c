@@ -362,9 +362,10 @@ static void warn_of(const char *text, void *userdata)
 static void definition_validate(struct api_request *r, const struct json *crd, const struct json *old, const char *sub,
                                 struct field_errors *errs)
 {
-        if (*sub || meta_deleting(crd))
-                return;
-        crd_validate_definition(crd, old, errs, warn_of, r);
+        if (*sub)
+                crd_validate_definition_status(crd, errs);
+        else if (!meta_deleting(crd))
+                crd_validate_definition(crd, old, errs, warn_of, r);
 }
 
 /* The first deletion marks the definition; its instances go first, then a finalizer of ours lets it go. */
