@@ -38,14 +38,17 @@ static bool other_init_resources(const struct admission_attributes *at)
 /* What the node's kubelet must have declared that it can do, for an update to make sense. */
 static const struct status *declared(struct admission_attributes *at)
 {
-        const bool needed[] = { !json_equal(json_path(at->object, "spec.resources"), json_path(at->old, "spec.resources")),
-                                other_init_resources(at) };
+        bool needed[2];
         static const char *const names[] = { "InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers" };
         const struct status *st;
         struct json *node;
         const char *missing = NULL;
 
-        if (!about(at, "", "pods") || (*at->subresource && !streq(at->subresource, "resize")) || (!needed[0] && !needed[1]))
+        if (!about(at, "", "pods") || (*at->subresource && !streq(at->subresource, "resize")))
+                return NULL;
+        needed[0] = !json_equal(json_path(at->object, "spec.resources"), json_path(at->old, "spec.resources"));
+        needed[1] = other_init_resources(at);
+        if (!needed[0] && !needed[1])
                 return NULL;
         node = node_of(at, &st);
         for (size_t i = 0; node && i < ARRAY_SIZE(names); i++) {

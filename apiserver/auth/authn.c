@@ -93,6 +93,16 @@ struct headers {
 
 #define MAX_GROUPS 1024
 
+const char *extra_key(struct arena *a, const char *name)
+{
+        char *lower = arena_strdup(a, name), *key;
+
+        for (char *c = lower; *c; c++)
+                *c = *c >= 'A' && *c <= 'Z' ? *c + 32 : *c;
+        key = http_unescape(a, lower, strlen(lower), false);
+        return key ? key : lower; /* malformed, it is taken as it is */
+}
+
 static void collect_remote(const char *name, const char *value, void *userdata)
 {
         static const char extra[] = "X-Remote-Extra-";
@@ -101,15 +111,10 @@ static void collect_remote(const char *name, const char *value, void *userdata)
 
         if (strcasecmp(name, "X-Remote-User") == 0 && !h->name) {
                 h->name = arena_strdup(a, value);
-        } else if (strcasecmp(name, "X-Remote-Group") == 0 && h->n_groups < MAX_GROUPS) {
+        } else if (strcasecmp(name, "X-Remote-Group") == 0 && *value && h->n_groups < MAX_GROUPS) {
                 h->groups[h->n_groups++] = arena_strdup(a, value);
         } else if (strncasecmp(name, extra, strlen(extra)) == 0) {
-                char *key = http_unescape(a, name + strlen(extra), strlen(name) - strlen(extra), false);
-
-                for (char *c = key; c && *c; c++)
-                        *c = *c >= 'A' && *c <= 'Z' ? *c + 32 : *c;
-                if (key)
-                        json_append(a, json_ensure_array(a, h->extra, key), json_new_string(a, value));
+                json_append(a, json_ensure_array(a, h->extra, extra_key(a, name + strlen(extra))), json_new_string(a, value));
         }
 }
 
@@ -141,15 +146,17 @@ static bool front_proxy_user(struct api_request *r, struct user_info *ret)
 /* --- all of them --- */
 
 /* The token of "Authorization: Bearer x"; NULL: none, or another scheme, which counts as none. */
-static const char *bearer(const struct http_request *req)
+static const char *bearer(struct api_request *r)
 {
-        const char *h = http_header(req, "Authorization");
+        const char *h = http_header(r->http, "Authorization");
 
-        while (h && *h == ' ')
-                h++;
-        if (!h || strncasecmp(h, "bearer ", 7) != 0)
+        h = h ? h + strspn(h, " \t") : "";
+        if (strncasecmp(h, "bearer ", 7) != 0)
                 return NULL;
-        return h[7] && h[7] != ' ' ? h + 7 : NULL;
+        h += 7;
+        if (*h == ' ' && h[strspn(h, " \t")])
+                request_warn(r, "the provided Authorization header contains extra space before the bearer token, and is ignored");
+        return *h && *h != ' ' ? arena_strndup(r->arena, h, strcspn(h, " ")) : NULL;
 }
 
 /* A browser's WebSocket cannot send headers: the token comes as a subprotocol. */
@@ -178,7 +185,7 @@ static const struct status *find_user(struct api_request *r)
                 certificate_user(r, &r->user);
                 return NULL;
         }
-        token = bearer(r->http);
+        token = bearer(r);
         if (!token)
                 token = websocket_token(r);
         if (token)

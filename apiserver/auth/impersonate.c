@@ -42,13 +42,8 @@ static void collect(const char *name, const char *value, void *userdata)
                 w->groups[w->n_groups++] = arena_strdup(a, value);
                 w->any = true;
         } else if (strncasecmp(what, "Extra-", 6) == 0) {
-                char *lower = arena_strdup(a, what + 6), *key;
+                const char *key = extra_key(a, what + 6);
 
-                for (char *c = lower; *c; c++)
-                        *c = *c >= 'A' && *c <= 'Z' ? *c + 32 : *c;
-                key = http_unescape(a, lower, strlen(lower), false);
-                if (!key)
-                        key = lower; /* taken as it is */
                 if (!w->extra)
                         w->extra = json_new_object(a);
                 json_append(a, json_ensure_array(a, w->extra, key), json_new_string(a, value));

@@ -57,6 +57,9 @@ int token_authenticate(struct api_request *r, const char *token, const char *con
 struct token_cache *token_cache_new(void);
 void token_cache_free(struct token_cache *c);
 
+/* The key of a user's extra values in a header's name: "Foo%2fbar" is foo/bar. */
+const char *extra_key(struct arena *a, const char *name);
+
 /* --- impersonation --- */
 const struct status *impersonate(struct api_request *r);
 /* What the request asks for, by its user. */
