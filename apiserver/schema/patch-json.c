@@ -204,10 +204,14 @@ static bool op_test(const struct json *root, const struct pointer *p, const stru
 static bool op_copy(struct arena *a, struct json **root, const struct pointer *from, const struct pointer *to,
                     bool move)
 {
-        const struct json *value;
+        const struct json *value = NULL, *parent;
 
-        if (!lookup(*root, from, &value) || (!move && json_is_null(value)))
-                return false;
+        if (!lookup(*root, from, &value)) {
+                /* A copy of a member that is not there is null. */
+                if (move || !from->n || !lookup(*root, &(struct pointer){ from->keys, from->n - 1 }, &parent) || !json_is_object(parent))
+                        return false;
+                value = json_new_null(a);
+        }
         if (move && !op_remove(a, root, from))
                 return false;
         return op_add(a, root, to, value);
@@ -336,7 +340,12 @@ static const char *why_not(struct arena *a, const struct json *root, const struc
                 return arena_printf(a, "%s operation failed to decode path: missing value", kind);
         if (streq(kind, "test"))
                 return arena_printf(a, "testing value %s failed: test failed", path);
-        if (carries && (!from || !pointer_parse(a, from, &p) || !lookup(root, &p, &parent)))
+        if (carries && from && pointer_parse(a, from, &p) && p.n && !lookup(root, &p, &parent) &&
+            lookup(root, &(struct pointer){ p.keys, p.n - 1 }, &parent) && json_is_object(parent)) {
+                if (streq(kind, "move"))
+                        return arena_printf(a, "error in move for path: '%s': Unable to remove nonexistent key: %s: missing value", p.keys[p.n - 1],
+                                            p.keys[p.n - 1]);
+        } else if (carries && (!from || !pointer_parse(a, from, &p) || !lookup(root, &p, &parent)))
                 return arena_printf(a, "%s operation does not apply: doc is missing from path: %s: missing value", kind, from ? from : "unknown");
         if (pointer_parse(a, path, &p) && lookup(root, &(struct pointer){ p.keys, p.n - 1 }, &parent) &&
             (json_is_object(parent) || json_is_array(parent)))
