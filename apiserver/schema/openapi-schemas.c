@@ -508,6 +508,8 @@ static void write_v3_schema(struct openapi_doc *doc, const struct json *s)
                 else
                         json_write(doc->out, m->value);
         }
+        if (json_get_bool(s, "x-kubernetes-int-or-string", false) && !json_get(s, "anyOf") && !json_get(s, "allOf"))
+                strbuf_puts(doc->out, ",\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]");
         if (embedded) { /* it has its mark at least: no comma is too many */
                 strbuf_puts(doc->out, ",\"properties\":");
                 write_v3_children(doc, json_get(s, "properties"), true);
