@@ -121,9 +121,24 @@ static struct json *fail(struct merge *m, const struct status *st)
         return NULL;
 }
 
+/* What Go's %s makes of a value that is no text. */
+static const char *print_as_string(struct arena *a, const struct json *j)
+{
+        switch (j->type) {
+        case JSON_NULL:
+                return "%!s(<nil>)";
+        case JSON_BOOL:
+                return j->boolean ? "%!s(bool=true)" : "%!s(bool=false)";
+        case JSON_NUMBER:
+                return arena_printf(a, "%%!s(%s=%s)", strpbrk(j->str, ".eE") ? "float64" : "int64", print(a, j));
+        default:
+                return print(a, j);
+        }
+}
+
 static struct json *fail_type(struct merge *m, const struct json *directive, const struct json *map)
 {
-        return fail(m, status_make(m->a, 500, "", NULL, "unknown patch type: %s in map: %s", print(m->a, directive),
+        return fail(m, status_make(m->a, 500, "", NULL, "unknown patch type: %s in map: %s", print_as_string(m->a, directive),
                                    print(m->a, map)));
 }
 
@@ -288,20 +303,25 @@ static bool special_items(struct merge *m, const struct json *orig, const struct
         return true;
 }
 
-static bool all_maps(const struct json *list)
+static bool same_go_type(const struct json *x, const struct json *y)
 {
-        json_foreach_item(list, it)
-                if (!json_is_object(it))
-                        return false;
-        return true;
+        return x->type == y->type && (x->type != JSON_NUMBER || !strpbrk(x->str, ".eE") == !strpbrk(y->str, ".eE"));
 }
 
-static bool holds(const struct json *list, enum json_type type)
+/* Whether all items are of one type, and no lists; FIRST is one of them. */
+static bool check_items(struct merge *m, const struct json *orig, const struct json *patch, const struct json *first)
 {
-        json_foreach_item(list, it)
-                if (it->type == type)
-                        return true;
-        return false;
+        const struct json *lists[] = { orig, patch };
+
+        if (json_is_array(first))
+                return fail(m, status_make(m->a, 422, "Invalid", json_new_object(m->a),
+                                           "the server rejected our request due to an error in our request"));
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+                json_foreach_item(lists[i], it)
+                        if (!same_go_type(it, first))
+                                return fail(m, status_make(m->a, 500, "", NULL, "list element types are not identical: [%s %s]",
+                                                           print(m->a, orig), print(m->a, patch)));
+        return true;
 }
 
 static struct json *merge_keyed(struct merge *m, const struct json *orig, const struct json *patch,
@@ -309,8 +329,6 @@ static struct json *merge_keyed(struct merge *m, const struct json *orig, const 
 {
         struct json *left = NULL, *rest = NULL, *out = json_new_array(m->a);
 
-        if (!all_maps(orig) || !all_maps(patch))
-                return fail(m, status_make(m->a, 500, "", NULL, "list element types are not identical"));
         if (!special_items(m, orig, patch, key, &left, &rest))
                 return NULL;
         json_foreach_item(left, it)
@@ -336,14 +354,16 @@ static struct json *merge_keyed(struct merge *m, const struct json *orig, const 
 static struct json *merge_list(struct merge *m, const struct json *orig, const struct json *patch,
                                const struct schema_field *f)
 {
+        const struct json *first;
+
         if (!f || !f->patch_merge)
                 return (struct json *)patch;
-        if (holds(orig, JSON_ARRAY) || holds(patch, JSON_ARRAY))
-                return fail(m, status_make(m->a, 422, "Invalid", json_new_object(m->a),
-                                           "the server rejected our request due to an error in our request"));
         if (json_len(orig) == 0 && json_len(patch) == 0)
                 return (struct json *)orig;
-        if (!holds(orig, JSON_OBJECT) && !holds(patch, JSON_OBJECT))
+        first = json_at(orig, 0) ?: json_at(patch, 0);
+        if (!check_items(m, orig, patch, first))
+                return NULL;
+        if (!json_is_object(first))
                 return merge_scalars(m, orig, patch);
         if (!f->patch_merge_key)
                 return fail(m, status_make(m->a, 500, "", NULL, "cannot merge lists without merge key for %s",

@@ -128,6 +128,32 @@ static void test_strategic_merges_by_name(void **state)
         assert_json(json_path(out, "spec.template.spec.containers"), "[{\"name\":\"b\",\"image\":\"3\"}]");
 }
 
+static void test_strategic_errors(void **state)
+{
+        static const struct {
+                const char *patch;
+                int code;
+                const char *message;
+        } cases[] = {
+                { "{\"$patch\":5}", 500, "unknown patch type: %!s(int64=5) in map: map[$patch:5]" },
+                { "{\"$patch\":null}", 500, "unknown patch type: %!s(<nil>) in map: map[$patch:<nil>]" },
+                { "{\"metadata\":{\"finalizers\":[[]]}}", 500, "list element types are not identical: [[a b] [[]]]" },
+                { "{\"metadata\":{\"finalizers\":[{}]}}", 500, "list element types are not identical: [[a b] [map[]]]" },
+                { "{\"metadata\":{\"finalizers\":[1]}}", 500, "list element types are not identical: [[a b] [1]]" },
+                { "{\"metadata\":{\"ownerReferences\":[[]]}}", 422, "the server rejected our request due to an error in our request" },
+        };
+        struct json *doc = parse("{\"metadata\":{\"finalizers\":[\"a\",\"b\"],\"ownerReferences\":[]}}"), *out = NULL;
+
+        unused(state);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const struct status *st = patch_strategic(a, deployments()->schema, doc, parse(cases[i].patch), &out);
+
+                assert_non_null(st);
+                assert_int_equal(st->code, cases[i].code);
+                assert_string_equal(st->message, cases[i].message);
+        }
+}
+
 /* The manager of a new object owns what it sent, and nothing that nobody owns. */
 static void test_update_tracks(void **state)
 {
@@ -355,6 +381,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_made_patches, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_merge_patch, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_strategic_merges_by_name, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_strategic_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_update_tracks, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_apply_conflict_and_prune, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_apply_refuses_unknown_fields, setup, teardown),
