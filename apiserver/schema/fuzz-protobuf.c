@@ -1,6 +1,6 @@
 /* Any bytes as a protobuf body: nothing may be read or written out of bounds, and what was decoded can be
  * encoded and decoded again to the same tree. Any text as JSON to be encoded: the same, and an object of the kind comes
- * back as it went. */
+ * back as it went, whatever is remembered of others. */
 #include <stdint.h>
 
 #include "decode.h"
@@ -23,9 +23,17 @@ static void encode(struct arena *a, const struct schema *s, const char *text, si
 {
         _cleanup_strbuf_ struct strbuf out = STRBUF_INIT, out2 = STRBUF_INIT;
         struct json *obj, *again;
+        struct protobuf_memory *memory = protobuf_memory_new(a);
+        bool ok = protobuf_encode_nested(&out, 7, s, text, len, NULL);
         const char *canonical;
 
-        protobuf_encode_nested(&out, 7, s, text, len, NULL);
+        for (unsigned i = 0; i < 2; i++) { /* what is remembered of the first one makes no other */
+                strbuf_reset(&out2);
+                if (protobuf_encode_nested(&out2, 7, s, text, len, memory) != ok || out2.len != out.len ||
+                    memcmp(strbuf_str(&out2), strbuf_str(&out), out.len) != 0)
+                        abort();
+        }
+        strbuf_reset(&out2);
         if (json_parse(a, text, len, NULL, &obj, NULL) < 0 || !json_is_object(obj) || schema_decode(a, s, obj, NULL, NULL) < 0)
                 return;
         schema_canonicalise(a, s, obj);
