@@ -182,6 +182,26 @@ watched() {
 }
 says "watchers get their version, in order" '"type":"ADDED""host":"d""port":"5""type":"MODIFIED""host":"d""port":"6"' watched
 check "the webhook was told what is wanted" heard '"desiredAPIVersion": "example.com/v1"'
+# matchPolicy Equivalent: a policy sees objects in the version that its rules name.
+policy() { # NAME GROUP VERSION RESOURCE EXPRESSION
+        kubectl create -f - <<<"$yaml{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: $1}, spec: {
+                matchConstraints: {resourceRules: [{apiGroups: [$2], apiVersions: [$3], operations: [CREATE, UPDATE], resources: [$4]}]},
+                validations: [{expression: '$5', messageExpression: 'object.apiVersion + \" asked as \" + request.requestKind.version'}]}}" &&
+                kubectl create -f - <<<"$yaml{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: $1},
+                spec: {policyName: $1, validationActions: [Deny]}}"
+}
+autoscaler() {
+        kubectl create -f - <<<"$yaml{apiVersion: autoscaling/v1, kind: HorizontalPodAutoscaler, metadata: {name: $1}, spec: {maxReplicas: 3,
+                scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}, targetCPUUtilizationPercentage: $2}}"
+}
+check "a policy about version 2" policy hpa autoscaling v2 horizontalpodautoscalers 'object.spec.metrics[0].resource.target.averageUtilization < 90'
+refused "judges version 1" "denied request: autoscaling/v2 asked as v1" autoscaler busy 95
+check "by what it would be" autoscaler calm 50
+check "a policy about the new version" policy ends example.com v1 ends '!object.spec.hostPort.startsWith("bad:")'
+refused "has the old one converted" "denied request: example.com/v1 asked as v1beta1" end v1beta1 bad 'host: bad, port: "1"'
+check "and lets in what is well" end v1beta1 fine 'host: fine, port: "1"'
+check "no policies" kubectl delete validatingadmissionpolicy hpa ends
+
 check "a webhook that refuses" crd /convert-refuse
 refused "its words are heard" 'conversion webhook for example.com/v1beta1, Kind=End failed: not that one' end v1beta1 third 'host: c'
 check "one that is broken" crd /convert-broken
