@@ -83,8 +83,9 @@ static void test_made_patches(void **state)
                   "replace operation does not apply: doc is missing key: /a/7: missing value", -EINVAL },
                 { "[{\"op\":\"remove\",\"path\":\"/a/7\"}]",
                   "error in remove for path: '/a/7': Unable to access invalid index: 7: invalid index referenced", -EINVAL },
-                { "[{\"op\":\"copy\",\"from\":\"/x\",\"path\":\"/b/y\"}]",
-                  "copy operation does not apply: doc is missing from path: /x: missing value", -EINVAL },
+                { "[{\"op\":\"copy\",\"from\":\"/x\",\"path\":\"/b/y\"}]", NULL, 0 }, /* null */
+                { "[{\"op\":\"copy\",\"from\":\"/x/z\",\"path\":\"/b/y\"}]",
+                  "copy operation does not apply: doc is missing from path: /x/z: missing value", -EINVAL },
                 { "[{\"op\":\"no\",\"path\":\"/a\"}]", "Unexpected kind: no", -EINVAL },
                 { "{}", "json: cannot unmarshal object into Go value of type jsonpatch.Patch", -EINVAL },
         };
@@ -342,6 +343,33 @@ static void test_versions(void **state)
         assert_managers(next, "u Update autoscaling/v2 - timed {\"f:spec\":{\"f:maxReplicas\":{},\"f:metrics\":{}}}\n");
 }
 
+/* What an endpoint never writes, nobody owns through it. */
+static void test_reset_fields(void **state)
+{
+        static const struct {
+                const char *group, *name, *sub, *set, *left;
+        } cases[] = {
+                { "", "pods", "resize",
+                  "{\"f:metadata\":{\"f:labels\":{}},\"f:spec\":{\"f:containers\":{\"k:{\\\"name\\\":\\\"c\\\"}\":{\".\":{},\"f:name\":{},"
+                  "\"f:resources\":{\"f:limits\":{\"f:cpu\":{}}}}},\"f:nodeName\":{}}}",
+                  "{\"f:spec\":{\"f:containers\":{\"k:{\\\"name\\\":\\\"c\\\"}\":{\".\":{},\"f:resources\":{\"f:limits\":{\"f:cpu\":{}}}}}}}" },
+                { "", "pods", "ephemeralcontainers",
+                  "{\"f:metadata\":{\"f:labels\":{}},\"f:spec\":{\"f:ephemeralContainers\":{\".\":{}},\"f:nodeName\":{}}}",
+                  "{\"f:spec\":{\"f:ephemeralContainers\":{}}}" },
+                { "", "namespaces", "", "{\"f:spec\":{\"f:finalizers\":{}},\"f:status\":{\"f:phase\":{}}}", "{\"f:spec\":{\"f:finalizers\":{}}}" },
+                { "apps", "deployments", "status", "{\"f:metadata\":{\"f:annotations\":{},\"f:labels\":{}},\"f:spec\":{},\"f:status\":{}}",
+                  "{\"f:metadata\":{\"f:annotations\":{}},\"f:status\":{}}" },
+        };
+
+        unused(state);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct field_set *set = field_set_parse(a, parse(cases[i].set));
+
+                managed_drop_reset(builtin_resource(cases[i].group, "v1", cases[i].name), cases[i].sub, set);
+                assert_json(field_set_json(a, set), cases[i].left);
+        }
+}
+
 /* Names of fields come from clients too. */
 static void test_bad_fields(void **state)
 {
@@ -389,6 +417,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_go_conversion, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_scale, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_reset_fields, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_bad_fields, setup, teardown),
         };
 
