@@ -61,6 +61,30 @@ done
 kept() { [ "$(kubectl get configmaps -o name | grep -c kept-)" = "$writes" ]; }
 check "every acknowledged write is there after both were killed" eventually 15 kept
 
+# Long lists are made while they are sent; in protobuf once the sizes of their items are known, from the first list of them.
+for part in crt:.users[0].user.client-certificate-data key:.users[0].user.client-key-data; do
+        kubectl config view --raw -o "jsonpath={${part#*:}}" | base64 -d >"$WORK/admin.${part%%:*}"
+done
+list() { # FILE ACCEPT
+        curl -sk -A test -D "$WORK/head" --cert "$WORK/admin.crt" --key "$WORK/admin.key" -H "Accept: $2" -o "$WORK/$1" \
+                "https://127.0.0.1:$PORT/api/v1/namespaces/default/configmaps"
+}
+long() {
+        local text
+        text=$(printf '%08000d' 0)
+        for i in $(seq 40); do
+                printf '{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"long-%d","annotations":{"a":"%s"}},"data":{"b":"%s"}}\n' "$i" "$text" "$text"
+        done | kubectl create -f -
+}
+check "long objects" long
+protobuf=application/vnd.kubernetes.protobuf
+first() { list first "$protobuf" && grep -qi '^content-length: ' "$WORK/head" && [ "$(stat -c %s "$WORK/first")" -gt 640000 ]; }
+again() { list again "$protobuf" && grep -qi '^transfer-encoding: chunked' "$WORK/head" && cmp "$WORK/first" "$WORK/again" || ! list first "$protobuf"; }
+check "a long list in protobuf" first
+check "the same while it is made" eventually 5 again # the list may have got another resourceVersion
+rows() { list table 'application/json;as=Table;g=meta.k8s.io;v=v1' && grep -qi '^transfer-encoding: chunked' "$WORK/head" && jq -e '[.rows[].cells[0]] | length >= 40 and (unique | length) == length' "$WORK/table"; }
+check "a long Table while it is made" rows
+
 check "delete" kubectl delete configmap x
 refused "it is gone" "not found" kubectl get configmap x
 check "down" cluster down
