@@ -3,11 +3,6 @@
 
 #include "functions.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 /* Names of the system's own are for its two classes, as they are. */
 void check_system_priority(struct check *c, const struct at *at)
 {

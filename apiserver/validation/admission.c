@@ -6,11 +6,6 @@
 #include "functions.h"
 #include "webhook-client.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 bool cond_blank(struct check *c, const struct at *at)
 {
         unused(c);

@@ -6,11 +6,6 @@
 #include "functions.h"
 #include "pem.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 /* --- DER --- */
 
 /* What Go says of bytes that begin with no request; NULL: its first element is one, as far as can be seen here. */

@@ -6,11 +6,6 @@
 
 #define STORAGE_CLASS "volume.beta.kubernetes.io/storage-class"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 /* An amount, which errors show as a whole number. */
 void check_basic_amount(struct check *c, const struct at *entry)
 {

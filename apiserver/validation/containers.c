@@ -4,11 +4,6 @@
 #include "functions.h"
 #include "metadata.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 /* The pod spec around AT. */
 static const struct at *pod_spec(const struct at *at)
 {

@@ -6,11 +6,6 @@
 #include "metadata.h"
 #include "resources.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 void check_config_key(struct check *c, const struct at *at)
 {
         name_validate_string(c->errs, NAME_CONFIG_KEY, at_path(c, at), at->name);

@@ -16,11 +16,6 @@
 #define SLICE_DEVICES_MAX 128 /* 64 where devices have taints or use counters */
 #define REQUEST_REFERENCE "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 static void too_long(struct check *c, const struct at *at, size_t len, unsigned max)
 {
         if (len > max)

@@ -5,11 +5,6 @@
 
 #include "functions.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 /* Addresses that no endpoint can have. */
 static void check_range_of_ip(struct check *c, const struct at *at)
 {

@@ -3,11 +3,6 @@
 
 #include "functions.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 static void needs_unset(struct check *c, const struct at *at, const char *field)
 {
         const struct at *f = at_field(c, at, field);

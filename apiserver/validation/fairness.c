@@ -3,11 +3,6 @@
 
 #include "functions.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 static bool has_star(const struct at *list)
 {
         json_foreach_item(list->j, item)

@@ -5,11 +5,6 @@
 
 #include "functions.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 void check_ingress_spec(struct check *c, const struct at *at)
 {
         if (!json_len(json_get(at->j, "rules")) && !json_get(at->j, "defaultBackend"))

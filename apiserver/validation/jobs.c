@@ -9,11 +9,6 @@
 #include "../../lib/meta/selector.h"
 #include "functions.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 static void invalid_go(struct check *c, const struct at *at, const char *detail)
 {
         field_error_add_text(c->errs, FIELD_INVALID, at_path(c, at), go_struct(c, at), "%s", detail);

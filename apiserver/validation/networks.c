@@ -11,11 +11,6 @@ struct range {
         unsigned bits;
 };
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 /* A range whose form was found right. */
 static bool parse_range(const char *s, struct range *ret)
 {

@@ -8,11 +8,6 @@
 
 #define MIRROR "kubernetes.io/config.mirror"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 /* --- the pod --- */
 
 /* For people: the fields of two specs that differ, before and after. */

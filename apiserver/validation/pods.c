@@ -4,11 +4,6 @@
 #include "../../lib/meta/selector.h"
 #include "functions.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 bool cond_pod(struct check *c, const struct at *at)
 {
         unused(at);

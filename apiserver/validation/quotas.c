@@ -5,11 +5,6 @@
 #include "metadata.h"
 #include "resources.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 static bool in_list(const char *const *list, const char *s)
 {
         for (; *list; list++)

@@ -120,6 +120,12 @@ struct at {
         size_t index;              /* of an item */
 };
 
+/* The text there; "" where there is none, as Go has it. */
+static inline const char *text_at(const struct at *at)
+{
+        return json_string(at->j) ?: "";
+}
+
 struct check {
         struct api_request *r;     /* may be NULL */
         const struct resource *res;

@@ -3,11 +3,6 @@
 #include "functions.h"
 #include "resources.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 void check_max_replicas(struct check *c, const struct at *at)
 {
         int64_t max = 0, min = json_get_int(at->up->j, "minReplicas", 0);

@@ -5,11 +5,6 @@
 
 #define RANGES "service.beta.kubernetes.io/load-balancer-source-ranges"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 void check_service_ports(struct check *c, const struct at *at)
 {
         const struct json *spec = at->up->j;

@@ -5,11 +5,6 @@
 
 #include "functions.h"
 
-static const char *text_at(const struct at *at)
-{
-        return json_string(at->j) ? json_string(at->j) : "";
-}
-
 void check_driver_name(struct check *c, const struct at *at, const char *s)
 {
         char *lower = arena_strdup(c->a, s);
