@@ -52,6 +52,7 @@ struct node {
         size_t n;
         uint8_t *flags; /* of list items and map keys: optional */
         bool member, test, optional;
+        bool rooted;   /* ".name": errors show the dot */
         bool constant; /* made of literals alone: upstream makes it once */
         bool gratis;   /* of calls: it costs its arguments only */
         struct cel_value value; /* of literals */

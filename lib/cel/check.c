@@ -187,7 +187,7 @@ static void check_ident(struct checker *c, const struct scope *scope, struct nod
                 n->slot = s->slot;
                 set(c, n, s->shape);
         } else if (!resolve_name(c, n, n->name)) {
-                complain(c, n, "undeclared reference to '%s' (in container '')", n->name);
+                complain(c, n, "undeclared reference to '%s%s' (in container '')", n->rooted ? "." : "", n->name);
                 set(c, n, simple(CEL_ERROR));
         }
 }
@@ -344,7 +344,7 @@ static void resolve_call(struct checker *c, struct node *n, const char *function
                 }
         }
         if (!declared)
-                complain(c, n, "undeclared reference to '%s' (in container '')", function);
+                complain(c, n, "undeclared reference to '%s%s' (in container '')", n->rooted ? "." : "", function);
         else if (!result)
                 complain(c, n, "found no matching overload for '%s' applied to '%s'", function, arguments_text(c, n));
         set(c, n, result ? result : simple(CEL_ERROR));

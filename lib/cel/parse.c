@@ -482,7 +482,7 @@ static bool arguments(struct parser *p, struct node *n)
                 return true;
         }
         do {
-                struct node *arg = n->n > (size_t)n->member ? expression(p) : expression_or(p, "')', ", "");
+                struct node *arg = n->n > (size_t)n->member ? expression_or(p, "", "") : expression_or(p, "')', ", "");
 
                 if (!arg)
                         return false;
@@ -615,7 +615,7 @@ static bool entries(struct parser *p, struct node *n, bool message)
                         key = n->n || optional ? expression(p) : expression_or(p, "'}', ", "'?', ");
                 }
                 p->open++;
-                if (!key || !expect(p, ":") || !(value = expression(p)))
+                if (!key || !expect(p, ":") || !(value = expression_or(p, "", "")))
                         return false;
                 add_arg(p, n, key);
                 add_arg(p, n, value);
@@ -674,8 +674,8 @@ static struct node *identifier(struct parser *p, size_t pos)
                 return literal(p, cel_bool(*name == 't'));
         if (streq(name, "null"))
                 return literal(p, (struct cel_value){ .type = CEL_NULL });
-        if (reserved(name))
-                return fail(p, p->token.pos, "reserved identifier: %s", name);
+        if (reserved(name)) /* it is told, and stands for a name like any other */
+                note(p, p->token.pos, "reserved identifier: %s", name);
         next(p);
         if (is(p, "(")) {
                 n = new_node(p, NODE_CALL, p->token.pos);
@@ -694,6 +694,7 @@ static struct node *primary(struct parser *p)
 {
         struct token t = p->token;
         struct node *n;
+        bool rooted;
 
         if (t.kind == TOKEN_LITERAL)
                 return literal(p, t.value);
@@ -710,9 +711,13 @@ static struct node *primary(struct parser *p)
                 n = new_node(p, NODE_MAP, t.pos);
                 return entries(p, n, false) ? n : NULL;
         }
-        accept(p, ".");
-        if (p->token.kind == TOKEN_IDENT && starts_expression(p, &p->token))
-                return identifier(p, t.pos);
+        rooted = accept(p, ".");
+        if (p->token.kind == TOKEN_IDENT && starts_expression(p, &p->token)) {
+                n = identifier(p, p->token.pos);
+                if (n)
+                        n->rooted = rooted;
+                return n;
+        }
         return fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting " STARTS("", ""), token_text(p));
 }
 
@@ -868,6 +873,8 @@ static struct node *unary(struct parser *p)
                 return fail(p, p->token.pos, "Syntax error: extraneous input '<EOF>' expecting " STARTS("", ""));
         if (p->token.kind == TOKEN_END)
                 note(p, p->token.pos, "Syntax error: no viable alternative at input '%s'", op);
+        else if (*op == '!' && !is(p, "-"))
+                skip_extraneous(p, "", "");
         minus = p->token.pos;
         if (*op == '!' && is(p, "-")) {
                 struct token after = peek(p);
@@ -956,7 +963,7 @@ static struct node *expression(struct parser *p)
                 p->open++;
                 skip_extraneous(p, "", "");
                 yes = logical(p, NODE_OR);
-                no = yes && expect(p, ":") ? expression(p) : NULL;
+                no = yes && expect(p, ":") ? expression_or(p, "", "") : NULL;
                 if (!no)
                         return NULL;
                 n = new_node(p, NODE_TERNARY, pos);
@@ -998,9 +1005,12 @@ int cel_parse(struct arena *a, const char *text, struct node **ret, struct error
                 skip_extraneous(&p, "", "");
                 n = expression(&p);
         }
-        if (n && p.token.kind != TOKEN_END)
-                fail(&p, p.token.pos, "Syntax error: %s input '%s' expecting <EOF>",
+        if (n && p.token.kind != TOKEN_END) {
+                note(&p, p.token.pos, "Syntax error: %s input '%s' expecting <EOF>",
                      peek(&p).kind == TOKEN_END ? "extraneous" : "mismatched", token_text(&p));
+                while (p.token.kind != TOKEN_END) /* what is no token is told of the rest as well */
+                        next(&p);
+        }
         if (p.n_errors)
                 return error_set(reterr, -EINVAL, "%s", cel_describe_errors(a, text, p.errors, p.n_errors));
         *ret = n;

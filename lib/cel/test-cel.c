@@ -182,6 +182,12 @@ static const struct {
         { "[JSONPatch{op: 'remove', path: '/a'}, JSONPatch{op: 'remove', path: '/b'}].size()", "2" },
         { "jsonpatch.escapeKey('a/b~c')", "\"a~1b~0c\"" },
         { "o.a > 100 ? Object{a: 1} : Object{b: 2}", "{\"b\":2}" },
+        /* several errors of one text */
+        { "if (true) true", "?1:1: reserved identifier: if\n | if (true) true\n | ^\nERROR: <input>:1:11: Syntax error: extraneous input 'true' expecting <EOF>" },
+        { "! || true", "?1:3: Syntax error: extraneous input '||'" },
+        { "true ; 1 $", "?1:6: Syntax error: token recognition error at: ';'\n | true ; 1 $\n | .....^\nERROR: <input>:1:8: Syntax error: extraneous input '1' expecting <EOF>" },
+        { "[1].map(x, * 2)", "?1:12: Syntax error: extraneous input '*'" },
+        { ".zz", "?1:2: undeclared reference to '.zz' (in container '')" },
         /* why a function does not take what it got */
         { "o.t + 1", "!no such overload: _+_" },
         { "o.a + 'x'", "!no such overload" },
