@@ -260,6 +260,8 @@ void answer_object(struct api_request *r, unsigned code, const struct resource *
                 answer_table(r, code, res, obj);
         else if (m && m->as == MEDIA_AS_PARTIAL && res)
                 answer_partial(r, code, obj);
+        else if (m && m->as == MEDIA_AS_PARTIAL_LIST && res && res->crd) /* Go's type of those could be one */
+                answer_status(r, status_make(r->arena, 500, "", NULL, "content is not a list"));
         else if (m && m->as == MEDIA_AS_PARTIAL_LIST && res)
                 answer_status(r, status_make(r->arena, 406, "NotAcceptable", NULL,
                                              "you requested PartialObjectMetadataList, but the requested object is not "

@@ -215,7 +215,7 @@ static const struct status *check_timeout(struct api_request *r)
 
 static void handle_resource(struct api_request *r)
 {
-        struct media media;
+        struct media media = {.version = "v1"};
         const struct status *st;
 
         if (nobodys(r) && !is_builtin_group(r->group)) {
@@ -230,11 +230,13 @@ static void handle_resource(struct api_request *r)
         if (!st && !connect)
                 st = negotiate(r->arena, http_header(r->http, "Accept"),
                                NEGOTIATE_TRANSFORM | (streq(r->verb, "watch") ? NEGOTIATE_STREAM : 0) |
-                                       (r->res->crd ? NEGOTIATE_NO_PROTOBUF : NEGOTIATE_ROUTE) |
+                                       (r->res->crd ? NEGOTIATE_CUSTOM : NEGOTIATE_ROUTE) |
                                        (streq(r->verb, "list") || streq(r->verb, "watch") ? NEGOTIATE_COLLECTION : 0),
                                &media);
         if (st) {
+                r->media = r->res && r->res->crd && st->code == 406 ? &media : NULL; /* no route has refused it: the error is negotiated */
                 answer_status(r, st);
+                r->media = NULL;
                 return;
         }
         if (!connect) {

@@ -534,8 +534,9 @@ static void answer_page(struct api_request *r, const struct page *p, struct json
         else if (m->as == MEDIA_AS_PARTIAL)
                 answer_status(r, status_make(r->arena, 406, "NotAcceptable", NULL,
                                              "you requested PartialObjectMetadata, but the requested object is a list (*%s.%s)",
-                                             go_package(r->arena, body_type_of(r->arena, r->res).group_version),
-                                             r->res->list_kind));
+                                             r->res->crd ? "unstructured" :
+                                                           go_package(r->arena, body_type_of(r->arena, r->res).group_version),
+                                             r->res->crd ? "UnstructuredList" : r->res->list_kind));
         else if (m->type == MEDIA_JSON && !m->pretty && registry_sends_bytes(r->res))
                 answer_bytes(r, p, meta);
         else

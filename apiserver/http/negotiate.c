@@ -134,14 +134,13 @@ static bool clause_take(const struct clause *c, enum media_type type, unsigned f
         static const char *const subtypes[] = {"json", "yaml", "vnd.kubernetes.protobuf"};
         struct media m = {.type = type, .version = "v1", .pretty = c->pretty};
 
-        if (!clause_names(c, subtypes[type]) || (type == MEDIA_PROTOBUF && (flags & NEGOTIATE_NO_PROTOBUF)) ||
-            (type == MEDIA_YAML && (flags & NEGOTIATE_STREAM)))
+        if (!clause_names(c, subtypes[type]) || (type == MEDIA_YAML && (flags & NEGOTIATE_STREAM)))
                 return false;
         if (*c->stream && (!streq(c->stream, "watch") || type == MEDIA_YAML))
                 return false;
         if (c->server_version) /* upstream has that for groups that take several, and none does */
                 return false;
-        if (!clause_transform(c, flags, &m))
+        if (!clause_transform(c, flags, &m) || (type == MEDIA_PROTOBUF && (flags & NEGOTIATE_CUSTOM) && m.as == MEDIA_AS_IS))
                 return false;
         *ret = m;
         return true;
@@ -149,9 +148,8 @@ static bool clause_take(const struct clause *c, enum media_type type, unsigned f
 
 static const struct status *not_acceptable(struct arena *a, unsigned flags)
 {
-        return status_make(a, 406, "NotAcceptable", NULL, "only the following media types are accepted: application/json%s%s",
-                           flags & NEGOTIATE_STREAM ? "" : ", application/yaml",
-                           flags & NEGOTIATE_NO_PROTOBUF ? "" : ", application/vnd.kubernetes.protobuf");
+        return status_make(a, 406, "NotAcceptable", NULL, "only the following media types are accepted: application/json%s, application/vnd.kubernetes.protobuf",
+                           flags & NEGOTIATE_STREAM ? "" : ", application/yaml");
 }
 
 /* The clauses of ACCEPT, in the order in which they are to be tried. */

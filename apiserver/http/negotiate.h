@@ -17,7 +17,7 @@ struct media {
 #define NEGOTIATE_TRANSFORM 1 /* Table and PartialObjectMetadata(List) */
 #define NEGOTIATE_STREAM 2    /* ;stream=watch */
 
-#define NEGOTIATE_NO_PROTOBUF 4 /* custom resources, and documents that are no objects */
+#define NEGOTIATE_CUSTOM 4 /* custom resources: their metadata has a message of protobuf, they have none */
 
 #define NEGOTIATE_ROUTE 8      /* upstream has a route in front (built-in kinds), which is pickier than what is behind it */
 #define NEGOTIATE_COLLECTION 16 /* and this one can be watched */

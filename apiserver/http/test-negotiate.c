@@ -21,6 +21,7 @@ static const char *outcome(struct arena *a, const char *accept, unsigned flags)
 #define ROUTE_406 "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf"
 #define PLAIN_406 "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
 #define TABLE ";as=Table;g=meta.k8s.io;v=v1"
+#define PARTIAL ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 static void test_negotiate(void **state)
 {
@@ -45,7 +46,10 @@ static void test_negotiate(void **state)
                 {"application/json" TABLE, NEGOTIATE_ROUTE, PLAIN_406},
                 {"application/json" TABLE ",application/json", NEGOTIATE_ROUTE, "json"},
                 {"application/vnd.kubernetes.protobuf" TABLE, NEGOTIATE_ROUTE | NEGOTIATE_TRANSFORM, PLAIN_406},
-                {"application/vnd.kubernetes.protobuf,application/json", NEGOTIATE_NO_PROTOBUF, "json"},
+                {"application/vnd.kubernetes.protobuf,application/json", NEGOTIATE_CUSTOM, "json"},
+                {"application/vnd.kubernetes.protobuf", NEGOTIATE_CUSTOM, PLAIN_406},
+                {"application/vnd.kubernetes.protobuf" PARTIAL ",application/json", NEGOTIATE_CUSTOM | NEGOTIATE_TRANSFORM,
+                 "protobuf Partial"},
                 {"*/json", 0, PLAIN_406},
                 {"application/yaml;stream=watch,application/json", 0, "json"},
                 {"application/json;sv=v1", 0, PLAIN_406},

@@ -120,12 +120,13 @@ static const struct status *attempt(struct api_request *r, const struct resource
         st = admission_validate(&at);
         if (st)
                 goto fail;
-        if (*version && !streq(version, "0") && !r->applied) {
+        if (*version && !streq(version, "0") && !r->applied && !r->dry_run) { /* upstream's storage says so, which is not asked then */
                 st = status_make(r->arena, 500, "", NULL, "resourceVersion should not be set on objects to be created");
                 admission_undo(&at);
                 goto fail;
         }
-        set_resource_version(r->arena, internal, 0);
+        if (!r->dry_run)
+                set_resource_version(r->arena, internal, 0);
         schema_canonicalise(r->arena, stored->schema, internal);
         st = r->dry_run ? NULL : conversion_to_storage(r, res, &internal);
         if (st) {

@@ -203,11 +203,9 @@ static void gzip_more(struct http_conn *c)
 }
 
 /* Sends until nothing is left (0), the socket is full (-EAGAIN), the budget is spent (-EAGAIN too: the
- * socket is writable and the loop comes back) or it fails. */
-static int send_pieces(struct http_conn *c)
+ * socket is writable and the loop comes back) or it fails. Adds to *SENT what it sent. */
+static int send_pieces(struct http_conn *c, size_t *sent)
 {
-        size_t sent = 0;
-
         for (;;) {
                 const char *data;
                 ssize_t n;
@@ -215,14 +213,14 @@ static int send_pieces(struct http_conn *c)
                         gzip_more(c);
                 if (!c->out.bytes)
                         return c->tls ? tls_flush(c->tls) : 0;
-                if (sent >= FLUSH_BUDGET)
+                if (*sent >= FLUSH_BUDGET)
                         return -EAGAIN;
                 n = (ssize_t)pieces_front(&c->out, &data);
                 n = conn_send(c, data, (size_t)n);
                 if (n < 0)
                         return n;
                 pieces_drop(&c->out, n);
-                sent += n;
+                *sent += n;
         }
 }
 
@@ -247,19 +245,19 @@ static void stream_drained(struct http_conn *c)
 
 void conn_flush(struct http_conn *c)
 {
-        size_t before = c->out.bytes;
+        size_t sent = 0;
         int r;
 
         if (c->dead)
                 return;
         c->pins++;
-        r = send_pieces(c);
+        r = send_pieces(c, &sent);
         if (r < 0 && r != -EAGAIN) {
                 conn_kill(c);
         } else if (r == -EAGAIN) {
                 if (c->stream)
                         c->stream->blocked = true;
-                if (!c->queue || c->queue != &c->server->writing || c->out.bytes < before)
+                if (c->queue != &c->server->writing || sent)
                         conn_timeout(c, &c->server->writing);
                 conn_events(c);
         } else {
@@ -801,7 +799,8 @@ static int tunnel_out(struct http_conn *c)
         static char buf[TUNNEL_STEP];
 
         for (;;) {
-                int r = send_pieces(c);
+                size_t sent = 0;
+                int r = send_pieces(c, &sent);
                 if (r < 0)
                         return r;
                 if (c->pair_eof)
