@@ -160,7 +160,7 @@ void json_remove(struct json *arr, size_t at);
 /* OBJ and ARR are evaluated once. */
 static inline struct json_member *json_members(const struct json *obj, struct json_member **ret_end)
 {
-        if (!json_is_object(obj))
+        if (!json_is_object(obj) || !obj->len)
                 return NULL;
         *ret_end = obj->members + obj->len;
         return obj->members;
