@@ -49,8 +49,11 @@ count() {
 ctests() {
         local log=$1/ctest.log name ok
         ctest --test-dir "$1" --timeout 300 -j2 >"$log" 2>&1
+        cp "$1/Testing/Temporary/LastTest.log" "$1/first.log" 2>/dev/null
         while read -r name; do
                 count "$2 $name" 1
+                sed -n "/ Test: $name\$/,/^<end of output>/p" "$1/first.log" | tail -n 40
+                echo "and alone:"
                 ctest --test-dir "$1" -R "^$name\$" --output-on-failure --timeout 300 2>&1 | tail -n 40
         done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) .*(\*\*\*|Failed|Not Run).*/\1/p' "$log")
         ok=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed ' "$log")

@@ -118,6 +118,18 @@ static uint16_t bare_listen(void)
         return ntohs(in.sin_port);
 }
 
+/* A port where nobody listens, and nobody else's server can begin to while FD is open. */
+static uint16_t deaf_port(int *ret_fd)
+{
+        struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(in);
+
+        *ret_fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(bind(*ret_fd, (struct sockaddr *)&in, sizeof(in)), 0);
+        getsockname(*ret_fd, (struct sockaddr *)&in, &len);
+        return ntohs(in.sin_port);
+}
+
 /* --- the one in front --- */
 
 static int open_error;
@@ -369,6 +381,8 @@ static void test_malformed(void **state)
 
 static void test_dead_servers(void **state)
 {
+        int deaf;
+
         back_port = bare_listen();
         head_timeout = 50 * NS_PER_MS;
         refused(-ETIMEDOUT, "timeout awaiting response headers"); /* says nothing */
@@ -376,10 +390,9 @@ static void test_dead_servers(void **state)
         said = "HTTP/1.1 200";
         hangs_up = true;
         refused(-ECONNRESET, "EOF");
-        loop_fd_free(bare_source);
-        close(bare);
-        bare = -1;
+        back_port = deaf_port(&deaf);
         refused(-ECONNREFUSED, "connect: connection refused");
+        close(deaf);
 }
 
 /* One request over whatever connection there is; how many the bare server has seen then. */
