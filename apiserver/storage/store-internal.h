@@ -130,6 +130,7 @@ struct store {
         bool relieved;           /* once in this process's life */
 
         uint64_t n_checks, n_writes, n_loads;
+        size_t page_most;        /* objects of a page of the next load; 0: the first one */
 };
 
 /* A fiber that waits for the cache to reach TARGET. */

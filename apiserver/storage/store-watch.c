@@ -13,6 +13,7 @@
 
 #define PAGE 500                         /* objects of the first page, and of any at least */
 #define PAGE_MOST 10000
+#define PAGE_LEAST 50                    /* after pages that could not be had: the largest objects, 1.5 MB each, pass in these */
 #define PAGE_BYTES (12 << 20)            /* of the others */
 #define PULSE NS_PER_SEC                 /* silence after which a peer is asked whether it is there */
 #define PULSE_ANSWER (3 * NS_PER_SEC / 2) /* what it has for an answer, */
@@ -108,7 +109,8 @@ static int page_wait(struct page *p, struct error *reterr)
 }
 
 /* The page behind P. For each page etcd counts all keys that are left: 50,000 objects in pages of 500 are a second and
- * a half of its CPU, in pages of some thousands a third of that. What they may take in memory bounds them. */
+ * a half of its CPU, in pages of some thousands a third of that. What they may take in memory bounds them, and who made a
+ * wrong guess (small objects, then large ones) loads in smaller ones the next time. */
 static void page_ask_next(struct page *next, const struct page *p, struct bytes end, uint64_t revision)
 {
         _cleanup_strbuf_ struct strbuf from = STRBUF_INIT;
@@ -117,7 +119,7 @@ static void page_ask_next(struct page *next, const struct page *p, struct bytes 
 
         strbuf_append(&from, last->key.p, last->key.len);
         strbuf_putc(&from, '\0');
-        page_ask(next, p->s, (struct bytes){ from.data, from.len }, end, revision, MIN(MAX(PAGE_BYTES / each, PAGE), PAGE_MOST));
+        page_ask(next, p->s, (struct bytes){ from.data, from.len }, end, revision, MIN(MAX(PAGE_BYTES / each, PAGE), p->s->page_most));
         fiber_sleep(0); /* it is sent at the end of a turn */
 }
 
@@ -136,7 +138,9 @@ static int load(struct store *s, struct error *reterr)
         sole_forget(&s->sole);
         s->own = 0; /* what was acknowledged until now is in what is loaded */
         forget_all(s);
-        page_ask(p, s, BYTES(prefix), range_end, 0, PAGE);
+        if (!s->page_most)
+                s->page_most = PAGE_MOST;
+        page_ask(p, s, BYTES(prefix), range_end, 0, MIN(PAGE, s->page_most));
         while ((r = page_wait(p, reterr)) == 0) {
                 if (!revision)
                         revision = (uint64_t)p->a.revision;
@@ -150,6 +154,7 @@ static int load(struct store *s, struct error *reterr)
                 next = p == &pages[0] ? &pages[1] : &pages[0];
         }
         page_deinit(p);
+        s->page_most = r < 0 ? MAX(s->page_most / 16, PAGE_LEAST) : PAGE_MOST;
         if (r < 0)
                 return r;
         s->floor = revision;
