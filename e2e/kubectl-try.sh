@@ -72,6 +72,8 @@ ready() { until_true "${2:-30}" k wait --for=condition=Ready "$1" --timeout=1s; 
 # forwards WHAT PORT: port-forward, and two requests through it for the page that the pod serves
 forwards() {
         local port=$((20000 + MINOR)) pid code
+        # the shell empties the file only once its child runs: till then it is that of the port-forward before
+        rm -f forward
         "$K" port-forward "$1" "$port:$2" >forward 2>&1 &
         pid=$!
         until_true 20 grep -q Forwarding forward
