@@ -398,56 +398,24 @@ static bool unknown_to_v2(const char *key)
         return false;
 }
 
-static void write_v2_schema(struct strbuf *out, const struct json *s);
+static void write_custom(struct openapi_doc *doc, const struct json *s);
 
-static void write_v2_children(struct strbuf *out, const struct json *map)
+/* The key of a member, behind a comma unless it is the first. */
+static void write_key(struct strbuf *out, bool *first, const struct json_member *m)
 {
-        bool first = true;
-
-        strbuf_putc(out, '{');
-        json_foreach_member(map, m) {
-                if (!first)
-                        strbuf_putc(out, ',');
-                first = false;
-                json_write_string(out, m->key, m->key_len);
-                strbuf_putc(out, ':');
-                write_v2_schema(out, m->value);
-        }
-        strbuf_putc(out, '}');
+        if (!*first)
+                strbuf_putc(out, ',');
+        *first = false;
+        json_write_string(out, m->key, m->key_len);
+        strbuf_putc(out, ':');
 }
 
-/* A CRD's schema with everything left out that gnostic's v2 refuses. A schema that allows null, unknown
- * fields, or a number or a string loses its type: v2 then takes anything there. */
-static void write_v2_schema(struct strbuf *out, const struct json *s)
+static bool is_type_meta(const char *key)
 {
-        bool free_form = json_get_bool(s, "nullable", false) || json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false) ||
-                         json_get_bool(s, "x-kubernetes-int-or-string", false);
-        bool first = true;
-
-        strbuf_putc(out, '{');
-        json_foreach_member(s, m) {
-                if (unknown_to_v2(m->key) ||
-                    (free_form && (streq(m->key, "type") || streq(m->key, "properties") || streq(m->key, "items") ||
-                                   streq(m->key, "additionalProperties") || streq(m->key, "required"))))
-                        continue;
-                if (!first)
-                        strbuf_putc(out, ',');
-                first = false;
-                json_write_string(out, m->key, m->key_len);
-                strbuf_putc(out, ':');
-                if (streq(m->key, "properties"))
-                        write_v2_children(out, m->value);
-                else if (json_is_object(m->value) && (streq(m->key, "items") || streq(m->key, "additionalProperties")))
-                        write_v2_schema(out, m->value);
-                else
-                        json_write(out, m->value);
-        }
-        strbuf_putc(out, '}');
+        return streq(key, "apiVersion") || streq(key, "kind") || streq(key, "metadata");
 }
 
-static void write_v3_schema(struct openapi_doc *doc, const struct json *s);
-
-static void write_v3_children(struct openapi_doc *doc, const struct json *map, bool embedded)
+static void write_custom_children(struct openapi_doc *doc, const struct json *map, bool embedded)
 {
         bool first = !embedded;
 
@@ -455,14 +423,10 @@ static void write_v3_children(struct openapi_doc *doc, const struct json *map, b
         if (embedded)
                 write_type_meta(doc, META_V1 "ObjectMeta");
         json_foreach_member(map, m) {
-                if (embedded && (streq(m->key, "apiVersion") || streq(m->key, "kind") || streq(m->key, "metadata")))
+                if (embedded && is_type_meta(m->key))
                         continue;
-                if (!first)
-                        strbuf_putc(doc->out, ',');
-                first = false;
-                json_write_string(doc->out, m->key, m->key_len);
-                strbuf_putc(doc->out, ':');
-                write_v3_schema(doc, m->value);
+                write_key(doc->out, &first, m);
+                write_custom(doc, m->value);
         }
         strbuf_putc(doc->out, '}');
 }
@@ -487,32 +451,49 @@ static void write_embedded_required(struct strbuf *out, const struct json *requi
         strbuf_putc(out, ']');
 }
 
-/* A CRD's schema as it is, but for embedded resources, which get what every object has. */
-static void write_v3_schema(struct openapi_doc *doc, const struct json *s)
+/* A member of a CRD's schema that does not go into the document as it is. v2 has nothing that gnostic refuses: a
+ * schema that allows null, unknown fields, or a number or a string loses its type, so that anything is taken there. */
+static bool left_out(const struct openapi_doc *doc, const struct json *s, const char *key)
 {
-        bool embedded = json_get_bool(s, "x-kubernetes-embedded-resource", false), first = true;
+        static const char *const typed[] = { "type", "properties", "items", "additionalProperties", "required" };
+
+        if (!doc->v2)
+                return json_get_bool(s, "x-kubernetes-embedded-resource", false) &&
+                       (streq(key, "properties") || streq(key, "required"));
+        if (unknown_to_v2(key))
+                return true;
+        if (!json_get_bool(s, "nullable", false) && !json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false) &&
+            !json_get_bool(s, "x-kubernetes-int-or-string", false))
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(typed); i++)
+                if (streq(key, typed[i]))
+                        return true;
+        return false;
+}
+
+/* A CRD's schema, at any depth. */
+static void write_custom(struct openapi_doc *doc, const struct json *s)
+{
+        bool first = true;
 
         strbuf_putc(doc->out, '{');
         json_foreach_member(s, m) {
-                if (embedded && (streq(m->key, "properties") || streq(m->key, "required")))
+                if (left_out(doc, s, m->key))
                         continue;
-                if (!first)
-                        strbuf_putc(doc->out, ',');
-                first = false;
-                json_write_string(doc->out, m->key, m->key_len);
-                strbuf_putc(doc->out, ':');
+                write_key(doc->out, &first, m);
                 if (streq(m->key, "properties") && json_is_object(m->value))
-                        write_v3_children(doc, m->value, false);
+                        write_custom_children(doc, m->value, false);
                 else if (json_is_object(m->value) && (streq(m->key, "items") || streq(m->key, "additionalProperties")))
-                        write_v3_schema(doc, m->value);
+                        write_custom(doc, m->value);
                 else
                         json_write(doc->out, m->value);
         }
-        if (json_get_bool(s, "x-kubernetes-int-or-string", false) && !json_get(s, "anyOf") && !json_get(s, "allOf"))
+        if (!doc->v2 && json_get_bool(s, "x-kubernetes-int-or-string", false) && !json_get(s, "anyOf") && !json_get(s, "allOf"))
                 strbuf_puts(doc->out, ",\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]");
-        if (embedded) { /* it has its mark at least: no comma is too many */
+        /* Embedded resources get what every object has; their mark at least stands before it. */
+        if (!doc->v2 && json_get_bool(s, "x-kubernetes-embedded-resource", false)) {
                 strbuf_puts(doc->out, ",\"properties\":");
-                write_v3_children(doc, json_get(s, "properties"), true);
+                write_custom_children(doc, json_get(s, "properties"), true);
                 strbuf_puts(doc->out, ",\"required\":");
                 write_embedded_required(doc->out, json_get(s, "required"));
         }
@@ -521,22 +502,19 @@ static void write_v3_schema(struct openapi_doc *doc, const struct json *s)
 
 static void write_custom_properties(struct openapi_doc *doc, const struct json *properties)
 {
-        json_foreach_member(properties, m) {
-                if (streq(m->key, "apiVersion") || streq(m->key, "kind") || streq(m->key, "metadata"))
-                        continue;
-                strbuf_putc(doc->out, ',');
-                json_write_string(doc->out, m->key, m->key_len);
-                strbuf_putc(doc->out, ':');
-                if (doc->v2)
-                        write_v2_schema(doc->out, m->value);
-                else
-                        write_v3_schema(doc, m->value);
-        }
+        bool first = false;
+
+        json_foreach_member(properties, m)
+                if (!is_type_meta(m->key)) {
+                        write_key(doc->out, &first, m);
+                        write_custom(doc, m->value);
+                }
 }
 
 void openapi_custom_schema(struct openapi_doc *doc, const struct resource *res, bool list)
 {
         const struct json *s = res->openapi;
+        bool first = false;
         char name[512];
 
         if (list) {
@@ -554,9 +532,7 @@ void openapi_custom_schema(struct openapi_doc *doc, const struct resource *res, 
         json_foreach_member(s, m) {
                 if (streq(m->key, "type") || streq(m->key, "properties") || (doc->v2 && unknown_to_v2(m->key)))
                         continue;
-                strbuf_putc(doc->out, ',');
-                json_write_string(doc->out, m->key, m->key_len);
-                strbuf_putc(doc->out, ':');
+                write_key(doc->out, &first, m);
                 json_write(doc->out, m->value);
         }
         /* Without a schema, or with one that takes everything, v2 must not name the fields. */

@@ -1,4 +1,4 @@
-/* How a Table cell is made: recipes in apiserver/kinds, functions in table-cells.c and table-pods.c. */
+/* How a Table cell is made: recipes in apiserver/kinds, functions in table-cells.c and its sisters. */
 #pragma once
 
 #include "schema.h"
@@ -43,6 +43,20 @@ const struct json *cell_arg_path(const struct cell *c, unsigned n); /* the path 
 const struct json *cell_condition(const struct json *obj, const char *type);
 bool cell_condition_true(const struct json *obj, const char *type);
 
+const char *cell_text(const struct json *obj, const char *key); /* a member that is a string; "" for none */
+/* Cells that are put together; cut off at a kilobyte, which no name reaches. */
+void cell_printf(const struct cell *c, const char *fmt, ...) printf_like(2, 3);
+
+/* Strings joined, written as one cell; OTHERWISE stands for none. */
+struct cell_joiner {
+        struct strbuf b;
+        size_t n, max; /* only the first MAX are shown, then " + N more..."; 0: all */
+        const char *separator;
+};
+void cell_join_add(struct cell_joiner *j, const char *fmt, ...) printf_like(2, 3);
+void cell_join_end(const struct cell *c, struct cell_joiner *j, const char *otherwise);
+int cell_compare_strings(const void *a, const void *b); /* of an array of them, for qsort() */
+
 struct cell_function {
         const char *name;
         cell_fn *fn;
@@ -61,3 +75,16 @@ const struct cell_function *cell_function(const char *name, size_t len);
         "status." list ".name status." list ".restartCount status." list ".ready status." list ".started " \
         "status." list ".state status." list ".lastState.terminated.finishedAt "
 cell_fn cell_pod_ready, cell_pod_status, cell_pod_restarts, cell_pod_gates, cell_jsonpath;
+/* table-workloads.c */
+cell_fn cell_kind_name, cell_phase, cell_condition_of, cell_default_name, cell_owner, cell_job_status,
+        cell_job_completions, cell_job_duration, cell_node_status, cell_node_roles, cell_node_address,
+        cell_node_kernel, cell_event_last_seen, cell_event_object, cell_event_source, cell_event_count;
+/* table-network.c */
+cell_fn cell_service_external, cell_service_ports, cell_endpoints, cell_slice_ports, cell_slice_endpoints,
+        cell_ingress_hosts, cell_ingress_address, cell_ingress_ports, cell_ingress_class_parameters,
+        cell_ip_parent;
+/* table-cluster.c */
+cell_fn cell_access_modes, cell_bound_access_modes, cell_bound, cell_volume_class, cell_pv_claim,
+        cell_component_status, cell_component, cell_quota, cell_subjects, cell_csr_duration,
+        cell_csr_condition, cell_claim_state, cell_apiservice_service, cell_apiservice_available,
+        cell_param_kind, cell_param_ref, cell_hpa_targets;

@@ -8,70 +8,18 @@
  * breaks ends all calls that were sent on it; those not yet sent wait for the next endpoint, until
  * every endpoint has failed once.
  */
-#include "grpc.h"
+#include "grpc-internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <nghttp2/nghttp2.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include "../../lib/base/list.h"
 #include "../../lib/base/time.h"
 #include "../../lib/loop/fiber.h"
 
 #define WINDOW (8 << 20)            /* bytes that a peer may send ahead, a stream and a connection */
 #define MAX_MESSAGE (512u << 20)    /* a page of a list; etcd's own limit is on what is sent to it */
-#define READ_SIZE (32 * 1024)       /* taken from the socket at once */
 #define TICK_NS NS_PER_SEC          /* deadlines are looked at this often while calls are open */
-
-enum grpc_state { GRPC_DOWN, GRPC_RESOLVING, GRPC_CONNECTING, GRPC_HANDSHAKE, GRPC_UP };
-
-struct endpoint {
-        char *url, *host, *port, *authority;
-        bool tls;
-        bool local; /* a Unix socket: `host` is its path */
-};
-
-struct grpc {
-        struct loop *loop;
-        struct endpoint *endpoints;
-        size_t n_endpoints, current, failed; /* failed: endpoints in a row that could not be reached */
-        char *ca_file, *cert_file, *key_file;
-        int64_t connect_timeout_ns;
-
-        enum grpc_state state;
-        unsigned generation; /* of the connection: late callbacks of older ones are ignored */
-        int fd;
-        struct loop_fd *source;
-        uint32_t events;
-        struct loop_timer *timer; /* of connecting */
-        struct loop_timer *tick;
-        gnutls_certificate_credentials_t cred;
-        gnutls_session_t tls;
-        char *inbox; /* of TLS: read from the socket, not yet taken by GnuTLS from inbox_at on */
-        size_t inbox_len, inbox_at;
-        bool drained; /* the last read took all that was there */
-        nghttp2_session *session;
-        struct strbuf out; /* framed bytes that the socket did not take yet */
-        size_t out_at;
-        bool flush_deferred, held;
-        bool doomed; /* the session takes no more streams: replace the connection at the end of the turn */
-        struct addrinfo *found, *next; /* what the endpoint's name stands for, and what to try next */
-        bool freed; /* grpc_free() was called while something of ours was still deferred */
-        unsigned deferred;
-        int64_t heard_ns; /* when bytes came last */
-        bool pinged;      /* a PING waits for its answer */
-        uint8_t ping[8];
-        struct error trouble;
-        struct list calls;
-};
 
 struct grpc_call {
         struct list link;
@@ -91,9 +39,6 @@ struct grpc_call {
         char *message;
 };
 
-static void channel_connect(struct grpc *g);
-static void connect_next(struct grpc *g);
-static void channel_fail(struct grpc *g, int code, const char *fmt, ...) printf_like(3, 4);
 static void call_submit(struct grpc_call *c);
 
 /* --- calls --- */
@@ -379,76 +324,10 @@ static void call_submit(struct grpc_call *c)
         else
                 c->id = id;
 }
-
-/* --- the connection --- */
-
-/* Left alone, GnuTLS asks the kernel twice a record and once more to hear that there is no more; an
- * answer of etcd is three records. It is served from one read of all there is. */
-static ssize_t tls_pull(gnutls_transport_ptr_t ptr, void *buf, size_t len)
-{
-        struct grpc *g = ptr;
-
-        if (g->inbox_at == g->inbox_len) {
-                ssize_t n = -1;
-
-                errno = EAGAIN;
-                if (!g->drained)
-                        n = recv(g->fd, g->inbox, READ_SIZE, 0);
-                if (n <= 0) {
-                        gnutls_transport_set_errno(g->tls, n < 0 ? errno : 0);
-                        return n;
-                }
-                g->inbox_at = 0;
-                g->inbox_len = (size_t)n;
-                g->drained = n < READ_SIZE;
-        }
-        len = MIN(len, g->inbox_len - g->inbox_at);
-        memcpy(buf, g->inbox + g->inbox_at, len);
-        g->inbox_at += len;
-        return (ssize_t)len;
-}
-
-static int tls_pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
-{
-        return 1; /* never asked on non-blocking sessions; GnuTLS wants one beside a pull function */
-}
-
-static ssize_t socket_read(struct grpc *g, void *buf, size_t len)
-{
-        if (g->tls) {
-                ssize_t n = gnutls_record_recv(g->tls, buf, len);
-
-                if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
-                        return -EAGAIN;
-                return n < 0 ? -ECONNRESET : n;
-        }
-        ssize_t n = recv(g->fd, buf, len, 0);
-
-        return n < 0 ? -errno : n;
-}
-
-static ssize_t socket_write(struct grpc *g, const void *buf, size_t len)
-{
-        if (g->tls) {
-                ssize_t n = gnutls_record_send(g->tls, buf, len);
-
-                if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
-                        return -EAGAIN;
-                return n < 0 ? -ECONNRESET : n;
-        }
-        ssize_t n = send(g->fd, buf, len, MSG_NOSIGNAL);
-
-        return n < 0 ? -errno : n;
-}
-
-static void want_events(struct grpc *g, uint32_t events)
-{
-        if (g->source && g->events != events)
-                loop_fd_set(g->source, g->events = events);
-}
+/* --- the session --- */
 
 /* Writes what is framed and what nghttp2 still has to frame. */
-static void channel_flush(struct grpc *g)
+void grpc_channel_flush(struct grpc *g)
 {
         while (g->state == GRPC_UP) {
                 const uint8_t *data;
@@ -458,7 +337,7 @@ static void channel_flush(struct grpc *g)
                 while (g->out.len - g->out_at < 64 * 1024) {
                         n = nghttp2_session_mem_send(g->session, &data);
                         if (n < 0) {
-                                channel_fail(g, -EPROTO, "%s", nghttp2_strerror((int)n));
+                                grpc_channel_fail(g, -EPROTO, "%s", nghttp2_strerror((int)n));
                                 return;
                         }
                         if (n == 0)
@@ -467,13 +346,13 @@ static void channel_flush(struct grpc *g)
                 }
                 if (g->out_at == g->out.len)
                         break;
-                n = socket_write(g, g->out.data + g->out_at, g->out.len - g->out_at);
+                n = grpc_socket_write(g, g->out.data + g->out_at, g->out.len - g->out_at);
                 if (n == -EAGAIN) {
-                        want_events(g, EPOLLIN | EPOLLOUT);
+                        grpc_want_events(g, EPOLLIN | EPOLLOUT);
                         return;
                 }
                 if (n < 0) {
-                        channel_fail(g, (int)n, "write: %s", strerror((int)-n));
+                        grpc_channel_fail(g, (int)n, "write: %s", strerror((int)-n));
                         return;
                 }
                 g->out_at += (size_t)n;
@@ -483,7 +362,7 @@ static void channel_flush(struct grpc *g)
                 }
         }
         if (g->state == GRPC_UP)
-                want_events(g, EPOLLIN);
+                grpc_want_events(g, EPOLLIN);
 }
 
 static void flush_deferred(void *userdata)
@@ -498,11 +377,11 @@ static void flush_deferred(void *userdata)
                 return;
         }
         if (g->state == GRPC_UP && g->doomed)
-                channel_fail(g, -ECONNRESET, "the session takes no more streams");
+                grpc_channel_fail(g, -ECONNRESET, "the session takes no more streams");
         else if (g->state == GRPC_UP)
-                channel_flush(g);
+                grpc_channel_flush(g);
         else if (g->state == GRPC_DOWN && !list_empty(&g->calls))
-                channel_connect(g);
+                grpc_channel_connect(g);
 }
 
 void grpc_hold(struct grpc *g)
@@ -514,12 +393,12 @@ void grpc_flush(struct grpc *g)
 {
         g->held = false;
         if (g->state == GRPC_UP && !g->doomed)
-                channel_flush(g);
+                grpc_channel_flush(g);
         else
                 channel_flush_later(g);
 }
 
-static void channel_read(struct grpc *g)
+void grpc_channel_read(struct grpc *g)
 {
         uint8_t buf[READ_SIZE];
 
@@ -527,7 +406,7 @@ static void channel_read(struct grpc *g)
         /* What is in the inbox is read in any case: the loop would not tell of it again. */
         for (unsigned round = 0; g->state == GRPC_UP && (round < 64 || g->inbox_at < g->inbox_len); round++) {
                 size_t at = g->inbox_at;
-                ssize_t n = socket_read(g, buf, sizeof(buf)), r;
+                ssize_t n = grpc_socket_read(g, buf, sizeof(buf)), r;
 
                 /* GnuTLS says so after a session ticket too, though the answer may lie behind it in the inbox. */
                 if (n == -EAGAIN && g->inbox_at != at && g->inbox_at < g->inbox_len)
@@ -535,13 +414,13 @@ static void channel_read(struct grpc *g)
                 if (n == -EAGAIN)
                         break;
                 if (n <= 0) {
-                        channel_fail(g, -ECONNRESET, "%s", n ? strerror((int)-n) : "the server closed the connection");
+                        grpc_channel_fail(g, -ECONNRESET, "%s", n ? strerror((int)-n) : "the server closed the connection");
                         return;
                 }
                 g->heard_ns = loop_now(g->loop);
                 r = nghttp2_session_mem_recv(g->session, buf, (size_t)n);
                 if (r < 0) {
-                        channel_fail(g, -EPROTO, "%s", nghttp2_strerror((int)r));
+                        grpc_channel_fail(g, -EPROTO, "%s", nghttp2_strerror((int)r));
                         return;
                 }
                 /* A short read of a plain socket: there is no more, and the next call would only say so. */
@@ -551,7 +430,7 @@ static void channel_read(struct grpc *g)
         if (g->state != GRPC_UP)
                 return;
         if (!nghttp2_session_want_read(g->session) && !nghttp2_session_want_write(g->session)) {
-                channel_fail(g, -ECONNRESET, "the session ended");
+                grpc_channel_fail(g, -ECONNRESET, "the session ended");
                 return;
         }
         if (nghttp2_session_want_write(g->session))
@@ -610,7 +489,7 @@ static void end_calls(struct grpc *g, bool all, int code, const char *text)
         }
 }
 
-static void channel_fail(struct grpc *g, int code, const char *fmt, ...)
+void grpc_channel_fail(struct grpc *g, int code, const char *fmt, ...)
 {
         bool was_up = g->state == GRPC_UP;
         _cleanup_free_ char *text = NULL, *copy = NULL;
@@ -634,7 +513,7 @@ static void channel_fail(struct grpc *g, int code, const char *fmt, ...)
                 channel_flush_later(g);
 }
 
-static void channel_up(struct grpc *g)
+void grpc_channel_up(struct grpc *g)
 {
         static nghttp2_session_callbacks *callbacks;
         static nghttp2_option *option;
@@ -659,257 +538,15 @@ static void channel_up(struct grpc *g)
         nghttp2_session_set_local_window_size(g->session, NGHTTP2_FLAG_NONE, 0, WINDOW);
         g->state = GRPC_UP;
         g->heard_ns = loop_now(g->loop);
-        want_events(g, EPOLLIN);
+        grpc_want_events(g, EPOLLIN);
         list_foreach_safe(&g->calls, it, tmp) {
                 struct grpc_call *c = list_entry(it, struct grpc_call, link);
 
                 if (!c->id)
                         call_submit(c);
         }
-        channel_flush(g);
+        grpc_channel_flush(g);
 }
-
-static void handshake_step(struct grpc *g)
-{
-        int r;
-
-        g->drained = false;
-        r = gnutls_handshake(g->tls);
-
-        if (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED) {
-                want_events(g, gnutls_record_get_direction(g->tls) ? EPOLLIN | EPOLLOUT : EPOLLIN);
-                return;
-        }
-        if (r == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR) {
-                gnutls_datum_t why = { 0 };
-
-                gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(g->tls),
-                                                             GNUTLS_CRT_X509, &why, 0);
-                channel_fail(g, -EHOSTUNREACH, "TLS: %s", why.data ? (const char *)why.data : gnutls_strerror(r));
-                gnutls_free(why.data);
-                return;
-        }
-        if (r < 0) {
-                channel_fail(g, -EHOSTUNREACH, "TLS: %s", gnutls_strerror(r));
-                return;
-        }
-        g->failed = 0;
-        channel_up(g);
-        if (g->state == GRPC_UP && g->inbox_at < g->inbox_len) /* came along with the end of the handshake */
-                channel_read(g);
-}
-
-static void handshake_start(struct grpc *g)
-{
-        const struct endpoint *e = &g->endpoints[g->current];
-        const gnutls_datum_t alpn = { (unsigned char *)"h2", 2 };
-        unsigned char address[16];
-        int r;
-
-        gnutls_certificate_allocate_credentials(&g->cred);
-        r = g->ca_file ? gnutls_certificate_set_x509_trust_file(g->cred, g->ca_file, GNUTLS_X509_FMT_PEM) :
-                         gnutls_certificate_set_x509_system_trust(g->cred);
-        if (r >= 0 && g->cert_file)
-                r = gnutls_certificate_set_x509_key_file(g->cred, g->cert_file, g->key_file, GNUTLS_X509_FMT_PEM);
-        if (r < 0) {
-                channel_fail(g, -EHOSTUNREACH, "TLS files: %s", gnutls_strerror(r));
-                return;
-        }
-        gnutls_init(&g->tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
-        gnutls_set_default_priority(g->tls);
-        gnutls_credentials_set(g->tls, GNUTLS_CRD_CERTIFICATE, g->cred);
-        gnutls_alpn_set_protocols(g->tls, &alpn, 1, GNUTLS_ALPN_MANDATORY);
-        if (inet_pton(AF_INET, e->host, address) != 1 && inet_pton(AF_INET6, e->host, address) != 1)
-                gnutls_server_name_set(g->tls, GNUTLS_NAME_DNS, e->host, strlen(e->host));
-        gnutls_session_set_verify_cert(g->tls, e->host, 0);
-        gnutls_transport_set_ptr2(g->tls, g, (gnutls_transport_ptr_t)(intptr_t)g->fd);
-        gnutls_transport_set_pull_function(g->tls, tls_pull);
-        gnutls_transport_set_pull_timeout_function(g->tls, tls_pull_timeout);
-        g->inbox = xmalloc(READ_SIZE);
-        g->inbox_at = g->inbox_len = 0;
-        g->state = GRPC_HANDSHAKE;
-        handshake_step(g);
-}
-
-static void on_socket(struct loop_fd *source, uint32_t events, void *userdata)
-{
-        struct grpc *g = userdata;
-        int e = 0;
-        socklen_t len = sizeof(e);
-
-        switch (g->state) {
-        case GRPC_CONNECTING:
-                getsockopt(g->fd, SOL_SOCKET, SO_ERROR, &e, &len);
-                if (e && g->next)
-                        connect_next(g);
-                else if (e)
-                        channel_fail(g, -EHOSTUNREACH, "connect: %s", strerror(e));
-                else if (!(events & EPOLLOUT))
-                        break;
-                else if (g->endpoints[g->current].tls)
-                        handshake_start(g);
-                else {
-                        g->failed = 0;
-                        channel_up(g);
-                }
-                break;
-        case GRPC_HANDSHAKE:
-                handshake_step(g);
-                break;
-        case GRPC_UP:
-                if (events & EPOLLOUT)
-                        channel_flush(g);
-                if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && g->state == GRPC_UP)
-                        channel_read(g);
-                break;
-        default:
-                break;
-        }
-}
-
-/* The kernel finds a peer that is gone without a word; no traffic of our own is spent on that. */
-static void socket_options(int fd)
-{
-        int on = 1, idle = 10, interval = 3, count = 3, timeout_ms = 10000;
-
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
-        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-}
-
-/* Tries the addresses of the endpoint, one after the other. */
-static void connect_next(struct grpc *g)
-{
-        int e = ECONNREFUSED;
-
-        while (g->next) {
-                const struct addrinfo *ai = g->next;
-
-                g->next = ai->ai_next;
-                loop_fd_free(g->source);
-                g->source = NULL;
-                if (g->fd >= 0)
-                        close(g->fd);
-                g->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-                if (g->fd < 0) {
-                        e = errno;
-                        continue;
-                }
-                socket_options(g->fd);
-                if (connect(g->fd, ai->ai_addr, ai->ai_addrlen) < 0 && errno != EINPROGRESS) {
-                        e = errno;
-                        continue;
-                }
-                g->state = GRPC_CONNECTING;
-                g->events = EPOLLIN | EPOLLOUT;
-                g->source = loop_fd_new(g->loop, g->fd, g->events, on_socket, g);
-                return;
-        }
-        channel_fail(g, -EHOSTUNREACH, "connect: %s", strerror(e));
-}
-
-/* Names other than addresses are looked up in a thread: getaddrinfo blocks. */
-struct lookup {
-        struct grpc *g;
-        unsigned generation;
-        char *host, *port;
-        struct addrinfo *found;
-        int error;
-};
-
-static int lookup_now(struct lookup *l, int flags)
-{
-        struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags };
-
-        return l->error = getaddrinfo(l->host, l->port, &hints, &l->found);
-}
-
-static void lookup_work(void *userdata)
-{
-        lookup_now(userdata, AI_ADDRCONFIG);
-}
-
-static void lookup_done(void *userdata)
-{
-        struct lookup *l = userdata;
-        struct grpc *g = l->g;
-
-        if (g->freed) {
-                if (!--g->deferred)
-                        free(g);
-        } else {
-                g->deferred--;
-                if (g->generation != l->generation || g->state != GRPC_RESOLVING)
-                        ;
-                else if (l->error)
-                        channel_fail(g, -EHOSTUNREACH, "%s", gai_strerror(l->error));
-                else {
-                        g->found = g->next = steal_ptr(l->found);
-                        connect_next(g);
-                }
-        }
-        if (l->found)
-                freeaddrinfo(l->found);
-        free(l->host);
-        free(l->port);
-        free(l);
-}
-
-/* A socket of this machine: who may open its folder needs no certificate, and what goes through it is not
- * enciphered. etcd answers there in fewer, larger pieces, too: a write costs a fifth less. */
-static void connect_local(struct grpc *g)
-{
-        const struct endpoint *e = &g->endpoints[g->current];
-        struct sockaddr_un sun = { .sun_family = AF_UNIX };
-        int r;
-
-        memcpy(sun.sun_path, e->host, strlen(e->host) + 1); /* endpoint_parse() has measured it */
-        g->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        r = g->fd < 0 ? -1 : connect(g->fd, (struct sockaddr *)&sun, sizeof(sun));
-        if (r < 0) {
-                channel_fail(g, -EHOSTUNREACH, "connect: %s", strerror(errno));
-                return;
-        }
-        g->state = GRPC_CONNECTING; /* at once, but it is told in the next turn, as of other sockets */
-        g->events = EPOLLIN | EPOLLOUT;
-        g->source = loop_fd_new(g->loop, g->fd, g->events, on_socket, g);
-}
-
-static void channel_connect(struct grpc *g)
-{
-        const struct endpoint *e = &g->endpoints[g->current];
-        struct lookup *l;
-
-        if (e->local) {
-                connect_local(g);
-                return;
-        }
-        l = new0(struct lookup);
-        g->state = GRPC_RESOLVING;
-        l->g = g;
-        l->generation = g->generation;
-        l->host = xstrdup(e->host);
-        l->port = xstrdup(e->port);
-        g->deferred++;
-        /* A member that begins listens before it answers. Another may be ready: nobody is waited for long at first. */
-        loop_timer_arm(g->timer, g->failed + 1 < g->n_endpoints ? MIN(g->connect_timeout_ns, NS_PER_SEC) : g->connect_timeout_ns);
-        if (lookup_now(l, AI_NUMERICHOST) == 0)
-                lookup_done(l);
-        else
-                loop_work(g->loop, lookup_work, lookup_done, l);
-}
-
-static void on_connect_timeout(struct loop_timer *timer, void *userdata)
-{
-        struct grpc *g = userdata;
-
-        if (g->state != GRPC_UP && g->state != GRPC_DOWN)
-                channel_fail(g, -EHOSTUNREACH, "connect: timed out");
-}
-
 /* Calls past their deadline end. When a call timed out and nothing at all came since it was sent, the
  * server hangs: the connection goes, so that another endpoint is tried. */
 static void on_tick(struct loop_timer *timer, void *userdata)
@@ -942,51 +579,12 @@ static void on_tick(struct loop_timer *timer, void *userdata)
                 nghttp2_submit_ping(g->session, NGHTTP2_FLAG_ACK, g->ping);
         g->pinged = false;
         if (hung && g->state == GRPC_UP)
-                channel_fail(g, -ECONNRESET, "the server does not answer");
+                grpc_channel_fail(g, -ECONNRESET, "the server does not answer");
         if (more)
                 loop_timer_arm(g->tick, TICK_NS);
         channel_flush_later(g);
 }
-
 /* --- the channel --- */
-
-/* "https://host:port"; the port is 2379 when left out, IPv6 stands in brackets. "unix:///path". */
-static int endpoint_parse(const char *url, struct endpoint *e, struct error *reterr)
-{
-        const char *p, *end, *colon;
-
-        if (str_has_prefix(url, "unix:///")) {
-                if (strlen(url + 7) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-                        return error_set(reterr, -EINVAL, "endpoint %s: the path is too long for a socket", url);
-                *e = (struct endpoint){ .url = xstrdup(url), .host = xstrdup(url + 7), .port = xstrdup(""),
-                                        .authority = xstrdup("localhost"), .local = true };
-                return 0;
-        }
-        if (str_has_prefix(url, "https://"))
-                e->tls = true;
-        else if (!str_has_prefix(url, "http://"))
-                return error_set(reterr, -EINVAL, "endpoint %s: neither http://, https:// nor unix:///", url);
-        p = strstr(url, "://") + 3;
-        end = p + strcspn(p, "/");
-        if (*p == '[') {
-                const char *close = memchr(p, ']', (size_t)(end - p));
-
-                if (!close)
-                        return error_set(reterr, -EINVAL, "endpoint %s: no ]", url);
-                e->host = xstrndup(p + 1, (size_t)(close - p - 1));
-                colon = close + 1 < end && close[1] == ':' ? close + 1 : NULL;
-        } else {
-                colon = memchr(p, ':', (size_t)(end - p));
-                e->host = xstrndup(p, (size_t)((colon ? colon : end) - p));
-        }
-        e->port = colon ? xstrndup(colon + 1, (size_t)(end - colon - 1)) : xstrdup("2379");
-        e->authority = xstrndup(p, (size_t)(end - p));
-        e->url = xstrdup(url);
-        if (!*e->host || !*e->port)
-                return error_set(reterr, -EINVAL, "endpoint %s: no host", url);
-        return 0;
-}
-
 int grpc_new(struct loop *loop, const struct grpc_options *o, struct grpc **ret, struct error *reterr)
 {
         struct grpc *g = new0(struct grpc);
@@ -1003,12 +601,12 @@ int grpc_new(struct loop *loop, const struct grpc_options *o, struct grpc **ret,
         if (n == 0)
                 r = error_set(reterr, -EINVAL, "no etcd endpoint");
         for (size_t i = 0; i < n && r == 0; i++)
-                r = endpoint_parse(o->endpoints[i], &g->endpoints[i], reterr);
+                r = grpc_endpoint_parse(o->endpoints[i], &g->endpoints[i], reterr);
         g->ca_file = o->ca_file ? xstrdup(o->ca_file) : NULL;
         g->cert_file = o->cert_file ? xstrdup(o->cert_file) : NULL;
         g->key_file = o->key_file ? xstrdup(o->key_file) : NULL;
         g->connect_timeout_ns = o->connect_timeout_ns ? o->connect_timeout_ns : 3 * NS_PER_SEC;
-        g->timer = loop_timer_new(loop, on_connect_timeout, g);
+        g->timer = loop_timer_new(loop, grpc_on_connect_timeout, g);
         g->tick = loop_timer_new(loop, on_tick, g);
         if (r < 0) {
                 grpc_free(g);
@@ -1083,7 +681,7 @@ int64_t grpc_silence(const struct grpc *g)
 void grpc_leave(struct grpc *g, const char *why)
 {
         if (g->state == GRPC_UP)
-                channel_fail(g, -ECONNRESET, "%s", why);
+                grpc_channel_fail(g, -ECONNRESET, "%s", why);
 }
 
 const char *grpc_trouble(const struct grpc *g)
