@@ -27,7 +27,13 @@ static int resource_of(const struct snapshot *s, const char *api_version, const 
         return -1;
 }
 
-enum owner_state { OWNER_THERE, OWNER_ABSENT, OWNER_WAITS };
+enum owner_state {
+        OWNER_THERE,
+        OWNER_ABSENT,
+        OWNER_WAITS,   /* for its dependents to go */
+        OWNER_UNKNOWN, /* of a kind that nobody watches: never a reason to do anything */
+        OWNER_INVALID, /* in a namespace, of something that is in none */
+};
 
 static enum owner_state owner_state(const struct snapshot *s, const struct object *o, const struct json *ref, int *ret_resource)
 {
@@ -35,7 +41,9 @@ static enum owner_state owner_state(const struct snapshot *s, const struct objec
 
         *ret_resource = resource_of(s, json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"));
         if (*ret_resource < 0)
-                return OWNER_THERE; /* not known here: never a reason to delete */
+                return OWNER_UNKNOWN;
+        if (s->resources[*ret_resource].namespaced && str_empty(o->namespace))
+                return OWNER_INVALID;
         owner = snapshot_get(s, (unsigned)*ret_resource,
                              s->resources[*ret_resource].namespaced ? o->namespace : NULL,
                              json_get_string(ref, "name"));
@@ -49,45 +57,56 @@ static enum owner_state owner_state(const struct snapshot *s, const struct objec
 static void tell_misplaced(const struct snapshot *s, const struct object *o, const struct json *ref, unsigned resource,
                            struct writes *w)
 {
-        const char *uid = json_get_string(ref, "uid");
+        const char *uid = json_get_string(ref, "uid"), *namespace = str_empty(o->namespace) ? "" : o->namespace;
+        struct json *about = json_clone(w->arena, o->json);
         struct map_entry *e;
 
+        json_del(json_get(about, "metadata"), "resourceVersion"); /* upstream's graph knows none */
         map_foreach(object_store_objects(s->stores[resource]), e) {
                 if (!streq(((const struct object *)e->value)->uid, uid))
                         continue;
-                writes_event(w, o->json, "Warning", "OwnerRefInvalidNamespace",
+                writes_event(w, about, "Warning", "OwnerRefInvalidNamespace",
                              "ownerRef [%s/%s, namespace: %s, name: %s, uid: %s] does not exist in namespace \"%s\"",
-                             json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"), o->namespace,
-                             json_get_string(ref, "name"), uid, o->namespace);
+                             json_get_string(ref, "apiVersion"), json_get_string(ref, "kind"), namespace,
+                             json_get_string(ref, "name"), uid, namespace);
         }
 }
 
-static void check_owners(const struct snapshot *s, unsigned resource, const struct object *o, struct writes *w)
+/* What stands in the way: the server must not have OWNER, by the version that REF asks for. */
+static void expect_absent(const struct snapshot *s, const struct object *o, const struct json *ref, unsigned resource,
+                          struct writes *w)
 {
-        const struct json *refs = json_path(o->json, "metadata.ownerReferences");
-        bool waits = false;
-        int r;
+        const char *version = json_get_string(ref, "apiVersion"), *slash = strrchr(version, '/');
+        struct write *x = writes_add(w, WRITE_EXPECT_ABSENT, resource, s->resources[resource].namespaced ? o->namespace : NULL,
+                                     json_get_string(ref, "name"), NULL);
 
-        if (!json_len(refs) || object_is_deleting(o->json))
-                return;
-        json_foreach_item(refs, ref) {
-                enum owner_state state = owner_state(s, o, ref, &r);
+        x->uid = arena_strdup(w->arena, json_get_string(ref, "uid"));
+        x->version = arena_strdup(w->arena, slash ? slash + 1 : version);
+}
 
-                if (state == OWNER_THERE)
-                        return;
-                waits |= state == OWNER_WAITS;
+/* Dependents of O that wait for theirs: with an owner that waits for O, that may be a circle. */
+static bool has_waiting_dependents(const struct snapshot *s, const struct object *o, bool *ret_any)
+{
+        bool waiting = false;
+
+        *ret_any = false;
+        for (unsigned i = 0; i < s->n_resources; i++) {
+                struct object *const *list;
+                size_t n;
+
+                list = snapshot_owned(s, i, o->uid, &n);
+                *ret_any |= n > 0;
+                for (size_t j = 0; j < n; j++)
+                        waiting |= object_is_deleting(list[j]->json) && object_has_finalizer(list[j]->json, FOREGROUND);
         }
-        json_foreach_item(refs, ref) {
-                struct write *x;
+        return waiting;
+}
 
-                if (owner_state(s, o, ref, &r) != OWNER_ABSENT)
-                        continue;
-                x = writes_add(w, WRITE_EXPECT_ABSENT, (unsigned)r, s->resources[r].namespaced ? o->namespace : NULL,
-                               json_get_string(ref, "name"), NULL);
-                x->uid = arena_strdup(w->arena, json_get_string(ref, "uid"));
-                tell_misplaced(s, o, ref, (unsigned)r, w);
-        }
-        writes_delete(w, resource, o, -1, waits ? "Foreground" : "Background");
+static const char *propagation_of(const struct object *o)
+{
+        return object_has_finalizer(o->json, ORPHAN)     ? "Orphan" :
+               object_has_finalizer(o->json, FOREGROUND) ? "Foreground" :
+                                                           "Background";
 }
 
 /* A patch of one list in the metadata, of the very object and revision that was looked at. */
@@ -121,6 +140,60 @@ static void drop_reference(unsigned resource, const struct object *dependent, st
                         json_append(w->arena, left, json_clone(w->arena, ref));
         }
         patch_list(resource, dependent, w, "ownerReferences", left);
+}
+
+/* Its references to owners that are there: the others go, so that none of those waits for it. */
+static void drop_dead_references(const struct snapshot *s, unsigned resource, const struct object *o, struct writes *w)
+{
+        struct json *left = json_new_array(w->arena);
+        int r;
+
+        json_foreach_item(json_path(o->json, "metadata.ownerReferences"), ref)
+                if (owner_state(s, o, ref, &r) == OWNER_THERE)
+                        json_append(w->arena, left, json_clone(w->arena, ref));
+        patch_list(resource, o, w, "ownerReferences", left);
+}
+
+static void unblock_owners(unsigned resource, const struct object *o, struct writes *w)
+{
+        struct json *refs = json_clone(w->arena, json_path(o->json, "metadata.ownerReferences"));
+
+        json_foreach_item(refs, ref)
+                json_set(w->arena, ref, "blockOwnerDeletion", json_new_bool(w->arena, false));
+        patch_list(resource, o, w, "ownerReferences", refs);
+}
+
+static void check_owners(const struct snapshot *s, unsigned resource, const struct object *o, struct writes *w)
+{
+        const struct json *refs = json_path(o->json, "metadata.ownerReferences");
+        size_t count[OWNER_INVALID + 1] = { 0 };
+        bool circle, dependents;
+        int r;
+
+        if (!json_len(refs) || object_is_deleting(o->json))
+                return;
+        json_foreach_item(refs, ref) {
+                enum owner_state state = owner_state(s, o, ref, &r);
+
+                count[state]++;
+                if (state == OWNER_INVALID)
+                        tell_misplaced(s, o, ref, (unsigned)r, w);
+        }
+        if (count[OWNER_UNKNOWN] || count[OWNER_INVALID] || (!count[OWNER_ABSENT] && !count[OWNER_WAITS]))
+                return;
+        json_foreach_item(refs, ref)
+                if (owner_state(s, o, ref, &r) == OWNER_ABSENT) {
+                        expect_absent(s, o, ref, (unsigned)r, w);
+                        tell_misplaced(s, o, ref, (unsigned)r, w);
+                }
+        if (count[OWNER_THERE]) {
+                drop_dead_references(s, resource, o, w);
+                return;
+        }
+        circle = has_waiting_dependents(s, o, &dependents) && count[OWNER_WAITS];
+        if (circle)
+                unblock_owners(resource, o, w);
+        writes_delete(w, resource, o, -1, count[OWNER_WAITS] && dependents ? "Foreground" : propagation_of(o));
 }
 
 /* An owner under deletion: orphans its dependents, or waits until those that block it are gone. */
@@ -201,6 +274,8 @@ static void map_change(const struct snapshot *s, const struct object *old, const
                 add_owners(s, old, k); /* one that waits for it */
                 return;
         }
+        if (old && !json_equal(json_path(old->json, "metadata.ownerReferences"), json_path(new->json, "metadata.ownerReferences")))
+                add_owners(s, old, k); /* one that waited for it need not any longer */
         if (json_path(new->json, "metadata.ownerReferences") || object_is_deleting(new->json))
                 keys_addf(k, "%u/%s", k->resource, new->key);
         if (object_is_deleting(new->json))

@@ -194,7 +194,8 @@ static int prepare(struct daemon *d, const struct arguments *args, struct error 
                         return r;
                 d->settings.signer = d->signer;
         }
-        return client_new(d->loop, args->kubeconfig, "colibri-controllers", &d->client, reterr);
+        /* By its first word the managed fields say who wrote them: the name that clients know. */
+        return client_new(d->loop, args->kubeconfig, "kube-controller-manager/v1.36.2 (linux/amd64) colibri", &d->client, reterr);
 }
 
 static void elect(struct daemon *d)

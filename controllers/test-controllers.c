@@ -81,6 +81,63 @@ static void test_garbage(void **state)
         assert_string_equal(run(w, &garbage_collector, key), "");
 }
 
+#define OWNER_CM(name, uid) "{'apiVersion':'v1','kind':'ConfigMap','name':'" name "','uid':'" uid "','blockOwnerDeletion':true}"
+#define CM(name, uid, more) "{'metadata':{'name':'" name "','uid':'" uid "'" more "}}"
+
+/* What has an owner left loses its references to the others, which would wait for it. */
+static void test_garbage_partly(void **state)
+{
+        struct world *w = *state;
+        const char *key = arena_printf(w->arena, "%d/n/c", R_CONFIGMAPS);
+
+        put(w, R_CONFIGMAPS, CM("c", "C", ",'ownerReferences':[" OWNER_CM("a", "A") "," OWNER_CM("b", "B") "]"));
+        put(w, R_CONFIGMAPS, CM("b", "B", ""));
+        assert_string_equal(run(w, &garbage_collector, key), "absent configmaps a\npatch configmaps c\n");
+        assert_string_equal(json_get_string(json_at(json_path(w->writes.items[1].body, "metadata.ownerReferences"), 0), "name"), "b");
+        put(w, R_CONFIGMAPS, CM("a", "A", ",'deletionTimestamp':'2024-01-01T00:00:00Z','finalizers':['foregroundDeletion']"));
+        assert_string_equal(run(w, &garbage_collector, key), "patch configmaps c\n");
+}
+
+static const char *propagation(const struct world *w, size_t i)
+{
+        return wrote(w, i, "propagationPolicy");
+}
+
+/* An owner that waits is passed on only by what has dependents itself. */
+static void test_garbage_foreground(void **state)
+{
+        struct world *w = *state;
+        const char *key = arena_printf(w->arena, "%d/n/c", R_CONFIGMAPS);
+
+        put(w, R_CONFIGMAPS, CM("a", "A", ",'deletionTimestamp':'2024-01-01T00:00:00Z','finalizers':['foregroundDeletion']"));
+        put(w, R_CONFIGMAPS, CM("c", "C", ",'ownerReferences':[" OWNER_CM("a", "A") "]"));
+        assert_string_equal(run(w, &garbage_collector, key), "delete configmaps c\n");
+        assert_string_equal(propagation(w, 0), "Background");
+        put(w, R_CONFIGMAPS, CM("d", "D", ",'ownerReferences':[" OWNER_CM("c", "C") "]"));
+        assert_string_equal(run(w, &garbage_collector, key), "delete configmaps c\n");
+        assert_string_equal(propagation(w, 0), "Foreground");
+        put(w, R_CONFIGMAPS, CM("d", "D", ",'ownerReferences':[" OWNER_CM("c", "C") "],'deletionTimestamp':'2024-01-01T00:00:00Z',"
+                                "'finalizers':['foregroundDeletion']"));
+        assert_string_equal(run(w, &garbage_collector, key), "patch configmaps c\ndelete configmaps c\n");
+        put(w, R_CONFIGMAPS, CM("c", "C", ",'finalizers':['orphan'],'ownerReferences':[" OWNER_CM("x", "X") "]"));
+        assert_string_equal(run(w, &garbage_collector, key), "absent configmaps x\ndelete configmaps c\n");
+        assert_string_equal(propagation(w, 1), "Orphan");
+}
+
+/* A mistake is told, and nothing more: what is in no namespace cannot belong to what is in one. */
+static void test_garbage_invalid(void **state)
+{
+        struct world *w = *state;
+        const char *key = arena_printf(w->arena, "%d/r", R_CLUSTERROLES);
+
+        put(w, R_CONFIGMAPS, CM("a", "A", ""));
+        put(w, R_CLUSTERROLES, CM("r", "R", ",'ownerReferences':[" OWNER_CM("a", "A") "]"));
+        assert_string_equal(run(w, &garbage_collector, key), "event OwnerRefInvalidNamespace\n");
+        put(w, R_CLUSTERROLES, "{'metadata':{'name':'r','uid':'R','ownerReferences':[{'apiVersion':'no.such/v1','kind':'X',"
+                               "'name':'x','uid':'Y'}]}}");
+        assert_string_equal(run(w, &garbage_collector, key), "");
+}
+
 static void test_endpoints(void **state)
 {
         struct world *w = *state;
@@ -97,7 +154,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_replica_set_creates),     TEST(test_replica_set_adopts_and_shrinks),
                 TEST(test_deployment_makes_replica_set), TEST(test_job_counts_once),
-                TEST(test_garbage),                 TEST(test_endpoints),
+                TEST(test_garbage),                 TEST(test_garbage_partly),
+                TEST(test_garbage_foreground),      TEST(test_garbage_invalid),
+                TEST(test_endpoints),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

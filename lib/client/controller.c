@@ -201,8 +201,8 @@ static int expect_absent(struct controllers *c, const struct write *x, const cha
         struct json *answer = NULL;
         int r = client_get(c->o.client, path, a, &answer, reterr);
 
-        if (r == CLIENT_NOT_FOUND)
-                return 0;
+        if (r == CLIENT_NOT_FOUND) /* of the object, not of the version */
+                return streq(json_path_string(answer, "details.name"), x->name) ? 0 : NOT_ALLOWED;
         if (r)
                 return r;
         return x->any_uid || streq(json_path_string(answer, "metadata.uid"), x->uid) ? CLIENT_CONFLICT : 0;
@@ -276,7 +276,7 @@ static int write_one(struct running *running, const struct write *x, struct erro
                 return do_work(running, x, reterr);
         if (x->verb == WRITE_EXPECT_ALLOWED)
                 return expect_allowed(c, x, reterr);
-        path = client_path(a, res->group, res->version, res->resource, x->namespace,
+        path = client_path(a, res->group, x->version ? x->version : res->version, res->resource, x->namespace,
                            x->verb == WRITE_CREATE && !x->subresource ? NULL : x->name, x->subresource);
         if (x->verb == WRITE_EXPECT_ABSENT)
                 return expect_absent(c, x, path, a, reterr);

@@ -84,6 +84,7 @@ struct write {
         unsigned resource;
         const char *namespace, *name, *subresource;
         const char *uid;         /* of a deletion: what is meant */
+        const char *version;     /* of WRITE_EXPECT_ABSENT: by which it is asked for; NULL: the resource's own */
         const struct json *body; /* the object, the patch, or metav1.DeleteOptions */
         int (*work)(const char *name, struct error *reterr); /* of WRITE_WORK; 0 or negative errno; on a thread */
         struct write_event done, failed; /* about NULL: none */

@@ -1,10 +1,10 @@
 /* The event recorder: counts, cuts and writes Events in the background.
  *
  * Three filters, as in client-go's correlator: a token bucket an object (25 at once, then one in five
- * minutes) drops floods; more than ten different messages for one object and reason within ten
- * minutes become one "(combined from similar events)"; and the same text again only raises the count
- * of the Event already there. What is remembered is bounded: at the bound all of it is forgotten,
- * which at worst writes an Event anew.
+ * minutes) drops floods; the tenth different message for one object and reason within
+ * ten minutes, and each new one after it, become one "(combined from similar events)"; and the same text
+ * again only raises the count of the Event already there. What is remembered is bounded: at the bound
+ * all of it is forgotten, which at worst writes an Event anew.
  */
 #include "event.h"
 
@@ -17,7 +17,7 @@
 
 #define BURST 25
 #define REFILL_NS (300 * NS_PER_SEC)
-#define SIMILAR_MAX 10
+#define SIMILAR_MAX 9
 #define SIMILAR_NS (600 * NS_PER_SEC)
 #define REMEMBERED_MAX 4096
 #define QUEUE_MAX 1000
@@ -149,9 +149,11 @@ static bool too_similar(struct event_recorder *r, const char *key, const char *m
         if (now - s->last > SIMILAR_NS)
                 map_clear(&s->messages);
         s->last = now;
+        map_put(&s->messages, message, r);
         if (s->messages.n <= SIMILAR_MAX)
-                map_put(&s->messages, message, r);
-        return s->messages.n > SIMILAR_MAX;
+                return false;
+        map_del(&s->messages, message); /* those that came before it are still told by themselves */
+        return true;
 }
 
 /* --- writing --- */
@@ -293,6 +295,7 @@ void event_record(struct event_recorder *r, const struct json *object, const cha
         const char *uid = json_path_string(object, "metadata.uid"), *object_key, *similar_key, *message;
         int64_t now = time_real();
         struct pending *p;
+        bool combined = false;
         va_list ap;
 
         va_start(ap, fmt);
@@ -315,8 +318,11 @@ void event_record(struct event_recorder *r, const struct json *object, const cha
         if (too_similar(r, similar_key, message, now)) {
                 message = arena_printf(a, "(combined from similar events): %s", message);
                 p->key = arena_printf(a, "%s/", similar_key);
+                combined = true;
         }
         p->event = make_event(r, a, object, field_path, type, reason, message, now);
+        if (combined) /* as upstream's: nobody reports it */
+                json_set_string(a, p->event, "reportingComponent", "");
         list_push_back(&r->queue, &p->link);
         r->n_queue++;
         if (!r->running) {
