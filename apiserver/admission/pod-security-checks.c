@@ -2,12 +2,13 @@
  * on it judges. */
 #include "pod-security-checks.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 /* A set of quoted words: upstream sorts values and keeps containers in the pod's order. */
 struct words {
-        const char *list[64];
-        size_t n;
+        const char **list; /* in the arena */
+        size_t n, cap;
 };
 
 static const char *name_of(const struct json *j)
@@ -25,24 +26,31 @@ static bool in(const char *s, const char *const *list, size_t n)
         return false;
 }
 
-static void words_add(struct words *w, const char *s)
+static void words_add(struct arena *a, struct words *w, const char *s)
 {
-        if (w->n < ARRAY_SIZE(w->list))
-                w->list[w->n++] = s;
+        if (w->n == w->cap) {
+                const char **list = arena_calloc(a, MAX(2 * w->cap, (size_t)8) * sizeof(*list));
+
+                if (w->n)
+                        memcpy(list, w->list, w->n * sizeof(*list));
+                w->list = list;
+                w->cap = MAX(2 * w->cap, (size_t)8);
+        }
+        w->list[w->n++] = s;
 }
 
 /* Sorted, each once. */
-static void words_insert(struct words *w, const char *s)
+static void words_insert(struct arena *a, struct words *w, const char *s)
 {
         size_t at = 0;
 
-        if (w->n == ARRAY_SIZE(w->list) || in(s, w->list, w->n))
+        if (in(s, w->list, w->n))
                 return;
         while (at < w->n && strcmp(w->list[at], s) < 0)
                 at++;
-        memmove(w->list + at + 1, w->list + at, (w->n - at) * sizeof(*w->list));
+        words_add(a, w, s);
+        memmove(w->list + at + 1, w->list + at, (w->n - 1 - at) * sizeof(*w->list));
         w->list[at] = s;
-        w->n++;
 }
 
 static const char *words_join(struct arena *a, const struct words *w, const char *separator, const char *quote)
@@ -130,13 +138,13 @@ static void check_app_armor(struct check *c)
         bool pod = streq(type, "Unconfined");
 
         if (pod)
-                words_insert(&values, type);
+                words_insert(c->arena, &values, type);
         foreach_container(c->spec, ct) {
                 type = json_string(security(ct, "appArmorProfile.type"));
                 if (!streq(type, "Unconfined"))
                         continue;
-                words_add(&names, name_of(ct));
-                words_insert(&values, type);
+                words_add(c->arena, &names, name_of(ct));
+                words_insert(c->arena, &values, type);
         }
         json_foreach_member(json_get(c->metadata, "annotations"), m) {
                 const char *v = json_string(m->value);
@@ -144,13 +152,13 @@ static void check_app_armor(struct check *c)
                 if (!str_has_prefix(m->key, prefix) || str_empty(v) || streq(v, "runtime/default") ||
                     str_has_prefix(v, "localhost/"))
                         continue;
-                words_insert(&annotations, arena_printf(c->arena, "%s=%s", m->key, v));
-                words_insert(&values, v);
+                words_insert(c->arena, &annotations, arena_printf(c->arena, "%s=%s", m->key, json_print(c->arena, m->value)));
         }
         who = setters(c->arena, pod, &names);
         if (annotations.n)
-                noted = arena_printf(c->arena, "%sannotation%s %s", who ? " and " : "", annotations.n > 1 ? "s" : "",
-                                     words_quoted(c->arena, &annotations));
+                noted = arena_printf(c->arena, "%sannotation%s", who ? " and " : "", annotations.n > 1 ? "s" : "");
+        for (size_t i = 0; i < annotations.n; i++)
+                words_add(c->arena, &values, annotations.list[i]);
         if (values.n)
                 found(c, values.n > 1 ? "forbidden AppArmor profiles" : "forbidden AppArmor profile",
                       "%s%s must not set AppArmor profile type to %s", who ? who : "", noted, words_quoted(c->arena, &values));
@@ -169,10 +177,10 @@ static void check_capabilities(struct check *c)
                         if (in(json_string(cap), ok, ARRAY_SIZE(ok)))
                                 continue;
                         bad = true;
-                        words_insert(&caps, json_string(cap));
+                        words_insert(c->arena, &caps, json_string(cap));
                 }
                 if (bad)
-                        words_add(&names, name_of(ct));
+                        words_add(c->arena, &names, name_of(ct));
         }
         if (names.n)
                 found(c, "non-default capabilities", "%s must not include %s in securityContext.capabilities.add",
@@ -186,7 +194,7 @@ static void check_host_namespaces(struct check *c)
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 if (json_is_true(json_get(c->spec, fields[i])))
-                        words_add(&set, arena_printf(c->arena, "%s=true", fields[i]));
+                        words_add(c->arena, &set, arena_printf(c->arena, "%s=true", fields[i]));
         if (set.n)
                 found(c, "host namespaces", "%s", words_join(c->arena, &set, ", ", ""));
 }
@@ -197,7 +205,7 @@ static void check_host_path(struct check *c)
 
         json_foreach_item(json_get(c->spec, "volumes"), v)
                 if (json_get(v, "hostPath"))
-                        words_add(&names, name_of(v));
+                        words_add(c->arena, &names, name_of(v));
         if (names.n)
                 found(c, "hostPath volumes", "volume%s %s", names.n > 1 ? "s" : "", words_quoted(c->arena, &names));
 }
@@ -215,10 +223,10 @@ static void check_host_ports(struct check *c)
                         if (!port)
                                 continue;
                         bad = true;
-                        words_insert(&ports, arena_printf(c->arena, "%lld", (long long)port));
+                        words_insert(c->arena, &ports, arena_printf(c->arena, "%lld", (long long)port));
                 }
                 if (bad)
-                        words_add(&names, name_of(ct));
+                        words_add(c->arena, &names, name_of(ct));
         }
         if (names.n)
                 found(c, "hostPort", "%s use%s hostPort%s %s", containers(c->arena, &names), names.n > 1 ? "" : "s",
@@ -242,10 +250,10 @@ static void check_probe_hosts(struct check *c)
                         if (str_empty(host))
                                 continue;
                         bad = true;
-                        words_insert(&hosts, host);
+                        words_insert(c->arena, &hosts, host);
                 }
                 if (bad)
-                        words_add(&names, name_of(ct));
+                        words_add(c->arena, &names, name_of(ct));
         }
         if (names.n)
                 found(c, "probe or lifecycle host", "%s use%s probe or lifecycle host%s %s", containers(c->arena, &names),
@@ -258,7 +266,7 @@ static void check_privileged(struct check *c)
 
         foreach_container(c->spec, ct)
                 if (json_is_true(security(ct, "privileged")))
-                        words_add(&names, name_of(ct));
+                        words_add(c->arena, &names, name_of(ct));
         if (names.n)
                 found(c, "privileged", "%s must not set securityContext.privileged=true", containers(c->arena, &names));
 }
@@ -272,8 +280,8 @@ static void proc_mount(struct check *c)
 
                 if (str_empty(type) || streq(type, "Default"))
                         continue;
-                words_add(&names, name_of(ct));
-                words_insert(&types, type);
+                words_add(c->arena, &names, name_of(ct));
+                words_insert(c->arena, &types, type);
         }
         if (names.n)
                 found(c, "procMount", "%s must not set securityContext.procMount to %s", containers(c->arena, &names),
@@ -306,21 +314,21 @@ static void check_selinux(struct check *c)
                         if (!bad_type && !bad_user && !bad_role)
                                 continue;
                         if (bad_type)
-                                words_insert(&types, type);
+                                words_insert(c->arena, &types, type);
                         user |= bad_user;
                         role |= bad_role;
                         pod |= !i;
                         if (i)
-                                words_add(&names, name_of(owner));
+                                words_add(c->arena, &names, name_of(owner));
                 }
         }
         who = setters(c->arena, pod, &names);
         if (types.n)
-                words_add(&data, arena_printf(c->arena, "type%s %s", types.n > 1 ? "s" : "", words_quoted(c->arena, &types)));
+                words_add(c->arena, &data, arena_printf(c->arena, "type%s %s", types.n > 1 ? "s" : "", words_quoted(c->arena, &types)));
         if (user)
-                words_add(&data, "user may not be set");
+                words_add(c->arena, &data, "user may not be set");
         if (role)
-                words_add(&data, "role may not be set");
+                words_add(c->arena, &data, "role may not be set");
         if (who)
                 found(c, "seLinuxOptions", "%s set forbidden securityContext.seLinuxOptions: %s", who,
                       words_join(c->arena, &data, "; ", ""));
@@ -339,13 +347,13 @@ static bool explicit_seccomp(struct check *c)
         struct words names = { 0 }, values = { 0 };
 
         if (pod)
-                words_insert(&values, type);
+                words_insert(c->arena, &values, type);
         foreach_container(c->spec, ct) {
                 type = json_string(security(ct, "seccompProfile.type"));
                 if (!type || good_seccomp(type))
                         continue;
-                words_add(&names, name_of(ct));
-                words_insert(&values, type);
+                words_add(c->arena, &names, name_of(ct));
+                words_insert(c->arena, &values, type);
         }
         who = setters(c->arena, pod, &names);
         if (who)
@@ -354,9 +362,30 @@ static bool explicit_seccomp(struct check *c)
         return who != NULL;
 }
 
+/* Before there were fields, annotations said it. */
+static void seccomp_annotation(struct check *c, struct words *bad, const char *key)
+{
+        const struct json *value = json_get(json_get(c->metadata, "annotations"), key);
+        const char *v = json_string(value);
+
+        if (v && !streq(v, "runtime/default") && !streq(v, "docker/default") && !str_has_prefix(v, "localhost/"))
+                words_insert(c->arena, bad, arena_printf(c->arena, "%s=%s", key, json_print(c->arena, value)));
+}
+
 static void check_seccomp(struct check *c)
 {
-        explicit_seccomp(c);
+        struct words bad = { 0 };
+
+        if (c->minor >= 19) {
+                explicit_seccomp(c);
+                return;
+        }
+        seccomp_annotation(c, &bad, "seccomp.security.alpha.kubernetes.io/pod");
+        foreach_container(c->spec, ct)
+                seccomp_annotation(c, &bad, arena_join(c->arena, "container.seccomp.security.alpha.kubernetes.io/", name_of(ct),
+                                                  NULL));
+        if (bad.n)
+                found(c, "seccompProfile", "forbidden annotation%s %s", bad.n > 1 ? "s" : "", words_join(c->arena, &bad, ", ", ""));
 }
 
 static void check_sysctls(struct check *c)
@@ -379,7 +408,7 @@ static void check_sysctls(struct check *c)
                 for (size_t i = 0; i < ARRAY_SIZE(ok); i++)
                         fine |= c->minor >= ok[i].since && streq(name_of(s), ok[i].name);
                 if (!fine)
-                        words_insert(&bad, name_of(s));
+                        words_add(c->arena, &bad, name_of(s));
         }
         if (bad.n)
                 found(c, "forbidden sysctls", "%s", words_join(c->arena, &bad, ", ", ""));
@@ -392,7 +421,7 @@ static void check_host_process(struct check *c)
 
         foreach_container(c->spec, ct)
                 if (json_is_true(security(ct, "windowsOptions.hostProcess")))
-                        words_add(&names, name_of(ct));
+                        words_add(c->arena, &names, name_of(ct));
         who = setters(c->arena, json_is_true(security(c->spec, "windowsOptions.hostProcess")), &names);
         if (who)
                 found(c, "hostProcess", "%s must not set securityContext.windowsOptions.hostProcess=true", who);
@@ -408,7 +437,7 @@ static void check_escalation(struct check *c)
                 return;
         foreach_container(c->spec, ct)
                 if (!is_false(security(ct, "allowPrivilegeEscalation")))
-                        words_add(&names, name_of(ct));
+                        words_add(c->arena, &names, name_of(ct));
         if (names.n)
                 found(c, "allowPrivilegeEscalation != false", "%s must set securityContext.allowPrivilegeEscalation=false",
                       containers(c->arena, &names));
@@ -429,18 +458,18 @@ static void check_few_capabilities(struct check *c)
                         if (streq(json_string(cap), "NET_BIND_SERVICE"))
                                 continue;
                         adds = true;
-                        words_insert(&caps, json_string(cap));
+                        words_insert(c->arena, &caps, json_string(cap));
                 }
                 if (!drops)
-                        words_add(&keep, name_of(ct));
+                        words_add(c->arena, &keep, name_of(ct));
                 if (adds)
-                        words_add(&add, name_of(ct));
+                        words_add(c->arena, &add, name_of(ct));
         }
         if (keep.n)
-                words_add(&all, arena_printf(c->arena, "%s must set securityContext.capabilities.drop=[\"ALL\"]",
+                words_add(c->arena, &all, arena_printf(c->arena, "%s must set securityContext.capabilities.drop=[\"ALL\"]",
                                              containers(c->arena, &keep)));
         if (add.n)
-                words_add(&all, arena_printf(c->arena, "%s must not include %s in securityContext.capabilities.add",
+                words_add(c->arena, &all, arena_printf(c->arena, "%s must not include %s in securityContext.capabilities.add",
                                              containers(c->arena, &add), words_quoted(c->arena, &caps)));
         if (all.n)
                 found(c, "unrestricted capabilities", "%s", words_join(c->arena, &all, "; ", ""));
@@ -456,8 +485,8 @@ static void check_volume_types(struct check *c)
                 json_foreach_member(v, m) {
                         if (streq(m->key, "name") || in(m->key, ok, ARRAY_SIZE(ok)))
                                 continue;
-                        words_add(&names, name_of(v));
-                        words_insert(&types, m->key);
+                        words_add(c->arena, &names, name_of(v));
+                        words_insert(c->arena, &types, m->key);
                 }
         }
         if (names.n)
@@ -478,9 +507,9 @@ static void check_non_root(struct check *c)
                 const struct json *own = security(ct, "runAsNonRoot");
 
                 if (is_false(own))
-                        words_add(&say_false, name_of(ct));
+                        words_add(c->arena, &say_false, name_of(ct));
                 else if (!json_is_true(own) && !json_is_true(pod))
-                        words_add(&silent, name_of(ct));
+                        words_add(c->arena, &silent, name_of(ct));
         }
         who = setters(c->arena, is_false(pod), &say_false);
         if (who)
@@ -506,7 +535,7 @@ static void check_user(struct check *c)
                 return;
         foreach_container(c->spec, ct)
                 if (is_zero(security(ct, "runAsUser")))
-                        words_add(&names, name_of(ct));
+                        words_add(c->arena, &names, name_of(ct));
         who = setters(c->arena, is_zero(security(c->spec, "runAsUser")), &names);
         if (who)
                 found(c, "runAsUser=0", "%s must not set runAsUser=0", who);
@@ -520,7 +549,7 @@ static void check_must_seccomp(struct check *c)
                 return;
         foreach_container(c->spec, ct)
                 if (!security(ct, "seccompProfile.type"))
-                        words_add(&silent, name_of(ct));
+                        words_add(c->arena, &silent, name_of(ct));
         if (silent.n)
                 found(c, "seccompProfile", "pod or %s must set securityContext.seccompProfile.type to \"RuntimeDefault\" or "
                       "\"Localhost\"", containers(c->arena, &silent));
@@ -529,29 +558,29 @@ static void check_must_seccomp(struct check *c)
 /* In the order of their names upstream, which is the order in which clients read them. */
 static const struct {
         void (*run)(struct check *c);
-        bool restricted;  /* judges the restricted profile only */
-        bool overridden;  /* the restricted profile has a stricter one in its place */
-        int since;        /* minor version */
+        bool restricted; /* judges the restricted profile only */
+        int since;       /* minor version */
+        int replaced;    /* from which on the restricted profile has a stricter one in its place */
 } checks[] = {
-        { check_app_armor, false, false, 0 },
-        { check_capabilities, false, true, 0 },
-        { check_host_namespaces, false, false, 0 },
-        { check_host_path, false, true, 0 },
-        { check_host_ports, false, false, 0 },
-        { check_probe_hosts, false, false, 34 },
-        { check_privileged, false, false, 0 },
-        { check_proc_mount, false, true, 0 },
-        { check_selinux, false, false, 0 },
-        { check_seccomp, false, true, 19 },
-        { check_sysctls, false, false, 0 },
-        { check_host_process, false, false, 0 },
-        { check_escalation, true, false, 8 },
-        { check_few_capabilities, true, false, 22 },
-        { proc_mount, true, false, 0 },
-        { check_volume_types, true, false, 0 },
-        { check_non_root, true, false, 0 },
-        { check_user, true, false, 23 },
-        { check_must_seccomp, true, false, 19 },
+        { check_app_armor, false, 0, INT_MAX },
+        { check_capabilities, false, 0, 22 },
+        { check_host_namespaces, false, 0, INT_MAX },
+        { check_host_path, false, 0, 0 },
+        { check_host_ports, false, 0, INT_MAX },
+        { check_probe_hosts, false, 34, INT_MAX },
+        { check_privileged, false, 0, INT_MAX },
+        { check_proc_mount, false, 0, 35 },
+        { check_selinux, false, 0, INT_MAX },
+        { check_seccomp, false, 0, 19 },
+        { check_sysctls, false, 0, INT_MAX },
+        { check_host_process, false, 0, INT_MAX },
+        { check_escalation, true, 8, 0 },
+        { check_few_capabilities, true, 22, 0 },
+        { proc_mount, true, 35, 0 },
+        { check_volume_types, true, 0, 0 },
+        { check_non_root, true, 0, 0 },
+        { check_user, true, 23, 0 },
+        { check_must_seccomp, true, 19, 0 },
 };
 
 const char *pod_security_violations(struct arena *a, const struct json *metadata, const struct json *spec,
@@ -565,7 +594,7 @@ const char *pod_security_violations(struct arena *a, const struct json *metadata
         for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
                 struct check c = { .arena = a, .metadata = metadata, .spec = spec, .minor = policy->minor };
 
-                if (checks[i].restricted ? !restricted : restricted && checks[i].overridden)
+                if (checks[i].restricted ? !restricted : restricted && policy->minor >= checks[i].replaced)
                         continue;
                 if (c.minor >= checks[i].since)
                         checks[i].run(&c);

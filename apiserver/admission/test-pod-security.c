@@ -13,6 +13,7 @@
 
 static const struct {
         const char *spec, *level, *version, *says; /* NULL: nothing */
+        const char *metadata;
 } cases[] = {
         { "containers: [{name: c}]", "privileged", "latest", NULL },
         { "containers: [{name: c}]", "baseline", "latest", NULL },
@@ -44,6 +45,21 @@ static const struct {
           "}]", "restricted", "latest", NULL },
         { "hostUsers: false\nsecurityContext: {runAsUser: 0, runAsNonRoot: true, seccompProfile: {type: Localhost}}\n"
           "containers: [{name: c, " TIGHT "}]", "restricted", "v1.30", "runAsUser=0 (pod must not set runAsUser=0)" },
+        /* what is forbidden stands in the pod's order */
+        { "securityContext: {sysctls: [{name: z}, {name: a}]}\ncontainers: [{name: c}]", "baseline", "latest",
+          "forbidden sysctls (z, a)" },
+        { "securityContext: {appArmorProfile: {type: Unconfined}}\ncontainers: [{name: c}]", "baseline", "latest",
+          "forbidden AppArmor profiles (pod and annotation must not set AppArmor profile type to \"Unconfined\", "
+          "\"container.apparmor.security.beta.kubernetes.io/c=\"unconfined\"\")",
+          "annotations: {container.apparmor.security.beta.kubernetes.io/c: unconfined}" },
+        /* checks of the baseline hold for the restricted profile until it has its own */
+        { "containers: [{name: c, securityContext: {procMount: Unmasked, runAsNonRoot: true, capabilities: {add: [SYS_TIME]}}}]",
+          "restricted", "v1.18",
+          "non-default capabilities (container \"c\" must not include \"SYS_TIME\" in securityContext.capabilities.add), "
+          "procMount (container \"c\" must not set securityContext.procMount to \"Unmasked\"), seccompProfile (forbidden "
+          "annotation seccomp.security.alpha.kubernetes.io/pod=\"unconfined\"), allowPrivilegeEscalation != false (container "
+          "\"c\" must set securityContext.allowPrivilegeEscalation=false)",
+          "annotations: {seccomp.security.alpha.kubernetes.io/pod: unconfined}" },
 };
 
 static void test_cases(void **state)
@@ -51,12 +67,14 @@ static void test_cases(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 _cleanup_arena_ struct arena *a = arena_new(0);
                 struct pod_security_policy policy = { cases[i].level, cases[i].version, 0 };
-                struct json *spec = NULL;
-                const char *says;
+                struct json *spec = NULL, *metadata = NULL;
+                const char *says, *text = cases[i].metadata;
 
                 assert_true(pod_security_version(cases[i].version, &policy.minor));
+                if (text)
+                        assert_int_equal(yaml_parse(a, text, strlen(text), NULL, &metadata, NULL), 0);
                 assert_int_equal(yaml_parse(a, cases[i].spec, strlen(cases[i].spec), NULL, &spec, NULL), 0);
-                says = pod_security_violations(a, NULL, spec, &policy, true);
+                says = pod_security_violations(a, metadata, spec, &policy, true);
                 if (!cases[i].says)
                         assert_null(says);
                 else
