@@ -9,7 +9,7 @@
 bool cond_blank(struct check *c, const struct at *at)
 {
         unused(c);
-        return !text_at(at)[strspn(text_at(at), " \t\r\n")];
+        return !text_at(at)[strspn(text_at(at), " \t\r\n\v\f")];
 }
 
 /* --- webhooks --- */
@@ -85,7 +85,8 @@ void check_mutating_operation(struct check *c, const struct at *at)
         for (size_t i = 0; words[i]; i++)
                 if (streq(words[i], text_at(at)))
                         return;
-        field_error_not_supported(c->errs, "spec.matchConstraints.resourceRules.operations", at->j, words);
+        field_error_not_supported(c->errs, str_has_suffix(c->res->kind, "Binding") ? "spec.matchResources.resourceRules.operations"
+                                                                                   : "spec.matchConstraints.resourceRules.operations", at->j, words);
 }
 
 void check_group_version(struct check *c, const struct at *at)

@@ -185,7 +185,7 @@ void check_template_object_meta(struct check *c, const struct at *at)
         check_annotations(c, at_field(c, at, "annotations"));
         check_labels(c, at_field(c, at, "labels"));
         for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-                if (!at_empty(at_field(c, at, others[i])))
+                if (!at_empty(at_field(c, at, others[i])) || json_is_array(at_shown(c, at_field(c, at, others[i]))))
                         field_error_add(c->errs, FIELD_FORBIDDEN,
                                         arena_printf(c->a, "%s.%s", at_path(c, at), streq(others[i], "uid") ? "uID" : others[i]),
                                         NULL, "cannot be set");
@@ -388,7 +388,7 @@ void check_slice_nodes(struct check *c, const struct at *spec)
                 check_required(c, spec, detail);
         else if (n > 1)
                 invalid_text(c, spec, set, arena_printf(c->a, "%s, but multiple fields are set", detail));
-        if (json_is_array(json_get(spec->j, "sharedCounters")) && json_is_array(json_get(spec->j, "devices")))
+        if (json_is_array(at_shown(c, at_field(c, spec, "sharedCounters"))) && json_is_array(at_shown(c, at_field(c, spec, "devices"))))
                 invalid_text(c, spec, "", "only one of `sharedCounters` or `devices` is allowed");
 }
 

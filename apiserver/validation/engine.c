@@ -4,8 +4,10 @@
  * Go has no pointer, so that `required` and ranges see what upstream's code sees.
  */
 #include "engine.h"
+#include "functions.h"
 
 #include "../../lib/meta/quantity.h"
+#include "../schema/go-order.h"
 
 #include <stdlib.h>
 
@@ -406,7 +408,7 @@ bool cond_holds(struct check *c, const struct cond *k, const struct at *at)
 /* --- checks --- */
 
 /* Go tells an empty list or map from none; here both are gone by now. What the client sent does know. */
-static const struct json *sent(struct check *c, const struct at *at)
+const struct json *at_sent(struct check *c, const struct at *at)
 {
         const struct json *up;
 
@@ -418,7 +420,7 @@ static const struct json *sent(struct check *c, const struct at *at)
                         return NULL;
                 return body;
         }
-        up = sent(c, at->up);
+        up = at_sent(c, at->up);
         return at->kind == AT_ITEM ? json_at(up, at->index) : json_get(up, at->name);
 }
 
@@ -426,10 +428,18 @@ const struct json *at_shown(struct check *c, const struct at *at)
 {
         const struct json *j;
 
+        if (json_is_object(at->j) || json_is_array(at->j))
+                return go_order(c->a, at->s, at->j);
         if (!json_is_null(at->j) || !at->s || (at->s->type != SCHEMA_MAP && at->s->type != SCHEMA_ARRAY))
                 return at->j;
-        j = sent(c, at);
+        j = at_sent(c, at);
         return (json_is_object(j) || json_is_array(j)) && !json_len(j) ? j : at->j;
+}
+
+/* The client sent a list without items: to Go that is there. */
+bool cond_sent_empty(struct check *c, const struct at *at)
+{
+        return json_is_null(at->j) && !json_is_null(at_shown(c, at));
 }
 
 void check_required(struct check *c, const struct at *at, const char *detail)

@@ -115,35 +115,26 @@ static int by_name(const void *x, const void *y)
         return strcmp(((const struct cel_member *)x)->name, ((const struct cel_member *)y)->name);
 }
 
-/* The policy's variables, each of the type that its expression comes to by those before it. MINE: only those before it. */
-static void declare_variables(struct check *c, struct scope *s, const struct at *mine)
+/* What upstream knows of a variable: types of its libraries, objects and optionals are not among it. */
+static const struct cel_shape *variable_shape(struct arena *a, const struct cel_shape *s)
 {
-        const struct json *variables = json_path(c->obj, "spec.variables");
-        struct cel_member *members = arena_calloc(c->a, (json_len(variables) + 1) * sizeof(*members));
-        struct cel_shape *shape = arena_calloc(c->a, sizeof(*shape));
+        struct cel_shape *shape;
 
-        *shape = (struct cel_shape){ .type = CEL_OBJECT, .name = "kubernetes.variables", .members = members };
-        declare(s, "variables", shape);
-        json_foreach_item(variables, v) {
-                const char *name = json_get_string(v, "name"), *text = json_get_string(v, "expression");
-                struct cel_program *program;
-
-                if (mine && v_i >= mine->index)
-                        break;
-                if (str_empty(name))
-                        continue;
-                members[shape->n_members] = (struct cel_member){ name, name, DYN };
-                if (!str_empty(text) && cel_compile_in(c->a, text, &s->env, &program, NULL) == 0)
-                        members[shape->n_members].shape = cel_program_shape(program);
-                shape->n_members++;
-                qsort(members, shape->n_members, sizeof(*members), by_name);
-        }
+        if (s->type <= CEL_BYTES || s->type == CEL_TIMESTAMP || s->type == CEL_DURATION)
+                return s;
+        if (s->type != CEL_LIST && s->type != CEL_MAP)
+                return DYN;
+        shape = arena_calloc(a, sizeof(*shape));
+        *shape = (struct cel_shape){ .type = s->type };
+        for (unsigned i = 0; i < (s->type == CEL_MAP ? 2 : 1); i++)
+                shape->of[i] = s->of[i] ? variable_shape(a, s->of[i]) : DYN;
+        return shape;
 }
 
-/* Of a policy: parameters if it has a kind of them, and its variables. Messages may ask for no authorization. */
+/* What a policy's expressions see: parameters if it has a kind of them. Messages may ask for no authorization. */
 static struct scope policy_scope(struct check *c, bool authorizer)
 {
-        struct scope s = { .env.patches = str_has_prefix(c->res->kind, "Mutating") };
+        struct scope s = { 0 };
 
         declare_request(&s, authorizer);
         if (json_is_object(json_path(c->obj, "spec.paramKind")))
@@ -151,17 +142,69 @@ static struct scope policy_scope(struct check *c, bool authorizer)
         return s;
 }
 
+static void member_set(struct cel_shape *shape, struct cel_member *members, const char *name, const struct cel_shape *of)
+{
+        for (size_t i = 0; i < shape->n_members; i++)
+                if (streq(members[i].name, name)) {
+                        members[i].shape = of;
+                        return;
+                }
+        members[shape->n_members++] = (struct cel_member){ name, name, of };
+        qsort(members, shape->n_members, sizeof(*members), by_name);
+}
+
+static bool blank(const char *s)
+{
+        return !s || !s[strspn(s, " \t\r\n\v\f")];
+}
+
+/* The policy's variables, each of the type that its expression comes to by those before it (anything when it does not compile).
+ * MINE: only those before it. */
+static void declare_variables(struct check *c, struct scope *s, const struct at *mine)
+{
+        const struct json *variables = json_path(c->obj, "spec.variables");
+        struct cel_member *members = arena_calloc(c->a, (json_len(variables) + 1) * sizeof(*members));
+        struct cel_shape *shape = arena_calloc(c->a, sizeof(*shape));
+        struct scope sees = policy_scope(c, true);
+
+        if (!json_len(variables) && str_has_prefix(c->res->kind, "Validating"))
+                return;
+        *shape = (struct cel_shape){ .type = CEL_OBJECT, .name = "kubernetes.variables", .members = members };
+        declare(s, "variables", shape);
+        declare(&sees, "variables", shape);
+        sees.env.variables = sees.list;
+        json_foreach_item(variables, v) {
+                const char *name = json_get_string(v, "name"), *text = json_get_string(v, "expression");
+                struct cel_program *program;
+
+                if (mine && v_i >= mine->index)
+                        break;
+                if (blank(text))
+                        continue;
+                member_set(shape, members, name ?: "", cel_compile_in(c->a, text, &sees.env, &program, NULL) == 0
+                                                               ? variable_shape(c->a, cel_program_shape(program)) : DYN);
+        }
+}
+
 /* --- what it must come to --- */
 
-/* TYPES: the words for what will do, NULL-ended; NULL: anything. */
-static void check_expression(struct check *c, const struct at *at, const struct cel_env *env, const char *const *types)
+static const char *trimmed(struct arena *a, const char *s)
+{
+        size_t end;
+
+        s += strspn(s, " \t\r\n\v\f");
+        for (end = strlen(s); end && strchr(" \t\r\n\v\f", s[end - 1]); end--)
+                ;
+        return s[end] ? arena_strndup(a, s, end) : s;
+}
+
+/* TEXT: what is compiled, for the field AT. TYPES: the words for what will do, NULL-ended; NULL: anything. */
+static void check_text(struct check *c, const struct at *at, const char *text, const struct cel_env *env, const char *const *types)
 {
         _cleanup_error_ struct error err = ERROR_INIT;
-        const char *text = json_string(at->j), *got, *wanted = "";
+        const char *got, *wanted = "";
         struct cel_program *program;
 
-        if (!text || !text[strspn(text, " \t\r\n")])
-                return;
         if (cel_compile_in(c->a, text, env, &program, &err) < 0) {
                 check_invalid(c, at, "%s", error_text(&err));
                 return;
@@ -181,28 +224,58 @@ static void check_expression(struct check *c, const struct at *at, const struct 
                 check_invalid(c, at, types[1] ? "must evaluate to one of [%s] but got %s" : "must evaluate to %s but got %s", wanted, got);
 }
 
-static void check_in_policy(struct check *c, const struct at *at, bool authorizer, const char *const *types)
+static void check_expression(struct check *c, const struct at *at, const struct cel_env *env, const char *const *types)
 {
-        struct scope s = policy_scope(c, authorizer);
+        if (!blank(json_string(at->j)))
+                check_text(c, at, json_string(at->j), env, types);
+}
 
-        s.env.variables = s.list;
-        declare_variables(c, &s, NULL);
-        check_expression(c, at, &s.env, types);
+/* As check_expression(), where upstream looks at the text without the white space around it, and shows that. */
+static void check_trimmed(struct check *c, const struct at *at, const struct cel_env *env, const char *const *types)
+{
+        const char *text = json_string(at->j), *shorter;
+        struct at shown = *at;
+
+        if (blank(text))
+                return;
+        shorter = trimmed(c->a, text);
+        if (!streq(shorter, text))
+                shown.j = json_new_string(c->a, shorter);
+        check_expression(c, &shown, env, types);
+}
+
+static void scope_with_variables(struct check *c, struct scope *ret, bool authorizer)
+{
+        *ret = policy_scope(c, authorizer);
+        ret->env.variables = ret->list;
+        declare_variables(c, ret, NULL);
 }
 
 void check_policy_validation(struct check *c, const struct at *at)
 {
-        check_in_policy(c, at, true, (const char *const[]){ "bool", NULL });
+        struct scope s;
+
+        scope_with_variables(c, &s, true);
+        check_expression(c, at, &s.env, (const char *const[]){ "bool", NULL });
 }
 
 void check_policy_message(struct check *c, const struct at *at)
 {
-        check_in_policy(c, at, false, (const char *const[]){ "string", NULL });
+        struct scope s;
+
+        scope_with_variables(c, &s, false);
+        check_expression(c, at, &s.env, (const char *const[]){ "string", NULL });
 }
 
+/* Compiled without the white space around it, and shown with it. */
 void check_policy_annotation(struct check *c, const struct at *at)
 {
-        check_in_policy(c, at, true, (const char *const[]){ "string", "null_type", NULL });
+        struct scope s;
+
+        if (blank(json_string(at->j)))
+                return;
+        scope_with_variables(c, &s, true);
+        check_text(c, at, trimmed(c->a, json_string(at->j)), &s.env, (const char *const[]){ "string", "null_type", NULL });
 }
 
 void check_policy_variable(struct check *c, const struct at *at)
@@ -216,7 +289,11 @@ void check_policy_variable(struct check *c, const struct at *at)
 
 void check_policy_mutation(struct check *c, const struct at *at)
 {
-        check_in_policy(c, at, true, (const char *const[]){ streq(at->up->name, "jsonPatch") ? "list(JSONPatch)" : "Object", NULL });
+        struct scope s;
+
+        scope_with_variables(c, &s, true);
+        s.env.patches = true;
+        check_trimmed(c, at, &s.env, (const char *const[]){ streq(at->up->name, "jsonPatch") ? "list(JSONPatch)" : "Object", NULL });
 }
 
 /* Of a webhook or a policy: their match conditions see different things. */
@@ -224,14 +301,12 @@ void check_match_condition(struct check *c, const struct at *at)
 {
         struct scope s = { 0 };
 
-        if (str_has_suffix(c->res->kind, "Policy")) {
+        if (str_has_suffix(c->res->kind, "Policy"))
                 s = policy_scope(c, true);
-                s.env.patches = false;
-                s.env.variables = s.list;
-        } else {
+        else
                 declare_request(&s, true);
-        }
-        check_expression(c, at, &s.env, (const char *const[]){ "bool", NULL });
+        s.env.variables = s.list;
+        check_trimmed(c, at, &s.env, (const char *const[]){ "bool", NULL });
 }
 
 /* Attributes are google.protobuf.Any upstream, which only errors tell from what is dynamic. */

@@ -1,11 +1,13 @@
 /* Values in errors as Go prints them. Upstream's checks see internal structs, which have no names for JSON: what is
  * {"type":"x"} for clients is {"Type":"x","RollingUpdate":null} in an error, with every field, in the order of declaration.
  * Types of apimachinery (selectors, times, quantities) print as they travel. */
+#include "../schema/go-order.h"
 #include "rules.h"
 
 #include <ctype.h>
 
-static void print_go(struct strbuf *b, const struct schema *s, const struct json *j, bool pointer);
+/* SENT: what the client sent there, which tells empty lists and maps from none; NULL: nothing is known. */
+static void print_go(struct strbuf *b, const struct schema *s, const struct json *j, const struct json *sent, bool pointer);
 
 /* "apiGroup" is APIGroup in Go, "tls" is TLS, "type" is Type. */
 static void print_name(struct strbuf *b, const char *name)
@@ -59,7 +61,8 @@ static const char *const security_context[] = {
 };
 
 /* Fields NAMES of J; a security context begins with the switches of its pod. */
-static void print_named(struct strbuf *b, const struct schema *s, const struct json *j, const char *const *names, const char *comma)
+static void print_named(struct strbuf *b, const struct schema *s, const struct json *j, const struct json *sent,
+                        const char *const *names, const char *comma)
 {
         for (size_t i = 0; names[i]; i++, comma = ",") {
                 const struct schema_field *f = schema_field(s, names[i]);
@@ -71,22 +74,22 @@ static void print_named(struct strbuf *b, const struct schema *s, const struct j
                 print_name(b, names[i]);
                 if (names == pod_spec && streq(names[i], "securityContext")) {
                         strbuf_putc(b, '{');
-                        print_named(b, s, j, node_switches, "");
-                        print_named(b, f->type, v, security_context, ",");
+                        print_named(b, s, j, sent, node_switches, "");
+                        print_named(b, f->type, v, json_get(sent, names[i]), security_context, ",");
                         strbuf_putc(b, '}');
                 } else {
-                        print_go(b, f->type, v, f->presence);
+                        print_go(b, f->type, v, json_get(sent, names[i]), f->presence);
                 }
         }
 }
 
-static void print_struct(struct strbuf *b, const struct schema *s, const struct json *j)
+static void print_struct(struct strbuf *b, const struct schema *s, const struct json *j, const struct json *sent)
 {
         bool first = true;
 
         if (streq(s->name, "io.k8s.api.core.v1.PodSpec")) {
                 strbuf_putc(b, '{');
-                print_named(b, s, j, pod_spec, "");
+                print_named(b, s, j, sent, pod_spec, "");
                 strbuf_putc(b, '}');
                 return;
         }
@@ -106,7 +109,7 @@ static void print_struct(struct strbuf *b, const struct schema *s, const struct 
                         strbuf_puts(b, first ? "" : ",");
                         first = false;
                         print_name(b, f->name);
-                        print_go(b, f->type, json_get(j, f->name), f->presence);
+                        print_go(b, f->type, json_get(j, f->name), json_get(sent, f->name), f->presence);
                 }
         strbuf_putc(b, '}');
 }
@@ -116,7 +119,7 @@ static int by_key(const void *x, const void *y)
         return strcmp((*(const struct json_member *const *)x)->key, (*(const struct json_member *const *)y)->key);
 }
 
-static void print_map(struct strbuf *b, const struct schema *s, const struct json *map)
+static void print_map(struct strbuf *b, const struct schema *s, const struct json *map, const struct json *sent)
 {
         const struct json_member **sorted = xmalloc((map->len + 1) * sizeof(*sorted));
         size_t n = 0;
@@ -130,18 +133,18 @@ static void print_map(struct strbuf *b, const struct schema *s, const struct jso
                 strbuf_puts(b, i ? "," : "");
                 go_quote(b, sorted[i]->key, sorted[i]->key_len);
                 strbuf_putc(b, ':');
-                print_go(b, s->elem, sorted[i]->value, false);
+                print_go(b, s->elem, sorted[i]->value, json_get(sent, sorted[i]->key), false);
         }
         strbuf_putc(b, '}');
         free(sorted);
 }
 
-static void print_list(struct strbuf *b, const struct schema *s, const struct json *list)
+static void print_list(struct strbuf *b, const struct schema *s, const struct json *list, const struct json *sent)
 {
         strbuf_putc(b, '[');
         json_foreach_item(list, item) {
                 strbuf_puts(b, item_i ? "," : "");
-                print_go(b, s->elem, item, false);
+                print_go(b, s->elem, item, json_at(sent, item_i), false);
         }
         strbuf_putc(b, ']');
 }
@@ -172,35 +175,44 @@ static bool is_versioned(const struct schema *s)
         return s->name && str_has_prefix(s->name, "io.k8s.apimachinery");
 }
 
-static void print_go(struct strbuf *b, const struct schema *s, const struct json *j, bool pointer)
+static void print_go(struct strbuf *b, const struct schema *s, const struct json *j, const struct json *sent, bool pointer)
 {
         bool there = j && !json_is_null(j);
 
         if (s && s->type == SCHEMA_STRUCT && !is_versioned(s) && (there || !pointer))
-                print_struct(b, s, j);
+                print_struct(b, s, j, sent);
         else if (s && s->type == SCHEMA_STRUCT && !there && !pointer)
+                strbuf_puts(b, "{}");
+        else if (!there && s && s->type == SCHEMA_ARRAY && json_is_array(sent) && !sent->len)
+                strbuf_puts(b, "[]");
+        else if (!there && s && s->type == SCHEMA_MAP && json_is_object(sent) && !sent->len)
                 strbuf_puts(b, "{}");
         else if (!there)
                 strbuf_puts(b, pointer || !s ? "null" : zero_of(s));
         else if (s && s->type == SCHEMA_ARRAY && json_is_array(j))
-                print_list(b, s, j);
+                print_list(b, s, j, sent);
         else if (s && s->type == SCHEMA_MAP && json_is_object(j))
-                print_map(b, s, j);
+                print_map(b, s, j, sent);
         else
                 json_write(b, j);
 }
 
+static const char *print(struct check *c, const struct schema *s, const struct json *j, const struct json *sent)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        print_go(&b, s, s && j ? go_order(c->a, s, j) : j, sent, j && json_is_null(j));
+        return arena_strndup(c->a, strbuf_str(&b), b.len);
+}
+
 const char *go_struct(struct check *c, const struct at *at)
 {
-        return go_value(c, at->s, at->j);
+        return print(c, at->s, at->j, at_sent(c, at));
 }
 
 const char *go_value(struct check *c, const struct schema *s, const struct json *j)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-
-        print_go(&b, s, j, j && json_is_null(j));
-        return arena_strndup(c->a, strbuf_str(&b), b.len);
+        return print(c, s, j, NULL);
 }
 
 /* Whether Go prints AT otherwise than JSON does. */

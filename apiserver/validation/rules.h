@@ -157,6 +157,8 @@ const char *at_path(struct check *c, const struct at *at);
 bool at_empty(const struct at *at);
 /* What errors show of AT: its value, but an empty list or map as the client sent it, where it was left out of the object. */
 const struct json *at_shown(struct check *c, const struct at *at);
+/* What the client sent there, before anything was left out of it; NULL: nothing, or it is not known (bodies that are no JSON). */
+const struct json *at_sent(struct check *c, const struct at *at);
 static inline bool at_set(const struct at *at)
 {
         return !json_is_null(at->j);

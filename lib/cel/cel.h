@@ -199,6 +199,11 @@ bool cel_program_uses(const struct cel_program *p, const char *variable);
 /* May be a CEL_ERROR: "no such key: x", "no such overload", "operation cancelled: actual cost limit exceeded". */
 struct cel_value cel_eval(const struct cel_program *p, struct cel_run *run);
 
+/* TEXT as Go's net/url.Parse takes it, a URL or a reference, with who is named before the host and what stands behind a #.
+ * What comes back is NULL, or Go's error. */
+const char *cel_parse_reference(struct arena *a, const char *text, struct cel_url *ret, struct cel_string *ret_user,
+                                struct cel_string *ret_fragment);
+
 /* --- values --- */
 
 struct cel_value cel_error(struct arena *a, const char *fmt, ...) printf_like(2, 3);

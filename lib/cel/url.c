@@ -1,5 +1,5 @@
-/* URLs as Go's net/url.ParseRequestURI takes them (an absolute URI, or an absolute path), and its words for all others:
- * clients see them in errors. */
+/* URLs as Go's net/url takes them, ParseRequestURI (an absolute URI, or an absolute path) and Parse (any reference), and
+ * their words for all others: clients see them in errors. */
 #include <string.h>
 
 #include "ast.h"
@@ -128,7 +128,8 @@ static int read_scheme(struct cel_string s, size_t *ret_len)
         return 1;
 }
 
-const char *cel_parse_url(struct arena *a, struct cel_string s, struct cel_url *ret)
+/* REQUEST: no reference that has no host. */
+static const char *parse(struct arena *a, struct cel_string s, bool request, struct cel_url *ret, struct cel_string *ret_user)
 {
         struct cel_url u = { 0 };
         const char *wrong = NULL;
@@ -138,7 +139,7 @@ const char *cel_parse_url(struct arena *a, struct cel_string s, struct cel_url *
         for (size_t i = 0; i < s.len; i++)
                 if ((unsigned char)s.s[i] < ' ' || s.s[i] == 0x7f)
                         return "net/url: invalid control character in URL";
-        if (!s.len)
+        if (!s.len && request)
                 return "empty url";
         if (s.len == 1 && *s.s == '*') {
                 *ret = (struct cel_url){ .path = s };
@@ -160,12 +161,16 @@ const char *cel_parse_url(struct arena *a, struct cel_string s, struct cel_url *
                 u.query = part(s, query + 1, s.len);
         s.len = query;
         if (!s.len || *s.s != '/') {
-                if (!u.scheme.len)
+                if (!u.scheme.len && request)
                         return "invalid URI for request";
-                *ret = u; /* opaque: "mailto:x" */
-                return NULL;
+                if (!u.scheme.len && find(part(s, 0, find(s, '/')), ':') < find(s, '/'))
+                        return "first path segment in URL cannot contain colon";
+                if (u.scheme.len) {
+                        *ret = u; /* opaque: "mailto:x" */
+                        return NULL;
+                }
         }
-        if (u.scheme.len && s.len >= 2 && s.s[1] == '/') {
+        if (s.len >= 2 && memcmp(s.s, "//", 2) == 0 && (u.scheme.len || (!request && (s.len == 2 || s.s[2] != '/')))) {
                 struct cel_string authority = part(s, 2, s.len);
                 size_t slash = find(authority, '/');
 
@@ -174,8 +179,10 @@ const char *cel_parse_url(struct arena *a, struct cel_string s, struct cel_url *
                 user = find_last(authority, '@');
                 u.host = user < authority.len ? part(authority, user + 1, authority.len) : authority;
                 wrong = check_host(a, u.host);
-                if (!wrong && user < authority.len)
-                        wrong = check_user(a, part(authority, 0, user));
+                if (!wrong && user < authority.len) {
+                        *ret_user = part(authority, 0, user);
+                        wrong = check_user(a, *ret_user);
+                }
         }
         wrong = wrong ? wrong : check_escapes(a, s, false);
         if (wrong)
@@ -183,4 +190,28 @@ const char *cel_parse_url(struct arena *a, struct cel_string s, struct cel_url *
         u.path = s;
         *ret = u;
         return NULL;
+}
+
+const char *cel_parse_url(struct arena *a, struct cel_string s, struct cel_url *ret)
+{
+        struct cel_string user;
+
+        return parse(a, s, true, ret, &user);
+}
+
+const char *cel_parse_reference(struct arena *a, const char *text, struct cel_url *ret, struct cel_string *ret_user,
+                                struct cel_string *ret_fragment)
+{
+        struct cel_string s = { text, strlen(text) }, before = part(s, 0, find(s, '#'));
+        const char *wrong;
+
+        *ret = (struct cel_url){ 0 };
+        *ret_user = (struct cel_string){ 0 };
+        *ret_fragment = part(s, before.len + (before.len < s.len), s.len);
+        wrong = parse(a, before, false, ret, ret_user);
+        if (!wrong) {
+                wrong = check_escapes(a, *ret_fragment, false);
+                before = s;
+        }
+        return wrong ? arena_printf(a, "parse %s: %s", cel_go_quote(a, before), wrong) : NULL;
 }

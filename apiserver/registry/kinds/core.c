@@ -225,6 +225,7 @@ const struct strategy attributes_strategy = {
 static void admin_access(struct api_request *r, const struct json *claim, const char *path, const char *list, const char *field,
                          struct field_errors *errs)
 {
+        struct field_error last;
         struct json *ns = NULL;
         size_t i = SIZE_MAX;
 
@@ -237,6 +238,12 @@ static void admin_access(struct api_request *r, const struct json *claim, const 
         if (!streq(json_get_string(json_path(ns, "metadata.labels"), ADMIN_LABEL), "true"))
                 field_error_add(errs, FIELD_FORBIDDEN, field_path(r->arena, "%s[%zu].adminAccess", path, i), NULL,
                                 "admin access to devices requires the `" ADMIN_LABEL ": true` label on the containing namespace");
+        else
+                return;
+        /* it is asked for before all else is looked at */
+        last = errs->list[errs->n - 1];
+        memmove(errs->list + 1, errs->list, (errs->n - 1) * sizeof(last));
+        errs->list[0] = last;
 }
 
 static bool same_device(const struct json *a, const struct json *b)
