@@ -33,9 +33,9 @@ static const struct check {
 } checks[] = {
         {"ping", check_ping, ALL},
         {"log", check_ping, ALL},
+        {"loopback-serving-certificate", check_ping, ALIVE},
         {"etcd", check_etcd, ALL},
         {"etcd-readiness", check_etcd, READY},
-        {"loopback-serving-certificate", check_ping, ALIVE},
         {"informer-sync", check_etcd, READY},
         HOOK("start-apiserver-admission-initializer", check_bootstrapped),
         HOOK("generic-apiserver-start-informers", check_bootstrapped),
@@ -153,18 +153,27 @@ static void serve_one(struct api_request *r, const struct kind *kind, const char
         answer_text(r, 404, "text/plain; charset=utf-8", "404 page not found\n");
 }
 
-/* What each check found, for those who compute how reliable we are. */
+static int by_check(const void *a, const void *b)
+{
+        return strcmp((*(const struct check *const *)a)->name, (*(const struct check *const *)b)->name);
+}
+
+/* What each check found, for those who compute how reliable we are; sorted, as metrics are. */
 static void serve_slis(struct api_request *r)
 {
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const struct check *sorted[ARRAY_SIZE(checks)];
 
+        for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+                sorted[i] = &checks[i];
+        qsort(sorted, ARRAY_SIZE(sorted), sizeof(*sorted), by_check);
         strbuf_puts(&b, "# HELP kubernetes_healthcheck [STABLE] Whether a check says it is well (1) or not (0).\n"
                         "# TYPE kubernetes_healthcheck gauge\n");
-        for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+        for (size_t i = 0; i < ARRAY_SIZE(sorted); i++)
                 for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-                        if (checks[i].kinds & kinds[k].is)
-                                strbuf_printf(&b, "kubernetes_healthcheck{name=\"%s\",type=\"%s\"} %d\n", checks[i].name,
-                                              kinds[k].name, checks[i].fn(r->server));
+                        if (sorted[i]->kinds & kinds[k].is)
+                                strbuf_printf(&b, "kubernetes_healthcheck{name=\"%s\",type=\"%s\"} %d\n", sorted[i]->name,
+                                              kinds[k].name, sorted[i]->fn(r->server));
         answer_buffer(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", buffer_new_copy(strbuf_str(&b), b.len),
                       NULL);
 }

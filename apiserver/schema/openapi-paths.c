@@ -4,6 +4,7 @@
  * known, and the group, version and kind behind an operation. So the parameters are tables, one per sort of
  * operation, and operations are generated from the verbs that discovery announces.
  */
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 
@@ -12,6 +13,7 @@
 
 #define META_V1 "io.k8s.apimachinery.pkg.apis.meta.v1."
 
+/* All lists of them are sorted by name. */
 struct parameter {
         const char *name, *type;
 };
@@ -29,17 +31,24 @@ static const struct parameter patch_parameters[] = {
         { "dryRun", "string" }, { "fieldManager", "string" }, { "fieldValidation", "string" }, { "force", "boolean" },
         { NULL, NULL },
 };
-#define DELETE_PARAMETERS                                                                                              \
-        { "dryRun", "string" }, { "gracePeriodSeconds", "integer" },                                                   \
-                { "ignoreStoreReadErrorWithClusterBreakingPotential", "boolean" }, { "orphanDependents", "boolean" }, \
-                { "propagationPolicy", "string" }
-static const struct parameter delete_parameters[] = { DELETE_PARAMETERS, { NULL, NULL } };
+static const struct parameter delete_parameters[] = {
+        { "dryRun", "string" },
+        { "gracePeriodSeconds", "integer" },
+        { "ignoreStoreReadErrorWithClusterBreakingPotential", "boolean" },
+        { "orphanDependents", "boolean" },
+        { "propagationPolicy", "string" },
+        { NULL, NULL },
+};
 static const struct parameter deletecollection_parameters[] = {
-        DELETE_PARAMETERS,
         { "continue", "string" },
+        { "dryRun", "string" },
         { "fieldSelector", "string" },
+        { "gracePeriodSeconds", "integer" },
+        { "ignoreStoreReadErrorWithClusterBreakingPotential", "boolean" },
         { "labelSelector", "string" },
         { "limit", "integer" },
+        { "orphanDependents", "boolean" },
+        { "propagationPolicy", "string" },
         { "resourceVersion", "string" },
         { "resourceVersionMatch", "string" },
         { "sendInitialEvents", "boolean" },
@@ -76,6 +85,8 @@ struct operation {
         const char *verb;        /* of its id; NULL: that of the action */
 };
 
+#define MAX_OPERATIONS 8 /* of one path: HTTP has no more methods */
+
 /* Where operations are: what all of one path share. */
 struct place {
         struct openapi_doc *doc;
@@ -87,7 +98,9 @@ struct place {
         const char *camel, *id;      /* of operation ids: "AppsV1", and what follows */
         const char *tag;
         const char *produces;        /* of a plain path: its only media type; NULL: as others */
-        unsigned n;                  /* operations written */
+        bool connect;                /* ids of operations say the method too */
+        struct operation operations[MAX_OPERATIONS];
+        unsigned n;
 };
 
 static void write_parameter(struct place *p, const char *name, const char *type, const char *in, bool *first)
@@ -103,22 +116,57 @@ static void write_parameter(struct place *p, const char *name, const char *type,
         *first = false;
 }
 
+static bool has_parameter(const struct operation *op, const char *name)
+{
+        for (const struct parameter *q = op->parameters; q && q->name; q++)
+                if (streq(q->name, name))
+                        return true;
+        return false;
+}
+
+/* What every operation of a path takes is said once, for the path. */
+static bool is_shared(const struct place *p, const char *name)
+{
+        for (unsigned i = 0; i < p->n; i++)
+                if (!has_parameter(&p->operations[i], name))
+                        return false;
+        return true;
+}
+
+/* Sorted by name; one in the path stands before one in the query. */
 static void write_shared_parameters(struct place *p)
 {
+        const struct {
+                const char *name, *in;
+                bool there;
+        } own[] = {
+                { "name", "path", p->named },
+                { "namespace", "path", p->namespaced },
+                { "path", "path", p->with_path },
+                { "pretty", "query", p->pretty },
+        };
+        const struct parameter *q = p->operations[0].parameters;
         bool first = true;
 
-        if (!p->named && !p->namespaced && !p->with_path && !p->pretty)
-                return;
         strbuf_puts(p->doc->out, "\"parameters\":[");
-        if (p->named)
-                write_parameter(p, "name", "string", "path", &first);
-        if (p->namespaced)
-                write_parameter(p, "namespace", "string", "path", &first);
-        if (p->with_path)
-                write_parameter(p, "path", "string", "path", &first);
-        if (p->pretty)
-                write_parameter(p, "pretty", "string", "query", &first);
+        for (size_t i = 0;;) {
+                while (i < ARRAY_SIZE(own) && !own[i].there)
+                        i++;
+                while (q && q->name && !is_shared(p, q->name))
+                        q++;
+                if (i < ARRAY_SIZE(own) && !(q && q->name && strcmp(q->name, own[i].name) < 0)) {
+                        write_parameter(p, own[i].name, "string", own[i].in, &first);
+                        i++;
+                } else if (q && q->name) {
+                        write_parameter(p, q->name, q->type, "query", &first);
+                        q++;
+                } else {
+                        break;
+                }
+        }
         strbuf_puts(p->doc->out, "],");
+        if (first) /* none */
+                p->doc->out->len -= strlen("\"parameters\":[],");
 }
 
 static void write_media(struct strbuf *out, const struct place *p, const struct operation *op)
@@ -181,7 +229,7 @@ static void write_responses(struct place *p, const struct operation *op)
 }
 
 static const char *const patch_types[] = { "application/json-patch+json", "application/merge-patch+json",
-                                           "application/apply-patch+yaml", "application/strategic-merge-patch+json", NULL };
+                                           "application/strategic-merge-patch+json", "application/apply-patch+yaml", NULL };
 
 static void write_body(struct place *p, const struct operation *op)
 {
@@ -221,15 +269,20 @@ static void write_id(struct place *p, const struct operation *op)
                         verb = verbs[i].verb;
                         second = verbs[i].second;
                 }
-        strbuf_printf(p->doc->out, "\"operationId\":\"%s%s%s%s\",\"tags\":[\"%s\"],", verb, p->camel, second, p->id, p->tag);
+        strbuf_printf(p->doc->out, "\"operationId\":\"%s%s%s", verb, p->camel, second);
+        if (p->connect)
+                strbuf_printf(p->doc->out, "%c%s", toupper((unsigned char)op->method[0]), op->method + 1);
+        strbuf_printf(p->doc->out, "%s\",\"tags\":[\"%s\"],", p->id, p->tag);
 }
 
 static void put_parameters(struct place *p, const struct operation *op)
 {
         struct strbuf *out = p->doc->out;
-        bool body = p->doc->v2 && op->body, first = !body;
+        bool body = p->doc->v2 && op->body, first = !body, any = body;
 
-        if (!body && !(op->parameters && op->parameters->name))
+        for (const struct parameter *q = op->parameters; q && q->name; q++)
+                any |= !is_shared(p, q->name);
+        if (!any)
                 return;
         strbuf_puts(out, "\"parameters\":[");
         if (body) {
@@ -239,22 +292,21 @@ static void put_parameters(struct place *p, const struct operation *op)
                 strbuf_putc(out, '}');
         }
         for (const struct parameter *q = op->parameters; q && q->name; q++)
-                write_parameter(p, q->name, q->type, "query", &first);
+                if (!is_shared(p, q->name))
+                        write_parameter(p, q->name, q->type, "query", &first);
         strbuf_puts(out, "],");
 }
 
-/* Called for each operation in turn; the first opens the path item. */
+static void add_operation(struct place *p, const struct operation *op)
+{
+        assert(p->n < MAX_OPERATIONS);
+        p->operations[p->n++] = *op;
+}
+
 static void write_operation(struct place *p, const struct operation *op)
 {
         struct strbuf *out = p->doc->out;
 
-        if (!p->n++) {
-                strbuf_reset(out);
-                strbuf_putc(out, '{');
-                write_shared_parameters(p);
-        } else {
-                strbuf_putc(out, ',');
-        }
         strbuf_printf(out, "\"%s\":{", op->method);
         write_id(p, op);
         if (op->body)
@@ -287,6 +339,14 @@ static void end_path(struct place *p, openapi_path_fn *fn, void *userdata)
 {
         if (!p->n)
                 return;
+        strbuf_reset(p->doc->out);
+        strbuf_putc(p->doc->out, '{');
+        write_shared_parameters(p);
+        for (unsigned i = 0; i < p->n; i++) {
+                if (i)
+                        strbuf_putc(p->doc->out, ',');
+                write_operation(p, &p->operations[i]);
+        }
         strbuf_putc(p->doc->out, '}');
         fn(p->path, strbuf_str(p->doc->out), p->doc->out->len, userdata);
 }
@@ -378,11 +438,11 @@ static void collection_path(struct openapi_doc *doc, const struct resource *res,
         snprintf(n->path, sizeof(n->path), "%s%s%s", n->root, namespaced ? "/namespaces/{namespace}/" : "/", res->name);
         start(&p, doc, res, n, all ? "ForAllNamespaces" : "");
         if (has_verb(res->verbs, "list"))
-                write_operation(&p, LIST("list", n->list));
+                add_operation(&p, LIST("list", n->list));
         if (!all && has_verb(res->verbs, "create"))
-                write_operation(&p, OBJECT("post", "post", write_parameters, "200 201 202", n->object, n->object));
+                add_operation(&p, OBJECT("post", "post", write_parameters, "200 201 202", n->object, n->object));
         if (!all && has_verb(res->verbs, "deletecollection"))
-                write_operation(&p, OBJECT("delete", "deletecollection", deletecollection_parameters, "200",
+                add_operation(&p, OBJECT("delete", "deletecollection", deletecollection_parameters, "200",
                                            META_V1 "DeleteOptions", META_V1 "Status"));
         end_path(&p, fn, userdata);
 }
@@ -396,14 +456,15 @@ static void object_path(struct openapi_doc *doc, const struct resource *res, str
                  res->name);
         start(&p, doc, res, n, "");
         if (has_verb(res->verbs, "get"))
-                write_operation(&p, OBJECT("get", "get", NULL, "200", NULL, n->object));
+                add_operation(&p, OBJECT("get", "get", NULL, "200", NULL, n->object));
         if (has_verb(res->verbs, "update"))
-                write_operation(&p, OBJECT("put", "put", write_parameters, "200 201", n->object, n->object));
+                add_operation(&p, OBJECT("put", "put", write_parameters, "200 201", n->object, n->object));
         if (has_verb(res->verbs, "delete"))
-                write_operation(&p, OBJECT("delete", "delete", delete_parameters, "200 202", META_V1 "DeleteOptions",
-                                           res->delete_returns_object ? n->object : META_V1 "Status"));
+                add_operation(&p, OBJECT("delete", "delete", delete_parameters, "200 202", META_V1 "DeleteOptions",
+                                           res->delete_returns_object && !streq(res->name, "namespaces") ? n->object :
+                                           META_V1 "Status"));
         if (has_verb(res->verbs, "patch"))
-                write_operation(&p, OBJECT("patch", "patch", patch_parameters, res->crd ? "200" : "200 201", META_V1 "Patch", n->object));
+                add_operation(&p, OBJECT("patch", "patch", patch_parameters, res->crd ? "200" : "200 201", META_V1 "Patch", n->object));
         end_path(&p, fn, userdata);
 }
 
@@ -424,7 +485,7 @@ static void watch_paths(struct openapi_doc *doc, const struct resource *res, str
                 start(&p, doc, res, n, named ? "" : res->namespaced && !i ? "ListForAllNamespaces" : "List");
                 snprintf(n->path, sizeof(n->path), "%s", n->root);
                 snprintf(n->path + strlen(n->path), sizeof(n->path) - strlen(n->path), forms[i], res->name);
-                write_operation(&p, LIST(named ? "watch" : "watchlist", META_V1 "WatchEvent"));
+                add_operation(&p, LIST(named ? "watch" : "watchlist", META_V1 "WatchEvent"));
                 end_path(&p, fn, userdata);
         }
 }
@@ -450,14 +511,12 @@ static void connect_path(struct openapi_doc *doc, const struct resource *res, co
         snprintf(suffix, sizeof(suffix), "%c%s%s", toupper((unsigned char)s->name[0]), s->name + 1, with_path ? "WithPath" : "");
         start(&p, doc, res, n, suffix);
         p.pretty = false;
+        p.connect = true;
         p.kind = s->kind;
         for (size_t i = 0; i < (methods == all ? ARRAY_SIZE(all) : ARRAY_SIZE(two)); i++) {
-                char id[600];
                 struct operation op = { methods[i], "connect", connect_parameters(s->name), "200", NULL, NULL, ANSWER_TEXT, NULL };
 
-                snprintf(id, sizeof(id), "%c%s%s", toupper((unsigned char)methods[i][0]), methods[i] + 1, n->id);
-                p.id = id;
-                write_operation(&p, &op);
+                add_operation(&p, &op);
         }
         end_path(&p, fn, userdata);
 }
@@ -492,14 +551,14 @@ static void subresource_path(struct openapi_doc *doc, const struct resource *res
         if (has_verb(s->verbs, "get")) {
                 struct operation log = { "get", "get", log_parameters, "200", NULL, NULL, ANSWER_LOG, NULL };
 
-                write_operation(&p, streq(s->name, "log") ? &log : OBJECT("get", "get", NULL, "200", NULL, object));
+                add_operation(&p, streq(s->name, "log") ? &log : OBJECT("get", "get", NULL, "200", NULL, object));
         }
         if (has_verb(s->verbs, "update"))
-                write_operation(&p, OBJECT("put", "put", write_parameters, "200 201", object, object));
+                add_operation(&p, OBJECT("put", "put", write_parameters, "200 201", object, object));
         if (has_verb(s->verbs, "create"))
-                write_operation(&p, OBJECT("post", "post", write_parameters, "200 201 202", object, object));
+                add_operation(&p, OBJECT("post", "post", write_parameters, "200 201 202", object, object));
         if (has_verb(s->verbs, "patch"))
-                write_operation(&p, OBJECT("patch", "patch", patch_parameters, res->crd ? "200" : "200 201", META_V1 "Patch", object));
+                add_operation(&p, OBJECT("patch", "patch", patch_parameters, res->crd ? "200" : "200 201", META_V1 "Patch", object));
         end_path(&p, fn, userdata);
 }
 
@@ -528,7 +587,7 @@ void openapi_plain_path(struct openapi_doc *doc, const struct openapi_plain *x, 
         struct place p = { .doc = doc, .path = x->path, .camel = "", .id = x->id, .tag = x->tag, .produces = x->produces };
         struct operation op = { "get", NULL, NULL, "200", NULL, x->type, ANSWER_OBJECT, "get" };
 
-        write_operation(&p, &op);
+        add_operation(&p, &op);
         end_path(&p, fn, userdata);
 }
 

@@ -412,6 +412,26 @@ static void test_openapi_particulars(void **state)
         buffer_unref(core);
 }
 
+/* What all operations of a path take stands beside them, once; the answer to a namespace's deletion is not told. */
+static void test_openapi_shared_parameters(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct buffer *b = openapi_v3("api/v1", NULL, NULL);
+        const struct json *paths = json_get(parse(a, b->data), "paths"), *p = json_get(paths, "/api/v1/namespaces/{namespace}/pods");
+        const char *ref;
+
+        assert_int_equal(json_len(json_get(p, "parameters")), 2); /* namespace, pretty */
+        assert_string_equal(json_get_string(json_at(json_get(json_get(p, "delete"), "parameters"), 0), "name"), "continue");
+        p = json_get(paths, "/api/v1/namespaces/{namespace}/pods/{name}/exec");
+        assert_int_equal(json_len(json_get(p, "parameters")), 8);
+        assert_string_equal(json_get_string(json_at(json_get(p, "parameters"), 0), "name"), "command");
+        assert_null(json_get(json_get(p, "post"), "parameters"));
+        ref = strstr(strstr(b->data, "\"deleteCoreV1Namespace\""), "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.Status");
+        assert_non_null(ref);
+        assert_true(ref < strstr(b->data, "\"patchCoreV1Namespace\""));
+        buffer_unref(b);
+}
+
 /* Generators of clients name functions and classes after ids and tags; metav1's bodies name every version they are in. */
 static void test_openapi_ids(void **state)
 {
@@ -532,6 +552,7 @@ int main(void)
                 cmocka_unit_test(test_lists_of_fields),
                 cmocka_unit_test(test_openapi_particulars),
                 cmocka_unit_test(test_openapi_ids),
+                cmocka_unit_test(test_openapi_shared_parameters),
                 cmocka_unit_test(test_openapi_v3_protobuf),
                 cmocka_unit_test(test_decode_errors),
                 cmocka_unit_test(test_yaml_duplicates),
