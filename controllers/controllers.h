@@ -101,7 +101,8 @@ struct json *pod_from_template(struct arena *a, const struct json *template, con
 struct write *write_create_pod(struct writes *w, const struct json *owner, const struct json *pod);
 /* A write that deletes POD, with the events SuccessfulDelete and FailedDelete about OWNER. */
 struct write *write_delete_pod(struct writes *w, const struct json *owner, const struct object *pod);
-/* Says in POD's status that it is about to be disrupted, and sets its phase unless NULL. Whoever is faster wins. */
+/* Says in POD's status that it is about to be disrupted (unless REASON is NULL), and sets its phase unless NULL. Whoever
+ * is faster wins. */
 void write_disruption(struct writes *w, const struct object *pod, const char *phase, const char *reason, const char *message,
                       int64_t now);
 /* Sorts PODS so that those to be deleted first come first. RELATED: all whose owner has the same owner. */
@@ -109,6 +110,24 @@ void pods_rank_for_deletion(struct arena *a, struct object_list *pods, const str
 
 void index_pod_node(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
 void index_slice_service(const struct object *o, void (*add)(void *ctx, const char *value), void *ctx);
+
+/* --- EndpointSlices (slices.c) --- */
+struct slice_owner {
+        const struct object *object;
+        const char *api_version, *kind;
+        const char *managed_by;
+        /* Labels and annotations of a slice; HAVE NULL: it is new. The labels of every slice are set afterwards. */
+        void (*decorate)(const struct slice_owner *owner, struct arena *a, struct json *slice, const struct json *have);
+        /* Called with each slice that is written; may be NULL. */
+        void (*touch)(const struct slice_owner *owner, struct arena *a, struct json *slice, const struct json *have);
+        const void *userdata;
+};
+/* Makes the slices of OWNER be WANTED: {addressType, endpoints, ports} each. One that has the same ports is changed rather
+ * than made anew. KEY is the Service's. */
+void slices_write(const struct snapshot *s, struct writes *w, const struct slice_owner *owner, const char *key,
+                  const struct json *wanted);
+/* Those of MANAGED_BY: for their controller's watch. */
+void slices_map(const struct object *old, const struct object *new, const char *managed_by, const struct keys *k);
 
 /* --- volumes that are emptied (recycler.c) --- */
 #define RECYCLER_PREFIX "recycler-for-" /* the volume's name follows: the pod in namespace default that empties it */
@@ -143,7 +162,9 @@ const char *recycle_volume(const struct snapshot *s, const struct object *volume
         X(volume_phases)                                                                                       \
         X(node_controller)                                                                                     \
         X(taint_eviction_controller)                                                                           \
-        X(pod_gc_controller)
+        X(pod_gc_controller)                                                                                   \
+        X(bootstrap_signer)                                                                                    \
+        X(token_cleaner)
 
 #define X(name) extern const struct controller name;
 CONTROLLERS(X)
@@ -162,6 +183,7 @@ struct namespace_remains {
         struct json *counts;     /* "pods." (resource.group): how many */
         struct json *finalizers; /* "example.com/hold": in how many */
         const char *discovery_error, *deletion_error; /* NULL: none */
+        bool pods_first; /* there are pods, and nothing else was looked at */
 };
 /* True: CONDITIONS changed. */
 bool namespace_conditions(struct arena *a, const struct namespace_remains *remains, struct json *conditions, int64_t now);

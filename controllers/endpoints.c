@@ -132,7 +132,7 @@ static void set_trigger_time(struct arena *a, struct json *object, const struct 
         for (size_t i = 0; have && i < pods->n; i++) {
                 int64_t t = object_time(pod_condition(pods->items[i]->json, "Ready"), "lastTransitionTime");
 
-                if (t && ready_before(have, pods->items[i]) != (int)pod_is_ready(pods->items[i]->json))
+                if (t && !object_is_deleting(pods->items[i]->json) && ready_before(have, pods->items[i]) != (int)pod_is_ready(pods->items[i]->json))
                         first = first ? MIN(first, t) : t;
         }
         object_set_annotation(a, object, "endpoints.kubernetes.io/last-change-trigger-time",
@@ -164,38 +164,129 @@ static int ready_in_slice(const struct json *have, const struct object *pod)
 
 /* --- Endpoints --- */
 
-static struct json *subset_for(struct arena *a, struct json *subsets, struct json *ports)
-{
-        struct json *subset;
+/* A port and who has it. */
+struct offer {
+        struct json *port; /* NULL: of a Service without ports */
+        struct offer_pod {
+                const struct object *pod;
+                bool ready;
+        } *pods;
+        size_t n;
+        unsigned __int128 hash; /* of the port: what upstream sorts by */
+        bool done;
+};
 
-        json_foreach_item(subsets, it) {
-                if (json_equal(json_get(it, "ports"), ports))
-                        return it;
+static void add_offer(struct arena *a, struct offer *offers, size_t *n_offers, struct json *port, const struct object *pod,
+                      bool ready, size_t n_pods)
+{
+        struct offer *o = offers;
+
+        while (o < offers + *n_offers && !(port ? json_equal(o->port, port) : !o->port))
+                o++;
+        if (o == offers + *n_offers) {
+                *o = (struct offer){ .port = port, .pods = arena_calloc(a, n_pods * sizeof(*o->pods)) };
+                (*n_offers)++;
         }
-        subset = json_new_object(a);
-        json_append(a, subsets, subset);
-        json_set(a, subset, "ports", ports);
-        return subset;
+        o->pods[o->n++] = (struct offer_pod){ pod, ready };
 }
 
-static void add_address(struct arena *a, struct json *subsets, const struct json *service, const struct object *pod)
+static unsigned __int128 fnv128a(const char *text)
 {
-        struct json *ports = ports_of(a, service, pod->json, false), *address = json_new_object(a), *subset;
-        bool ready = pod_is_ready(pod->json) || publishes_not_ready(service);
-        const char *node = json_path_string(pod->json, "spec.nodeName");
+        unsigned __int128 h = ((unsigned __int128)UINT64_C(0x6c62272e07bb0142) << 64) | UINT64_C(0x62b821756295c58d);
+        const unsigned __int128 prime = ((unsigned __int128)0x1000000 << 64) | 0x13b;
 
-        if (json_len(json_path(service, "spec.ports")) && !json_len(ports))
-                return;
-        if (object_is_deleting(pod->json) && !publishes_not_ready(service))
-                return;
-        json_set_string(a, address, "ip", json_path_string(pod->json, "status.podIP"));
-        if (hostname_of(service, pod->json))
-                json_set_string(a, address, "hostname", hostname_of(service, pod->json));
+        for (; *text; text++)
+                h = (h ^ (unsigned char)*text) * prime;
+        return h;
+}
+
+/* Upstream hashes the struct as Go prints it. */
+static unsigned __int128 port_hash(struct arena *a, const struct json *port)
+{
+        const char *name = json_get_string(port, "name"), *app = json_get_string(port, "appProtocol");
+
+        return fnv128a(arena_printf(a, "(v1.EndpointPort){Name:(string)%s Port:(int32)%lld Protocol:(v1.Protocol)%s AppProtocol:(*string)%s}",
+                                    name ? name : "", (long long)json_get_int(port, "port", 0), json_get_string(port, "protocol"),
+                                    app ? app : "<nil>"));
+}
+
+static int compare_offers(const void *x, const void *y)
+{
+        const struct offer *a = x, *b = y;
+
+        return a->hash < b->hash ? -1 : a->hash > b->hash;
+}
+
+static int compare_addresses(const void *x, const void *y)
+{
+        const struct offer_pod *a = x, *b = y;
+        int r = strcmp(json_path_string(a->pod->json, "status.podIP"), json_path_string(b->pod->json, "status.podIP"));
+
+        return r ? r : strcmp(a->pod->uid, b->pod->uid);
+}
+
+static bool same_pods(const struct offer *x, const struct offer *y)
+{
+        for (size_t i = 0; x->n == y->n && i < x->n; i++)
+                if (x->pods[i].pod != y->pods[i].pod)
+                        return false;
+        return x->n == y->n;
+}
+
+static void add_address(struct arena *a, struct json *subset, const struct json *service, const struct offer_pod *p)
+{
+        struct json *address = json_new_object(a);
+        const char *node = json_path_string(p->pod->json, "spec.nodeName");
+
+        json_set_string(a, address, "ip", json_path_string(p->pod->json, "status.podIP"));
+        if (hostname_of(service, p->pod->json))
+                json_set_string(a, address, "hostname", hostname_of(service, p->pod->json));
         if (node)
                 json_set_string(a, address, "nodeName", node);
-        json_set(a, address, "targetRef", reference(a, pod));
-        subset = subset_for(a, subsets, ports);
-        json_append(a, json_ensure_array(a, subset, ready ? "addresses" : "notReadyAddresses"), address);
+        json_set(a, address, "targetRef", reference(a, p->pod));
+        json_append(a, json_ensure_array(a, subset, p->ready ? "addresses" : "notReadyAddresses"), address);
+}
+
+/* Ports that the same pods have share a subset. */
+static struct json *wanted_subsets(struct arena *a, const struct json *service, const struct object_list *pods)
+{
+        const struct json *ports = json_path(service, "spec.ports");
+        struct offer *offers = arena_calloc(a, ((json_len(ports) + 1) * pods->n + 1) * sizeof(*offers));
+        struct json *subsets = json_new_array(a);
+        size_t n = 0;
+
+        for (size_t i = 0; i < pods->n; i++) {
+                const struct object *pod = pods->items[i];
+                bool ready = pod_is_ready(pod->json) || publishes_not_ready(service);
+
+                if (object_is_deleting(pod->json) && !publishes_not_ready(service))
+                        continue;
+                if (!json_len(ports))
+                        add_offer(a, offers, &n, NULL, pod, ready, pods->n);
+                json_foreach_item(ports_of(a, service, pod->json, false), port)
+                        add_offer(a, offers, &n, port, pod, ready, pods->n);
+        }
+        for (size_t i = 0; i < n; i++) {
+                qsort(offers[i].pods, offers[i].n, sizeof(*offers[i].pods), compare_addresses);
+                offers[i].hash = offers[i].port ? port_hash(a, offers[i].port) : 0;
+        }
+        qsort(offers, n, sizeof(*offers), compare_offers);
+        for (size_t i = 0; i < n; i++) {
+                struct json *subset = offers[i].done ? NULL : json_new_object(a);
+
+                if (!subset)
+                        continue;
+                for (size_t j = 0; j < offers[i].n; j++)
+                        add_address(a, subset, service, &offers[i].pods[j]);
+                for (size_t j = i; j < n; j++)
+                        if (!offers[j].done && same_pods(&offers[i], &offers[j])) {
+                                offers[j].done = true;
+                                if (offers[j].port)
+                                        json_append(a, json_ensure_array(a, subset, "ports"), offers[j].port);
+                        }
+                json_append(a, subsets, subset);
+        }
+        return subsets;
 }
 
 static void reconcile_endpoints(const struct snapshot *s, const char *key, struct writes *w)
@@ -213,9 +304,7 @@ static void reconcile_endpoints(const struct snapshot *s, const char *key, struc
         }
         if (object_is_deleting(service->json) || !find_pods(s, a, service, &pods))
                 return;
-        subsets = json_new_array(a);
-        for (size_t i = 0; i < pods.n; i++)
-                add_address(a, subsets, service->json, pods.items[i]);
+        subsets = wanted_subsets(a, service->json, &pods);
         object = have ? object_editable(a, have->json) : json_new_object(a);
         json_set_string(a, object, "apiVersion", "v1");
         json_set_string(a, object, "kind", "Endpoints");
@@ -266,7 +355,18 @@ static struct json *make_endpoint(const struct snapshot *s, struct arena *a, con
         return e;
 }
 
-/* What the slices should be: an array of {ports, endpoints}. */
+static struct json *add_slice(struct arena *a, struct json *all, struct json *ports)
+{
+        struct json *slice = json_new_object(a);
+
+        json_set_string(a, slice, "addressType", "IPv4");
+        json_set(a, slice, "endpoints", json_new_array(a));
+        json_set(a, slice, "ports", ports);
+        json_append(a, all, slice);
+        return slice;
+}
+
+/* What the slices should be. */
 static struct json *wanted_slices(const struct snapshot *s, struct arena *a, const struct object *service,
                                   const struct object_list *pods)
 {
@@ -279,78 +379,72 @@ static struct json *wanted_slices(const struct snapshot *s, struct arena *a, con
                         if (json_len(json_get(it, "endpoints")) < SLICE_MAX && json_equal(json_get(it, "ports"), ports))
                                 slice = it;
                 }
-                if (!slice) {
-                        slice = json_new_object(a);
-                        json_set(a, slice, "endpoints", json_new_array(a));
-                        json_set(a, slice, "ports", ports);
-                        json_append(a, all, slice);
-                }
+                if (!slice)
+                        slice = add_slice(a, all, ports);
                 json_append(a, json_get(slice, "endpoints"), make_endpoint(s, a, service->json, pods->items[i]));
         }
-        if (!json_len(all)) { /* upstream keeps one that says "nobody" */
-                struct json *slice = json_new_object(a);
-
-                json_set(a, slice, "endpoints", json_new_array(a));
-                json_set(a, slice, "ports", json_new_array(a));
-                json_append(a, all, slice);
-        }
+        if (!json_len(all)) /* upstream keeps one that says "nobody" */
+                add_slice(a, all, json_new_array(a));
         return all;
 }
 
-static void write_slice(struct writes *w, const struct object *service, const struct object_list *pods,
-                        const struct object *have, struct json *wanted)
+static void decorate(const struct slice_owner *owner, struct arena *a, struct json *slice, const struct json *have)
 {
-        struct arena *a = w->arena;
-        struct json *o = have ? object_editable(a, have->json) : json_new_object(a), *meta, *labels;
+        struct json *meta = json_get(slice, "metadata");
+        const struct json *service = owner->object->json;
 
-        json_set_string(a, o, "apiVersion", "discovery.k8s.io/v1");
-        json_set_string(a, o, "kind", "EndpointSlice");
-        json_set_string(a, o, "addressType", "IPv4");
-        meta = json_ensure_object(a, o, "metadata");
-        if (!have) {
-                json_set(a, meta, "generateName", json_new_stringf(a, "%s-", service->name));
-                json_set_string(a, meta, "namespace", service->namespace);
-                json_append(a, json_ensure_array(a, meta, "ownerReferences"),
-                            object_make_controller_ref(a, "v1", "Service", service->json));
-        }
         json_set(a, meta, "labels", json_new_object(a));
-        copy_labels(a, service->json, meta, "service.kubernetes.io/headless", is_headless(service->json));
-        labels = json_get(meta, "labels");
-        json_set_string(a, labels, "endpointslice.kubernetes.io/managed-by", MANAGED_BY);
-        json_set_string(a, labels, "kubernetes.io/service-name", service->name);
-        json_set(a, o, "endpoints", json_get(wanted, "endpoints"));
-        json_set(a, o, "ports", json_get(wanted, "ports"));
-        if (have && json_equal(o, have->json))
+        copy_labels(a, service, meta, "service.kubernetes.io/headless", is_headless(service));
+}
+
+static void touch(const struct slice_owner *owner, struct arena *a, struct json *slice, const struct json *have)
+{
+        set_trigger_time(a, slice, owner->object, owner->userdata, ready_in_slice, have);
+}
+
+#define MISPLACED_AGAIN_NS NS_PER_SEC
+#define MISPLACED_MAX_NS (1000 * NS_PER_SEC)
+
+/* Pods whose node is not there: nobody could reach them, or it has not been heard of yet. */
+static void leave_out(const struct snapshot *s, struct writes *w, const struct object *service, const struct object_list *pods,
+                      struct object_list *ret)
+{
+        _cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+        size_t n = 0;
+        int64_t since;
+
+        for (size_t i = 0; i < pods->n; i++) {
+                const char *node = json_path_string(pods->items[i]->json, "spec.nodeName");
+
+                if (publishes_not_ready(service->json) || (!str_empty(node) && snapshot_get(s, R_NODES, NULL, node))) {
+                        list_add(w->arena, ret, pods->items[i]);
+                        continue;
+                }
+                strbuf_printf(&text, "%sskipping Pod %s for Service %s: Node %s Not Found", n++ ? ", " : "", pods->items[i]->name,
+                              service->key, node ? node : "");
+        }
+        if (!n) {
+                snapshot_over(s, service->uid);
                 return;
-        set_trigger_time(a, o, service, pods, ready_in_slice, have ? have->json : NULL);
-        if (have)
-                writes_update(w, R_SLICES, NULL, o);
-        else
-                writes_create(w, R_SLICES, service->namespace, o);
+        }
+        writes_event(w, service->json, "Warning", "FailedToUpdateEndpointSlices",
+                     n > 1 ? "Error updating Endpoint Slices for Service %s: [%s]" : "Error updating Endpoint Slices for Service %s: %s",
+                     service->key, strbuf_str(&text));
+        since = s->now - snapshot_since(s, service->uid);
+        writes_requeue(w, MIN(MAX(since, MISPLACED_AGAIN_NS), MISPLACED_MAX_NS)); /* twice as long each time */
 }
 
 static void reconcile_slices(const struct snapshot *s, const char *key, struct writes *w)
 {
         const struct object *service = snapshot_key(s, R_SERVICES, key);
-        struct object_list pods = { 0 }, have = { 0 };
-        struct object *const *slices;
-        struct json *wanted;
-        size_t n;
+        struct slice_owner owner = { service, "v1", "Service", MANAGED_BY, decorate, touch, NULL };
+        struct object_list pods = { 0 }, placed = { 0 };
 
         if (!service || object_is_deleting(service->json) || !find_pods(s, w->arena, service, &pods))
                 return;
-        slices = snapshot_by_own(s, R_SLICES, key, &n);
-        for (size_t i = 0; i < n; i++)
-                if (streq(object_label(slices[i]->json, "endpointslice.kubernetes.io/managed-by"), MANAGED_BY) &&
-                    !object_is_deleting(slices[i]->json))
-                        list_add(w->arena, &have, slices[i]);
-        list_sort(&have, compare_by_creation);
-        wanted = wanted_slices(s, w->arena, service, &pods);
-        for (size_t i = 0; i < MAX(json_len(wanted), have.n); i++)
-                if (i >= json_len(wanted))
-                        writes_delete(w, R_SLICES, have.items[i], -1, NULL);
-                else
-                        write_slice(w, service, &pods, i < have.n ? have.items[i] : NULL, json_at(wanted, i));
+        leave_out(s, w, service, &pods, &placed);
+        owner.userdata = &placed;
+        slices_write(s, w, &owner, key, wanted_slices(s, w->arena, service, &placed));
 }
 
 /* --- which Services a pod concerns: those that select it now or did --- */
@@ -382,11 +476,7 @@ static void map_pod(const struct snapshot *s, const struct object *old, const st
 
 static void map_slice(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
 {
-        const struct object *o = new ? new : old;
-        const char *service = object_label(o->json, "kubernetes.io/service-name");
-
-        if (service)
-                keys_addf(k, "%s/%s", o->namespace, service);
+        slices_map(old, new, MANAGED_BY, k);
 }
 
 const struct controller endpoints_controller = {

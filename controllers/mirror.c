@@ -79,86 +79,35 @@ static struct json *wanted_slices(struct arena *a, const struct json *endpoints)
         return all;
 }
 
-static void set_metadata(struct arena *a, struct json *o, const struct object *endpoints)
+static void decorate(const struct slice_owner *owner, struct arena *a, struct json *slice, const struct json *have)
 {
         static const char *const dropped[] = { "endpoints.kubernetes.io/last-change-trigger-time",
                                                "kubectl.kubernetes.io/last-applied-configuration" };
-        struct json *meta = json_ensure_object(a, o, "metadata"), *labels, *annotations;
+        const struct json *labels = json_path(owner->object->json, "metadata.labels");
+        const struct json *annotations = json_path(owner->object->json, "metadata.annotations");
+        struct json *meta = json_get(slice, "metadata"), *kept = annotations ? json_clone(a, annotations) : json_new_object(a);
 
-        labels = json_path(endpoints->json, "metadata.labels");
-        labels = labels ? json_clone(a, labels) : json_new_object(a);
-        json_set_string(a, labels, "endpointslice.kubernetes.io/managed-by", MANAGED_BY);
-        json_set_string(a, labels, "kubernetes.io/service-name", endpoints->name);
-        json_set(a, meta, "labels", labels);
-        annotations = json_path(endpoints->json, "metadata.annotations");
-        annotations = annotations ? json_clone(a, annotations) : json_new_object(a);
+        json_set(a, meta, "labels", labels ? json_clone(a, labels) : json_new_object(a));
         for (size_t i = 0; i < ARRAY_SIZE(dropped); i++)
-                json_del(annotations, dropped[i]);
-        if (json_len(annotations))
-                json_set(a, meta, "annotations", annotations);
+                json_del(kept, dropped[i]);
+        if (json_len(kept))
+                json_set(a, meta, "annotations", kept);
         else
                 json_del(meta, "annotations");
-}
-
-static void write_slice(struct writes *w, const struct object *endpoints, const struct object *have, const struct json *wanted)
-{
-        struct arena *a = w->arena;
-        struct json *o = have ? object_editable(a, have->json) : json_new_object(a), *meta;
-
-        json_set_string(a, o, "apiVersion", "discovery.k8s.io/v1");
-        json_set_string(a, o, "kind", "EndpointSlice");
-        meta = json_ensure_object(a, o, "metadata");
-        if (!have) {
-                json_set(a, meta, "generateName", json_new_stringf(a, "%s-", endpoints->name));
-                json_set_string(a, meta, "namespace", endpoints->namespace);
-                json_append(a, json_ensure_array(a, meta, "ownerReferences"),
-                            object_make_controller_ref(a, "v1", "Endpoints", endpoints->json));
-        }
-        set_metadata(a, o, endpoints);
-        json_foreach_member(wanted, m)
-                json_set(a, o, m->key, m->value);
-        if (!have)
-                writes_create(w, R_SLICES, endpoints->namespace, o);
-        else if (!json_equal(o, have->json))
-                writes_update(w, R_SLICES, NULL, o);
 }
 
 static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
 {
         const struct object *endpoints = snapshot_key(s, R_ENDPOINTS, key);
-        struct object_list have = { 0 };
-        struct object *const *slices;
-        struct json *wanted;
-        size_t n;
+        const struct slice_owner owner = { endpoints, "v1", "Endpoints", MANAGED_BY, decorate, NULL, NULL };
 
-        slices = snapshot_by_own(s, R_SLICES, key, &n);
-        for (size_t i = 0; i < n; i++)
-                if (streq(object_label(slices[i]->json, "endpointslice.kubernetes.io/managed-by"), MANAGED_BY) &&
-                    !object_is_deleting(slices[i]->json))
-                        list_add(w->arena, &have, slices[i]);
-        list_sort(&have, compare_by_creation);
-        wanted = is_mirrored(s, endpoints) ? wanted_slices(w->arena, endpoints->json) : json_new_array(w->arena);
-        for (size_t i = 0; i < MAX(json_len(wanted), have.n); i++) {
-                const struct object *slice = i < have.n ? have.items[i] : NULL;
-                const struct json *want = json_at(wanted, i);
-
-                /* The family of a slice cannot be changed. */
-                if (slice && (!want || !streq(json_get_string(slice->json, "addressType"), json_get_string(want, "addressType")))) {
-                        writes_delete(w, R_SLICES, slice, -1, NULL);
-                        slice = NULL;
-                }
-                if (want)
-                        write_slice(w, endpoints, slice, want);
-        }
+        slices_write(s, w, &owner, key,
+                     is_mirrored(s, endpoints) ? wanted_slices(w->arena, endpoints->json) : json_new_array(w->arena));
 }
 
 static void map_slice(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
 {
-        const struct object *o = new ? new : old;
-        const char *service = object_label(o->json, "kubernetes.io/service-name");
-
-        if (service && streq(object_label(o->json, "endpointslice.kubernetes.io/managed-by"), MANAGED_BY))
-                keys_addf(k, "%s/%s", o->namespace, service);
+        slices_map(old, new, MANAGED_BY, k);
 }
 
 const struct controller mirroring_controller = {

@@ -76,6 +76,9 @@ bool namespace_conditions(struct arena *a, const struct namespace_remains *remai
                                                json_len(remains->finalizers) ? print_counts(a, remains->finalizers, "in") : NULL };
         bool changed = false;
 
+        if (remains->pods_first) /* upstream counts only when it has been through everything */
+                bad[3] = bad[4] = NULL;
+
         for (size_t i = 0; i < ARRAY_SIZE(table); i++)
                 changed |= condition_set(a, conditions, table[i].type, bad[i] ? "True" : "False",
                                          bad[i] ? table[i].bad_reason : table[i].reason,
@@ -190,8 +193,10 @@ static void empty_namespace(struct sweep *s)
 
         pods.path = arena_printf(s->a, "/api/v1/namespaces/%s/pods", s->namespace);
         empty_kind(s, &pods);
-        if (json_len(s->remains.counts) || s->remains.deletion_error)
+        if (json_len(s->remains.counts) || s->remains.deletion_error) {
+                s->remains.pods_first = true;
                 return;
+        }
         empty_version(s, "", "/api/v1");
         if (client_get(s->c, "/apis", s->a, &groups, &err) != 0) {
                 failed(s, &s->remains.discovery_error, &err);

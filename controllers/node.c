@@ -10,8 +10,24 @@
 #define TTL "node.alpha.kubernetes.io/ttl"
 #define STARTUP_GRACE_NS (60 * NS_PER_SEC) /* of a node that has not said anything yet */
 
+#define ZONE "topology.kubernetes.io/zone"
+#define SMALL_ZONE 50
+#define REMOVED "removed/" /* of a key: no node has a / in its name */
+#define UNSCHEDULABLE "node.kubernetes.io/unschedulable"
 #define UNREACHABLE "node.kubernetes.io/unreachable"
 #define NOT_READY "node.kubernetes.io/not-ready"
+
+/* What an Event is about: upstream's name neither revision nor namespace. */
+static struct json *node_reference(struct arena *a, const char *name, const char *uid)
+{
+        struct json *ref = json_new_object(a), *meta = json_ensure_object(a, ref, "metadata");
+
+        json_set_string(a, ref, "kind", "Node");
+        json_set_string(a, ref, "apiVersion", "v1");
+        json_set_string(a, meta, "name", name);
+        json_set_string(a, meta, "uid", uid);
+        return ref;
+}
 
 static int64_t heard_at(const struct snapshot *s, const struct object *node)
 {
@@ -38,106 +54,172 @@ static int64_t time_left(const struct snapshot *s, const struct object *node)
         return MAX(due - s->now, INT64_C(0));
 }
 
-/* Conditions of a silent node, which nobody else would change. */
+static void mark_pods(const struct snapshot *s, struct writes *w, const struct object *node);
+
+/* Conditions of a silent node, which nobody else would change. Its pods first: what fails is tried again while the node
+ * still counts as ready. */
 static void write_unknown(const struct snapshot *s, struct writes *w, const struct object *node)
 {
         static const char *const types[] = { "Ready", "MemoryPressure", "DiskPressure", "PIDPressure" };
         struct json *copy = object_editable(w->arena, node->json);
         struct json *conditions = json_ensure_array(w->arena, json_ensure_object(w->arena, copy, "status"), "conditions");
-        bool changed = false;
+        const char *created = json_path_string(node->json, "metadata.creationTimestamp");
+        bool was_ready = streq(pod_condition_status(node->json, "Ready"), "True");
 
+        if (streq(pod_condition_status(node->json, "Ready"), "Unknown"))
+                return;
+        if (was_ready)
+                mark_pods(s, w, node);
         for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
                 const struct json *c = condition_find(conditions, types[i]);
 
                 if (c && streq(json_get_string(c, "status"), "Unknown"))
                         continue;
-                changed |= condition_set(w->arena, conditions, types[i], "Unknown", c ? "NodeStatusUnknown" : "NodeStatusNeverUpdated",
-                                         c ? "Kubelet stopped posting node status." : "Kubelet never posted node status.",
-                                         s->now);
+                condition_set(w->arena, conditions, types[i], "Unknown", c ? "NodeStatusUnknown" : "NodeStatusNeverUpdated",
+                              c ? "Kubelet stopped posting node status." : "Kubelet never posted node status.", s->now);
+                if (!c)
+                        json_set_string(w->arena, condition_find(conditions, types[i]), "lastHeartbeatTime", created);
         }
-        if (changed)
-                writes_update(w, R_NODES, "status", copy);
-        if (changed)
-                writes_event(w, node->json, "Normal", "NodeNotReady", "Node %s status is now: NodeNotReady", node->name);
+        writes_update(w, R_NODES, "status", copy);
+        if (was_ready)
+                writes_event(w, node_reference(w->arena, node->name, node->uid), "Normal", "NodeNotReady",
+                             "Node %s status is now: NodeNotReady", node->name);
 }
 
 /* --- taints --- */
 
-static void want_taint(struct writes *w, struct json *taints, const struct json *have, const char *key, const char *effect,
-                       int64_t now)
+static bool is_taint(const struct json *taint, const char *key, const char *effect)
 {
-        struct json *t = json_new_object(w->arena);
-        char buf[TIME_BUF];
-
-        json_foreach_item(have, it) {
-                if (streq(json_get_string(it, "key"), key) && streq(json_get_string(it, "effect"), effect)) {
-                        json_append(w->arena, taints, json_clone(w->arena, it));
-                        return;
-                }
-        }
-        json_set_string(w->arena, t, "key", key);
-        json_set_string(w->arena, t, "effect", effect);
-        json_set_string(w->arena, t, "timeAdded", time_format(now, buf));
-        json_append(w->arena, taints, t);
+        return streq(json_get_string(taint, "key"), key) && streq(json_get_string(taint, "effect"), effect);
 }
 
-static bool is_ours(const char *key)
-{
-        static const char *const keys[] = { UNREACHABLE, NOT_READY, "node.kubernetes.io/memory-pressure",
-                                            "node.kubernetes.io/disk-pressure", "node.kubernetes.io/pid-pressure",
-                                            "node.kubernetes.io/unschedulable", "node.kubernetes.io/network-unavailable" };
+static const char *const condition_taints[][3] = { { "Ready", "False", NOT_READY },
+                                                   { "Ready", "Unknown", UNREACHABLE },
+                                                   { "MemoryPressure", "True", "node.kubernetes.io/memory-pressure" },
+                                                   { "DiskPressure", "True", "node.kubernetes.io/disk-pressure" },
+                                                   { "NetworkUnavailable", "True", "node.kubernetes.io/network-unavailable" },
+                                                   { "PIDPressure", "True", "node.kubernetes.io/pid-pressure" } };
 
-        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-                if (streq(key, keys[i]))
+struct taints {
+        const char *keys[ARRAY_SIZE(condition_taints) + 1]; /* that the conditions ask for, with NoSchedule */
+        size_t n;
+        const char *evicts; /* the one with NoExecute; NULL: none */
+};
+
+/* What others may not have put there themselves: those that say what conditions say. */
+static bool is_ours(const struct json *taint)
+{
+        const char *key = json_get_string(taint, "key"), *effect = json_get_string(taint, "effect");
+
+        if (streq(effect, "NoExecute"))
+                return streq(key, NOT_READY) || streq(key, UNREACHABLE);
+        if (!streq(effect, "NoSchedule"))
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(condition_taints); i++)
+                if (streq(key, condition_taints[i][2]))
+                        return true;
+        return streq(key, UNSCHEDULABLE);
+}
+
+static bool is_wanted(const struct taints *want, const struct json *taint)
+{
+        const char *key = json_get_string(taint, "key");
+
+        if (streq(json_get_string(taint, "effect"), "NoExecute"))
+                return streq(want->evicts, key);
+        for (size_t i = 0; i < want->n; i++)
+                if (streq(want->keys[i], key))
                         return true;
         return false;
 }
 
-static struct json *wanted_taints(const struct snapshot *s, struct writes *w, const struct object *node, bool silent)
+static bool add_taint(struct writes *w, struct json *taints, const char *key, const char *effect, int64_t now)
 {
-        static const struct {
-                const char *condition, *key;
-        } pressures[] = { { "MemoryPressure", "node.kubernetes.io/memory-pressure" },
-                          { "DiskPressure", "node.kubernetes.io/disk-pressure" },
-                          { "PIDPressure", "node.kubernetes.io/pid-pressure" },
-                          { "NetworkUnavailable", "node.kubernetes.io/network-unavailable" } };
-        const struct json *have = json_path(node->json, "spec.taints");
-        const char *ready = pod_condition_status(node->json, "Ready"), *key = NULL;
-        struct json *taints = json_new_array(w->arena);
+        struct json *t = json_new_object(w->arena);
+        char buf[TIME_BUF];
 
-        json_foreach_item(have, it) {
-                if (!is_ours(json_get_string(it, "key")))
-                        json_append(w->arena, taints, json_clone(w->arena, it));
-        }
-        if (silent || streq(ready, "Unknown"))
-                key = UNREACHABLE;
-        else if (!streq(ready, "True"))
-                key = NOT_READY;
-        if (key) {
-                want_taint(w, taints, have, key, "NoSchedule", s->now);
-                want_taint(w, taints, have, key, "NoExecute", s->now);
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(pressures); i++)
-                if (streq(pod_condition_status(node->json, pressures[i].condition), "True"))
-                        want_taint(w, taints, have, pressures[i].key, "NoSchedule", s->now);
-        if (json_path_bool(node->json, "spec.unschedulable", false))
-                want_taint(w, taints, have, "node.kubernetes.io/unschedulable", "NoSchedule", s->now);
-        return taints;
+        json_foreach_item(taints, have)
+                if (is_taint(have, key, effect))
+                        return false;
+        json_set_string(w->arena, t, "key", key);
+        json_set_string(w->arena, t, "effect", effect);
+        json_set_string(w->arena, t, "timeAdded", time_format(now, buf));
+        json_append(w->arena, taints, t);
+        return true;
 }
 
-static bool same_taints(const struct json *x, const struct json *y)
+/* Whether it is this node that is lost, or rather we: where no node is ready, or most of a small zone are not, nothing is
+ * evicted. *RET_ALL: there is none that is ready. */
+static bool is_disrupted(const struct snapshot *s, const struct object *node, bool *ret_all)
 {
-        if (json_len(x) != json_len(y))
-                return false;
-        json_foreach_item(x, t) {
-                bool found = false;
+        const char *zone = object_label(node->json, ZONE);
+        size_t ready = 0, in_zone = 0, lost = 0;
+        struct map_entry *e;
 
-                json_foreach_item(y, u)
-                        found |= json_equal(t, u);
-                if (!found)
-                        return false;
+        map_foreach(object_store_objects(s->stores[R_NODES]), e) {
+                const struct object *other = e->value;
+                bool is_ready = streq(pod_condition_status(other->json, "Ready"), "True");
+
+                if (object_label(other->json, "node.kubernetes.io/exclude-disruption"))
+                        continue;
+                ready += is_ready;
+                if (streq(object_label(other->json, ZONE), zone)) {
+                        in_zone++;
+                        lost += !is_ready;
+                }
         }
-        return true;
+        *ret_all = !ready && in_zone;
+        return *ret_all || (lost > 2 && lost < in_zone && lost * 100 >= in_zone * 55 && in_zone <= SMALL_ZONE);
+}
+
+static void find_taints(const struct snapshot *s, const struct object *node, struct taints *ret, bool *ret_held)
+{
+        const char *ready = pod_condition_status(node->json, "Ready");
+        bool all;
+
+        *ret_held = false;
+        json_foreach_item(json_path(node->json, "status.conditions"), c)
+                for (size_t i = 0; i < ARRAY_SIZE(condition_taints); i++)
+                        if (streq(json_get_string(c, "type"), condition_taints[i][0]) &&
+                            streq(json_get_string(c, "status"), condition_taints[i][1]) && ret->n < ARRAY_SIZE(ret->keys))
+                                ret->keys[ret->n++] = condition_taints[i][2];
+        if (json_path_bool(node->json, "spec.unschedulable", false) && ret->n < ARRAY_SIZE(ret->keys))
+                ret->keys[ret->n++] = UNSCHEDULABLE;
+        ret->evicts = streq(ready, "False") ? NOT_READY : streq(ready, "Unknown") ? UNREACHABLE : NULL;
+        if (!ret->evicts || !is_disrupted(s, node, &all))
+                return;
+        *ret_held = true;
+        if (all) {
+                ret->evicts = NULL;
+                return;
+        }
+        json_foreach_item(json_path(node->json, "spec.taints"), t)
+                if (is_ours(t) && streq(json_get_string(t, "effect"), "NoExecute"))
+                        return; /* it is tainted: only its name may change */
+        ret->evicts = NULL;
+}
+
+/* The taints as they should be, in upstream's order: what stays where it is, what is new behind. NULL: they are. */
+static struct json *wanted_taints(const struct snapshot *s, struct writes *w, const struct object *node)
+{
+        struct json *taints = json_new_array(w->arena);
+        struct taints want = { .n = 0 };
+        bool changed = false, held;
+
+        find_taints(s, node, &want, &held);
+        if (held)
+                writes_requeue(w, settings_of(s)->node_monitor_period_ns);
+        json_foreach_item(json_path(node->json, "spec.taints"), it) {
+                if (!is_ours(it) || is_wanted(&want, it))
+                        json_append(w->arena, taints, json_clone(w->arena, it));
+                else
+                        changed = true;
+        }
+        for (size_t i = 0; i < want.n; i++)
+                changed |= add_taint(w, taints, want.keys[i], "NoSchedule", s->now);
+        if (want.evicts)
+                changed |= add_taint(w, taints, want.evicts, "NoExecute", s->now);
+        return changed ? taints : NULL;
 }
 
 /* --- labels and annotations --- */
@@ -152,22 +234,32 @@ static bool copy_label(struct writes *w, struct json *copy, const char *from, co
         return true;
 }
 
-/* How long a kubelet may keep what it read of Secrets, by the size of the cluster. */
-static const char *cache_seconds(const struct snapshot *s)
+/* How long a kubelet may keep what it read of Secrets, by the size of the cluster. The bounds overlap, so that not every
+ * node is written each time one comes or goes. */
+static const char *cache_seconds(const struct snapshot *s, const char *have)
 {
-        size_t n = object_store_objects(s->stores[R_NODES])->n;
+        static const struct {
+                size_t min, max;
+                const char *seconds;
+        } steps[] = { { 0, 100, "0" }, { 90, 500, "15" }, { 450, 1000, "30" }, { 900, 2000, "60" }, { 1800, SIZE_MAX, "300" } };
+        size_t n = object_store_objects(s->stores[R_NODES])->n, i = 0;
 
-        return n <= 100 ? "0" : n <= 500 ? "15" : n <= 1000 ? "30" : n <= 2000 ? "60" : "300";
+        for (size_t j = 0; j < ARRAY_SIZE(steps); j++)
+                if (streq(have, steps[j].seconds) && n >= steps[j].min && n <= steps[j].max)
+                        return have;
+        while (n > steps[i].max)
+                i++;
+        return steps[i].seconds;
 }
 
 static bool set_metadata(const struct snapshot *s, struct writes *w, struct json *copy)
 {
         bool changed = copy_label(w, copy, "kubernetes.io/os", "beta.kubernetes.io/os");
+        const char *have = object_annotation(copy, TTL), *want = cache_seconds(s, have);
 
         changed |= copy_label(w, copy, "kubernetes.io/arch", "beta.kubernetes.io/arch");
-        /* It only grows with the cluster: no write to every node each time one comes or goes. */
-        if (!object_annotation(copy, TTL) || atoi(object_annotation(copy, TTL)) < atoi(cache_seconds(s))) {
-                object_set_annotation(w->arena, copy, TTL, cache_seconds(s));
+        if (!streq(have, want)) {
+                object_set_annotation(w->arena, copy, TTL, want);
                 changed = true;
         }
         return changed;
@@ -206,44 +298,71 @@ static void register_node(const struct snapshot *s, struct writes *w, const stru
         if (age < after)
                 writes_requeue(w, after - age);
         else
-                writes_event_once(w, node->json, "Normal", "RegisteredNode",
+                writes_event_once(w, node_reference(w->arena, node->name, node->uid), "Normal", "RegisteredNode",
                                   arena_printf(w->arena, "Node %s event: Registered Node %s in Controller", node->name,
                                                node->name));
+}
+
+/* "removed/UID/NAME" */
+static void tell_removed(const char *key, struct writes *w)
+{
+        const char *uid, *name;
+
+        key_split(w->arena, key + strlen(REMOVED), &uid, &name);
+        writes_event(w, node_reference(w->arena, name, uid), "Normal", "RemovingNode",
+                     "Node %s event: Removing Node %s from Controller", name, name);
+}
+
+static bool set_taints(const struct snapshot *s, struct writes *w, const struct object *node, struct json *copy)
+{
+        struct json *taints = wanted_taints(s, w, node);
+
+        if (!taints)
+                return false;
+        json_set(w->arena, copy, "spec",
+                 json_get(copy, "spec") ? json_clone_shallow(w->arena, json_get(copy, "spec")) : json_new_object(w->arena));
+        if (json_len(taints))
+                json_path_set(w->arena, copy, "spec.taints", taints);
+        else
+                json_del(json_get(copy, "spec"), "taints");
+        return true;
 }
 
 static void reconcile_node(const struct snapshot *s, const char *key, struct writes *w)
 {
         const struct object *node = snapshot_key(s, R_NODES, key);
-        struct json *taints, *copy;
+        struct json *copy;
         bool changed;
         int64_t left;
 
+        if (!node && str_has_prefix(key, REMOVED))
+                tell_removed(key, w);
         if (!node)
                 return;
         left = time_left(s, node);
         if (left > 0)
                 writes_requeue(w, left);
         register_node(s, w, node);
-        taints = wanted_taints(s, w, node, left <= 0);
+        if (left <= 0) {
+                size_t before = w->n;
+
+                write_unknown(s, w, node);
+                if (w->n > before)
+                        return; /* the next round sees it, and what follows from it; two updates of one revision would collide */
+        }
         copy = object_editable(w->arena, node->json);
         changed = set_metadata(s, w, copy);
-        if (!same_taints(taints, json_path(node->json, "spec.taints"))) {
-                json_set(w->arena, copy, "spec",
-                         json_get(copy, "spec") ? json_clone_shallow(w->arena, json_get(copy, "spec")) : json_new_object(w->arena));
-                if (json_len(taints))
-                        json_path_set(w->arena, copy, "spec.taints", taints);
-                else
-                        json_del(json_get(copy, "spec"), "taints");
-                changed = true;
-        }
-        if (changed) {
+        changed |= set_taints(s, w, node, copy);
+        if (changed)
                 writes_update(w, R_NODES, NULL, copy);
-                return; /* the next round sees it; two updates of one revision would collide */
-        }
-        if (left <= 0) {
-                write_unknown(s, w, node);
-                mark_pods(s, w, node);
-        }
+}
+
+static void map_node(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        if (new)
+                keys_add(k, new->key);
+        else
+                keys_addf(k, REMOVED "%s/%s", old->uid, old->name);
 }
 
 static void map_lease(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
@@ -257,7 +376,7 @@ static void map_lease(const struct snapshot *s, const struct object *old, const 
 const struct controller node_controller = {
         .name = "node-lifecycle-controller",
         .component = "node-controller",
-        .watches = { { .resource = R_NODES }, { .resource = R_LEASES, .map = map_lease }, { .resource = R_PODS, .passive = true } },
+        .watches = { { .resource = R_NODES, .map = map_node }, { .resource = R_LEASES, .map = map_lease }, { .resource = R_PODS, .passive = true } },
         .n_watches = 3,
         .reconcile = reconcile_node,
 };

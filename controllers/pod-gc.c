@@ -5,14 +5,22 @@
  */
 #include "controllers.h"
 
+#include <stdio.h>
+
 #define ALL "*"
 #define QUARANTINE_NS (40 * NS_PER_SEC)
+
+/* Since when a pod has had no node: not since when somebody else's on it had none. */
+static const char *lost_key(struct arena *a, const struct object *pod)
+{
+        return arena_printf(a, "lost %s", pod->uid);
+}
 
 /* Its node is gone: nobody is left to end it. A while later, because a kubelet that still runs registers its node
  * anew; and the server is asked, because the stores may lag behind each other. */
 static void collect_orphan(const struct snapshot *s, const struct object *pod, const char *node, struct writes *w)
 {
-        int64_t left = snapshot_since(s, node) + QUARANTINE_NS - s->now;
+        int64_t left = snapshot_since(s, lost_key(w->arena, pod)) + QUARANTINE_NS - s->now;
         struct write *x;
 
         if (left > 0) {
@@ -23,6 +31,26 @@ static void collect_orphan(const struct snapshot *s, const struct object *pod, c
         x->any_uid = true;
         if (!pod_is_terminal(pod->json))
                 write_disruption(w, pod, "Failed", "DeletionByPodGC", "PodGC: node no longer exists", s->now);
+        writes_delete(w, R_PODS, pod, 0, NULL);
+}
+
+/* Somebody said that the machine is off: what runs there needs no grace. */
+static bool is_out_of_service(const struct snapshot *s, const char *name)
+{
+        const struct object *node = snapshot_get(s, R_NODES, NULL, name);
+
+        if (!node || streq(pod_condition_status(node->json, "Ready"), "True"))
+                return false;
+        json_foreach_item(json_path(node->json, "spec.taints"), t)
+                if (streq(json_get_string(t, "key"), "node.kubernetes.io/out-of-service"))
+                        return true;
+        return false;
+}
+
+static void end_pod(const struct object *pod, struct writes *w, int64_t now)
+{
+        if (!pod_is_terminal(pod->json))
+                write_disruption(w, pod, "Failed", NULL, NULL, now);
         writes_delete(w, R_PODS, pod, 0, NULL);
 }
 
@@ -62,8 +90,8 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
 
         if (streq(key, ALL))
                 collect_surplus(s, w);
-        else if (pod && str_empty(node) && object_is_deleting(pod->json))
-                writes_delete(w, R_PODS, pod, 0, NULL);
+        else if (pod && object_is_deleting(pod->json) && (str_empty(node) || is_out_of_service(s, node)))
+                end_pod(pod, w, s->now);
         else if (!str_empty(node) && !snapshot_get(s, R_NODES, NULL, node))
                 collect_orphan(s, pod, node, w);
 }
@@ -77,24 +105,32 @@ static void map_pod(const struct snapshot *s, const struct object *old, const st
                 keys_add(k, ALL);
 }
 
-static void map_gone_node(const struct snapshot *s, const struct object *old, const struct object *new,
-                          const struct keys *k)
+static void map_node(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
 {
+        const struct object *node = new ? new : old;
+        bool comes = new && !old;
         struct object *const *pods;
         size_t n;
 
-        if (new) {
-                snapshot_over(s, new->name);
+        if (old && new && json_equal(json_path(old->json, "spec.taints"), json_path(new->json, "spec.taints")) &&
+            streq(pod_condition_status(old->json, "Ready"), pod_condition_status(new->json, "Ready")))
                 return;
+        pods = snapshot_by_own(s, R_PODS, node->name, &n);
+        for (size_t i = 0; i < n; i++) {
+                char key[64];
+
+                if (!comes) {
+                        keys_add(k, pods[i]->key);
+                        continue;
+                }
+                snprintf(key, sizeof(key), "lost %s", pods[i]->uid);
+                snapshot_over(s, key);
         }
-        pods = snapshot_by_own(s, R_PODS, old->name, &n);
-        for (size_t i = 0; i < n; i++)
-                keys_add(k, pods[i]->key);
 }
 
 const struct controller pod_gc_controller = {
         .name = "pod-garbage-collector-controller",
-        .watches = { { .resource = R_PODS, .map = map_pod }, { .resource = R_NODES, .map = map_gone_node } },
+        .watches = { { .resource = R_PODS, .map = map_pod }, { .resource = R_NODES, .map = map_node } },
         .n_watches = 2,
         .reconcile = reconcile,
 };

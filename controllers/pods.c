@@ -50,9 +50,11 @@ void write_disruption(struct writes *w, const struct object *pod, const char *ph
         struct json *conditions = json_ensure_array(w->arena, status, "conditions");
         struct write *x;
 
-        condition_set(w->arena, conditions, "DisruptionTarget", "True", reason, message, now);
-        c = condition_find(conditions, "DisruptionTarget");
-        json_set_int(w->arena, c, "observedGeneration", json_path_int(pod->json, "metadata.generation", 1));
+        if (reason) {
+                condition_set(w->arena, conditions, "DisruptionTarget", "True", reason, message, now);
+                c = condition_find(conditions, "DisruptionTarget");
+                json_set_int(w->arena, c, "observedGeneration", json_path_int(pod->json, "metadata.generation", 1));
+        }
         if (phase) {
                 json_set_string(w->arena, status, "phase", phase);
                 json_set_int(w->arena, status, "observedGeneration", json_path_int(pod->json, "metadata.generation", 1));

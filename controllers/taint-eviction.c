@@ -27,6 +27,18 @@ static int64_t tainted_since(const struct snapshot *s, struct arena *a, const st
         return at ? at : snapshot_since(s, arena_printf(a, "%s %s", node->uid, json_print(a, taint)));
 }
 
+/* What the Event is about: upstream says only the name. */
+static struct json *pod_reference(struct arena *a, const struct object *pod)
+{
+        struct json *ref = json_new_object(a), *meta = json_ensure_object(a, ref, "metadata");
+
+        json_set_string(a, ref, "kind", "Pod");
+        json_set_string(a, ref, "apiVersion", "v1");
+        json_set_string(a, meta, "namespace", pod->namespace);
+        json_set_string(a, meta, "name", pod->name);
+        return ref;
+}
+
 static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
 {
         const struct object *node = snapshot_key(s, R_NODES, key);
@@ -50,7 +62,7 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
                                 writes_requeue(w, since + stay - s->now);
                                 continue;
                         }
-                        writes_event(w, pods[i]->json, "Normal", "TaintManagerEviction", "Marking for deletion Pod %s/%s",
+                        writes_event(w, pod_reference(w->arena, pods[i]), "Normal", "TaintManagerEviction", "Marking for deletion Pod %s/%s",
                                      pods[i]->namespace, pods[i]->name);
                         write_disruption(w, pods[i], NULL, "DeletionByTaintManager",
                                          "Taint manager: deleting due to NoExecute taint", s->now);

@@ -146,7 +146,66 @@ static void test_endpoints(void **state)
                            "[{'port':80,'protocol':'TCP','targetPort':8080}]}}");
         put(w, R_PODS, POD("p", "", "'phase':'Running','podIP':'10.0.0.1'"));
         assert_string_equal(run(w, &endpoints_controller, "n/s"), "create endpoints s\n");
+        assert_string_equal(run(w, &slices_controller, "n/s"), "event FailedToUpdateEndpointSlices\ncreate endpointslices\n");
+        assert_int_equal(json_len(json_get(w->writes.items[1].body, "endpoints")), 0);
+        put(w, R_PODS, "{'metadata':{'name':'p','uid':'p','labels':{'a':'b'}},'spec':{'nodeName':'n1','containers':[{}]},'status':"
+                       "{'phase':'Running','podIP':'10.0.0.1'}}");
+        put(w, R_NODES, "{'metadata':{'name':'n1'}}");
         assert_string_equal(run(w, &slices_controller, "n/s"), "create endpointslices\n");
+        assert_int_equal(json_len(json_get(w->writes.items[0].body, "endpoints")), 1);
+}
+
+/* Two named ports, one of which only one pod has: two subsets, and each port's pods whole. */
+static void test_subsets(void **state)
+{
+        struct world *w = *state;
+        const struct json *subsets;
+
+        put(w, R_SERVICES, "{'kind':'Service','metadata':{'name':'s','uid':'S'},'spec':{'selector':{'a':'b'},'ports':"
+                           "[{'name':'h','port':80,'protocol':'TCP','targetPort':'web'},{'name':'u','port':53,'protocol':'UDP','targetPort':53},"
+                           "{'name':'t','port':53,'protocol':'TCP','targetPort':53}]}}");
+        put(w, R_PODS, "{'metadata':{'name':'p','uid':'P','labels':{'a':'b'}},'spec':{'containers':[{'ports':[{'name':'web',"
+                       "'containerPort':8080}]}]},'status':{'phase':'Running','podIP':'10.0.0.2'}}");
+        put(w, R_PODS, "{'metadata':{'name':'q','uid':'Q','labels':{'a':'b'}},'spec':{'containers':[{}]},'status':"
+                       "{'phase':'Running','podIP':'10.0.0.1'}}");
+        assert_string_equal(run(w, &endpoints_controller, "n/s"), "create endpoints s\n");
+        subsets = json_get(w->writes.items[0].body, "subsets");
+        assert_int_equal(json_len(subsets), 2);
+        for (size_t i = 0; i < 2; i++) {
+                const struct json *ports = json_get(json_at(subsets, i), "ports"), *pods = json_get(json_at(subsets, i), "notReadyAddresses");
+                bool web = streq(json_get_string(json_at(ports, 0), "name"), "h");
+
+                assert_int_equal(json_len(ports), web ? 1 : 2);
+                assert_int_equal(json_len(pods), web ? 1 : 2);
+                assert_string_equal(json_get_string(json_at(pods, 0), "ip"), web ? "10.0.0.2" : "10.0.0.1");
+        }
+}
+
+#define TOKEN(more) "{'metadata':{'name':'bootstrap-token-abcdef','namespace':'kube-system','uid':'T'},'type':'bootstrap.kubernetes.io/token'," \
+                    "'data':{'token-id':'YWJjZGVm','token-secret':'MDEyMzQ1Njc4OWFiY2RlZg=='" more "}}"
+#define MAY_SIGN ",'usage-bootstrap-signing':'dHJ1ZQ=='"
+#define ENDS ",'expiration':'MTk3MC0wMS0xMlQxMzo0Njo1MFo='" /* ten seconds after the world's clock */
+#define INFO(more) "{'metadata':{'name':'cluster-info','namespace':'kube-public'},'data':{'kubeconfig':'apiVersion: v1'" more "}}"
+
+static void test_bootstrap(void **state)
+{
+        struct world *w = *state;
+        const char *key = "kube-public/cluster-info", *token = "kube-system/bootstrap-token-abcdef";
+
+        put(w, R_CONFIGMAPS, INFO(""));
+        put(w, R_SECRETS, TOKEN(""));
+        assert_string_equal(run(w, &bootstrap_signer, key), "");
+        assert_string_equal(run(w, &token_cleaner, token), "");
+        put(w, R_SECRETS, TOKEN(MAY_SIGN ENDS));
+        assert_string_equal(run(w, &bootstrap_signer, key), "update configmaps cluster-info\n");
+        assert_true(str_has_prefix(wrote(w, 0, "data.jws-kubeconfig-abcdef"), "eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiY2RlZiJ9.."));
+        assert_string_equal(run(w, &token_cleaner, token), "");
+        assert_int_equal(w->writes.requeue_after, SECONDS(10));
+        w->snapshot.now += SECONDS(10);
+        put(w, R_CONFIGMAPS, INFO(",'jws-kubeconfig-abcdef':'x'"));
+        assert_string_equal(run(w, &bootstrap_signer, key), "update configmaps cluster-info\n");
+        assert_null(wrote(w, 0, "data.jws-kubeconfig-abcdef"));
+        assert_string_equal(run(w, &token_cleaner, token), "delete secrets bootstrap-token-abcdef\n");
 }
 
 int main(void)
@@ -156,7 +215,8 @@ int main(void)
                 TEST(test_deployment_makes_replica_set), TEST(test_job_counts_once),
                 TEST(test_garbage),                 TEST(test_garbage_partly),
                 TEST(test_garbage_foreground),      TEST(test_garbage_invalid),
-                TEST(test_endpoints),
+                TEST(test_endpoints),               TEST(test_bootstrap),
+                TEST(test_subsets),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

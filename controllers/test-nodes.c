@@ -38,14 +38,12 @@ static void test_silent(void **state)
 
         put(w, R_LEASES, LEASE("1970-01-12T13:46:10.000000Z"));
         put(w, R_NODES, NODE("True", ""));
-        assert_string_equal(run(w, &node_controller, "a"), "event RegisteredNode\nupdate nodes a\n");
-        put(w, R_NODES, NODE("True", TAINTED));
         put(w, R_PODS, "{'metadata':{'name':'p','uid':'p'},'spec':{'nodeName':'a'},'status':{'phase':'Running','conditions':"
                        "[{'type':'Ready','status':'True'}]}}");
         put(w, R_PODS, "{'metadata':{'name':'q','uid':'q'},'spec':{'nodeName':'b'},'status':{'phase':'Running','conditions':"
                        "[{'type':'Ready','status':'True'}]}}");
-        assert_string_equal(run(w, &node_controller, "a"), "event RegisteredNode\nupdate nodes/status a\nevent NodeNotReady\n"
-                                                           "update pods/status p\nevent NodeNotReady\n");
+        assert_string_equal(run(w, &node_controller, "a"), "event RegisteredNode\nupdate pods/status p\nevent NodeNotReady\n"
+                                                           "update nodes/status a\nevent NodeNotReady\n");
         /* This process has just begun to look: it may have been heard meanwhile. */
         w->snapshot.since = w->snapshot.now - SECONDS(1);
         put(w, R_NODES, NODE("True", ""));
@@ -64,10 +62,14 @@ static void test_taints(void **state)
                 { NODE("True", "'unschedulable':true"), "node.kubernetes.io/unschedulable:NoSchedule " },
                 { NODE("False", "'taints':[{'key':'mine','effect':'NoSchedule'}]"),
                   "mine:NoSchedule node.kubernetes.io/not-ready:NoSchedule node.kubernetes.io/not-ready:NoExecute " },
+                { NODE("False", TAINTED), "node.kubernetes.io/not-ready:NoSchedule node.kubernetes.io/not-ready:NoExecute " },
+                { "{'metadata':{'name':'a','uid':'A','creationTimestamp':'1970-01-12T13:46:00Z'},'spec':{'taints':"
+                  "[{'key':'node.kubernetes.io/not-ready','effect':'NoSchedule'}]},'status':{}}", "" }, /* says nothing yet */
         };
         struct world *w = world_of(state);
 
         put(w, R_LEASES, LEASE("1970-01-12T13:46:39.000000Z"));
+        put(w, R_NODES, "{'metadata':{'name':'b','uid':'B'},'status':{'conditions':[{'type':'Ready','status':'True'}]}}");
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
@@ -77,6 +79,19 @@ static void test_taints(void **state)
                         strbuf_printf(&b, "%s:%s ", json_get_string(t, "key"), json_get_string(t, "effect"));
                 assert_string_equal(strbuf_str(&b), cases[i].taints);
         }
+}
+
+/* Where no node is ready, it is rather us who cannot hear: nobody is evicted. */
+static void test_all_lost(void **state)
+{
+        struct world *w = world_of(state);
+
+        put(w, R_LEASES, LEASE("1970-01-12T13:46:39.000000Z"));
+        put(w, R_NODES, NODE("Unknown", TAINTED));
+        assert_string_equal(run(w, &node_controller, "a"), "event RegisteredNode\nupdate nodes a\n");
+        assert_int_equal(json_len(json_path(w->writes.items[1].body, "spec.taints")), 1);
+        assert_int_equal(w->writes.requeue_after, SECONDS(5));
+        assert_string_equal(run(w, &node_controller, "removed/A/a"), "event RemovingNode\n");
 }
 
 static void test_new_node(void **state)
@@ -146,7 +161,16 @@ static void test_orphaned_pod(void **state)
         put(w, R_NODES, "{'metadata':{'name':'gone'}}");
         assert_string_equal(run(w, &pod_gc_controller, "n/p"), "");
         put(w, R_PODS, "{'metadata':{'name':'p','uid':'p','deletionTimestamp':'1970-01-01T00:00:00Z'},'spec':{}}");
-        assert_string_equal(run(w, &pod_gc_controller, "n/p"), "delete pods p\n");
+        assert_string_equal(run(w, &pod_gc_controller, "n/p"), "update pods/status p\ndelete pods p\n");
+        put(w, R_NODES, "{'metadata':{'name':'off'},'spec':{'taints':[{'key':'node.kubernetes.io/out-of-service','effect':'NoExecute'}]}}");
+        put(w, R_PODS, "{'metadata':{'name':'p','uid':'p','deletionTimestamp':'1970-01-01T00:00:00Z'},'spec':{'nodeName':'off'}}");
+        assert_string_equal(run(w, &pod_gc_controller, "n/p"), "update pods/status p\ndelete pods p\n");
+        /* Another pod's time on a node that is not there is not this one's. */
+        put(w, R_PODS, "{'metadata':{'name':'q','uid':'q'},'spec':{'nodeName':'gone2'},'status':{'phase':'Running'}}");
+        run(w, &pod_gc_controller, "n/q");
+        w->snapshot.now += SECONDS(40);
+        put(w, R_PODS, "{'metadata':{'name':'r','uid':'r'},'spec':{'nodeName':'gone2'},'status':{'phase':'Running'}}");
+        assert_string_equal(run(w, &pod_gc_controller, "n/r"), "");
 }
 
 static void test_finished_pods(void **state)
@@ -202,7 +226,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_heard),         TEST(test_silent),         TEST(test_taints),        TEST(test_new_node),
                 TEST(test_eviction),      TEST(test_untimed_taint),  TEST(test_orphaned_pod),  TEST(test_finished_pods),
-                TEST(test_selection),
+                TEST(test_selection),      TEST(test_all_lost),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
