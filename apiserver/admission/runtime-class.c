@@ -17,7 +17,7 @@ static struct json *class_of(struct admission_attributes *at, const struct statu
                 class = admission_get(at, "node.k8s.io", "v1", "runtimeclasses", "", name);
         }
         if (!class)
-                *ret_st = deny(at, "pod rejected: RuntimeClass \"%s\" not found", name);
+                *ret_st = deny(at, "pod rejected: RuntimeClass %s not found", go_quoted(at->request->arena, name));
         return class;
 }
 

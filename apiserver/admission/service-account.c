@@ -234,8 +234,8 @@ static const struct status *validate(struct admission_attributes *at)
         if (ephemeral && !*name)
                 return deny(at, "no service account specified for pod %s/%s", at->namespace, at->name);
         if (ephemeral && !find_account(at, name))
-                return deny(at, "error looking up service account %s/%s: serviceaccount \"%s\" not found", at->namespace, name,
-                            name);
+                return deny(at, "error looking up service account %s/%s: serviceaccount %s not found", at->namespace, name,
+                            go_quoted(at->request->arena, name));
         if (admission_has(at, "", "v1", "serviceaccounts", at->namespace, name, "enforce-mountable-secrets"))
                 sa = admission_get(at, "", "v1", "serviceaccounts", at->namespace, name);
         if (!enforced(sa))
@@ -261,8 +261,8 @@ static const struct status *mutate(struct admission_attributes *at)
         json_set_string(a, spec, "serviceAccount", name);
         sa = find_account(at, name);
         if (!sa)
-                return deny(at, "error looking up service account %s/%s: serviceaccount \"%s\" not found", at->namespace,
-                            name, name);
+                return deny(at, "error looking up service account %s/%s: serviceaccount %s not found", at->namespace,
+                            name, go_quoted(at->request->arena, name));
         if (wants_token(at->object, sa))
                 mount_token(at, spec);
         if (!json_len(json_get(spec, "imagePullSecrets")) && json_len(json_get(sa, "imagePullSecrets")))

@@ -62,14 +62,14 @@ static struct json *resource_details(struct arena *a, const struct resource *res
 
 const struct status *status_not_found(struct arena *a, const struct resource *res, const char *name)
 {
-        return status_make(a, 404, "NotFound", resource_details(a, res, name), "%s \"%s\" not found",
-                           resource_name(a, res), name);
+        return status_make(a, 404, "NotFound", resource_details(a, res, name), "%s %s not found",
+                           resource_name(a, res), go_quoted(a, name));
 }
 
 const struct status *status_already_exists(struct arena *a, const struct resource *res, const char *name)
 {
-        return status_make(a, 409, "AlreadyExists", resource_details(a, res, name), "%s \"%s\" already exists",
-                           resource_name(a, res), name);
+        return status_make(a, 409, "AlreadyExists", resource_details(a, res, name), "%s %s already exists",
+                           resource_name(a, res), go_quoted(a, name));
 }
 
 const struct status *status_conflict(struct arena *a, const struct resource *res, const char *name,
@@ -79,7 +79,7 @@ const struct status *status_conflict(struct arena *a, const struct resource *res
 
         FORMAT(text, a, fmt);
         return status_make(a, 409, "Conflict", resource_details(a, res, name),
-                           "Operation cannot be fulfilled on %s \"%s\": %s", resource_name(a, res), name, text);
+                           "Operation cannot be fulfilled on %s %s: %s", resource_name(a, res), go_quoted(a, name), text);
 }
 
 const struct status *status_modified(struct arena *a, const struct resource *res, const char *name)
@@ -100,7 +100,7 @@ const struct status *status_forbidden(struct arena *a, const struct resource *re
         else if (str_empty(name))
                 text = arena_printf(a, "%s is forbidden: %s", resource_name(a, res), text);
         else
-                text = arena_printf(a, "%s \"%s\" is forbidden: %s", resource_name(a, res), name, text);
+                text = arena_printf(a, "%s %s is forbidden: %s", resource_name(a, res), go_quoted(a, name), text);
         return make(a, 403, "Forbidden", resource_details(a, res, name), text);
 }
 
@@ -125,7 +125,7 @@ const struct status *status_invalid(struct arena *a, const struct resource *res,
                         json_append(a, causes, c);
                 }
         }
-        return status_make(a, 422, "Invalid", d, "%s \"%s\" is invalid%s%s", kind, name ? name : "",
+        return status_make(a, 422, "Invalid", d, "%s %s is invalid%s%s", kind, go_quoted(a, name ? name : ""),
                            errs->n ? ": " : "", field_errors_print(a, errs));
 }
 

@@ -47,24 +47,118 @@ static struct json *strings(struct arena *a, const char *first, const char *seco
 
 /* --- images --- */
 
-/* The tag of an image reference as distribution's grammar splits it: "latest" when there is neither tag
- * nor digest, "" with a digest alone or a reference that is malformed. */
+static size_t alnums(const char *p, const char *end)
+{
+        const char *start = p;
+
+        while (p < end && ((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')))
+                p++;
+        return (size_t)(p - start);
+}
+
+/* Lower case words with one or two of "._" or some "-" between them, and slashes. */
+static bool image_path(const char *p, const char *end)
+{
+        for (;;) {
+                size_t n = alnums(p, end);
+
+                if (!n)
+                        return false;
+                p += n;
+                if (p == end)
+                        return true;
+                if (*p == '-')
+                        while (p < end && *p == '-')
+                                p++;
+                else if (*p == '_' && p + 1 < end && p[1] == '_')
+                        p += 2;
+                else if (*p == '.' || *p == '_' || *p == '/')
+                        p++;
+                else
+                        return false;
+        }
+}
+
+static bool is_word(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* Labels with dots, or an IPv6 address in brackets, and maybe a port. */
+static bool image_domain(const char *p, const char *end)
+{
+        if (p < end && *p == '[') {
+                const char *close = memchr(p, ']', (size_t)(end - p));
+
+                if (!close || close == p + 1 || strspn(p + 1, "0123456789abcdefABCDEF:") != (size_t)(close - p - 1))
+                        return false;
+                p = close + 1;
+        } else {
+                for (;; p++) {
+                        const char *start = p;
+
+                        while (p < end && (is_word(*p) || *p == '-'))
+                                p++;
+                        if (p == start || *start == '-' || p[-1] == '-')
+                                return false;
+                        if (p == end || *p != '.')
+                                break;
+                }
+        }
+        if (p == end)
+                return true;
+        if (*p++ != ':' || p == end)
+                return false;
+        return strspn(p, "0123456789") == (size_t)(end - p);
+}
+
+static bool image_digest(const char *s)
+{
+        static const struct {
+                const char *prefix;
+                size_t digits;
+        } known[] = { { "sha256:", 64 }, { "sha384:", 96 }, { "sha512:", 128 } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+                if (str_has_prefix(s, known[i].prefix)) {
+                        const char *hex = s + strlen(known[i].prefix);
+
+                        return strspn(hex, "0123456789abcdef") == known[i].digits && !hex[known[i].digits];
+                }
+        return false;
+}
+
+#define IMAGE_NAME_MAX 255 /* with its domain */
+#define IMAGE_ID 64        /* so many hexadecimal digits are an id, no name */
+
+/* Whether an image reference, as distribution's grammar splits it, has the tag "latest", or neither tag nor digest.
+ * What is no reference has none. */
 static bool image_is_latest(const char *image)
 {
-        const char *at = strchr(image, '@'), *slash = strrchr(image, '/'), *colon;
-        size_t len = at ? (size_t)(at - image) : strlen(image);
+        const char *at = strchr(image, '@'), *slash = strchr(image, '/'), *path = image, *end, *colon;
+        size_t domain = 0, id = strspn(image, "0123456789abcdef");
+        bool capital = false;
 
-        if (!len || strpbrk(image, " \t"))
+        if (id == IMAGE_ID && !image[id])
                 return false;
-        colon = memrchr(image, ':', len);
-        if (colon && slash && colon < slash)
-                colon = NULL; /* a port */
-        for (const char *p = slash ? slash + 1 : image; p < (colon ? colon : image + len); p++)
-                if (*p >= 'A' && *p <= 'Z')
-                        return false; /* repository names are lower case: no reference at all */
-        if (colon)
-                return image + len - colon == sizeof(":latest") - 1 && !strncmp(colon, ":latest", 7);
-        return !at;
+        for (const char *p = image; slash && p < slash; p++)
+                capital |= *p >= 'A' && *p <= 'Z';
+        if (slash && (memchr(image, '.', (size_t)(slash - image)) || memchr(image, ':', (size_t)(slash - image)) || capital ||
+                      str_has_prefix(image, "localhost/"))) {
+                path = slash + 1;
+                domain = (size_t)(slash - image);
+                if (!image_domain(image, slash))
+                        return false;
+        }
+        if (at && (at < path || !image_digest(at + 1)))
+                return false;
+        end = at ? at : image + strlen(image);
+        colon = memchr(path, ':', (size_t)(end - path));
+        if ((domain ? domain : strlen("docker.io")) + 1 + (size_t)((colon ? colon : end) - path) > IMAGE_NAME_MAX)
+                return false;
+        if (!image_path(path, colon ? colon : end))
+                return false;
+        return colon ? end - colon == sizeof(":latest") - 1 && !strncmp(colon, ":latest", sizeof(":latest") - 1) : !at;
 }
 
 static void pull_policy(struct arena *a, struct json *obj, const char *key, const char *image)
@@ -237,12 +331,31 @@ static void pod_level_resources(struct arena *a, struct json *spec)
                         json_set(a, requests, m->key, m->value);
 }
 
+/* Init containers were annotations once. Kubelets that old must not find any. */
+static void drop_init_annotations(struct json *obj)
+{
+        static const char *const old[] = { "pod.beta.kubernetes.io/init-containers", "pod.alpha.kubernetes.io/init-containers",
+                                           "pod.beta.kubernetes.io/init-container-statuses",
+                                           "pod.alpha.kubernetes.io/init-container-statuses" };
+        struct json *annotations = json_get(json_get(obj, "metadata"), "annotations");
+
+        for (size_t i = 0; i < ARRAY_SIZE(old) && annotations; i++)
+                json_del(annotations, old[i]);
+}
+
+void default_pod_template(struct arena *a, struct json *obj)
+{
+        unused(a);
+        drop_init_annotations(obj);
+}
+
 /* What holds for pods but not for templates of pods. */
 void default_pod(struct arena *a, struct json *obj)
 {
         struct json *spec = json_get(obj, "spec");
         const char *const lists[] = { "containers", "initContainers" };
 
+        drop_init_annotations(obj);
         if (!json_is_object(spec))
                 return;
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -361,10 +474,8 @@ void default_stateful_set(struct arena *a, struct json *obj)
         if (json_is_object(rolling) && streq(json_get_string(strategy, "type"), "RollingUpdate"))
                 set_int_if_absent(a, rolling, "partition", 0);
         json_foreach_item(json_get(obj, "volumeClaimTemplates"), claim) {
-                if (blank(claim, "apiVersion"))
-                        json_set_string(a, claim, "apiVersion", "v1");
-                if (blank(claim, "kind"))
-                        json_set_string(a, claim, "kind", "PersistentVolumeClaim");
+                json_set_string(a, claim, "apiVersion", "v1");
+                json_set_string(a, claim, "kind", "PersistentVolumeClaim");
         }
 }
 
@@ -539,12 +650,10 @@ void default_subject(struct arena *a, struct json *obj)
 
 void default_definition(struct arena *a, struct json *obj)
 {
-        struct json *names = json_ensure_object(a, obj, "names"), *conversion = json_get(obj, "conversion");
+        struct json *names = json_ensure_object(a, obj, "names");
         const char *kind = json_get_string(names, "kind");
         char *singular;
 
-        if (conversion && blank(conversion, "strategy"))
-                json_set_string(a, conversion, "strategy", "None");
         if (str_empty(kind))
                 return;
         if (blank(names, "singular")) {

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <stdio.h>
-
 /* What Go prints before the value, and what a cause gives as its reason. */
 static const struct {
         const char *title, *reason;
@@ -90,6 +88,14 @@ void go_quote(struct strbuf *out, const char *s, size_t len)
                 i += n;
         }
         strbuf_putc(out, '"');
+}
+
+const char *go_quoted(struct arena *a, const char *s)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        go_quote(&b, s, strlen(s));
+        return arena_strndup(a, strbuf_str(&b), b.len);
 }
 
 const char *go_float(struct arena *a, double d)

@@ -42,6 +42,7 @@ void field_error_add_text(struct field_errors *errs, enum field_error_type type,
                           const char *text, const char *detail_fmt, ...) printf_like(5, 6);
 /* S quoted as Go's %q does. */
 void go_quote(struct strbuf *out, const char *s, size_t len);
+const char *go_quoted(struct arena *a, const char *s);
 /* A number that Go holds as a float64: its %v. */
 const char *go_float(struct arena *a, double d);
 /* The cause's reason: "FieldValueInvalid". */

@@ -26,7 +26,7 @@ bool cond_padded(struct check *c, const struct at *at)
 static bool named(const struct json *list, size_t n, const char *name)
 {
         for (size_t i = 0; i < n && i < json_len(list); i++)
-                if (streq(json_get_string(json_at(list, i), "name"), name))
+                if (streq(json_get_string(json_at(list, i), "name") ?: "", name))
                         return true;
         return false;
 }
@@ -46,6 +46,8 @@ void check_init_name(struct check *c, const struct at *at)
 {
         if (*text_at(at))
                 check_name_among(c, at, false);
+        else if (named(json_get(at->up->up->up->j, "containers"), SIZE_MAX, ""))
+                field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, at), at->j, NULL);
 }
 
 void check_ephemeral_name(struct check *c, const struct at *at)

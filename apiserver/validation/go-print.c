@@ -12,10 +12,20 @@ static void print_go(struct strbuf *b, const struct schema *s, const struct json
 /* "apiGroup" is APIGroup in Go, "tls" is TLS, "type" is Type. */
 static void print_name(struct strbuf *b, const char *name)
 {
-        static const char *const acronyms[] = { "api", "ca", "cel", "cidr", "csi", "dns", "fc", "fs", "grpc", "http", "id", "ip", "iscsi", "nfs",
-                                                "os", "pd", "qos", "rbd", "se", "tcp", "tls", "ttl", "tty", "uid", "url" };
+        static const char *const acronyms[] = { "api", "aws", "ca", "cel", "cidr", "csi", "dns", "fc", "fs", "gce", "gmsa", "grpc", "http", "id", "ip", "iscsi", "nfs",
+                                                "os", "pd", "qos", "rbd", "se", "ssl", "tcp", "tls", "ttl", "tty", "uid", "url" };
+        /* Some have another name inside. */
+        static const char *const renamed[][2] = {
+                { "cephfs", "CephFS" }, { "chapAuthDiscovery", "DiscoveryCHAPAuth" }, { "chapAuthSession", "SessionCHAPAuth" },
+                { "diskURI", "DataDiskURI" }, { "storageos", "StorageOS" }, { "wwids", "WWIDs" },
+        };
         size_t upper = 1;
 
+        for (size_t i = 0; i < ARRAY_SIZE(renamed); i++)
+                if (streq(name, renamed[i][0])) {
+                        strbuf_printf(b, "\"%s\":", renamed[i][1]);
+                        return;
+                }
         for (size_t i = 0; i < ARRAY_SIZE(acronyms); i++) {
                 size_t n = strlen(acronyms[i]);
 

@@ -239,7 +239,7 @@ void check_pod_resources(struct check *c, const struct at *at)
                 check_forbidden(c, at, "may not be set for a windows pod");
                 return;
         }
-        if (at_set(claims))
+        if (at_set(claims) || cond_sent_empty(c, claims))
                 check_forbidden(c, claims, "claims may not be set for Resources at pod-level");
         check_requirements(c, at, limits, requests, name_for_pods);
         check_resource_claims(c, at);

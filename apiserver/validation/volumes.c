@@ -148,9 +148,15 @@ static const struct json *volumes_of(struct check *c, const struct at *spec)
         all = json_new_array(c->a);
         json_foreach_item(claims, t) {
                 struct json *v = json_new_object(c->a), *source = json_new_object(c->a);
+                const char *name = json_path_string(t, "metadata.name") ?: "";
+                bool again = false;
 
-                json_set_string(c->a, v, "name", json_path_string(t, "metadata.name"));
-                json_set_string(c->a, source, "claimName", "claim");
+                for (size_t i = 0; i < t_i; i++)
+                        again |= streq(json_path_string(json_at(claims, i), "metadata.name") ?: "", name);
+                if (again)
+                        continue;
+                json_set_string(c->a, v, "name", name);
+                json_set_string(c->a, source, "claimName", name);
                 json_set(c->a, v, "persistentVolumeClaim", source);
                 json_append(c->a, all, v);
         }
@@ -158,7 +164,7 @@ static const struct json *volumes_of(struct check *c, const struct at *spec)
                 bool replaced = false;
 
                 json_foreach_item(claims, t)
-                        replaced |= streq(json_path_string(t, "metadata.name"), json_get_string(v, "name"));
+                        replaced |= streq(json_path_string(t, "metadata.name") ?: "", json_get_string(v, "name") ?: "");
                 if (!replaced)
                         json_append(c->a, all, v);
         }

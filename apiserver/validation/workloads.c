@@ -26,12 +26,19 @@ void check_int_or_percent(struct check *c, const struct at *at)
                 check_invalid(c, at, "must be greater than or equal to 0");
 }
 
-/* Go's IntValue: what a share is as a number, without its sign of percent. */
+/* What a share is as a number, without its sign of percent; what is neither is 0. */
 static long number_of(const struct at *at)
 {
         const struct json *j = at->j;
+        char *end;
+        long n;
 
-        return json_is_string(j) || json_is_number(j) ? strtol(j->str, NULL, 10) : 0;
+        if (!json_is_string(j) && !json_is_number(j))
+                return 0;
+        n = strtol(j->str, &end, 10);
+        if (end == j->str || isspace((unsigned char)j->str[0]) || (*end == '%' && !isdigit((unsigned char)j->str[0])))
+                return 0;
+        return streq(end, "") || streq(end, "%") ? n : 0;
 }
 
 void check_at_most_all(struct check *c, const struct at *at)

@@ -449,6 +449,18 @@ void selector_from_map(struct arena *a, const struct json *map, struct selector 
         *ret = s;
 }
 
+/* As Go writes a list of them. */
+static const char *values_shown(struct arena *a, const struct selector_requirement *r)
+{
+        struct json *list = json_new_array(a);
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        for (size_t i = 0; i < r->n_values; i++)
+                json_append(a, list, json_new_string(a, r->values[i]));
+        json_write(&b, list);
+        return arena_strndup(a, strbuf_str(&b), b.len);
+}
+
 int selector_from_object(struct arena *a, const struct json *sel, struct selector *ret, struct error *reterr)
 {
         struct selector s = { 0 };
@@ -479,6 +491,9 @@ int selector_from_object(struct arena *a, const struct json *sel, struct selecto
                         return error_set(reterr, -EINVAL,
                                          "values: Invalid value: []: for 'in', 'notin' operators, values "
                                          "set can't be empty");
+                if ((s.reqs[i].op == SELECTOR_EXISTS || s.reqs[i].op == SELECTOR_NOT_EXISTS) && s.reqs[i].n_values)
+                        return error_set(reterr, -EINVAL, "values: Invalid value: %s: values set must be empty for exists and does not exist",
+                                         values_shown(a, &s.reqs[i]));
                 err = check_requirement(a, &s.reqs[i], "", reterr);
                 if (err < 0)
                         return err;
