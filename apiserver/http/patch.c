@@ -10,6 +10,7 @@
 #include "../schema/apply.h"
 #include "../schema/default.h"
 #include "../schema/go-order.h"
+#include "../schema/go-value.h"
 #include "../schema/patch-json.h"
 #include "../schema/patch-merge.h"
 #include "../schema/patch-strategic.h"

@@ -100,7 +100,7 @@ static const struct status *attempt(struct api_request *r, const struct resource
         struct json *internal;
         const struct status *st;
         struct entry *there = NULL;
-        const char *version = meta_string(*obj, "resourceVersion");
+        uint64_t version = 0;
         void *allocation = NULL;
         int c;
 
@@ -120,7 +120,8 @@ static const struct status *attempt(struct api_request *r, const struct resource
         st = admission_validate(&at);
         if (st)
                 goto fail;
-        if (*version && !streq(version, "0") && !r->applied && !r->dry_run) { /* upstream's storage says so, which is not asked then */
+        parse_resource_version(r->arena, meta_string(*obj, "resourceVersion"), &version); /* what is no number does not count here */
+        if (version && !r->applied && !r->dry_run) { /* upstream's storage says so, which is not asked then */
                 st = status_make(r->arena, 500, "", NULL, "resourceVersion should not be set on objects to be created");
                 admission_undo(&at);
                 goto fail;

@@ -32,6 +32,8 @@ void warn_duplicate_owners(struct api_request *r, struct json *obj);
 /* uid and creationTimestamp of a new object. */
 void fill_system_fields(struct api_request *r, struct json *obj);
 void wipe_system_fields(struct json *obj);
+/* SENT as a number, 0 for none; 500 in the words of Go's parser when it is not one. */
+const struct status *parse_resource_version(struct arena *a, const char *sent, uint64_t *ret);
 void set_resource_version(struct arena *a, struct json *obj, uint64_t revision); /* 0: removes it */
 
 /* --- steps shared by create and update --- */

@@ -229,6 +229,22 @@ void fill_system_fields(struct api_request *r, struct json *obj)
         json_set_string(r->arena, meta, "creationTimestamp", time_format(request_now(r), when));
 }
 
+const struct status *parse_resource_version(struct arena *a, const char *sent, uint64_t *ret)
+{
+        uint64_t n = 0;
+        bool digits = true, fits = true;
+
+        for (const char *p = sent; *p; p++) {
+                digits &= *p >= '0' && *p <= '9';
+                fits &= !__builtin_mul_overflow(n, 10, &n) && !__builtin_add_overflow(n, (uint64_t)(*p - '0'), &n);
+        }
+        if (!digits || !fits)
+                return status_make(a, 500, "", NULL, "strconv.ParseUint: parsing %s: %s", go_quoted(a, sent),
+                                   digits ? "value out of range" : "invalid syntax");
+        *ret = n;
+        return NULL;
+}
+
 void set_resource_version(struct arena *a, struct json *obj, uint64_t revision)
 {
         struct json *meta = json_ensure_object(a, obj, "metadata");

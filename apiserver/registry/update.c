@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "conversion.h"
 
@@ -51,11 +52,20 @@ static const struct status *check_name(struct update *u, struct json *obj)
         return NULL;
 }
 
+/* Whether what is not there may be made. A status endpoint creates where the object's own would on an update, as upstream's has
+ * the same strategy but for what it changes. */
+static bool create_allowed(const struct update *u)
+{
+        if (*u->sub && !streq(u->sub, "status"))
+                return false;
+        return u->res->create_on_update || (u->r->applied && !*u->sub);
+}
+
 static const struct status *check_uid(struct update *u, const struct json *obj, const struct json *old)
 {
         const char *uid = meta_string(obj, "uid"), *have = old ? meta_string(old, "uid") : "";
 
-        if (!*uid || streq(uid, have))
+        if (!*uid || streq(uid, have) || (!old && !create_allowed(u))) /* what is not there is told first */
                 return NULL;
         if (streq(u->r->verb, "patch") && old)
                 return NULL; /* validation says that it cannot be changed */
@@ -72,8 +82,13 @@ static const struct status *check_uid(struct update *u, const struct json *obj, 
 static const struct status *check_version(struct update *u, const struct json *obj, const struct json *old)
 {
         const char *sent = meta_string(obj, "resourceVersion");
+        const struct status *st;
+        uint64_t version;
 
-        if (!*sent || streq(sent, "0")) {
+        st = parse_resource_version(u->r->arena, sent, &version);
+        if (st)
+                return st;
+        if (!version) {
                 struct field_errors errs = { .arena = u->r->arena };
                 struct resource by_name = *u->res; /* upstream names the resource here, not the kind */
 
@@ -84,7 +99,7 @@ static const struct status *check_version(struct update *u, const struct json *o
                                 "must be specified for an update");
                 return status_invalid(u->r->arena, &by_name, u->name, &errs);
         }
-        if (!streq(sent, meta_string(old, "resourceVersion")))
+        if (version != strtoull(meta_string(old, "resourceVersion"), NULL, 10))
                 return status_modified(u->r->arena, u->res, u->name);
         return NULL;
 }
@@ -179,9 +194,11 @@ static void prepare(struct update *u, struct json *obj, const struct json *old)
         reset_paths(u, obj, old);
         if (u->strategy && u->strategy->prepare_update)
                 u->strategy->prepare_update(u->r, obj, old, u->sub);
-        /* An object that is going stays so. */
-        copy_path(a, obj, old, "metadata.deletionTimestamp");
-        copy_path(a, obj, old, "metadata.deletionGracePeriodSeconds");
+        /* An object that is going stays so; validation says that another cannot be made to go. */
+        if (*meta_string(old, "deletionTimestamp"))
+                copy_path(a, obj, old, "metadata.deletionTimestamp");
+        if (!json_path(obj, "metadata.deletionGracePeriodSeconds"))
+                copy_path(a, obj, old, "metadata.deletionGracePeriodSeconds");
         if (!streq(u->sub, "status") && !streq(u->sub, "binding") && generation_moves(u->stored, obj, old))
                 json_path_set(a, obj, "metadata.generation",
                               json_new_int(a, json_path_int(old, "metadata.generation", 0) + 1));
@@ -193,11 +210,20 @@ static const struct status *create_instead(struct update *u, struct json *obj, s
 {
         struct api_request *r = u->r;
         const struct status *st;
+        bool keep = r->applied;
+        uint64_t version;
 
-        if (*u->sub || !(u->res->create_on_update || r->applied))
+        if (!create_allowed(u))
                 return status_not_found(r->arena, u->res, u->name);
+        st = parse_resource_version(r->arena, meta_string(obj, "resourceVersion"), &version);
+        if (st)
+                return st;
         wipe_system_fields(obj);
-        st = create_prepared(r, u->res, u->namespace, obj, r->applied, ret);
+        if (*u->sub && !keep) {
+                managed_fields_update(r->arena, u->res, NULL, obj, r->field_manager, u->sub, request_now(r));
+                keep = true;
+        }
+        st = create_prepared(r, u->res, u->namespace, obj, keep, ret);
         if (!st)
                 *ret_created = true;
         return st;
@@ -372,13 +398,13 @@ const struct status *registry_update(struct api_request *r, const struct resourc
                         }
                         old = registry_object(r->arena, res, e);
                 }
-                st = e || (!*u.sub && ret_created) ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
+                st = e || (ret_created && (!*u.sub || create_allowed(&u))) ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
                 /* Before a round fills it in. A patch's result always carries one, of what was patched: whether the
                  * patch itself named it, the next round sees. */
                 sent_version = !st && !streq(r->verb, "patch") && *meta_string(obj, "resourceVersion");
                 if (!st && old)
                         st = write_round(&u, e, obj, old, ret, &outcome);
-                else if (!st && (synced || res->create_on_update || r->applied))
+                else if (!st && (synced || create_allowed(&u)))
                         st = create_instead(&u, obj, ret, &created);
                 else if (!st)
                         st = status_not_found(r->arena, res, name);

@@ -5,6 +5,8 @@
  */
 #include "field-set.h"
 
+#include "go-value.h"
+
 struct field_set *field_set_new(struct arena *a)
 {
         return arena_calloc(a, sizeof(struct field_set));
@@ -343,14 +345,6 @@ bool field_set_equal(const struct field_set *x, const struct field_set *y)
 
 /* --- paths for messages --- */
 
-static void print_scalar(struct strbuf *out, const struct json *j)
-{
-        if (json_is_string(j))
-                json_write_string(out, j->str, j->len);
-        else
-                json_write(out, j);
-}
-
 static void print_element(struct arena *a, struct strbuf *out, const struct field_node *node)
 {
         struct json *j = NULL;
@@ -365,11 +359,11 @@ static void print_element(struct arena *a, struct strbuf *out, const struct fiel
         strbuf_putc(out, '[');
         if (node->name[0] == 'v' && j) {
                 strbuf_putc(out, '=');
-                print_scalar(out, j);
+                go_print_path_value(out, j);
         } else if (json_is_object(j)) {
                 json_foreach_member(j, m) {
                         strbuf_printf(out, "%s%s=", m == j->members ? "" : ",", m->key);
-                        print_scalar(out, m->value);
+                        go_print_path_value(out, m->value);
                 }
         } else if (j) {
                 json_write(out, j);

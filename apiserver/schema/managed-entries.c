@@ -194,29 +194,6 @@ static void drop_all(const char *const *paths, struct field_set *set)
                 field_set_drop(set, *paths, true);
 }
 
-/* Keeps in S what leads to PATHS ("*" is any element) or is below them. DEPTH elements of those whose bit is in WHICH match. */
-static void keep_only(struct field_set *s, const char *const (*paths)[5], unsigned n, unsigned depth, unsigned which)
-{
-        for (uint32_t i = 0; i < s->n; i++) {
-                struct field_node *node = &s->nodes[i];
-                unsigned match = 0;
-                bool whole = false;
-
-                for (unsigned p = 0; p < n; p++) {
-                        const char *want = paths[p][depth];
-
-                        if (!(which & 1u << p) || (!streq(want, "*") && (node->len != strlen(want) || memcmp(node->name, want, node->len) != 0)))
-                                continue;
-                        match |= 1u << p;
-                        whole |= !paths[p][depth + 1];
-                }
-                if (!match)
-                        *node = (struct field_node){ .name = node->name, .len = node->len };
-                else if (!whole)
-                        keep_only(&node->below, paths, n, depth + 1, match);
-        }
-}
-
 void managed_drop_reset(const struct resource *res, const char *sub, struct field_set *set)
 {
         static const char *const custom_main[] = { "status", NULL };
@@ -224,9 +201,6 @@ void managed_drop_reset(const struct resource *res, const char *sub, struct fiel
         static const char *const csr_status[] = { "spec", "status.conditions", NULL };
         static const char *const csr_approval[] = { "spec", "status.certificate", NULL };
         static const char *const namespace_main[] = { "status", NULL }; /* finalizers are reset, but owned */
-        static const char *const ephemeral[][5] = { { "f:spec", "f:ephemeralContainers" } };
-        static const char *const resize[][5] = { { "f:spec", "f:containers", "*", "f:resources" },
-                                                 { "f:spec", "f:containers", "*", "f:resizePolicy" } };
         bool csr = streq(res->name, "certificatesigningrequests");
 
         if (res->crd && res->status_subresource)
@@ -235,11 +209,7 @@ void managed_drop_reset(const struct resource *res, const char *sub, struct fiel
                 drop_all(streq(sub, "approval") ? csr_approval : csr_status, set);
         else if (streq(sub, "status"))
                 drop_all(res->reset_on_status, set);
-        else if (streq(sub, "ephemeralcontainers"))
-                keep_only(set, ephemeral, ARRAY_SIZE(ephemeral), 0, 1);
-        else if (streq(sub, "resize"))
-                keep_only(set, resize, ARRAY_SIZE(resize), 0, 3);
-        else
+        else if (!streq(sub, "ephemeralcontainers") && !streq(sub, "resize")) /* these two endpoints never pass on what they reset */
                 drop_all(streq(res->name, "namespaces") ? namespace_main : res->reset_on_update, set);
 }
 

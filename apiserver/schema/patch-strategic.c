@@ -15,8 +15,9 @@
  */
 #include "patch-strategic.h"
 
+#include "go-value.h"
+
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define SET_ORDER "$setElementOrder/"
@@ -26,75 +27,6 @@ struct merge {
         struct arena *a;
         const struct status *failed;
 };
-
-/* --- printing as Go does --- */
-
-static int by_key(const void *x, const void *y)
-{
-        const struct json_member *const *mx = x, *const *my = y;
-
-        return strcmp((*mx)->key, (*my)->key);
-}
-
-/* The shortest text that reads back as the same number. */
-static void go_print_double(struct strbuf *out, const struct json *j)
-{
-        double d = json_to_double(j, 0);
-        char buf[40];
-
-        for (int precision = 1; precision <= 17; precision++) {
-                snprintf(buf, sizeof(buf), "%.*g", precision, d);
-                if (strtod(buf, NULL) == d)
-                        break;
-        }
-        strbuf_puts(out, buf);
-}
-
-void go_print(struct strbuf *out, const struct json *j)
-{
-        const struct json_member **sorted;
-        size_t n = 0;
-
-        switch (j->type) {
-        case JSON_NULL:
-                strbuf_puts(out, "<nil>");
-                break;
-        case JSON_BOOL:
-                strbuf_puts(out, j->boolean ? "true" : "false");
-                break;
-        case JSON_NUMBER:
-                if (strpbrk(j->str, ".eE"))
-                        go_print_double(out, j);
-                else
-                        strbuf_append(out, j->str, j->len);
-                break;
-        case JSON_STRING:
-                strbuf_append(out, j->str, j->len);
-                break;
-        case JSON_ARRAY:
-                strbuf_putc(out, '[');
-                json_foreach_item(j, it) {
-                        if (it_i)
-                                strbuf_putc(out, ' ');
-                        go_print(out, it);
-                }
-                strbuf_putc(out, ']');
-                break;
-        case JSON_OBJECT:
-                sorted = xcalloc(j->len + 1, sizeof(*sorted));
-                json_foreach_member(j, m)
-                        sorted[n++] = m;
-                qsort(sorted, n, sizeof(*sorted), by_key);
-                strbuf_puts(out, "map[");
-                for (size_t i = 0; i < n; i++) {
-                        strbuf_printf(out, "%s%s:", i ? " " : "", sorted[i]->key);
-                        go_print(out, sorted[i]->value);
-                }
-                strbuf_putc(out, ']');
-                free(sorted);
-                break;
-        }
-}
 
 static const char *print(struct arena *a, const struct json *j)
 {

@@ -11,9 +11,6 @@
  * directives that cannot be carried out; 422 for values of a type the schema does not have. */
 const struct status *patch_strategic(struct arena *a, const struct schema *schema, const struct json *doc,
                                      const struct json *patch, struct json **ret);
-/* J as Go's fmt prints the decoded value with %v: map[a:1 b:[x y]], keys sorted. It is how upstream
- * shows a strategic merge patch in the 422 for a result that does not decode. */
-void go_print(struct strbuf *out, const struct json *j);
 /* That 422: ` "" is invalid: patch: Invalid value: "<value>": <detail>`. VALUE is shown as a string. */
 const struct status *patch_undecodable(struct arena *a, const char *value, const char *detail);
 /* What Go's converter from maps to structs says where J does not fit S; NULL: it does. Numbers become what it makes of them. */

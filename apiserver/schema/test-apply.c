@@ -349,13 +349,12 @@ static void test_reset_fields(void **state)
         static const struct {
                 const char *group, *name, *sub, *set, *left;
         } cases[] = {
-                { "", "pods", "resize",
-                  "{\"f:metadata\":{\"f:labels\":{}},\"f:spec\":{\"f:containers\":{\"k:{\\\"name\\\":\\\"c\\\"}\":{\".\":{},\"f:name\":{},"
-                  "\"f:resources\":{\"f:limits\":{\"f:cpu\":{}}}}},\"f:nodeName\":{}}}",
-                  "{\"f:spec\":{\"f:containers\":{\"k:{\\\"name\\\":\\\"c\\\"}\":{\".\":{},\"f:resources\":{\"f:limits\":{\"f:cpu\":{}}}}}}}" },
-                { "", "pods", "ephemeralcontainers",
-                  "{\"f:metadata\":{\"f:labels\":{}},\"f:spec\":{\"f:ephemeralContainers\":{\".\":{}},\"f:nodeName\":{}}}",
-                  "{\"f:spec\":{\"f:ephemeralContainers\":{}}}" },
+                /* Neither has reset fields: what they reset is owned all the same. */
+                { "", "pods", "resize", "{\"f:metadata\":{\"f:labels\":{}},\"f:spec\":{\"f:nodeName\":{}},\"f:status\":{}}",
+                  "{\"f:metadata\":{\"f:labels\":{}},\"f:spec\":{\"f:nodeName\":{}},\"f:status\":{}}" },
+                { "", "pods", "ephemeralcontainers", "{\"f:spec\":{\"f:nodeName\":{}},\"f:status\":{}}",
+                  "{\"f:spec\":{\"f:nodeName\":{}},\"f:status\":{}}" },
+                { "", "pods", "", "{\"f:spec\":{\"f:nodeName\":{}},\"f:status\":{}}", "{\"f:spec\":{\"f:nodeName\":{}}}" },
                 { "", "namespaces", "", "{\"f:spec\":{\"f:finalizers\":{}},\"f:status\":{\"f:phase\":{}}}", "{\"f:spec\":{\"f:finalizers\":{}}}" },
                 { "apps", "deployments", "status", "{\"f:metadata\":{\"f:annotations\":{},\"f:labels\":{}},\"f:spec\":{},\"f:status\":{}}",
                   "{\"f:metadata\":{\"f:annotations\":{}},\"f:status\":{}}" },

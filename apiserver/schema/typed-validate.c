@@ -2,9 +2,7 @@
 #include "typed-internal.h"
 
 #include "crd.h"
-#include "patch-strategic.h" /* go_print */
-
-#include <stdio.h>
+#include "go-value.h"
 
 /* The way to a value; it becomes text only when there is something to say. */
 struct step {
@@ -73,6 +71,15 @@ static void complain_value(struct check *c, const struct step *at, const char *e
         complain(c, at, "expected %s, got &{%s}", expected, strbuf_str(&b));
 }
 
+/* For strings upstream shows the Go value that holds the other one. */
+static void complain_string(struct check *c, const struct step *at, const struct json *j)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        go_print_syntax(&b, j);
+        complain(c, at, "expected string, got &value.valueUnstructured{Value:%s}", strbuf_str(&b));
+}
+
 static void complain_type(struct check *c, const struct step *at, const char *expected, const struct json *j)
 {
         static const char *const names[] = {
@@ -114,9 +121,9 @@ static void check_items(struct check *c, const struct step *at, const struct sch
         for (size_t i = 0; i < n; i++) {
                 struct step below = { .up = at, .element = &e[i] };
 
-                if (e[i].error) {
+                if (e[i].error) { /* the rest of the list is not looked at */
                         complain(c, at, "element %zu: %s", i, e[i].error);
-                        continue;
+                        break;
                 }
                 for (size_t k = 0; k < i; k++)
                         if (!e[k].error && typed_same_name(&e[i], &e[k])) {
@@ -169,8 +176,10 @@ static void check(struct check *c, const struct step *at, const struct schema *s
         case SCHEMA_STRING:
         case SCHEMA_BYTES:
         case SCHEMA_DURATION:
-                if (any_scalar(s) ? !scalar : !json_is_string(j))
-                        complain_value(c, at, any_scalar(s) ? "any scalar" : "string", j);
+                if (any_scalar(s) && !scalar)
+                        complain_value(c, at, "any scalar", j);
+                else if (!any_scalar(s) && !json_is_string(j))
+                        complain_string(c, at, j);
                 break;
         case SCHEMA_BOOLEAN:
                 if (!json_is_bool(j))

@@ -267,7 +267,7 @@ void metadata_validate_update(struct check *c)
         for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
                 const struct at *f = at_field(c, meta, fixed[i]);
 
-                if (f->old ? !json_equal(f->j, f->old) : !at_empty(f))
+                if (f->old ? !json_equal(f->j, f->old) : !at_empty(f) || json_is_number(f->j)) /* a grace period of 0 is one */
                         check_invalid(c, f, ERR_IMMUTABLE);
         }
         check_content(c, meta);
