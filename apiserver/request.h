@@ -52,6 +52,7 @@ struct api_request {
 
         const char *flow_schema, *flow_level; /* uids, for the answer's headers; NULL: none (flow/flow.h) */
 
+        bool no_sniff;                     /* the answer is a refusal, which no browser shall take for a page */
         const char *audit_id;              /* for the answer's Audit-Id; NULL: none */
         struct audit_event *audit;         /* what is recorded of it (audit/audit.h); NULL: nothing */
 

@@ -18,8 +18,8 @@ static const char *not_held(struct api_request *r, const char *namespace, const 
         const char *errors = NULL;
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
-        /* What is missing is named as the storage names it, here. */
-        rbac_rules_for(the_auth->rbac, a, &r->user, namespace, true, &own, &errors);
+        /* What is missing is called by the resource of the request, here: so does the storage that upstream asks. */
+        rbac_rules_for(the_auth->rbac, a, &r->user, namespace, r->resource, &own, &errors);
         if (rbac_covers(a, &own, rules, &missing))
                 return NULL;
         strbuf_puts(&b, "user ");
@@ -100,7 +100,7 @@ static const struct status *check_binding(struct api_request *r, const struct re
         if (auth_user_may(r, &r->user, "bind", of ? of : "", cluster ? "clusterroles" : "roles", "", ns, role))
                 return NULL;
         if (!rbac_role_rules(the_auth->rbac, cluster ? NULL : ns, role, &rules))
-                return status_not_found(r->arena, builtin_resource(group, "v1", cluster ? "clusterroles" : "roles"), role);
+                return status_not_found(r->arena, res, role);
         why = not_held(r, ns, &rules);
         return why ? status_forbidden(r->arena, res, name_of(obj), "%s", why) : NULL;
 }

@@ -31,22 +31,22 @@ static void collect(const char *name, const char *value, void *userdata)
         if (strncasecmp(name, prefix, strlen(prefix)) != 0)
                 return;
         if (strcasecmp(what, "User") == 0 && !w->name) {
-                w->name = arena_strdup(a, value);
+                w->name = header_text(a, value);
                 w->any = w->any || *value;
         } else if (strcasecmp(what, "Uid") == 0 && !w->uid) {
-                w->uid = arena_strdup(a, value);
+                w->uid = header_text(a, value);
                 w->any = w->any || *value;
         } else if (strcasecmp(what, "Group") == 0 && w->n_groups < MAX_IMPERSONATE_GROUPS) {
                 if (!w->groups)
                         w->groups = strings_new(a, MAX_IMPERSONATE_GROUPS + 3);
-                w->groups[w->n_groups++] = arena_strdup(a, value);
+                w->groups[w->n_groups++] = header_text(a, value);
                 w->any = true;
         } else if (strncasecmp(what, "Extra-", 6) == 0) {
                 const char *key = extra_key(a, what + 6);
 
                 if (!w->extra)
                         w->extra = json_new_object(a);
-                json_append(a, json_ensure_array(a, w->extra, key), json_new_string(a, value));
+                json_append(a, json_ensure_array(a, w->extra, key), json_new_string(a, header_text(a, value)));
                 w->any = true;
         }
 }
@@ -79,6 +79,7 @@ static const struct status *no_user(const struct wanted *w)
                 strbuf_puts(&b, "[]string(nil)");
         strbuf_puts(&b, ", Extra:map[string][]string");
         strbuf_puts(&b, w->extra ? "{" : "(nil)");
+        json_sort_keys(w->extra);
         json_foreach_member(w->extra, m) {
                 strbuf_puts(&b, first ? "" : ", ");
                 go_quote(&b, m->key, m->key_len);

@@ -57,6 +57,8 @@ int token_authenticate(struct api_request *r, const char *token, const char *con
 struct token_cache *token_cache_new(void);
 void token_cache_free(struct token_cache *c);
 
+/* What a header says, in A: bytes that are no UTF-8 become U+FFFD, so that it can stand in JSON. */
+const char *header_text(struct arena *a, const char *value);
 /* The key of a user's extra values in a header's name: "Foo%2fbar" is foo/bar. */
 const char *extra_key(struct arena *a, const char *name);
 

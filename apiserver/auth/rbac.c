@@ -378,7 +378,7 @@ struct query {
         const struct binding **seen; /* a binding that names somebody twice counts once */
         size_t n_seen, cap_seen;
         struct rbac_rules rules;
-        bool plural; /* of roles, in errors */
+        const char *missing; /* what a role that is not there is called; NULL: by its kind */
         struct strbuf errors;
         unsigned n_errors;
 };
@@ -386,8 +386,8 @@ struct query {
 static void note_missing(struct query *q, const struct binding *b)
 {
         _cleanup_free_ char *text =
-                xasprintf("%s%s.rbac.authorization.k8s.io \"%s\" not found", b->cluster_role ? "clusterrole" : "role",
-                          q->plural ? "s" : "", b->role);
+                xasprintf("%s.rbac.authorization.k8s.io \"%s\" not found",
+                          q->missing ? q->missing : b->cluster_role ? "clusterrole" : "role", b->role);
 
         if (q->n_errors && strstr(q->errors.data, text))
                 return;
@@ -490,10 +490,10 @@ static bool visit_collect(const struct grant *g, const struct role *role, void *
         return true;
 }
 
-void rbac_rules_for(struct rbac *r, struct arena *a, const struct user_info *user, const char *namespace, bool plural,
-                    struct rbac_rules *ret, const char **ret_errors)
+void rbac_rules_for(struct rbac *r, struct arena *a, const struct user_info *user, const char *namespace,
+                    const char *missing, struct rbac_rules *ret, const char **ret_errors)
 {
-        struct query q = { .arena = a, .plural = plural };
+        struct query q = { .arena = a, .missing = missing };
 
         rbac_ready(r);
         visit(r, user, namespace, visit_collect, &q);

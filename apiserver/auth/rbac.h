@@ -19,8 +19,8 @@ void rbac_del_binding(struct rbac *r, const char *namespace, const char *name);
 enum authz_decision rbac_authorize(struct rbac *r, struct arena *a, const struct authz_attributes *at,
                                    const char **ret_reason);
 /* All rules of a user in a namespace (NULL or "": the cluster's only), in A and borrowed from the roles: use
- * them before the next park. *ret_errors: missing roles, NULL for none; PLURAL: called by their resource, not their kind. */
-void rbac_rules_for(struct rbac *r, struct arena *a, const struct user_info *user, const char *namespace, bool plural,
-                    struct rbac_rules *ret, const char **ret_errors);
+ * them before the next park. *ret_errors: missing roles, NULL for none; each is called MISSING, or by its kind where that is NULL. */
+void rbac_rules_for(struct rbac *r, struct arena *a, const struct user_info *user, const char *namespace,
+                    const char *missing, struct rbac_rules *ret, const char **ret_errors);
 /* The rules of one role; false: there is none. */
 bool rbac_role_rules(struct rbac *r, const char *namespace, const char *name, struct rbac_rules *ret);

@@ -1,6 +1,7 @@
 /* Reviews: questions about users and permissions in the form of objects that are created and never stored. */
 #include "../../lib/base/time.h"
 #include "../../lib/meta/selector.h"
+#include "../schema/decode.h"
 #include "../schema/managed-fields.h"
 #include "internal.h"
 #include "../validation/names.h"
@@ -40,12 +41,22 @@ static const struct status *token_review(struct api_request *r, struct json *obj
         struct arena *a = r->arena;
         const char *token = json_path_string(obj, "spec.token"), *error = NULL;
         const char *const *audiences = strings_read(a, json_path(obj, "spec.audiences")), *const *matched = NULL;
+        static const char *const nobody[] = { "system:unauthenticated", NULL };
         struct json *status = json_new_object(a);
-        struct user_info user;
+        struct user_info user = { .name = "system:anonymous", .groups = nobody };
 
         if (str_empty(token))
                 return status_bad_request(a, "token is required for TokenReview in authentication");
-        if (token_authenticate(r, token, audiences, &user, &matched, &error) == TOKEN_OK) {
+        /* It is judged as a header would be, which ends at a space, and without a token there is nobody. */
+        if (*token != ' ')
+                token = arena_strndup(a, token, strcspn(token, " "));
+        else if (!audiences)
+                audiences = (const char *const *)the_auth->audiences;
+        if (*token == ' ') {
+                json_set_bool(a, status, "authenticated", true);
+                json_set(a, status, "user", user_json(a, &user));
+                json_set(a, status, "audiences", strings_json(a, audiences));
+        } else if (token_authenticate(r, token, audiences, &user, &matched, &error) == TOKEN_OK) {
                 json_set_bool(a, status, "authenticated", true);
                 json_set(a, status, "user", user_json(a, &user));
                 json_set(a, status, "audiences", strings_json(a, matched));
@@ -312,7 +323,7 @@ static const struct status *rules_review(struct api_request *r, struct json *obj
 
         if (str_empty(ns))
                 return status_bad_request(a, "no namespace on request");
-        rbac_rules_for(the_auth->rbac, a, &r->user, ns, false, &rules, &errors);
+        rbac_rules_for(the_auth->rbac, a, &r->user, ns, NULL, &rules, &errors);
         for (size_t i = 0; i < rules.n; i++) {
                 if (rules.list[i].resources)
                         json_append(a, resources, rule_json(a, &rules.list[i]));
@@ -339,7 +350,12 @@ const struct status *auth_create_review(struct api_request *r, const struct reso
         const char *ns = json_path_string(obj, "metadata.namespace");
         const struct status *st;
 
-        json_ensure_object(r->arena, obj, "metadata");
+        static const char *const system[] = { "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+                                              "selfLink" };
+        struct json *meta = json_ensure_object(r->arena, obj, "metadata");
+
+        for (size_t i = 0; i < ARRAY_SIZE(system); i++)
+                json_del(meta, system[i]);
         if (!res->namespaced)
                 json_path_del(obj, "metadata.namespace");
         else if (!str_empty(ns) && !streq(ns, r->namespace))
@@ -353,7 +369,9 @@ const struct status *auth_create_review(struct api_request *r, const struct reso
                 st = rules_review(r, obj);
         else
                 st = access_review(r, res, obj);
-        if (!st)
-                *ret = obj;
-        return st;
+        if (st)
+                return st;
+        schema_canonicalise(r->arena, res->schema, obj);
+        *ret = obj;
+        return NULL;
 }

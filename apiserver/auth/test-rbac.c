@@ -117,11 +117,11 @@ static void test_named_twice(void **state)
                          parse(a, "{'roleRef':{'kind':'ClusterRole','name':'lost'},'subjects':[{'kind':'User','name':'eve'}]}"));
         assert_int_equal(rbac_authorize(r, a, &at, &reason), AUTHZ_ALLOW);
         assert_string_equal(reason, "RBAC: allowed by ClusterRoleBinding \"two\" of ClusterRole \"two\" to Group \"b\"");
-        rbac_rules_for(r, a, &u, "", false, &rules, &errors);
+        rbac_rules_for(r, a, &u, "", NULL, &rules, &errors);
         assert_int_equal(rules.n, 1);
         assert_string_equal(errors, "clusterrole.rbac.authorization.k8s.io \"lost\" not found");
-        rbac_rules_for(r, a, &u, "", true, &rules, &errors);
-        assert_string_equal(errors, "clusterroles.rbac.authorization.k8s.io \"lost\" not found");
+        rbac_rules_for(r, a, &u, "", "roles", &rules, &errors);
+        assert_string_equal(errors, "roles.rbac.authorization.k8s.io \"lost\" not found");
         rbac_free(r);
 }
 

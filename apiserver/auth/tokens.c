@@ -19,7 +19,7 @@ static const char invalidated[] = "service account token has been invalidated";
 
 /* An object that a token is bound to, and the entry that was last found to be it. */
 struct bond {
-        const char *resource, *namespace, *name, *uid;
+        const char *resource, *namespace, *name, *uid; /* uid NULL: any */
         struct entry *seen;
 };
 
@@ -28,7 +28,9 @@ struct token {
         const struct json *claims;
         struct user_info user;
         const char *const *audiences;
-        int64_t expires, not_before; /* seconds; 0: never */
+        int64_t expires, not_before, issued; /* seconds */
+        const char *malformed;     /* what of the claims is no claim; NULL: nothing */
+        const char *wrong;         /* why it names no account; NULL: it does */
         struct bond bonds[3];
         unsigned n_bonds;
         const char *legacy_secret; /* "ns/name" of the Secret that must hold this very token; NULL: none */
@@ -102,7 +104,7 @@ static void fill_user(struct token *t, const char *ns, const char *name, const c
 }
 
 /* {"iss","sub","aud","exp","nbf","jti","kubernetes.io":{"namespace","serviceaccount":{},"pod":{}, ...}} */
-static bool read_bound(struct token *t)
+static void read_bound(struct token *t)
 {
         struct arena *a = t->arena;
         const struct json *k = json_get(t->claims, "kubernetes.io"), *sa = json_get(k, "serviceaccount");
@@ -111,10 +113,9 @@ static bool read_bound(struct token *t)
         const char *jti = json_get_string(t->claims, "jti");
         struct json *extra = json_new_object(a);
 
-        if (str_empty(ns) || str_empty(name) ||
-            !streq(json_get_string(t->claims, "sub"), arena_printf(a, "system:serviceaccount:%s:%s", ns, name)))
-                return false;
-        add_bond(t, "serviceaccounts", ns, sa);
+        ns = ns ? ns : "";
+        name = name ? name : "";
+        add_bond(t, "serviceaccounts", ns, sa ? sa : json_new_object(a));
         add_bond(t, "pods", ns, pod);
         if (json_get(k, "secret"))
                 add_bond(t, "secrets", ns, json_get(k, "secret"));
@@ -127,11 +128,10 @@ static bool read_bound(struct token *t)
         set_extra(a, extra, EXTRA "node-name", json_get_string(node, "name"));
         set_extra(a, extra, EXTRA "node-uid", json_get_string(node, "uid"));
         fill_user(t, ns, name, json_get_string(sa, "uid"), extra);
-        return true;
 }
 
 /* The token of a Secret: no times, no audience, good as long as the Secret holds it. */
-static bool read_legacy(struct token *t)
+static void read_legacy(struct token *t)
 {
         const struct json *c = t->claims;
         const char *ns = json_get_string(c, LEGACY_CLAIM "namespace");
@@ -139,14 +139,21 @@ static bool read_legacy(struct token *t)
         const char *uid = json_get_string(c, LEGACY_CLAIM "service-account.uid");
         const char *secret = json_get_string(c, LEGACY_CLAIM "secret.name");
 
-        if (str_empty(ns) || str_empty(name) || str_empty(uid) || str_empty(secret) ||
-            !streq(json_get_string(c, "sub"), arena_printf(t->arena, "system:serviceaccount:%s:%s", ns, name)))
-                return false;
-        t->bonds[t->n_bonds++] = (struct bond){ .resource = "secrets", .namespace = ns, .name = secret, .uid = "" };
+        const char *sub = json_get_string(c, "sub");
+
+        t->legacy_secret = secret ? secret : "";
+        t->wrong = str_empty(sub)      ? "sub claim is missing"
+                   : str_empty(ns)     ? "namespace claim is missing"
+                   : str_empty(secret) ? "secretName claim is missing"
+                   : str_empty(name)   ? "serviceAccountName claim is missing"
+                   : str_empty(uid)    ? "serviceAccountUID claim is missing"
+                   : streq(sub, arena_printf(t->arena, "system:serviceaccount:%s:%s", ns, name)) ? NULL
+                                                                                                : "sub claim is invalid";
+        if (t->wrong)
+                return;
+        t->bonds[t->n_bonds++] = (struct bond){ .resource = "secrets", .namespace = ns, .name = secret, .uid = NULL };
         t->bonds[t->n_bonds++] = (struct bond){ .resource = "serviceaccounts", .namespace = ns, .name = name, .uid = uid };
-        t->legacy_secret = secret;
         fill_user(t, ns, name, uid, NULL);
-        return true;
 }
 
 static const char *const *read_audiences(struct arena *a, const struct json *aud)
@@ -158,6 +165,18 @@ static const char *const *read_audiences(struct arena *a, const struct json *aud
         one = strings_new(a, 1);
         one[0] = json_string(aud);
         return one;
+}
+
+/* A NumericDate; OTHERWISE where there is none. */
+static int64_t read_date(struct token *t, const char *key, int64_t otherwise)
+{
+        const struct json *date = json_get(t->claims, key);
+
+        if (!date || json_is_null(date))
+                return otherwise;
+        if (!json_is_number(date) && !t->malformed)
+                t->malformed = "go-jose/go-jose/jwt: expected number value to unmarshal NumericDate";
+        return (int64_t)json_to_double(date, 0);
 }
 
 /* A token whose signature is ours, read; NULL: it is none. */
@@ -175,15 +194,23 @@ static struct token *token_read(const char *text)
                 return NULL;
         }
         t->claims = claims;
-        t->expires = json_get_int(claims, "exp", 0);
-        t->not_before = json_get_int(claims, "nbf", 0);
+        if (json_get(claims, "aud") && !json_is_string(json_get(claims, "aud")) && !json_is_array(json_get(claims, "aud")))
+                t->malformed = "go-jose/go-jose/jwt: expected string or array value to unmarshal to Audience";
+        t->expires = read_date(t, "exp", INT64_MAX);
+        t->not_before = read_date(t, "nbf", INT64_MIN);
+        t->issued = read_date(t, "iat", INT64_MIN);
         t->audiences = read_audiences(a, json_get(claims, "aud"));
         issuer = json_get_string(claims, "iss");
-        if (!(streq(issuer, the_auth->issuer) ? read_bound(t) : streq(issuer, LEGACY_ISSUER) && read_legacy(t))) {
+        if (streq(issuer, the_auth->issuer)) {
+                read_bound(t);
+        } else if (streq(issuer, LEGACY_ISSUER)) {
+                read_legacy(t);
+        } else {
                 token_free(t);
                 return NULL;
         }
-        if (t->legacy_secret)
+        /* Who names no audience means this server. */
+        if (!strings_len(t->audiences))
                 t->audiences = (const char *const *)the_auth->audiences;
         return t;
 }
@@ -258,12 +285,14 @@ static const struct {
 /* Why the token no longer holds by what it is bound to; NULL: it does. */
 static const char *bond_broken(struct arena *a, struct token *t, struct bond *b)
 {
-        struct entry *e = auth_lookup_entry(a, "", "v1", b->resource, b->namespace, b->name);
+        struct entry *e = *b->name ? auth_lookup_entry(a, "", "v1", b->resource, b->namespace, b->name) : NULL;
         bool account = streq(b->resource, "serviceaccounts"), legacy = t->legacy_secret != NULL;
         struct json *obj = NULL;
         const char *uid, *why;
         size_t w = 0;
 
+        if (account && !*b->name)
+                return "resource name may not be empty";
         if (!e && account)
                 return arena_printf(a, "serviceaccounts \"%s\" not found", b->name);
         if (!e)
@@ -273,7 +302,7 @@ static const char *bond_broken(struct arena *a, struct token *t, struct bond *b)
         while (!streq(bond_words[w].resource, b->resource))
                 w++;
         uid = uid_of(a, e, &obj);
-        if (*b->uid && !streq(uid, b->uid))
+        if (b->uid && !streq(uid, b->uid))
                 return arena_printf(a, "%s UID (%s) does not match %s (%s)", legacy ? "ServiceAccount" : bond_words[w].what, uid,
                                     bond_words[w].claim, b->uid);
         if (deleted_long_ago(obj))
@@ -335,7 +364,7 @@ static int refuse(struct arena *a, const char **ret_error, const char *why)
 static const char *bad_signature(struct arena *a, const char *text)
 {
         _cleanup_strbuf_ struct strbuf head = STRBUF_INIT, signature = STRBUF_INIT;
-        const char *dot = strchr(text, '.'), *last = strrchr(text, '.'), *issuer, *alg, *kid;
+        const char *dot = strchr(text, '.'), *last = strrchr(text, '.'), *issuer, *kid;
         struct json *claims = NULL, *header = NULL, *jwks = NULL;
 
         if (!dot || jwt_peek(a, text, &claims) != JWT_OK)
@@ -345,12 +374,9 @@ static const char *bad_signature(struct arena *a, const char *text)
                 return NULL;
         if (base64_decode(&head, text, (size_t)(dot - text), NULL) < 0 || strlen(last + 1) % 4 == 1 ||
             base64_decode(&signature, last + 1, strlen(last + 1), NULL) < 0 ||
-            json_parse(a, strbuf_str(&head), head.len, NULL, &header, NULL) < 0)
+            (head.len && json_parse(a, strbuf_str(&head), head.len, NULL, &header, NULL) < 0))
                 return NULL;
-        alg = json_get_string(header, "alg");
         kid = json_get_string(header, "kid");
-        if (!alg || !strchr("REP", alg[0]) || !(streq(alg + 1, "S256") || streq(alg + 1, "S384") || streq(alg + 1, "S512")))
-                return NULL;
         if (!str_empty(kid) && jwt_keys_jwks(the_auth->keys, a, &jwks, NULL) >= 0) {
                 json_foreach_item(json_get(jwks, "keys"), key)
                         if (streq(json_get_string(key, "kid"), kid))
@@ -365,20 +391,27 @@ static int service_account_token(struct api_request *r, const char *text, const 
 {
         struct arena *a = r->arena;
         struct token *t = token_get(text);
-        int64_t now = time_real() / NS_PER_SEC;
+        int64_t now = time_real() / NS_PER_SEC, leeway = 60;
         const char *const *matching, *why;
 
         if (!t)
                 return refuse(a, ret_error, bad_signature(a, text));
+        if (t->malformed)
+                return refuse(a, ret_error, t->malformed);
         matching = intersect(a, audiences, t->audiences);
         if (!matching)
                 return refuse(a, ret_error,
                               arena_printf(a, "token audiences %s is invalid for the target audiences %s",
                                            print_strings(a, t->audiences), print_strings(a, audiences)));
-        if (t->expires && now > t->expires)
-                return refuse(a, ret_error, "service account token has expired");
-        if (t->not_before && now < t->not_before - 60)
+        if (t->wrong)
+                return refuse(a, ret_error, t->wrong);
+        /* Clocks may differ by a minute. A Secret's token has no times. */
+        if (!t->legacy_secret && t->not_before > now + leeway)
                 return refuse(a, ret_error, "service account token is not valid yet");
+        if (!t->legacy_secret && t->expires < now - leeway)
+                return refuse(a, ret_error, "service account token has expired");
+        if (!t->legacy_secret && t->issued > now + leeway)
+                return refuse(a, ret_error, "service account token is issued in the future");
         why = bonds_broken(a, t);
         if (why) {
                 /* Perhaps the account or pod is newer than our cache. After the wait, the token may have left ours. */

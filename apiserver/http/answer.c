@@ -11,16 +11,35 @@
 #include "../../lib/base/encode.h"
 #include "../../lib/base/time.h"
 
-#define WARNINGS_MAX_BYTES 4096
-#define WARNING_TRUNCATED 256
+/* Characters. With more than that in all warnings, each is cut, and after so many the rest is not told. */
+#define WARNINGS_MAX_RUNES ((size_t)4096)
+#define WARNING_TRUNCATED ((size_t)256)
 
-/* 299 - "text", with what may not stand in a header made harmless. */
+static bool starts_rune(char c)
+{
+        return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+static size_t rune_count(const char *s)
+{
+        size_t n = 0;
+
+        for (; *s; s++)
+                n += starts_rune(*s);
+        return n;
+}
+
+/* 299 - "text", of MAX characters, with what may not stand in a header made harmless. */
 static char *warning_value(struct arena *a, const char *text, size_t max)
 {
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        size_t n = 0;
 
         strbuf_puts(&b, "299 - \"");
-        for (size_t i = 0; text[i] && i < max; i++) {
+        for (size_t i = 0; text[i]; i++) {
+                n += starts_rune(text[i]);
+                if (n > max)
+                        break;
                 if (text[i] == '"' || text[i] == '\\')
                         strbuf_putc(&b, '\\');
                 strbuf_putc(&b, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i]);
@@ -39,12 +58,13 @@ static bool names(const char *const *headers, const char *name)
 
 const char *const *answer_headers(struct api_request *r, const char *const *more)
 {
-        size_t n_more = 0, n = 0, bytes = 0;
+        size_t n_more = 0, n = 0, runes = 0;
+        bool cut;
         const char **h;
 
         while (more && more[n_more])
                 n_more++;
-        h = arena_alloc(r->arena, (n_more + 2 * r->n_warnings + 10) * sizeof(*h));
+        h = arena_alloc(r->arena, (n_more + 2 * r->n_warnings + 12) * sizeof(*h));
         if (!names(more, "Cache-Control")) {
                 h[n++] = "Cache-Control";
                 h[n++] = "no-cache, private";
@@ -59,12 +79,18 @@ const char *const *answer_headers(struct api_request *r, const char *const *more
                 h[n++] = "X-Kubernetes-Pf-Prioritylevel-Uid";
                 h[n++] = r->flow_level;
         }
+        if (r->no_sniff) {
+                h[n++] = "X-Content-Type-Options";
+                h[n++] = "nosniff";
+        }
         for (size_t i = 0; i < r->n_warnings; i++)
-                bytes += strlen(r->warnings[i]);
-        for (size_t i = 0; i < r->n_warnings; i++) {
+                runes += rune_count(r->warnings[i]);
+        cut = runes > WARNINGS_MAX_RUNES;
+        runes = 0;
+        for (size_t i = 0; i < r->n_warnings && (!cut || runes < WARNINGS_MAX_RUNES); i++) {
                 h[n++] = "Warning";
-                h[n++] = warning_value(r->arena, r->warnings[i],
-                                       bytes > WARNINGS_MAX_BYTES ? WARNING_TRUNCATED : SIZE_MAX);
+                h[n++] = warning_value(r->arena, r->warnings[i], cut ? WARNING_TRUNCATED : SIZE_MAX);
+                runes += MIN(rune_count(r->warnings[i]), cut ? WARNING_TRUNCATED : SIZE_MAX);
         }
         for (size_t i = 0; i < n_more; i++)
                 h[n++] = more[i];

@@ -99,11 +99,18 @@ static bool is_head(const struct api_request *r)
         return streq(r->http->method, "HEAD") && !r->res->crd && !streq(r->subresource, "proxy");
 }
 
+static bool only_created(const struct resource *res)
+{
+        return !has(res->verbs, "get") && !has(res->verbs, "list") && !has(res->verbs, "delete");
+}
+
 static const struct status *check_route(struct api_request *r)
 {
         if (!r->res || streq(r->verb, "proxy")) /* so it was once: /api/v1/proxy/nodes/x */
                 return route_missing(r);
         if (!r->res->namespaced && *r->namespace && !streq(r->res->name, "namespaces"))
+                return route_missing(r);
+        if (*r->name && !*r->subresource && !r->res->crd && only_created(r->res)) /* what is only created has no names */
                 return route_missing(r);
         if (r->res->namespaced && *r->name && !*r->namespace && (*r->subresource || streq(r->verb, "get")))
                 return route_missing(r);
@@ -267,6 +274,7 @@ static void handle_authenticated(struct api_request *r)
         const struct status *st = authorize_request(r);
 
         if (st) {
+                r->no_sniff = true;
                 answer_status(r, st);
         } else if (aggregation_handle(r)) {
                 return;
@@ -310,6 +318,7 @@ void apiserver_handle(struct http_request *http, void *apiserver)
         }
         st = authenticate(&r);
         audit_begin(&r, !st || r.real_user.name);
+        r.no_sniff = st && st->code != 401;
         if (st)
                 answer_status(&r, st);
         else if (flow_enter(&r, &ticket)) {

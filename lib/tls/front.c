@@ -20,6 +20,7 @@
 
 #include "../base/strbuf.h"
 #include "../base/time.h"
+#include "pki-internal.h"
 
 #define PRIORITY                                                                                   \
         "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:"         \
@@ -575,7 +576,9 @@ static char *dn_part(gnutls_x509_crt_t cert, const char *oid, unsigned index)
 
         if (gnutls_x509_crt_get_dn_by_oid(cert, oid, index, 0, buf, &len) < 0)
                 return NULL;
-        return strlen(buf) == len ? xstrndup(buf, len) : NULL; /* a name with a NUL inside is no name */
+        if (strlen(buf) != len)
+                return NULL; /* a name with a NUL inside is no name */
+        return xstrndup(buf, pki_unescape(buf, len));
 }
 
 static void read_names(struct tls_peer *p, const gnutls_datum_t *der)
@@ -587,7 +590,11 @@ static void read_names(struct tls_peer *p, const gnutls_datum_t *der)
         if (gnutls_x509_crt_init(&cert) < 0)
                 return;
         if (gnutls_x509_crt_import(cert, der, GNUTLS_X509_FMT_DER) == 0) {
-                p->common_name = dn_part(cert, GNUTLS_OID_X520_COMMON_NAME, 0);
+                /* Of several names the last counts, as Go reads certificates. */
+                for (unsigned i = 0; i < 1000 && (o = dn_part(cert, GNUTLS_OID_X520_COMMON_NAME, i)); i++) {
+                        free(p->common_name);
+                        p->common_name = o;
+                }
                 while (n < 1000 && (o = dn_part(cert, GNUTLS_OID_X520_ORGANIZATION_NAME, n))) {
                         array_reserve(p->organizations, cap, n + 2);
                         p->organizations[n++] = o;

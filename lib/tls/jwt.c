@@ -305,7 +305,8 @@ static bool signature_good(const struct jwt_keys *k, const struct json *header, 
         gnutls_datum_t data = { (unsigned char *)p->at[0], p->len[0] + 1 + p->len[1] };
         bool ecdsa = streq(alg, "ES256");
 
-        if ((!ecdsa && !streq(alg, "RS256")) || base64_decode(&raw, p->at[2], p->len[2], NULL) < 0 || !raw.len)
+        if (json_len(json_get(header, "crit")) || /* what must be understood is not */
+            (!ecdsa && !streq(alg, "RS256")) || base64_decode(&raw, p->at[2], p->len[2], NULL) < 0 || !raw.len)
                 return false;
         for (size_t i = 0; i < k->n; i++) {
                 /* The key's own sort decides, never the header alone; a kid only narrows the search. */

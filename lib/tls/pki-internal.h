@@ -15,6 +15,9 @@ struct pki_pair {
 /* Turns a GnuTLS code into an errno with "WHAT: text". */
 int pki_error(struct error *reterr, int code, const char *what);
 
+/* A part of a distinguished name without the escapes of its written form, in place; its new length. */
+size_t pki_unescape(char *s, size_t len);
+
 static inline void pki_datum_free(gnutls_datum_t *d)
 {
         gnutls_free(d->data);

@@ -33,19 +33,38 @@ void pki_request_deinit(struct pki_request *r)
         *r = (struct pki_request){ 0 };
 }
 
+size_t pki_unescape(char *s, size_t len)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < len; i++) {
+                if (s[i] == '\\' && i + 1 < len)
+                        i++;
+                s[n++] = s[i];
+        }
+        return n;
+}
+
 static void read_subject(gnutls_x509_crq_t crq, struct pki_request *out)
 {
         char buf[1024];
-        size_t len = sizeof(buf);
+        size_t len;
 
-        if (gnutls_x509_crq_get_dn_by_oid(crq, GNUTLS_OID_X520_COMMON_NAME, 0, 0, buf, &len) < 0)
-                len = 0;
-        out->common_name = xstrndup(buf, len);
+        /* Of several names the last counts, as Go reads them. */
+        for (unsigned i = 0;; i++) {
+                len = sizeof(buf);
+                if (gnutls_x509_crq_get_dn_by_oid(crq, GNUTLS_OID_X520_COMMON_NAME, i, 0, buf, &len) < 0)
+                        break;
+                free(out->common_name);
+                out->common_name = xstrndup(buf, pki_unescape(buf, len));
+        }
+        if (!out->common_name)
+                out->common_name = xstrdup("");
         for (unsigned i = 0;; i++) {
                 len = sizeof(buf);
                 if (gnutls_x509_crq_get_dn_by_oid(crq, GNUTLS_OID_X520_ORGANIZATION_NAME, i, 0, buf, &len) < 0)
                         break;
-                list_add(&out->organizations, buf, len);
+                list_add(&out->organizations, buf, pki_unescape(buf, len));
         }
 }
 
