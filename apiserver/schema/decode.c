@@ -2,7 +2,8 @@
  *
  * kube-apiserver decodes JSON into Go structs, so what a client may send and what comes back follow
  * from encoding/json: the first value of a wrong type is the error, its text names the innermost
- * struct, the JSON path without indices, and the Go type; null is as if nothing had been sent; unknown
+ * struct, the JSON path without indices, and the Go type; but the first that a type with a decoder of its own refuses (a time, a
+ * quantity, a number or a string) goes before all others, wherever it stands. null is as if nothing had been sent; unknown
  * and duplicate fields are collected apart, with indices in their paths. The walk keeps one stack of
  * path parts and prints either form from it when it has to.
  */
@@ -12,7 +13,7 @@
 #include <errno.h>
 
 #include "../../lib/base/base.h"
-#include "../../lib/base/time.h"
+#include "../../lib/base/encode.h"
 #include "../../lib/meta/quantity.h"
 #include "go-time.h"
 
@@ -116,6 +117,8 @@ struct decoder {
         struct arena *arena;
         struct strict_errors *strict;
         struct error *reterr;
+        bool fatal; /* what was wrong ended Go's walk: nothing that comes later counts */
+        const struct schema *reader; /* of a field whose type reads itself: what is wrong below is said to be its */
         int r;
 };
 
@@ -201,25 +204,41 @@ static const char *json_word(const struct json *v)
         return words[v->type];
 }
 
-/* Only the first error counts; decoding goes on, so that nothing is left half-checked. */
+/* Types that decode themselves. */
+static bool own_decoder(const struct schema *s)
+{
+        return s->type == SCHEMA_INT_OR_STRING || s->type == SCHEMA_QUANTITY || s->type == SCHEMA_TIME ||
+               s->type == SCHEMA_MICRO_TIME || s->type == SCHEMA_DURATION;
+}
+
+/* Whether an error is the one to be told, so far. */
+static bool counts(struct decoder *d, bool fatal)
+{
+        if (d->fatal || (d->r < 0 && !fatal))
+                return false;
+        d->fatal = fatal;
+        return true;
+}
+
+/* Decoding goes on after errors, so that nothing is left half-checked. */
 static int type_error(struct decoder *d, const struct schema *s, const struct schema *owner, const struct json *v,
                       const struct step *at, bool with_number)
 {
         _cleanup_strbuf_ struct strbuf path = STRBUF_INIT, type = STRBUF_INIT;
 
-        if (d->r < 0)
+        if (!counts(d, own_decoder(s)))
                 return d->r;
         print_go_path(&path, at);
         print_go_type(&type, s);
         d->r = error_set(d->reterr, -EINVAL, "json: cannot unmarshal %s%s%s into Go struct field %s%s of type %s",
-                         json_word(v), with_number ? " " : "", with_number ? v->str : "", last_name(owner),
+                         json_word(v), with_number ? " " : "", with_number ? v->str : "", last_name(d->reader ? d->reader : owner),
                          strbuf_str(&path), strbuf_str(&type));
         return d->r;
 }
 
-static int text_error(struct decoder *d, const char *text)
+static int text_error(struct decoder *d, const struct schema *s, const char *text)
 {
-        if (d->r == 0)
+        if (counts(d, own_decoder(s)))
                 d->r = error_set(d->reterr, -EINVAL, "%s", text);
         return d->r;
 }
@@ -290,7 +309,22 @@ static int decode_int(struct decoder *d, const struct schema *s, const struct sc
         return 0;
 }
 
-static int decode_quantity(struct decoder *d, struct json **value)
+/* As Go writes it anew. */
+static int decode_double(struct decoder *d, const struct schema *s, const struct schema *owner, struct json **value,
+                         const struct step *at)
+{
+        struct json *v = *value;
+
+        if (!json_is_number(v))
+                return type_error(d, s, owner, v, at, false);
+        if (json_beyond_double(v))
+                return type_error(d, s, owner, v, at, true);
+        if (v->len > 15 || !whole(v))
+                *value = json_new_double(d->arena, json_to_double(v, 0));
+        return 0;
+}
+
+static int decode_quantity(struct decoder *d, const struct schema *s, struct json **value)
 {
         struct json *v = *value;
         char buf[QUANTITY_BUF], text[128];
@@ -298,18 +332,18 @@ static int decode_quantity(struct decoder *d, struct json **value)
         int r;
 
         if (!json_is_string(v) && !json_is_number(v))
-                return text_error(d, QUANTITY_ERR_FORMAT);
+                return text_error(d, s, QUANTITY_ERR_FORMAT);
         while (start < end && strchr(" \t\n\r", v->str[start]))
                 start++;
         while (end > start && strchr(" \t\n\r", v->str[end - 1]))
                 end--;
         if (end - start >= sizeof(text))
-                return text_error(d, QUANTITY_ERR_FORMAT);
+                return text_error(d, s, QUANTITY_ERR_FORMAT);
         memcpy(text, v->str + start, end - start);
         text[end - start] = '\0';
         r = quantity_keep_text(text, buf);
         if (r < 0)
-                return text_error(d, r == -EDOM ? QUANTITY_ERR_SUFFIX : QUANTITY_ERR_FORMAT);
+                return text_error(d, s, r == -EDOM ? QUANTITY_ERR_SUFFIX : QUANTITY_ERR_FORMAT);
         if (!json_is_string(v) || !streq(buf, v->str))
                 *value = json_new_string(d->arena, buf);
         return 0;
@@ -334,27 +368,26 @@ static bool plain_time(const struct json *v, bool micro)
                day <= days[month - 1] && memcmp(s + 11, "23", 2) <= 0 && s[14] < '6' && s[17] < '6';
 }
 
+/* A time of year 1's first second is Go's zero, and written as null. */
 static int decode_time(struct decoder *d, const struct schema *s, const struct schema *owner, struct json **value,
                        const struct step *at)
 {
         bool micro = s->type == SCHEMA_MICRO_TIME;
         struct json *v = *value;
-        char *text, buf[TIME_BUF];
-        int64_t t;
+        const char *canonical;
+        char *text;
 
         if (!json_is_string(v))
                 return type_error(d, s, owner, v, at, false);
         if (plain_time(v, micro))
                 return 0;
-        text = go_time_parse(d->arena, v->str, micro, &t);
+        text = go_time_canonical(d->arena, v->str, micro, &canonical);
         if (text)
-                return text_error(d, text);
-        if (micro)
-                time_format_micro(t, buf);
-        else
-                time_format(t, buf);
-        if (!streq(buf, v->str))
-                *value = json_new_string(d->arena, buf);
+                return text_error(d, s, text);
+        if (!canonical)
+                *value = json_new_null(d->arena);
+        else if (!streq(canonical, v->str))
+                *value = json_new_string(d->arena, canonical);
         return 0;
 }
 
@@ -400,6 +433,31 @@ static ssize_t base64_bad(const char *s, size_t len)
         return i < len ? (ssize_t)i : -1;
 }
 
+/* Bytes may come as a list of numbers, too. */
+static int decode_byte_list(struct decoder *d, const struct schema *owner, struct json **value, const struct step *at)
+{
+        static const struct schema byte = { .type = SCHEMA_INT32, .go_type = "uint8" };
+        _cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+        struct json *list = *value;
+        unsigned char *bytes = arena_alloc(d->arena, list->len + 1);
+        int64_t i;
+
+        json_foreach_item(list, item) {
+                bytes[item_i] = 0;
+                if (json_is_null(item))
+                        continue;
+                if (!json_is_number(item))
+                        type_error(d, &byte, owner, item, at, false);
+                else if (!whole(item) || json_to_int(item, &i) < 0 || i < 0 || i > UINT8_MAX)
+                        type_error(d, &byte, owner, item, at, true);
+                else
+                        bytes[item_i] = (unsigned char)i;
+        }
+        base64_encode(&text, bytes, list->len);
+        *value = json_new_string(d->arena, arena_strndup(d->arena, strbuf_str(&text), text.len));
+        return d->r;
+}
+
 static int decode_bytes(struct decoder *d, const struct schema *s, const struct schema *owner, struct json **value,
                         const struct step *at)
 {
@@ -408,11 +466,13 @@ static int decode_bytes(struct decoder *d, const struct schema *s, const struct 
         ssize_t bad;
         size_t n = 0;
 
+        if (json_is_array(v))
+                return decode_byte_list(d, owner, value, at);
         if (!json_is_string(v))
                 return type_error(d, s, owner, v, at, false);
         bad = base64_bad(v->str, v->len);
         if (bad >= 0)
-                return text_error(d, arena_printf(d->arena, "illegal base64 data at input byte %zd", bad));
+                return text_error(d, s, arena_printf(d->arena, "illegal base64 data at input byte %zd", bad));
         if (!memchr(v->str, '\n', v->len) && !memchr(v->str, '\r', v->len))
                 return 0;
         clean = arena_alloc(d->arena, v->len + 1);
@@ -435,11 +495,11 @@ static int decode_scalar(struct decoder *d, const struct schema *s, const struct
         case SCHEMA_INT64:
                 return decode_int(d, s, owner, v, at);
         case SCHEMA_DOUBLE:
-                return json_is_number(v) ? 0 : type_error(d, s, owner, v, at, false);
+                return decode_double(d, s, owner, value, at);
         case SCHEMA_INT_OR_STRING:
                 return json_is_string(v) ? 0 : decode_int(d, s, owner, v, at);
         case SCHEMA_QUANTITY:
-                return decode_quantity(d, value);
+                return decode_quantity(d, s, value);
         case SCHEMA_TIME:
         case SCHEMA_MICRO_TIME:
                 return decode_time(d, s, owner, value, at);
@@ -536,19 +596,28 @@ static int decode_map(struct decoder *d, const struct schema *s, const struct sc
         return d->r;
 }
 
-/* A JSON schema, or a boolean, a list of schemas or a list of strings in its place. */
-static int decode_either(struct decoder *d, const struct schema *s, const struct schema *owner, struct json *v,
+/* A JSON schema, or a boolean, a list of schemas or a list of strings in its place. Upstream's types read themselves: fields that
+ * they do not know are not told, and what is neither becomes null. */
+static int decode_either(struct decoder *d, const struct schema *s, const struct schema *owner, struct json **value,
                          const struct step *at)
 {
-        if (json_is_object(v))
-                decode_struct(d, s->elem, v, at);
-        else if (s->wire == SCHEMA_WIRE_OR_LIST)
-                json_foreach_item(v, item) {
-                        struct step step = { .up = at, .index = item_i };
+        static const struct schema string = { .type = SCHEMA_STRING };
+        _cleanup_error_ struct error err = ERROR_INIT;
+        struct decoder own = { .arena = d->arena, .reterr = &err, .reader = d->reader ? d->reader : owner };
+        bool list = s->wire != SCHEMA_WIRE_OR_BOOL;
+        struct json *v = *value;
 
-                        if (json_is_object(item))
-                                decode_struct(d, s->elem, item, &step);
-                }
+        unknown_field(d, at, false);
+        if (json_is_object(v))
+                decode_struct(&own, s->elem, v, at);
+        else if (!list && !json_is_bool(v))
+                own.r = error_set(&err, -EINVAL, "boolean or JSON schema expected");
+        else if (json_is_array(v) && list)
+                decode_list(&own, &(struct schema){ .elem = s->wire == SCHEMA_WIRE_OR_LIST ? s->elem : &string }, owner, v, at);
+        if (list && !json_is_object(v) && !(json_is_array(v) && v->len))
+                *value = json_new_null(d->arena);
+        if (own.r < 0 && counts(d, true))
+                d->r = error_set(d->reterr, -EINVAL, "%s", error_text(&err));
         return d->r;
 }
 
@@ -560,8 +629,16 @@ static int decode_value(struct decoder *d, const struct schema *s, const struct 
         switch (s->type) {
         case SCHEMA_ANY:
                 if (s->wire >= SCHEMA_WIRE_OR_LIST)
-                        return decode_either(d, s, owner, v, at);
+                        return decode_either(d, s, owner, value, at);
                 unknown_field(d, at, false);
+                if (s->name && str_has_suffix(s->name, ".JSON")) { /* upstream reads it, and writes it anew */
+                        const struct json *bad = crd_rewrite(d->arena, value);
+
+                        if (bad)
+                                return text_error(d, s, arena_printf(d->arena, "json: cannot unmarshal number %s into Go value of type float64",
+                                                                     bad->str));
+                        json_sort_keys(*value);
+                }
                 return 0;
         case SCHEMA_ARRAY:
                 if (!json_is_array(v))
@@ -640,7 +717,7 @@ static void canonicalise_value(struct arena *a, const struct schema *s, struct j
 static bool keep_member(struct arena *a, const struct schema_field *f, struct json_member *m)
 {
         if (f->presence)
-                return !json_is_null(m->value) || f->emit_empty;
+                return !json_is_null(m->value) || f->emit_empty || (f->type->type == SCHEMA_ANY && f->type->elem);
         if (!is_empty(f->type, m->value))
                 return true;
         if (!f->emit_empty && !f->empty_as)

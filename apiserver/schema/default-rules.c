@@ -573,15 +573,28 @@ void default_node_status(struct arena *a, struct json *obj)
 {
         struct json *capacity = json_get(obj, "capacity");
 
-        if (capacity && !has(obj, "allocatable"))
+        if (capacity && json_len(json_get(obj, "allocatable")) == 0)
                 json_set(a, obj, "allocatable", json_clone(a, capacity));
 }
 
-/* The first of podCIDRs is podCIDR. */
+/* Not of its spec, which stands in volume attachments too. */
+void default_persistent_volume(struct arena *a, struct json *obj)
+{
+        struct json *spec = json_ensure_object(a, obj, "spec");
+
+        if (!has(spec, "persistentVolumeReclaimPolicy"))
+                json_set_string(a, spec, "persistentVolumeReclaimPolicy", "Retain");
+        if (!has(spec, "volumeMode"))
+                json_set_string(a, spec, "volumeMode", "Filesystem");
+}
+
+/* The first of podCIDRs is podCIDR, which goes before all of them where it is another. */
 void default_node_spec(struct arena *a, struct json *obj)
 {
         struct json *cidr = json_get(obj, "podCIDR"), *list = json_get(obj, "podCIDRs");
 
+        if (str_empty(json_string(cidr)) && !str_empty(json_string(json_at(list, 0))))
+                json_set(a, obj, "podCIDR", json_clone(a, json_at(list, 0)));
         if (str_empty(json_string(cidr)) || json_equal(json_at(list, 0), cidr))
                 return;
         list = json_new_array(a);

@@ -78,6 +78,13 @@ static void test_decode_errors(void **state)
                 { "", "Secret", "{\"type\":5}", "json: cannot unmarshal number into Go struct field Secret.type of type v1.SecretType" },
                 { "", "Service", "{\"spec\":{\"ipFamilies\":\"IPv4\"}}",
                   "json: cannot unmarshal string into Go struct field ServiceSpec.spec.ipFamilies of type []v1.IPFamily" },
+                { "", "Secret", "{\"data\":{\"a\":[1,256]}}",
+                  "json: cannot unmarshal number 256 into Go struct field Secret.data of type uint8" },
+                /* What a type's own decoder refuses goes before what stood earlier. */
+                { "", "Pod", "{\"spec\":{\"hostname\":5,\"overhead\":{\"cpu\":\"\"},\"containers\":5}}",
+                  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'" },
+                { "", "Event", "{\"count\":\"x\",\"firstTimestamp\":\"2024-01-45T00:00:00x\",\"eventTime\":5}",
+                  "parsing time \"2024-01-45T00:00:00x\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"x\" as \"Z07:00\"" },
                 { "coordination.k8s.io", "Lease", "{\"spec\":{\"renewTime\":\"2024-01-01T00:00:00Z\"}}",
                   "parsing time \"2024-01-01T00:00:00Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\"" },
         };
@@ -96,6 +103,9 @@ static void test_round_trip(void **state)
                 const char *group, *kind, *body, *expected;
         } cases[] = {
                 { "", "ConfigMap", "{\"data\":{},\"immutable\":null}", "{\"metadata\":{}}" },
+                { "", "Secret", "{\"data\":{\"a\":[97,null]}}", "{\"data\":{\"a\":\"YQA=\"},\"type\":\"Opaque\",\"metadata\":{}}" },
+                { "coordination.k8s.io", "Lease", "{\"spec\":{\"renewTime\":\"0000-01-01T00:00:00.000001+05:00\",\"acquireTime\":\"9999-12-31T23:59:59.000000-24:00\"}}",
+                  "{\"spec\":{\"renewTime\":\"-0001-12-31T19:00:00.000001Z\",\"acquireTime\":\"10000-01-01T23:59:59.000000Z\"},\"metadata\":{}}" },
                 { "", "Secret", "{\"stringData\":{\"a\":\"1\"}}", "{\"type\":\"Opaque\",\"data\":{\"a\":\"MQ==\"},\"metadata\":{}}" },
                 { "coordination.k8s.io", "Lease", "{\"spec\":{\"strategy\":\"Foo\",\"holderIdentity\":\"a\"}}", "{\"spec\":{\"holderIdentity\":\"a\"},\"metadata\":{}}" },
                 { "rbac.authorization.k8s.io", "Role", "{\"rules\":[]}", "{\"rules\":null,\"metadata\":{}}" },

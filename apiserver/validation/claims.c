@@ -40,8 +40,6 @@ void check_claim_resources(struct check *c, const struct at *at)
         if (!resource_amount_of(storage, &q) || q.nano > 0)
                 return;
         field_error_add(c->errs, FIELD_INVALID, path, storage, "must be greater than zero");
-        if (q.nano < 0)
-                field_error_add(c->errs, FIELD_INVALID, path, storage, "must be greater than or equal to 0");
 }
 
 static const char *old_class(const struct json *claim)
@@ -162,8 +160,7 @@ void check_volume_capacity(struct check *c, const struct at *at)
                 check_required(c, at, NULL);
         if (!json_get(at->j, "storage") || json_len(at->j) > 1) {
                 field_error_not_supported(c->errs, at_path(c, at), at_shown(c, at), supported);
-                if (json_is_null(at_shown(c, at)))
-                        c->errs->list[c->errs->n - 1].value = "null";
+                c->errs->list[c->errs->n - 1].value = json_is_null(at_shown(c, at)) ? "null" : go_struct(c, at);
         }
         json_foreach_member(at->j, m) {
                 const char *path = at_path(c, at_entry(c, at, m));

@@ -217,15 +217,22 @@ void check_pod_cidrs(struct check *c, const struct at *spec)
 {
         const struct at *list = at_field(c, spec, "podCIDRs");
         unsigned seen = 0;
-        bool twice = json_len(list->j) > 2;
+        bool twice = json_len(list->j) > 2, bad = false;
 
         json_foreach_item(list->j, cidr) {
                 unsigned family = strchr(json_string(cidr) ?: "", ':') ? 2 : 1;
 
+                if (json_len(list->j) > 1 && !bad && !name_is_range(json_string(cidr) ?: "")) {
+                        field_error_add(c->errs, FIELD_INTERNAL, at_path(c, list), NULL,
+                                        "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[%zu]: <nil> "
+                                        "(invalid CIDR address: %s)",
+                                        (size_t)cidr_i, json_string(cidr) ?: "");
+                        bad = true;
+                }
                 twice |= (seen & family) != 0;
                 seen |= family;
         }
-        if (json_len(list->j) > 1 && twice)
+        if (json_len(list->j) > 1 && (twice || bad))
                 check_invalid(c, list, "may specify no more than one CIDR for each IP family");
 }
 

@@ -8,7 +8,6 @@ bool cond_several_ports(struct check *c, const struct at *at);
 void check_issued_certificate(struct check *c, const struct at *at);
 void check_certificate_request(struct check *c, const struct at *at);
 void check_controller_name(struct check *c, const struct at *at);
-void check_csi_driver_name(struct check *c, const struct at *at);
 void check_endpoint_ip(struct check *c, const struct at *at);
 void check_external_ip(struct check *c, const struct at *at);
 void check_ingress_address_warning(struct check *c, const struct at *item);

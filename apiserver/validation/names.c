@@ -350,14 +350,32 @@ static bool bits_beyond(const char *s, size_t len, unsigned n)
         return false;
 }
 
+/* An address and a prefix, as Go's old parser reads them. RET_EXACT: as its new one does, too. */
+static bool sloppy_range(const char *s, bool *ret_exact)
+{
+        const char *slash = strchr(s, '/');
+        size_t len = slash ? (size_t)(slash - s) : 0, n = slash ? strlen(slash + 1) : 0;
+        bool v6 = false;
+
+        *ret_exact = slash && is_ip(s, len, &v6);
+        return (*ret_exact || (slash && sloppy_ipv4(s, len))) && n >= 1 && n <= 8 && only(slash + 1, digit, "") &&
+               atoi(slash + 1) <= (v6 ? 128 : 32);
+}
+
+bool name_is_range(const char *s)
+{
+        bool exact;
+
+        return sloppy_range(s, &exact);
+}
+
 static void check_cidr(struct messages *m, const char *s)
 {
         const char *slash = strchr(s, '/');
         size_t len = slash ? (size_t)(slash - s) : 0, n = slash ? strlen(slash + 1) : 0;
-        bool v6 = false, exact = slash && is_ip(s, len, &v6), sloppy = exact || (slash && sloppy_ipv4(s, len));
-        bool number = n >= 1 && n <= 8 && only(slash + 1, digit, "") && atoi(slash + 1) <= (v6 ? 128 : 32);
+        bool exact;
 
-        if (!sloppy || !number)
+        if (!sloppy_range(s, &exact))
                 say(m, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
         else if (!exact || (n > 1 && slash[1] == '0'))
                 say(m, "must not have leading 0s in IP or prefix length");

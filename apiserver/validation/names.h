@@ -34,6 +34,7 @@ enum name_rule {
 unsigned name_check(struct arena *a, enum name_rule rule, const char *value, const char *ret[NAME_MESSAGES]);
 /* An address, also one as Go once took them: with zeros in front of IPv4's numbers. */
 bool name_is_address(const char *s);
+bool name_is_range(const char *s); /* "10.0.0.0/8"; zeros may lead, bits may stand behind the prefix */
 /* Adds one Invalid a message. */
 void name_validate(struct field_errors *errs, enum name_rule rule, const char *path, const struct json *value);
 /* The same for values that are no tree nodes. */

@@ -75,7 +75,8 @@ static void check_scope(struct check *c, const struct at *where, const char *sco
                         field_error_add(c->errs, FIELD_INVALID, at_path(c, where), where->j, "unsupported scope applied to resource");
 }
 
-static void check_selector_term(struct check *c, const struct at *list, const struct json *term, const struct json *hard)
+static void check_selector_term(struct check *c, const struct at *list, const struct json *term, const struct json *hard,
+                                const char *selector)
 {
         static const char *const only_exists[] = { "BestEffort", "NotBestEffort", "Terminating", "NotTerminating",
                                                    "CrossNamespacePodAffinity", NULL };
@@ -90,13 +91,13 @@ static void check_selector_term(struct check *c, const struct at *list, const st
                                 "unsupported scope");
         json_foreach_member(hard, m)
                 if (in_list(scopes, scope) && !scope_counts(scope, m->key))
-                        field_error_add(c->errs, FIELD_INVALID, path, list->j, "unsupported scope applied to resource");
+                        field_error_add_text(c->errs, FIELD_INVALID, path, selector, "unsupported scope applied to resource");
         if (in_list(only_exists, scope) && !streq(op, "Exists"))
                 field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.operator", path), json_new_string(c->a, op),
                                 "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, "
                                 "ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort "
                                 "or ResourceQuotaScopeCrossNamespacePodAffinity");
-        else if ((streq(op, "In") || streq(op, "NotIn")) && !json_len(values))
+        if ((streq(op, "In") || streq(op, "NotIn")) && !json_len(values))
                 field_error_add(c->errs, FIELD_REQUIRED, arena_printf(c->a, "%s.values", path), NULL,
                                 "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector");
         else if ((streq(op, "Exists") || streq(op, "DoesNotExist")) && json_len(values))
@@ -111,7 +112,9 @@ void check_quota_spec(struct check *c, const struct at *spec)
 {
         const struct at *hard = at_field(c, spec, "hard"), *list = at_field(c, spec, "scopes");
         const struct at *terms = at_field(c, spec, "scopeSelector.matchExpressions");
+        const struct at *selector = at_field(c, spec, "scopeSelector");
         struct json *names = json_new_array(c->a);
+        const char *shown = NULL;
 
         json_foreach_member(hard->j, m)
                 check_quota_resource(c, at_entry(c, hard, m));
@@ -120,13 +123,16 @@ void check_quota_spec(struct check *c, const struct at *spec)
                         check_scope(c, list, s->str, hard->j, list);
         if (conflicting(list->j))
                 check_invalid(c, list, "conflicting scopes");
+        if (json_len(terms->j))
+                shown = go_struct(c, selector);
         json_foreach_item(terms->j, t) {
-                check_selector_term(c, terms, t, hard->j);
+                check_selector_term(c, terms, t, hard->j, shown);
                 if (json_get(t, "scopeName"))
                         json_append(c->a, names, json_get(t, "scopeName"));
         }
-        if (conflicting(names))
-                check_invalid(c, terms, "conflicting scopes");
+        if (conflicting(names)) /* upstream shows the other list here */
+                field_error_add(c->errs, FIELD_INVALID, at_path(c, terms), list->j ? list->j : json_new_null(c->a),
+                                "conflicting scopes");
 }
 
 static void check_limit_names(struct check *c, const struct at *map, bool container)
@@ -159,6 +165,20 @@ static void out_of_order(struct check *c, const char *map, const char *key, cons
                         "%.*s%s%.*s%s", (int)(first - text), text, x->str, (int)(second - first - 1), first + 1, y->str);
 }
 
+/* In thousandths, or in whole numbers where one of them is too large for that: what is below 1 counts as 1 then. */
+static void check_limit_ratio(struct check *c, const char *path, const struct json *shown, const struct quantity *ratio,
+                              const struct quantity *min, const struct quantity *max)
+{
+        const int64_t too_large = INT64_MAX / 1000;
+        bool milli = quantity_value(ratio) < too_large && quantity_value(min) < too_large && quantity_value(max) < too_large;
+        double r = milli ? (double)quantity_milli(ratio) / 1000 : (double)quantity_value(ratio);
+        double most = milli ? (double)quantity_milli(max) / (double)quantity_milli(min)
+                            : (double)quantity_value(max) / (double)quantity_value(min);
+
+        if (r > most)
+                field_error_add(c->errs, FIELD_INVALID, path, shown, "ratio %s is greater than max/min = %f", shown->str, most);
+}
+
 static void check_limit_values(struct check *c, const struct at *item, const char *key)
 {
         const struct json *max = json_get(json_get(item->j, "max"), key), *min = json_get(json_get(item->j, "min"), key);
@@ -185,10 +205,8 @@ static void check_limit_values(struct check *c, const struct at *item, const cha
         if (resource_amount_of(ratio, &q) && quantity_cmp(&q, &one) < 0)
                 field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.maxLimitRequestRatio[%s]", path, key), ratio,
                                 "ratio %s is less than 1", ratio->str);
-        if (resource_amount_of(ratio, &q) && resource_amount_of(min, &low) && resource_amount_of(max, &high) && low.nano > 0 &&
-            (double)q.nano / 1e9 > (double)high.nano / (double)low.nano)
-                field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.maxLimitRequestRatio[%s]", path, key), ratio,
-                                "ratio %s is greater than max/min = %f", ratio->str, (double)high.nano / (double)low.nano);
+        if (resource_amount_of(ratio, &q) && resource_amount_of(min, &low) && resource_amount_of(max, &high))
+                check_limit_ratio(c, arena_printf(c->a, "%s.maxLimitRequestRatio[%s]", path, key), ratio, &q, &low, &high);
         if (limit && request && !resource_overcommit(key) && (over(limit, request) || over(request, limit)))
                 field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s[%s]", of_request, key), request,
                                 "default value %s must equal to defaultRequest value %s in %s", limit->str, request->str, key);
@@ -208,8 +226,10 @@ void check_limit_range_item(struct check *c, const struct at *item)
         if (c->errs->n == before && !strchr(t, '/') && !in_list(types, t))
                 check_invalid(c, type, "must be a standard limit type or fully qualified");
         for (size_t i = 0; i < item->index; i++)
-                if (streq(json_get_string(json_at(item->up->j, i), "type"), t))
+                if (streq(json_get_string(json_at(item->up->j, i), "type"), t)) {
                         field_error_add(c->errs, FIELD_DUPLICATE, at_path(c, type), type->j, NULL);
+                        break;
+                }
         for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
                 const struct at *map = at_field(c, item, maps[i]);
 

@@ -234,10 +234,40 @@ static void check_range(struct check *c, const char *path, const char *text)
         name_validate_string(c->errs, NAME_CIDR, path, trimmed);
 }
 
+/* Whether the stored service had TEXT, but for spaces around it: then it stays allowed. */
+static bool had_range(const struct check *c, const char *text)
+{
+        json_foreach_item(json_path(c->old, "spec.loadBalancerSourceRanges"), old) {
+                const char *was = json_string(old) ? json_string(old) : "";
+                size_t n, m;
+
+                was += strspn(was, " \t\n");
+                text += strspn(text, " \t\n");
+                for (n = strlen(was); n && strchr(" \t\n", was[n - 1]); n--)
+                        ;
+                for (m = strlen(text); m && strchr(" \t\n", text[m - 1]); m--)
+                        ;
+                if (n == m && memcmp(was, text, n) == 0)
+                        return true;
+        }
+        return false;
+}
+
 void check_source_range(struct check *c, const struct at *at)
 {
-        if (streq(json_get_string(at->up->up->j, "type"), "LoadBalancer"))
+        if (!had_range(c, text_at(at)))
                 check_range(c, at_path(c, at), text_at(at));
+}
+
+/* What was stored stays allowed, as far as it is an address; what is none is said once. */
+void check_external_ip(struct check *c, const struct at *at)
+{
+        size_t before = c->errs->n;
+
+        if (!has_item(json_path(c->old, "spec.externalIPs"), at->j))
+                name_validate_string(c->errs, NAME_IP, at_path(c, at), text_at(at));
+        if (c->errs->n == before)
+                check_endpoint_ip(c, at);
 }
 
 /* What was an annotation before it was a field. */
@@ -249,8 +279,9 @@ void check_source_range_annotation(struct check *c, const struct at *spec)
                 return;
         if (!streq(json_get_string(spec->j, "type"), "LoadBalancer")) {
                 field_error_add(c->errs, FIELD_FORBIDDEN, path, NULL, "may only be used when `type` is 'LoadBalancer'");
-                return;
         }
+        if (streq(json_get_string(json_path(c->old, "metadata.annotations"), RANGES), text))
+                return;
         if (!text[strspn(text, " \t\n")])
                 return;
         for (const char *p = text, *end;; p = end + 1) {

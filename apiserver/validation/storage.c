@@ -126,12 +126,16 @@ static bool topology_within(const struct json *a, const struct json *b)
         return true;
 }
 
+/* Upstream compares a term with the earlier ones, and with as many empty ones as there are terms. */
 void check_allowed_topologies(struct check *c, const struct at *list)
 {
         for (size_t i = 0; i < json_len(list->j); i++) {
                 const struct at *term = at_item(c, list, i);
 
                 check_topology_term(c, term);
+                for (size_t k = 0; k < json_len(list->j) && !json_len(json_get(term->j, "matchLabelExpressions")); k++)
+                        field_error_add_text(c->errs, FIELD_DUPLICATE, at_path(c, at_field(c, term, "matchLabelExpressions")),
+                                             "\"\"", NULL);
                 for (size_t k = 0; k < i; k++)
                         if (topology_within(json_at(list->j, k), term->j) && topology_within(term->j, json_at(list->j, k)))
                                 field_error_add_text(c->errs, FIELD_DUPLICATE,

@@ -357,32 +357,98 @@ void check_volume_source_warning(struct check *c, const struct at *spec)
 
 /* --- addresses --- */
 
-/* The text of an IPv6 address that RFC 5952 asks for; NULL: TEXT is none. */
-static const char *canonical_v6(struct arena *a, const char *text, size_t n)
+/* An address as Go's old parser reads it: zeros may lead the numbers of IPv4, and IPv4 may come as IPv6. RET_TEXT is how it
+ * should be written. 4, 6 (IPv6 that stays so), or 0: it is none. */
+static int read_address(struct arena *a, const char *text, size_t n, unsigned char bytes[16], const char **ret_text)
 {
-        unsigned char bytes[16];
-        char buf[INET6_ADDRSTRLEN];
+        static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+        char buf[INET6_ADDRSTRLEN], *copy = arena_strndup(a, text, n), *p = copy;
 
-        if (inet_pton(AF_INET6, arena_strndup(a, text, n), bytes) != 1 || !inet_ntop(AF_INET6, bytes, buf, sizeof(buf)))
-                return NULL;
-        return arena_strdup(a, buf);
+        if (!strchr(copy, ':')) {
+                for (unsigned i = 0; i < 4; i++, p++) {
+                        unsigned value = 0, digits = 0;
+
+                        for (; *p >= '0' && *p <= '9' && value < 256; p++, digits++)
+                                value = value * 10 + (unsigned)(*p - '0');
+                        if (!digits || value > 255 || *p != (i < 3 ? '.' : '\0'))
+                                return 0;
+                        bytes[i] = (unsigned char)value;
+                }
+        } else if (inet_pton(AF_INET6, copy, bytes) != 1) {
+                return 0;
+        } else if (memcmp(bytes, mapped, sizeof(mapped)) != 0) {
+                *ret_text = arena_strdup(a, inet_ntop(AF_INET6, bytes, buf, sizeof(buf)));
+                return 6;
+        } else {
+                memmove(bytes, bytes + 12, 4);
+        }
+        *ret_text = arena_strdup(a, inet_ntop(AF_INET, bytes, buf, sizeof(buf)));
+        return 4;
 }
 
-/* AT is an address, or NULL or a list of them. IPv6 has several spellings of one. */
-void check_address_warning(struct check *c, const struct at *at)
+static void warn_address(struct check *c, const struct at *at, const char *text)
 {
-        const char *text = json_string(at->j), *canonical = text ? canonical_v6(c->a, text, strlen(text)) : NULL;
+        unsigned char bytes[16];
+        const char *canonical;
+        int family = text ? read_address(c->a, text, strlen(text), bytes, &canonical) : 0;
 
-        if (canonical && !streq(canonical, text))
+        if (!family || streq(canonical, text))
+                return;
+        if (family == 4)
+                check_warn(c, at, "non-standard IP address \"%s\" is invalid: use \"%s\"", text, canonical);
+        else
                 check_warn(c, at, "IPv6 address \"%s\" should be in RFC 5952 canonical format (\"%s\")", text, canonical);
 }
 
+/* AT is an address, or NULL. IPv6 has several spellings of one. */
+void check_address_warning(struct check *c, const struct at *at)
+{
+        warn_address(c, at, json_string(at->j));
+}
+
+/* Controllers of our own write addresses as they should be. */
+void check_slice_address_warning(struct check *c, const struct at *at)
+{
+        const char *by = json_get_string(json_path(c->obj, "metadata.labels"), "endpointslice.kubernetes.io/managed-by");
+
+        if (!streq(by, "endpointslice-controller.k8s.io") && !streq(by, "endpointslicemirroring-controller.k8s.io"))
+                warn_address(c, at, json_string(at->j));
+}
+
+/* Of a load balancer: the item is named, not its address. */
+void check_ingress_address_warning(struct check *c, const struct at *item)
+{
+        warn_address(c, item, json_get_string(item->j, "ip"));
+}
+
+/* Bits behind the prefix may mean the range or the one address. */
 void check_cidr_warning(struct check *c, const struct at *at)
 {
-        const char *text = json_string(at->j), *slash = text ? strchr(text, '/') : NULL;
-        const char *canonical = slash ? canonical_v6(c->a, text, slash - text) : NULL;
+        const char *text = json_string(at->j), *slash = text ? strchr(text, '/') : NULL, *canonical, *network;
+        unsigned char bytes[16];
+        int family = slash ? read_address(c->a, text, slash - text, bytes, &canonical) : 0;
+        unsigned bits = family ? (unsigned)strtoul(slash + 1, NULL, 10) : 0, all = family == 4 ? 32 : 128;
+        char buf[INET6_ADDRSTRLEN];
+        bool ambiguous = false;
 
-        if (canonical && (strlen(canonical) != (size_t)(slash - text) || memcmp(canonical, text, slash - text) != 0))
+        if (!family)
+                return;
+        if (family == 4 && memchr(text, ':', slash - text))
+                bits = bits >= 96 ? bits - 96 : 0;
+        for (unsigned bit = bits; bit < all; bit++)
+                if (bytes[bit / 8] >> (7 - bit % 8) & 1) {
+                        ambiguous = true;
+                        bytes[bit / 8] &= (unsigned char)~(1 << (7 - bit % 8));
+                }
+        network = arena_printf(c->a, "%s/%u", inet_ntop(family == 4 ? AF_INET : AF_INET6, bytes, buf, sizeof(buf)), bits);
+        if (ambiguous)
+                check_warn(c, at, "CIDR value \"%s\" is ambiguous in this context (should be \"%s\" or \"%s/%u\"?)", text, network,
+                           canonical, all);
+        if (strlen(canonical) == (size_t)(slash - text) && memcmp(canonical, text, slash - text) == 0)
+                return;
+        if (family == 4)
+                check_warn(c, at, "non-standard CIDR value \"%s\" is invalid: use \"%s\"", text, network);
+        else if (!ambiguous)
                 check_warn(c, at, "IPv6 CIDR value \"%s\" should be in RFC 5952 canonical format (\"%s%s\")", text, canonical, slash);
 }
 

@@ -85,7 +85,7 @@ static bool literal(const char **s, const char *any_of)
         return true;
 }
 
-static int days_in(int year, int month)
+int time_days_in_month(int year, int month)
 {
         static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
         bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -93,12 +93,13 @@ static int days_in(int year, int month)
         return month == 2 && leap ? 29 : days[month - 1];
 }
 
-/* Years are taken to begin in March, so that the day a leap year adds is their last. timegm() takes twenty times as long. */
-static int64_t days_since_1970(int year, int month, int day)
+/* Years are taken to begin in March, so that the day a leap year adds is their last, and 400 later, so that none is negative.
+ * timegm() takes twenty times as long. */
+int64_t time_days_since_1970(int year, int month, int day)
 {
-        int64_t y = month > 2 ? year : year - 1, of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+        int64_t y = (month > 2 ? year : year - 1) + 400, of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
 
-        return y * 365 + y / 4 - y / 100 + y / 400 + of_year - 719468;
+        return y * 365 + y / 4 - y / 100 + y / 400 + of_year - 719468 - 146097;
 }
 
 int time_parse(const char *s, int64_t *ret_real_ns)
@@ -113,7 +114,7 @@ int time_parse(const char *s, int64_t *ret_real_ns)
             !literal(&s, ":") || !digits(&s, 2, &tm.tm_sec))
                 return -EINVAL;
         if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
-            tm.tm_mday > days_in(year, tm.tm_mon) || tm.tm_hour > 23 || tm.tm_min > 59 ||
+            tm.tm_mday > time_days_in_month(year, tm.tm_mon) || tm.tm_hour > 23 || tm.tm_min > 59 ||
             tm.tm_sec > 59)
                 return -EINVAL;
         if (literal(&s, ".")) {
@@ -134,7 +135,7 @@ int time_parse(const char *s, int64_t *ret_real_ns)
         }
         if (*s)
                 return -EINVAL;
-        int64_t seconds = days_since_1970(year, tm.tm_mon, tm.tm_mday) * 86400 + tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec -
+        int64_t seconds = time_days_since_1970(year, tm.tm_mon, tm.tm_mday) * 86400 + tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec -
                           offset, ns;
 
         /* What lies beyond the years 1678 to 2262 does not fit: the nearest that does. */

@@ -19,6 +19,9 @@ char *time_format(int64_t real_ns, char *buf);
 char *time_format_micro(int64_t real_ns, char *buf);
 /* RFC 3339 with any offset and fraction. 0, or -EINVAL. */
 int time_parse(const char *s, int64_t *ret_real_ns);
+/* Of the Gregorian calendar, before it was in use too; MONTH and DAY from 1. */
+int64_t time_days_since_1970(int year, int month, int day);
+int time_days_in_month(int year, int month);
 
 /* Go's duration: "1h2m3.5s", "300ms". 0, or -EINVAL. */
 int duration_parse(const char *s, int64_t *ret_ns);

@@ -30,6 +30,7 @@ struct claims {
         size_t n_taken;
         const char *dropped[MAX_CLAIMS]; /* what the old object no longer needs */
         size_t n_dropped;
+        int64_t highest_port; /* of those taken */
 };
 
 /* --- what a service needs --- */
@@ -44,6 +45,12 @@ static bool is_type(const struct json *svc, const char *type)
 static bool same(const struct json *x, const struct json *y, const char *path)
 {
         return json_equal(json_path(x, path), json_path(y, path));
+}
+
+/* Of lists: none and an empty one are the same. */
+static bool same_list(const struct json *x, const struct json *y, const char *path)
+{
+        return (!json_len(json_path(x, path)) && !json_len(json_path(y, path))) || same(x, y, path);
 }
 
 static bool needs_ip(const struct json *svc)
@@ -62,6 +69,12 @@ static bool needs_node_ports(const struct json *svc)
                 return false;
         return is_type(svc, "NodePort") ||
                (is_type(svc, "LoadBalancer") && json_path_bool(svc, "spec.allocateLoadBalancerNodePorts", true));
+}
+
+/* It may have node ports, if only those that it asks for. */
+static bool may_have_node_ports(const struct json *svc)
+{
+        return svc && (is_type(svc, "NodePort") || is_type(svc, "LoadBalancer"));
 }
 
 static bool needs_health_port(const struct json *svc)
@@ -343,54 +356,71 @@ static void check_release(struct field_errors *errs, struct json *svc, const str
                 policy_error(errs, svc, "must be 'SingleStack' to release the secondary IP family");
 }
 
-static const struct status *init_families(struct api_request *r, struct json *svc, const struct json *old)
+/* One family, but for headless services without pods of their own: their endpoints may be of any family. */
+static void default_policy(struct arena *a, struct json *svc, const struct json *old, bool any_family)
 {
-        struct arena *a = r->arena;
-        struct field_errors errs = { .arena = a };
-        struct range list[2];
-        size_t n = ranges(r, list);
-        struct json *spec = json_ensure_object(a, svc, "spec"), *families, *ips;
+        const char *was = json_path_string(old, "spec.ipFamilyPolicy");
+        struct json *spec = json_get(svc, "spec");
+
+        if (!json_get(spec, "ipFamilyPolicy"))
+                json_set_string(a, spec, "ipFamilyPolicy", was ? was : any_family ? "RequireDualStack" : "SingleStack");
+}
+
+static void add_other_family(struct arena *a, struct json *svc, struct json *families)
+{
+        if (json_len(families) == 1 && !is_policy(svc, "SingleStack"))
+                json_append(a, families,
+                            json_new_string(a, streq(json_string(json_at(families, 0)), "IPv4") ? "IPv6" : "IPv4"));
+}
+
+/* What addresses and families say of each other; families follow from addresses. */
+static void infer_families(struct arena *a, struct field_errors *errs, struct json *svc, const struct range *list, size_t n)
+{
+        struct json *spec = json_get(svc, "spec"), *ips = json_get(spec, "clusterIPs"), *families = json_get(spec, "ipFamilies");
         bool headless = is_headless(svc);
 
-        if (!needs_ip(svc) || n == 0 || keeps_families(svc, old))
-                return NULL;
-        if (old)
-                check_release(&errs, svc, old);
-        if (!errs.n)
-                validate_service_addresses(&errs, svc, old);
-        if (errs.n)
-                return status_invalid(a, services(), meta_string(svc, "name"), &errs);
-        ips = json_get(spec, "clusterIPs");
-        families = json_ensure_array(a, spec, "ipFamilies");
         if (is_policy(svc, "SingleStack") && json_len(ips) == 2)
-                policy_error(&errs, svc, "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified");
+                policy_error(errs, svc, "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified");
         if (is_policy(svc, "SingleStack") && json_len(families) == 2)
-                policy_error(&errs, svc, "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified");
+                policy_error(errs, svc, "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified");
         for (size_t i = json_len(families); i < json_len(ips) && !headless; i++) {
                 const char *family = strchr(json_string(json_at(ips, i)), ':') ? "IPv6" : "IPv4";
 
                 if (range_of(list, n, family))
                         json_append(a, families, json_new_string(a, family));
                 else
-                        field_error_add(&errs, FIELD_INVALID, field_path(a, "spec.clusterIPs[%zu]", i), ips,
+                        field_error_add(errs, FIELD_INVALID, field_path(a, "spec.clusterIPs[%zu]", i), ips,
                                         "%s is not configured on this cluster", family);
         }
+}
+
+static const struct status *init_families(struct api_request *r, struct json *svc, const struct json *old)
+{
+        struct arena *a = r->arena;
+        struct field_errors errs = { .arena = a };
+        struct range list[2];
+        size_t n = ranges(r, list);
+        struct json *spec = json_ensure_object(a, svc, "spec"), *families;
+        bool any_family = streq(json_get_string(spec, "clusterIP"), "None") && json_len(json_get(spec, "selector")) == 0;
+
+        if (!needs_ip(svc) || n == 0 || keeps_families(svc, old))
+                return NULL;
+        default_policy(a, svc, old, any_family);
+        validate_service_addresses(&errs, svc, old);
         if (errs.n)
                 return status_invalid(a, services(), meta_string(svc, "name"), &errs);
-        if (headless && json_len(json_get(spec, "selector")) == 0) {
-                /* Endpoints that the user makes may be of any family. */
-                if (!json_get(spec, "ipFamilyPolicy"))
-                        json_set_string(a, spec, "ipFamilyPolicy", "RequireDualStack");
+        if (old)
+                check_release(&errs, svc, old);
+        families = json_ensure_array(a, spec, "ipFamilies");
+        infer_families(a, &errs, svc, list, n);
+        if (errs.n)
+                return status_invalid(a, services(), meta_string(svc, "name"), &errs);
+        if (any_family) {
                 if (json_len(families) == 0)
                         json_append(a, families, json_new_string(a, family_name(list[0].family)));
-                if (json_len(families) == 1 && !is_policy(svc, "SingleStack"))
-                        json_append(a, families,
-                                    json_new_string(a, streq(json_string(json_at(families, 0)), "IPv4") ? "IPv6" : "IPv4"));
+                add_other_family(a, svc, families);
                 return NULL;
         }
-        if (!json_get(spec, "ipFamilyPolicy"))
-                json_set_string(a, spec, "ipFamilyPolicy",
-                                json_len(families) == 2 || json_len(ips) == 2 ? "RequireDualStack" : "SingleStack");
         if (is_policy(svc, "RequireDualStack") && n < 2)
                 policy_error(&errs, svc, "this cluster is not configured for dual-stack services");
         for (size_t i = 0; i < json_len(families); i++)
@@ -401,9 +431,8 @@ static const struct status *init_families(struct api_request *r, struct json *sv
                 return status_invalid(a, services(), meta_string(svc, "name"), &errs);
         if (json_len(families) == 0)
                 json_append(a, families, json_new_string(a, family_name(list[0].family)));
-        if (json_len(families) == 1 && n == 2 && !is_policy(svc, "SingleStack"))
-                json_append(a, families,
-                            json_new_string(a, streq(json_string(json_at(families, 0)), "IPv4") ? "IPv6" : "IPv4"));
+        if (n == 2)
+                add_other_family(a, svc, families);
         return NULL;
 }
 
@@ -430,7 +459,7 @@ static void normalize_ips(struct arena *a, struct json *svc, const struct json *
                 ip = "";
         if (none && json_len(json_path(old, "spec.clusterIPs")) && streq(ip, old_ip))
                 copy_path(a, svc, old, "spec.clusterIPs");
-        if (streq(ip, old_ip) || (!(none && *ip) && !same(svc, old, "spec.clusterIPs")))
+        if (streq(ip, old_ip) || !same_list(svc, old, "spec.clusterIPs"))
                 return;
         if (!*ip) {
                 json_del(spec, "clusterIPs");
@@ -441,6 +470,36 @@ static void normalize_ips(struct arena *a, struct json *svc, const struct json *
         }
 }
 
+static bool has_node_port(const struct json *ports, int64_t port)
+{
+        json_foreach_item(ports, p)
+                if (json_get_int(p, "nodePort", 0) == port)
+                        return true;
+        return false;
+}
+
+/* A port that left its node port out has it back by its name, unless another port was given it. */
+static void patch_node_ports(struct arena *a, struct json *ports, const struct json *old_ports)
+{
+        size_t n = json_len(ports);
+        int64_t *back = arena_calloc(a, (n + 1) * sizeof(*back));
+
+        for (size_t i = 0; i < n; i++) {
+                const char *name = json_get_string(json_at(ports, i), "name");
+
+                if (json_get_int(json_at(ports, i), "nodePort", 0))
+                        continue;
+                json_foreach_item(old_ports, o)
+                        if (streq(json_get_string(o, "name") ? json_get_string(o, "name") : "", name ? name : ""))
+                                back[i] = json_get_int(o, "nodePort", 0);
+                if (has_node_port(ports, back[i]))
+                        back[i] = 0;
+        }
+        for (size_t i = 0; i < n; i++)
+                if (back[i])
+                        json_set_int(a, json_at(ports, i), "nodePort", back[i]);
+}
+
 /* An update that leaves allocated values out keeps them. */
 static void patch_allocated(struct arena *a, struct json *svc, const struct json *old)
 {
@@ -449,29 +508,11 @@ static void patch_allocated(struct arena *a, struct json *svc, const struct json
         if (needs_ip(old) && needs_ip(svc)) {
                 if (str_empty(json_get_string(spec, "clusterIP")) && json_path(old, "spec.clusterIP"))
                         copy_path(a, svc, old, "spec.clusterIP");
-                if (json_len(json_get(spec, "clusterIPs")) == 0 && same(svc, old, "spec.clusterIP"))
+                if (json_len(json_get(spec, "clusterIPs")) == 0)
                         copy_path(a, svc, old, "spec.clusterIPs");
         }
-        if (needs_node_ports(old) && needs_node_ports(svc)) {
-                json_foreach_item(json_get(spec, "ports"), p) {
-                        const char *name = json_get_string(p, "name");
-                        int64_t port = 0;
-                        bool used = false;
-
-                        if (json_get_int(p, "nodePort", 0))
-                                continue;
-                        json_foreach_item(json_path(old, "spec.ports"), o) {
-                                const char *old_name = json_get_string(o, "name");
-
-                                if (streq(old_name ? old_name : "", name ? name : ""))
-                                        port = json_get_int(o, "nodePort", 0);
-                        }
-                        json_foreach_item(json_get(spec, "ports"), q)
-                                used |= json_get_int(q, "nodePort", 0) == port;
-                        if (port && !used)
-                                json_set_int(a, p, "nodePort", port);
-                }
-        }
+        if (needs_node_ports(old) && needs_node_ports(svc))
+                patch_node_ports(a, json_get(spec, "ports"), json_path(old, "spec.ports"));
         if (needs_health_port(old) && needs_health_port(svc) && json_get_int(spec, "healthCheckNodePort", 0) == 0)
                 copy_path(a, svc, old, "spec.healthCheckNodePort");
 }
@@ -502,7 +543,7 @@ static const struct status *claim_ip(struct api_request *r, struct claims *c, st
                                                          "the provided IP (%s) is not in the valid range. The range of valid "
                                                          "IPs is %s",
                                                          ip, range->text);
-                e = why ? STORE_CONFLICT :
+                e = why ? STORE_CONFLICT : r->dry_run ? 0 :
                           claim(r, c, ip_key(a, ip), address_object(r, svc, ip, range->family), ip, 0, &err);
                 if (e < 0)
                         return allocation_failed(r, e, &err);
@@ -510,6 +551,10 @@ static const struct status *claim_ip(struct api_request *r, struct claims *c, st
                         return invalid(r, svc, "spec.clusterIPs", ips,
                                        arena_printf(a, "failed to allocate IP %s: %s", ip,
                                                     why ? why : "provided IP is already allocated"));
+                return NULL;
+        }
+        if (r->dry_run) { /* nothing is looked for: the range's own address stands for any */
+                json_append(a, ips, json_new_string(a, address_at(a, range, 0)));
                 return NULL;
         }
         /* At random, above the part that upstream leaves to addresses that are asked for. */
@@ -575,88 +620,160 @@ static void port_range(const struct api_request *r, int64_t *ret_low, int64_t *r
         *ret_high = high;
 }
 
-/* A node port: WANTED, or any (0). */
-static const struct status *claim_port(struct api_request *r, struct claims *c, const struct json *svc, const char *path,
-                                       int64_t wanted, int64_t *ret)
+/* Takes a node port that is asked for. RET_WHY says why it cannot be had; a dry run looks only whether another has it. */
+static const struct status *take_port(struct api_request *r, struct claims *c, int64_t port, const char **ret_why)
 {
         struct arena *a = r->arena;
         struct error err = ERROR_INIT;
         int64_t low, high;
         int e;
 
+        *ret_why = NULL;
         port_range(r, &low, &high);
-        if (wanted) {
-                const struct json *v = json_new_int(a, wanted);
-
-                if (wanted < low || wanted > high)
-                        return invalid(r, svc, path, v,
-                                       arena_printf(a, "provided port is not in the valid range. The range of valid ports is "
-                                                       "%lld-%lld",
-                                                    (long long)low, (long long)high));
-                e = claim(r, c, port_key(a, wanted), port_object(r, wanted), NULL, wanted, &err);
-                if (e < 0)
-                        return allocation_failed(r, e, &err);
-                *ret = wanted;
-                return e ? invalid(r, svc, path, v, "provided port is already allocated") : NULL;
+        if ((port < low || port > high) && !r->dry_run) {
+                *ret_why = arena_printf(a, "provided port is not in the valid range. The range of valid ports is %lld-%lld",
+                                        (long long)low, (long long)high);
+                return NULL;
         }
-        for (unsigned t = 0; t < TRIES; t++) {
-                *ret = low + random_below((uint32_t)(high - low + 1));
-                e = claim(r, c, port_key(a, *ret), port_object(r, *ret), NULL, *ret, &err);
-                if (e < 0)
-                        return allocation_failed(r, e, &err);
-                if (e == 0)
-                        return NULL;
-        }
-        return status_internal(a, "failed to allocate a nodePort: range is full");
+        e = claim(r, c, port_key(a, port), port_object(r, port), NULL, port, &err);
+        if (e < 0)
+                return allocation_failed(r, e, &err);
+        if (e)
+                *ret_why = "provided port is already allocated";
+        else
+                c->highest_port = MAX(c->highest_port, port);
+        return NULL;
 }
 
-static bool had_port(const struct json *svc, int64_t port)
+/* Any node port; a dry run names one that stands for any, as upstream does. */
+static const struct status *take_any_port(struct api_request *r, struct claims *c, int64_t *ret)
 {
-        if (needs_node_ports(svc))
-                json_foreach_item(json_path(svc, "spec.ports"), p)
-                        if (json_get_int(p, "nodePort", 0) == port)
-                                return true;
-        return needs_health_port(svc) && json_path_int(svc, "spec.healthCheckNodePort", 0) == port;
+        int64_t low, high;
+
+        if (r->dry_run) {
+                c->highest_port = *ret = (c->n_taken ? c->highest_port : 32768) + 1;
+                c->taken[c->n_taken++] = port_key(r->arena, *ret);
+                return NULL;
+        }
+        port_range(r, &low, &high);
+        for (unsigned t = 0; t < TRIES; t++) {
+                const char *why;
+                const struct status *st;
+
+                *ret = low + random_below((uint32_t)(high - low + 1));
+                st = take_port(r, c, *ret, &why);
+                if (st || !why)
+                        return st;
+        }
+        return status_internal(r->arena, "failed to allocate a nodePort: range is full");
+}
+
+/* The node port of port I: PORT, or any. */
+static const struct status *claim_port(struct api_request *r, struct claims *c, const struct json *svc, size_t i, int64_t port)
+{
+        const struct status *st;
+        const char *why = NULL;
+
+        st = port ? take_port(r, c, port, &why) : take_any_port(r, c, &port);
+        if (st)
+                return st;
+        if (why)
+                return invalid(r, svc, field_path(r->arena, "spec.ports[%zu].nodePort", i), json_new_int(r->arena, port), why);
+        json_set_int(r->arena, json_at(json_path(svc, "spec.ports"), i), "nodePort", port);
+        return NULL;
+}
+
+/* What ports with the number of port I, those before it or all, have or ask for. */
+static int64_t node_port_of(const struct json *ports, size_t i, size_t end)
+{
+        for (size_t k = 0; k < end; k++)
+                if (json_get_int(json_at(ports, k), "port", 0) == json_get_int(json_at(ports, i), "port", 0) &&
+                    json_get_int(json_at(ports, k), "nodePort", 0))
+                        return json_get_int(json_at(ports, k), "nodePort", 0);
+        return 0;
+}
+
+/* Of a new service: ports with the same number (and several protocols) share a node port. */
+static const struct status *claim_new_ports(struct api_request *r, struct claims *c, struct json *svc)
+{
+        struct json *ports = json_path(svc, "spec.ports");
+        const struct status *st = NULL;
+
+        for (size_t i = 0; !st && i < json_len(ports); i++) {
+                int64_t port = json_get_int(json_at(ports, i), "nodePort", 0), before = node_port_of(ports, i, i);
+
+                if (!port && !needs_node_ports(svc))
+                        continue;
+                if (!before)
+                        st = claim_port(r, c, svc, i, node_port_of(ports, i, json_len(ports)));
+                else if (!port)
+                        json_set_int(r->arena, json_at(ports, i), "nodePort", before);
+                else if (port != before)
+                        st = claim_port(r, c, svc, i, port);
+        }
+        return st;
+}
+
+static const struct status *claim_changed_ports(struct api_request *r, struct claims *c, struct json *svc, const struct json *old)
+{
+        struct json *ports = json_path(svc, "spec.ports");
+        const struct status *st = NULL;
+
+        for (size_t i = 0; !st && i < json_len(ports); i++) {
+                struct json *p = json_at(ports, i);
+                int64_t port = json_get_int(p, "nodePort", 0);
+                bool shared = false;
+
+                if (!port && !needs_node_ports(svc))
+                        continue;
+                for (size_t k = 0; k < i; k++)
+                        shared |= port && json_get_int(json_at(ports, k), "nodePort", 0) == port;
+                if (!port || (!shared && !has_node_port(json_path(old, "spec.ports"), port)))
+                        st = claim_port(r, c, svc, i, port);
+                for (size_t k = 0; !st && k < i; k++)
+                        if (json_get_int(json_at(ports, k), "nodePort", 0) == json_get_int(p, "nodePort", 0) &&
+                            streq(json_get_string(json_at(ports, k), "protocol"), json_get_string(p, "protocol")))
+                                st = status_make(r->arena, 500, "", NULL, "duplicate nodePort: {%s %lld}",
+                                                json_get_string(p, "protocol"), (long long)json_get_int(p, "nodePort", 0));
+        }
+        return st;
+}
+
+static const struct status *claim_health_port(struct api_request *r, struct claims *c, struct json *svc)
+{
+        int64_t port = json_path_int(svc, "spec.healthCheckNodePort", 0);
+        const struct status *st;
+        const char *why = NULL;
+
+        st = port ? take_port(r, c, port, &why) : take_any_port(r, c, &port);
+        if (why)
+                return status_internal(r->arena, arena_printf(r->arena, "failed to allocate requested HealthCheck NodePort %lld: %s",
+                                                              (long long)port, why));
+        if (!st)
+                json_path_set(r->arena, svc, "spec.healthCheckNodePort", json_new_int(r->arena, port));
+        return st;
 }
 
 static const struct status *claim_ports(struct api_request *r, struct claims *c, struct json *svc, const struct json *old)
 {
-        struct arena *a = r->arena;
-        struct json *ports = json_path(svc, "spec.ports");
         const struct status *st = NULL;
         int64_t port;
 
-        for (size_t i = 0; !st && needs_node_ports(svc) && i < json_len(ports); i++) {
-                struct json *p = json_at(ports, i);
-                bool shared = false;
-
-                port = json_get_int(p, "nodePort", 0);
-                /* One number may serve two protocols of one service. */
-                for (size_t j = 0; port && j < i; j++)
-                        shared |= json_get_int(json_at(ports, j), "nodePort", 0) == port &&
-                                  !streq(json_get_string(json_at(ports, j), "protocol"), json_get_string(p, "protocol"));
-                if (shared || (port && had_port(old, port)))
-                        continue;
-                st = claim_port(r, c, svc, field_path(a, "spec.ports[%zu].nodePort", i), port, &port);
-                if (!st)
-                        json_set_int(a, p, "nodePort", port);
-        }
-        port = json_path_int(svc, "spec.healthCheckNodePort", 0);
-        if (!st && needs_health_port(svc) && !(port && had_port(old, port))) {
-                st = claim_port(r, c, svc, "spec.healthCheckNodePort", port, &port);
-                if (!st)
-                        json_path_set(a, svc, "spec.healthCheckNodePort", json_new_int(a, port));
-        }
+        if (may_have_node_ports(svc))
+                st = old ? claim_changed_ports(r, c, svc, old) : claim_new_ports(r, c, svc);
+        if (!st && needs_health_port(svc) && !needs_health_port(old))
+                st = claim_health_port(r, c, svc);
         if (st || !old)
                 return st;
         json_foreach_item(json_path(old, "spec.ports"), p) {
                 port = json_get_int(p, "nodePort", 0);
-                if (port && needs_node_ports(old) && !had_port(svc, port) && c->n_dropped < MAX_CLAIMS)
-                        c->dropped[c->n_dropped++] = port_key(a, port);
+                if (port && !(may_have_node_ports(svc) && has_node_port(json_path(svc, "spec.ports"), port)) &&
+                    c->n_dropped < MAX_CLAIMS)
+                        c->dropped[c->n_dropped++] = port_key(r->arena, port);
         }
         port = json_path_int(old, "spec.healthCheckNodePort", 0);
-        if (port && needs_health_port(old) && !had_port(svc, port) && c->n_dropped < MAX_CLAIMS)
-                c->dropped[c->n_dropped++] = port_key(a, port);
+        if (port && needs_health_port(old) && !needs_health_port(svc) && c->n_dropped < MAX_CLAIMS)
+                c->dropped[c->n_dropped++] = port_key(r->arena, port);
         return NULL;
 }
 
@@ -672,40 +789,49 @@ static void service_finish(struct api_request *r, void *state, bool done)
                 drop(r, c->dropped[i]);
 }
 
+/* None of its node ports is new. */
+static bool no_new_node_port(const struct json *svc, const struct json *old)
+{
+        json_foreach_item(json_path(svc, "spec.ports"), p) {
+                int64_t port = json_get_int(p, "nodePort", 0);
+
+                if (port && !has_node_port(json_path(old, "spec.ports"), port))
+                        return false;
+        }
+        return true;
+}
+
+static bool reachable(const struct json *svc)
+{
+        return may_have_node_ports(svc) || (is_type(svc, "ClusterIP") && json_len(json_path(svc, "spec.externalIPs")));
+}
+
 /* What a type that no longer has a field leaves behind goes, when the client sent it back unchanged. */
 static void drop_type_dependent(struct json *svc, const struct json *old)
 {
         struct json *spec = json_get(svc, "spec");
-        static const char *const ip_fields[] = { "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy" };
         bool balancer = is_type(old, "LoadBalancer") && !is_type(svc, "LoadBalancer");
-        const struct json *old_spec = json_get(old, "spec");
 
-        if (needs_ip(old) && !needs_ip(svc))
-                for (size_t i = 0; i < ARRAY_SIZE(ip_fields); i++)
-                        if (json_equal(json_get(spec, ip_fields[i]), json_get(old_spec, ip_fields[i])))
-                                json_del(spec, ip_fields[i]);
-        if (needs_ip(old) && !needs_ip(svc) && same(svc, old, "spec.internalTrafficPolicy"))
-                json_del(spec, "internalTrafficPolicy");
-        if (needs_node_ports(old) && !needs_node_ports(svc)) {
-                struct json *ports = json_get(spec, "ports"), *old_ports = json_get(old_spec, "ports");
-                bool equal = json_len(ports) == json_len(old_ports);
-
-                for (size_t i = 0; equal && i < json_len(ports); i++)
-                        equal = json_get_int(json_at(ports, i), "nodePort", 0) ==
-                                json_get_int(json_at(old_ports, i), "nodePort", 0);
-                json_foreach_item(ports, p)
-                        if (equal)
-                                json_del(p, "nodePort");
+        if (needs_ip(old) && !needs_ip(svc)) {
+                if (same_list(svc, old, "spec.clusterIPs")) {
+                        json_del(spec, "clusterIP");
+                        json_del(spec, "clusterIPs");
+                }
+                if (same_list(svc, old, "spec.ipFamilies"))
+                        json_del(spec, "ipFamilies");
+                if (same(svc, old, "spec.ipFamilyPolicy"))
+                        json_del(spec, "ipFamilyPolicy");
         }
+        if (needs_node_ports(old) && !needs_node_ports(svc) && no_new_node_port(svc, old))
+                json_foreach_item(json_get(spec, "ports"), p)
+                        json_del(p, "nodePort");
         if (needs_health_port(old) && !needs_health_port(svc) && same(svc, old, "spec.healthCheckNodePort"))
                 json_del(spec, "healthCheckNodePort");
         if (balancer && same(svc, old, "spec.allocateLoadBalancerNodePorts"))
                 json_del(spec, "allocateLoadBalancerNodePorts");
         if (balancer && same(svc, old, "spec.loadBalancerClass"))
                 json_del(spec, "loadBalancerClass");
-        if ((is_type(old, "LoadBalancer") || is_type(old, "NodePort")) && !is_type(svc, "LoadBalancer") &&
-            !is_type(svc, "NodePort") && json_len(json_get(spec, "externalIPs")) == 0 &&
-            same(svc, old, "spec.externalTrafficPolicy"))
+        if (reachable(old) && !reachable(svc) && same(svc, old, "spec.externalTrafficPolicy"))
                 json_del(spec, "externalTrafficPolicy");
 }
 
@@ -715,16 +841,16 @@ static const struct status *service_allocate(struct api_request *r, struct json 
         struct claims *c = arena_calloc(r->arena, sizeof(*c));
         const struct status *st;
 
-        if (old) {
+        if (old)
                 patch_allocated(r->arena, svc, old);
-                drop_type_dependent(svc, old);
-        }
         normalize_ips(r->arena, svc, old);
         st = init_families(r, svc, old);
         if (!st)
                 st = claim_ips(r, c, svc, old);
         if (!st)
                 st = claim_ports(r, c, svc, old);
+        if (!st && old)
+                drop_type_dependent(svc, old);
         if (st)
                 service_finish(r, c, false);
         else
@@ -741,7 +867,7 @@ static void service_after_delete(struct api_request *r, const struct json *svc)
         if (needs_ip(svc) && !is_headless(svc))
                 json_foreach_item(json_path(svc, "spec.clusterIPs"), it)
                         drop(r, ip_key(r->arena, json_string(it)));
-        if (needs_node_ports(svc))
+        if (may_have_node_ports(svc))
                 json_foreach_item(json_path(svc, "spec.ports"), p)
                         if (json_get_int(p, "nodePort", 0))
                                 drop(r, port_key(r->arena, json_get_int(p, "nodePort", 0)));
