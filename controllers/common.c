@@ -77,3 +77,13 @@ void index_slice_service(const struct object *o, void (*add)(void *ctx, const ch
         key = xasprintf("%s/%s", o->namespace, service);
         add(ctx, key);
 }
+
+unsigned __int128 fnv128a(const char *text)
+{
+        unsigned __int128 h = ((unsigned __int128)UINT64_C(0x6c62272e07bb0142) << 64) | UINT64_C(0x62b821756295c58d);
+        const unsigned __int128 prime = ((unsigned __int128)0x1000000 << 64) | 0x13b;
+
+        for (; *text; text++)
+                h = (h ^ (unsigned char)*text) * prime;
+        return h;
+}

@@ -68,6 +68,9 @@ void key_split(struct arena *a, const char *key, const char **ret_namespace, con
 /* Members that upstream leaves out when they are zero or empty. */
 void set_count(struct arena *a, struct json *object, const char *key, int64_t n);
 
+/* FNV-1a, 128 bits: upstream sorts ports by it. */
+unsigned __int128 fnv128a(const char *text);
+
 /* Those of the store that are not being deleted and sorted by name: what most controllers start from. */
 struct object_list {
         const struct object **items;
@@ -125,7 +128,7 @@ struct slice_owner {
 /* Makes the slices of OWNER be WANTED: {addressType, endpoints, ports} each. One that has the same ports is changed rather
  * than made anew. KEY is the Service's. */
 void slices_write(const struct snapshot *s, struct writes *w, const struct slice_owner *owner, const char *key,
-                  const struct json *wanted);
+                  struct json *wanted);
 /* Those of MANAGED_BY: for their controller's watch. */
 void slices_map(const struct object *old, const struct object *new, const char *managed_by, const struct keys *k);
 
@@ -163,6 +166,7 @@ const char *recycle_volume(const struct snapshot *s, const struct object *volume
         X(node_controller)                                                                                     \
         X(taint_eviction_controller)                                                                           \
         X(pod_gc_controller)                                                                                   \
+        X(volume_expander)                                                                                     \
         X(bootstrap_signer)                                                                                    \
         X(token_cleaner)
 

@@ -190,16 +190,6 @@ static void add_offer(struct arena *a, struct offer *offers, size_t *n_offers, s
         o->pods[o->n++] = (struct offer_pod){ pod, ready };
 }
 
-static unsigned __int128 fnv128a(const char *text)
-{
-        unsigned __int128 h = ((unsigned __int128)UINT64_C(0x6c62272e07bb0142) << 64) | UINT64_C(0x62b821756295c58d);
-        const unsigned __int128 prime = ((unsigned __int128)0x1000000 << 64) | 0x13b;
-
-        for (; *text; text++)
-                h = (h ^ (unsigned char)*text) * prime;
-        return h;
-}
-
 /* Upstream hashes the struct as Go prints it. */
 static unsigned __int128 port_hash(struct arena *a, const struct json *port)
 {
@@ -399,7 +389,13 @@ static void decorate(const struct slice_owner *owner, struct arena *a, struct js
 
 static void touch(const struct slice_owner *owner, struct arena *a, struct json *slice, const struct json *have)
 {
-        set_trigger_time(a, slice, owner->object, owner->userdata, ready_in_slice, have);
+        const struct object_list *pods = owner->userdata;
+        struct object_list listed = { 0 };
+
+        for (size_t i = 0; i < pods->n; i++)
+                if (ready_in_slice(slice, pods->items[i]) >= 0)
+                        list_add(a, &listed, pods->items[i]);
+        set_trigger_time(a, slice, owner->object, &listed, ready_in_slice, have);
 }
 
 #define MISPLACED_AGAIN_NS NS_PER_SEC

@@ -25,14 +25,24 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
 {
         const struct object *pod = snapshot_key(s, R_PODS, key);
 
-        if (!pod || object_is_deleting(pod->json) || pod_is_terminal(pod->json))
+        if (!pod || s->failure || object_is_deleting(pod->json) || pod_is_terminal(pod->json))
                 return;
         json_foreach_item(json_path(pod->json, "spec.volumes"), v) {
                 const char *name = arena_printf(w->arena, "%s-%s", pod->name, json_get_string(v, "name"));
+                const struct object *claim;
                 struct write *x;
 
-                /* One of that name that is not the pod's is never taken: the kubelet says so. */
-                if (!json_get(v, "ephemeral") || snapshot_get(s, R_PVCS, pod->namespace, name))
+                if (!json_get(v, "ephemeral"))
+                        continue;
+                claim = snapshot_get(s, R_PVCS, pod->namespace, name);
+                if (claim && !object_is_controlled_by(claim->json, pod->uid)) { /* never taken */
+                        writes_event(w, pod->json, "Warning", "FailedBinding",
+                                     "ephemeral volume %s: PVC %s was not created for pod %s (pod is not owner)",
+                                     json_get_string(v, "name"), claim->key, pod->key);
+                        w->failed = true;
+                        return;
+                }
+                if (claim)
                         continue;
                 x = writes_create(w, R_PVCS, pod->namespace, make_claim(w->arena, pod, v, name));
                 x->ignore_exists = true;
@@ -65,6 +75,7 @@ static void map_claim(const struct snapshot *s, const struct object *old, const 
 
 const struct controller ephemeral_controller = {
         .name = "ephemeral-volume-controller",
+        .component = "ephemeral_volume",
         .watches = { { .resource = R_PODS, .map = map_pod }, { .resource = R_PVCS, .map = map_claim } },
         .n_watches = 2,
         .reconcile = reconcile,

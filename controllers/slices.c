@@ -21,6 +21,70 @@ static bool same_slice(const struct json *x, const struct json *y)
                same_list(json_path(x, "metadata.annotations"), json_path(y, "metadata.annotations"));
 }
 
+struct sorted_port {
+        struct json *port;
+        unsigned __int128 hash;
+};
+
+static int compare_ports(const void *x, const void *y)
+{
+        const struct sorted_port *a = x, *b = y;
+
+        return a->hash < b->hash ? -1 : a->hash > b->hash;
+}
+
+/* As upstream's, which hashes the struct as Go prints it. */
+static struct json *sort_ports(struct arena *a, const struct json *ports)
+{
+        struct sorted_port *sorted = arena_calloc(a, (json_len(ports) + 1) * sizeof(*sorted));
+        struct json *out = json_new_array(a);
+        size_t n = 0;
+
+        json_foreach_item(ports, p) {
+                const char *name = json_get_string(p, "name"), *app = json_get_string(p, "appProtocol");
+
+                sorted[n].hash = fnv128a(arena_printf(a, "(v1.EndpointPort){Name:(*string)%s Protocol:(*v1.Protocol)%s Port:(*int32)%lld "
+                                                         "AppProtocol:(*string)%s}", name ? name : "<nil>",
+                                                      json_get_string(p, "protocol"), (long long)json_get_int(p, "port", 0),
+                                                      app ? app : "<nil>"));
+                sorted[n++].port = p;
+        }
+        qsort(sorted, n, sizeof(*sorted), compare_ports);
+        for (size_t i = 0; i < n; i++)
+                json_append(a, out, json_clone(a, sorted[i].port));
+        return out;
+}
+
+static bool is_of(const struct json *endpoint, const struct json *other)
+{
+        const char *uid = json_path_string(endpoint, "targetRef.uid");
+
+        return uid ? streq(json_path_string(other, "targetRef.uid"), uid) :
+                     json_equal(json_get(endpoint, "addresses"), json_get(other, "addresses"));
+}
+
+/* Those that the slice has already stay where they are. */
+static struct json *keep_order(struct arena *a, const struct json *have, const struct json *wanted)
+{
+        struct json *out = json_new_array(a);
+
+        json_foreach_item(have, old)
+                json_foreach_item(wanted, new)
+                        if (is_of(new, old)) {
+                                json_append(a, out, json_clone(a, new));
+                                break;
+                        }
+        json_foreach_item(wanted, new) {
+                bool known = false;
+
+                json_foreach_item(have, old)
+                        known |= is_of(new, old);
+                if (!known)
+                        json_append(a, out, json_clone(a, new));
+        }
+        return json_len(out) == json_len(wanted) ? out : json_clone(a, wanted); /* addresses twice: as they come */
+}
+
 static void write_slice(struct writes *w, const struct slice_owner *owner, const struct object *have, const struct json *wanted)
 {
         struct arena *a = w->arena;
@@ -41,6 +105,8 @@ static void write_slice(struct writes *w, const struct slice_owner *owner, const
         json_set_string(a, labels, SERVICE_NAME, owner->object->name);
         json_foreach_member(wanted, m)
                 json_set(a, o, m->key, m->value);
+        if (have)
+                json_set(a, o, "endpoints", keep_order(a, json_get(have->json, "endpoints"), json_get(wanted, "endpoints")));
         if (have && same_slice(o, have->json))
                 return;
         if (owner->touch)
@@ -79,12 +145,14 @@ static const struct object *take_slice(struct object_list *have, const struct js
 }
 
 void slices_write(const struct snapshot *s, struct writes *w, const struct slice_owner *owner, const char *key,
-                  const struct json *wanted)
+                  struct json *wanted)
 {
         const struct object **becomes = arena_calloc(w->arena, (json_len(wanted) + 1) * sizeof(*becomes));
         struct object_list have = { 0 };
 
         find_slices(s, w->arena, key, owner->managed_by, &have);
+        json_foreach_item(wanted, slice)
+                json_set(w->arena, slice, "ports", sort_ports(w->arena, json_get(slice, "ports")));
         for (int same = 1; same >= 0; same--)
                 for (size_t i = 0; i < json_len(wanted); i++)
                         if (!becomes[i])

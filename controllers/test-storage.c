@@ -28,7 +28,13 @@ static void test_fit(void **state)
                 { VOLUME("v", "1Gi", ",'volumeMode':'Block'"), CLAIM("c", "1Gi", ",'volumeMode':'Block'", "Pending"), true },
                 { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'accessModes':['ReadWriteMany']", "Pending"), false },
                 { VOLUME("v", "1Gi", REF("other")), CLAIM("c", "1Gi", "", "Pending"), false },
-                { VOLUME("v", "1Gi", REF("c")), CLAIM("c", "9Gi", "", "Pending"), true }, /* chosen by hand */
+                { VOLUME("v", "1Gi", REF("c")), CLAIM("c", "9Gi", "", "Pending"), false },
+                { VOLUME("v", "1Gi", REF("c")), CLAIM("c", "9Gi", ",'volumeName':'v'", "Pending"), true }, /* chosen by hand */
+                { VOLUME("v", "1Gi", ",'storageClassName':'other'" REF("c")), CLAIM("c", "1Gi", "", "Pending"), true },
+                { VOLUME("v", "1Gi", ""), CLAIM("c", "9Gi", ",'volumeName':'v'", "Pending"), false },
+                { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'volumeAttributesClassName':'gold'", "Pending"), false },
+                { "{'metadata':{'name':'v'},'spec':{'capacity':{'storage':'1Gi'},'accessModes':['ReadWriteOnce'],'storageClassName':'s'},"
+                  "'status':{'phase':'Pending'}}", CLAIM("c", "1Gi", "", "Pending"), false },
                 { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'selector':{'matchLabels':{'a':'b'}}", "Pending"), false },
                 { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'volumeName':'w'", "Pending"), false },
                 { VOLUME("v", "1Gi", ""), CLAIM("c", "1Gi", ",'volumeName':'v'", "Pending"), true },
@@ -94,8 +100,38 @@ static void test_waiting(void **state)
                                  "'WaitForFirstConsumer'}");
         put(w, R_PVS, VOLUME("v", "1Gi", ""));
         assert_string_equal(run(w, &claim_binder, "n/c"), "event WaitForFirstConsumer\n");
+        put(w, R_PODS, "{'metadata':{'name':'p'},'spec':{'volumes':[{'persistentVolumeClaim':{'claimName':'c'}}]}}");
+        assert_string_equal(run(w, &claim_binder, "n/c"), "event WaitForPodScheduled\n");
+        assert_string_equal(w->writes.items[0].done.message, "waiting for pod p to be scheduled");
         put(w, R_PVS, VOLUME("v", "1Gi", REF("c"))); /* the scheduler has chosen */
         assert_string_equal(run(w, &claim_binder, "n/c"), "update persistentvolumeclaims c\n");
+}
+
+/* A claim that names a volume hears why it does not get it. */
+static void test_named(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PVCS, CLAIM("c", "2Gi", ",'volumeName':'v'", "Pending"));
+        assert_string_equal(run(w, &claim_binder, "n/c"), "");
+        put(w, R_PVS, VOLUME("v", "1Gi", ""));
+        assert_string_equal(run(w, &claim_binder, "n/c"), "event VolumeMismatch\n");
+        assert_string_equal(w->writes.items[0].done.message, "Cannot bind to requested volume \"v\": requested PV is too small");
+        put(w, R_PVS, VOLUME("v", "2Gi", REF("d")));
+        assert_string_equal(run(w, &claim_binder, "n/c"), "event FailedBinding\n");
+}
+
+/* A default class that comes later is given to claims without one. */
+static void test_default_class(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PVCS, "{'metadata':{'name':'c','uid':'c'},'spec':{'accessModes':['ReadWriteOnce']},'status':{'phase':'Pending'}}");
+        assert_string_equal(run(w, &claim_binder, "n/c"), "event FailedBinding\n");
+        put(w, R_STORAGECLASSES, "{'metadata':{'name':'d','annotations':{'storageclass.kubernetes.io/is-default-class':'true'}},"
+                                 "'provisioner':'example.com/disks'}");
+        assert_string_equal(run(w, &claim_binder, "n/c"), "update persistentvolumeclaims c\n");
+        assert_string_equal(wrote(w, 0, "spec.storageClassName"), "d");
 }
 
 static void test_provisioner(void **state)
@@ -204,6 +240,9 @@ static void test_ephemeral(void **state)
         assert_string_equal(wrote(w, 0, "spec.storageClassName"), "s");
         assert_true(object_is_controlled_by(w->writes.items[0].body, "p"));
         put(w, R_PVCS, "{'metadata':{'name':'p-d','uid':'x'}}");
+        assert_string_equal(run(w, &ephemeral_controller, "n/p"), "event FailedBinding\n");
+        assert_string_equal(w->writes.items[0].done.message, "ephemeral volume d: PVC n/p-d was not created for pod n/p (pod is not owner)");
+        put(w, R_PVCS, "{'metadata':{'name':'p-d','uid':'x','ownerReferences':[{'kind':'Pod','name':'p','uid':'p','controller':true}]}}");
         assert_string_equal(run(w, &ephemeral_controller, "n/p"), "");
 }
 
@@ -211,7 +250,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_fit), TEST(test_smallest), TEST(test_steps),   TEST(test_waiting),
-                TEST(test_provisioner),     TEST(test_lost),     TEST(test_reclaim), TEST(test_protection),
+                TEST(test_provisioner), TEST(test_named), TEST(test_default_class),     TEST(test_lost),     TEST(test_reclaim), TEST(test_protection),
                 TEST(test_ephemeral),       TEST(test_recycle),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,50 +44,100 @@ static struct quantity storage_of(const struct json *o, const char *path)
         return q;
 }
 
-static bool fits(struct arena *a, const struct object *volume, const struct object *claim)
+static bool is_empty_or_equal(const char *x, const char *y)
 {
-        const struct json *v = volume->json, *c = claim->json, *ref = json_path(v, "spec.claimRef");
-        const char *vm = json_path_string(v, "spec.volumeMode"), *cm = json_path_string(c, "spec.volumeMode");
-        struct quantity have = storage_of(v, "spec.capacity.storage"), want = storage_of(c, "spec.resources.requests.storage");
-        struct selector sel;
-
-        if (object_is_deleting(v))
-                return false;
-        if (ref) {
-                const char *uid = json_get_string(ref, "uid");
-
-                return streq(json_get_string(ref, "namespace"), claim->namespace) &&
-                       streq(json_get_string(ref, "name"), claim->name) && (str_empty(uid) || streq(uid, claim->uid));
-        }
-        if (json_path(c, "spec.selector") &&
-            (selector_from_object(a, json_path(c, "spec.selector"), &sel, NULL) < 0 ||
-             !selector_matches(&sel, json_path(v, "metadata.labels"))))
-                return false;
-        return streq(or_empty(json_path_string(v, "spec.storageClassName")), or_empty(json_path_string(c, "spec.storageClassName"))) &&
-               streq(vm ? vm : "Filesystem", cm ? cm : "Filesystem") && has_all_modes(v, c) && quantity_cmp(&have, &want) >= 0;
+        return streq(or_empty(x), or_empty(y));
 }
 
-/* One that is meant for the claim already, else the smallest. */
+/* Bound to the claim, or meant for it by whoever wrote the reference. */
+static bool is_meant_for(const struct object *volume, const struct object *claim)
+{
+        const struct json *ref = json_path(volume->json, "spec.claimRef");
+        const char *uid = json_get_string(ref, "uid");
+
+        return ref && streq(json_get_string(ref, "namespace"), claim->namespace) &&
+               streq(json_get_string(ref, "name"), claim->name) && (str_empty(uid) || streq(uid, claim->uid));
+}
+
+/* Why the volume will not do, in upstream's words and order; NULL: it will. */
+static const char *mismatch(struct arena *a, const struct object *volume, const struct object *claim)
+{
+        const struct json *v = volume->json, *c = claim->json;
+        const char *vm = json_path_string(v, "spec.volumeMode"), *cm = json_path_string(c, "spec.volumeMode");
+        struct quantity have = storage_of(v, "spec.capacity.storage"), want = storage_of(c, "spec.resources.requests.storage");
+
+        if (object_is_deleting(v))
+                return arena_printf(a, "the volume is marked for deletion \"%s\"", volume->name);
+        if (quantity_cmp(&have, &want) < 0)
+                return "requested PV is too small";
+        if (!is_empty_or_equal(json_path_string(v, "spec.storageClassName"), json_path_string(c, "spec.storageClassName")))
+                return "storageClassName does not match";
+        if (!is_empty_or_equal(json_path_string(v, "spec.volumeAttributesClassName"), json_path_string(c, "spec.volumeAttributesClassName")))
+                return "volumeAttributesClassName does not match";
+        if (!streq(vm ? vm : "Filesystem", cm ? cm : "Filesystem"))
+                return "incompatible volumeMode";
+        return has_all_modes(v, c) ? NULL : "incompatible accessMode";
+}
+
+/* What is meant for the claim needs no class of its own. */
+static bool suits_meant(struct arena *a, const struct object *volume, const struct object *claim)
+{
+        const char *why = mismatch(a, volume, claim);
+
+        return !why || str_has_prefix(why, "storageClassName");
+}
+
+static bool fits(struct arena *a, const struct object *volume, const struct object *claim)
+{
+        struct selector sel;
+
+        if (json_path(volume->json, "spec.claimRef"))
+                return is_meant_for(volume, claim) && suits_meant(a, volume, claim);
+        if (json_path(claim->json, "spec.selector") &&
+            (selector_from_object(a, json_path(claim->json, "spec.selector"), &sel, NULL) < 0 ||
+             !selector_matches(&sel, json_path(volume->json, "metadata.labels"))))
+                return false;
+        return !mismatch(a, volume, claim);
+}
+
+static bool is_available(const struct object *volume)
+{
+        return json_path(volume->json, "spec.claimRef") || streq(json_path_string(volume->json, "status.phase"), "Available");
+}
+
+static const struct object *class_of(const struct snapshot *s, const struct object *claim)
+{
+        const char *class = json_path_string(claim->json, "spec.storageClassName");
+
+        return str_empty(class) ? NULL : snapshot_get(s, R_STORAGECLASSES, NULL, class);
+}
+
+/* WaitForFirstConsumer: the scheduler chooses the volume, which is then meant for the claim. */
+static bool is_delayed(const struct snapshot *s, const struct object *claim)
+{
+        const struct object *sc = class_of(s, claim);
+
+        return sc && streq(json_get_string(sc->json, "volumeBindingMode"), "WaitForFirstConsumer");
+}
+
+/* One that is meant for the claim already, else the smallest; perhaps one that is only just being made available. */
 static const struct object *find_volume(const struct snapshot *s, struct arena *a, const struct object *claim)
 {
-        const char *named = json_path_string(claim->json, "spec.volumeName");
+        bool delayed = is_delayed(s, claim);
         const struct object *best = NULL;
         struct map_entry *e;
 
-        if (!str_empty(named)) {
-                const struct object *volume = snapshot_get(s, R_PVS, NULL, named);
-                const struct json *ref = volume ? json_path(volume->json, "spec.claimRef") : NULL;
-
-                return volume && (!ref || fits(a, volume, claim)) ? volume : NULL;
-        }
         map_foreach(object_store_objects(s->stores[R_PVS]), e) {
                 const struct object *volume = e->value;
                 struct quantity have = storage_of(volume->json, "spec.capacity.storage"), least;
+                bool meant = json_path(volume->json, "spec.claimRef") != NULL;
 
-                if (!fits(a, volume, claim))
+                if ((delayed && !meant) || !fits(a, volume, claim))
                         continue;
-                if (json_path(volume->json, "spec.claimRef"))
+                if (meant)
                         return volume;
+                if (!is_available(volume) && !streq(json_path_string(volume->json, "status.phase"), "Pending"))
+                        continue;
                 least = best ? storage_of(best->json, "spec.capacity.storage") : have;
                 if (!best || quantity_cmp(&have, &least) < 0 ||
                     (quantity_cmp(&have, &least) == 0 && strcmp(volume->name, best->name) < 0))
@@ -96,14 +146,10 @@ static const struct object *find_volume(const struct snapshot *s, struct arena *
         return best;
 }
 
-/* WaitForFirstConsumer: the scheduler says when, by choosing a node or a volume. */
+/* Nobody has chosen a node yet, for whose sake a volume would be made. */
 static bool must_wait(const struct snapshot *s, const struct object *claim)
 {
-        const char *class = json_path_string(claim->json, "spec.storageClassName");
-        const struct object *sc = str_empty(class) ? NULL : snapshot_get(s, R_STORAGECLASSES, NULL, class);
-
-        return sc && streq(json_get_string(sc->json, "volumeBindingMode"), "WaitForFirstConsumer") &&
-               !object_annotation(claim->json, SELECTED_NODE) && str_empty(json_path_string(claim->json, "spec.volumeName"));
+        return is_delayed(s, claim) && !object_annotation(claim->json, SELECTED_NODE);
 }
 
 static void set_phase(struct writes *w, unsigned resource, const struct object *o, const char *phase,
@@ -163,32 +209,130 @@ static void bind_step(const struct snapshot *s, struct writes *w, const struct o
         }
 }
 
-/* Why there is no volume yet. Told in every round, as the number of the Event then says how long it has been. */
+/* Pods that use the claim and have no node: "p,q". NULL: there is none. */
+static const char *waiting_pods(const struct snapshot *s, struct arena *a, const struct object *claim, size_t *ret_n)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        struct object_list names = { 0 };
+        struct object *const *pods;
+        size_t n;
+
+        pods = snapshot_in_namespace(s, R_PODS, claim->namespace, &n);
+        for (size_t i = 0; i < n; i++) {
+                if (!str_empty(json_path_string(pods[i]->json, "spec.nodeName")) || pod_is_terminal(pods[i]->json))
+                        continue;
+                json_foreach_item(json_path(pods[i]->json, "spec.volumes"), v)
+                        if (streq(json_path_string(v, "persistentVolumeClaim.claimName"), claim->name) ||
+                            (json_get(v, "ephemeral") &&
+                             streq(arena_printf(a, "%s-%s", pods[i]->name, json_get_string(v, "name")), claim->name))) {
+                                list_add(a, &names, pods[i]);
+                                break;
+                        }
+        }
+        list_sort(&names, compare_by_name);
+        for (size_t i = 0; i < names.n; i++)
+                strbuf_printf(&b, "%s%s", i ? "," : "", names.items[i]->name);
+        *ret_n = names.n;
+        return names.n ? arena_strdup(a, strbuf_str(&b)) : NULL;
+}
+
+/* Rounds come with every volume that changes; what is told of a claim comes once a period. */
+static void tell(const struct snapshot *s, struct writes *w, const struct object *claim, const char *type, const char *reason,
+                 const char *message)
+{
+        const char *key = arena_printf(w->arena, "told %s %s", claim->uid, reason);
+        int64_t since = snapshot_since(s, key);
+
+        if (since != s->now && s->now - since < settings_of(s)->pv_sync_ns)
+                return;
+        snapshot_over(s, key);
+        snapshot_since(s, key);
+        writes_event(w, claim->json, type, reason, "%s", message);
+}
+
+/* Why there is no volume yet. Told once a period: the number of the Event then says how long it has been. */
 static void tell_waiting(const struct snapshot *s, const struct object *claim, struct writes *w)
 {
-        const char *class = json_path_string(claim->json, "spec.storageClassName"), *provisioner;
-        const struct object *sc = str_empty(class) ? NULL : snapshot_get(s, R_STORAGECLASSES, NULL, class);
+        const char *class = json_path_string(claim->json, "spec.storageClassName"), *provisioner, *pods;
+        const struct object *sc = class_of(s, claim);
+        size_t n;
 
         provisioner = sc ? json_get_string(sc->json, "provisioner") : NULL;
-        if (must_wait(s, claim))
-                writes_event(w, claim->json, "Normal", "WaitForFirstConsumer",
-                             "waiting for first consumer to be created before binding");
+        if (must_wait(s, claim) && (pods = waiting_pods(s, w->arena, claim, &n)))
+                tell(s, w, claim, "Normal", "WaitForPodScheduled",
+                     arena_printf(w->arena, "waiting for pod%s %s to be scheduled", n > 1 ? "s" : "", pods));
+        else if (must_wait(s, claim))
+                tell(s, w, claim, "Normal", "WaitForFirstConsumer",
+                     "waiting for first consumer to be created before binding");
         else if (str_empty(class))
-                writes_event(w, claim->json, "Normal", "FailedBinding",
-                             "no persistent volumes available for this claim and no storage class is set");
-        else if (!str_empty(json_path_string(claim->json, "spec.volumeName")))
-                return; /* it wants this one and no other */
+                tell(s, w, claim, "Normal", "FailedBinding",
+                     "no persistent volumes available for this claim and no storage class is set");
         else if (!sc)
-                writes_event(w, claim->json, "Warning", "ProvisioningFailed", "storageclass.storage.k8s.io \"%s\" not found", class);
+                tell(s, w, claim, "Warning", "ProvisioningFailed",
+                     arena_printf(w->arena, "storageclass.storage.k8s.io \"%s\" not found", class));
         else if (!provisioner || str_has_prefix(provisioner, "kubernetes.io/"))
-                writes_event(w, claim->json, "Warning", "ProvisioningFailed", "no volume plugin matched name: %s",
-                             or_empty(provisioner));
+                tell(s, w, claim, "Warning", "ProvisioningFailed",
+                     arena_printf(w->arena, "no volume plugin matched name: %s", or_empty(provisioner)));
         else
-                writes_event(w, claim->json, "Normal", "ExternalProvisioning",
-                             "Waiting for a volume to be created either by the external provisioner '%s' or manually by the "
-                             "system administrator. If volume creation is delayed, please verify that the provisioner is "
-                             "running and correctly registered.",
-                             provisioner);
+                tell(s, w, claim, "Normal", "ExternalProvisioning",
+                     arena_printf(w->arena, "Waiting for a volume to be created either by the external provisioner '%s' or manually by the "
+                                            "system administrator. If volume creation is delayed, please verify that the provisioner "
+                                            "is running and correctly registered.", provisioner));
+}
+
+/* The claim asks for one volume by its name, and no other will do. Returns it when they can be bound. */
+static const struct object *named_volume(const struct snapshot *s, const struct object *claim, struct writes *w)
+{
+        const char *name = json_path_string(claim->json, "spec.volumeName"), *why;
+        const struct object *volume = snapshot_get(s, R_PVS, NULL, name);
+
+        if (!volume || is_meant_for(volume, claim))
+                return volume;
+        if (json_path(volume->json, "spec.claimRef")) {
+                if (!object_annotation(claim->json, BOUND_BY))
+                        tell(s, w, claim, "Warning", "FailedBinding",
+                             arena_printf(w->arena, "volume \"%s\" already bound to a different claim.", name));
+                return NULL;
+        }
+        why = mismatch(w->arena, volume, claim);
+        if (!why)
+                return volume;
+        tell(s, w, claim, "Warning", "VolumeMismatch",
+             arena_printf(w->arena, "Cannot bind to requested volume \"%s\": %s", name, why));
+        return NULL;
+}
+
+/* The newest of those that are marked as default. */
+static const struct object *default_class(const struct snapshot *s)
+{
+        const struct object *best = NULL;
+        struct map_entry *e;
+
+        map_foreach(object_store_objects(s->stores[R_STORAGECLASSES]), e) {
+                const struct object *sc = e->value;
+
+                if (!streq(object_annotation(sc->json, "storageclass.kubernetes.io/is-default-class"), "true") &&
+                    !streq(object_annotation(sc->json, "storageclass.beta.kubernetes.io/is-default-class"), "true"))
+                        continue;
+                if (!best || compare_by_creation(&best, &sc) < 0)
+                        best = sc;
+        }
+        return best;
+}
+
+/* A claim that was made before there was a default class gets the one that is there now. */
+static bool assign_class(const struct snapshot *s, const struct object *claim, struct writes *w)
+{
+        const struct object *sc = json_path(claim->json, "spec.storageClassName") ? NULL : default_class(s);
+        struct json *copy;
+
+        if (!sc)
+                return false;
+        copy = object_editable(w->arena, claim->json);
+        json_set(w->arena, copy, "spec", json_clone_shallow(w->arena, json_get(copy, "spec")));
+        json_path_set(w->arena, copy, "spec.storageClassName", json_new_string(w->arena, sc->name));
+        writes_update(w, R_PVCS, NULL, copy);
+        return true;
 }
 
 /* Asks an external provisioner: it looks for claims with its name. True: that has to be written first. */
@@ -196,9 +340,9 @@ static bool ask_provisioner(const struct snapshot *s, const struct object *claim
 {
         static const char *const keys[] = { "volume.beta.kubernetes.io/storage-provisioner",
                                             "volume.kubernetes.io/storage-provisioner" };
-        const char *class = json_path_string(claim->json, "spec.storageClassName"), *name;
-        const struct object *sc = str_empty(class) ? NULL : snapshot_get(s, R_STORAGECLASSES, NULL, class);
+        const struct object *sc = class_of(s, claim);
         struct json *copy = object_editable(w->arena, claim->json);
+        const char *name;
 
         name = sc && !must_wait(s, claim) ? json_get_string(sc->json, "provisioner") : NULL;
         if (!name || str_has_prefix(name, "kubernetes.io/") || streq(object_annotation(claim->json, keys[1]), name))
@@ -237,25 +381,72 @@ static void check_bound(const struct snapshot *s, const struct object *claim, st
                              "Two claims are bound to the same volume, this one is bound incorrectly");
 }
 
+/* A bound claim that asks for more than it has: somebody else makes volumes larger. */
+static void tell_expanding(const struct object *claim, struct writes *w)
+{
+        struct quantity have = storage_of(claim->json, "status.capacity.storage"), want = storage_of(claim->json, "spec.resources.requests.storage");
+
+        if (streq(json_path_string(claim->json, "status.phase"), "Bound") && quantity_cmp(&want, &have) > 0)
+                writes_event_once(w, claim->json, "Normal", "ExternalExpanding",
+                                  "waiting for an external controller to expand this PVC");
+}
+
+static void reconcile_expansion(const struct snapshot *s, const char *key, struct writes *w)
+{
+        const struct object *claim = snapshot_key(s, R_PVCS, key);
+
+        if (claim && !object_is_deleting(claim->json))
+                tell_expanding(claim, w);
+}
+
+static void map_larger(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        struct quantity before, now;
+
+        if (!new)
+                return;
+        before = storage_of(old ? old->json : NULL, "spec.resources.requests.storage");
+        now = storage_of(new->json, "spec.resources.requests.storage");
+        if (quantity_cmp(&now, &before) > 0 || !streq(json_path_string(old ? old->json : NULL, "status.phase"), json_path_string(new->json, "status.phase")))
+                keys_add(k, new->key);
+}
+
+const struct controller volume_expander = {
+        .name = "persistentvolume-expander-controller",
+        .component = "volume_expand",
+        .watches = { { .resource = R_PVCS, .map = map_larger } },
+        .n_watches = 1,
+        .reconcile = reconcile_expansion,
+};
+
 static void reconcile_claim(const struct snapshot *s, const char *key, struct writes *w)
 {
         const struct object *claim = snapshot_key(s, R_PVCS, key), *volume;
+        bool named;
 
         if (!claim || object_is_deleting(claim->json))
                 return;
-        volume = find_volume(s, w->arena, claim);
-        if (volume && (json_path(volume->json, "spec.claimRef") || !must_wait(s, claim))) {
-                bind_step(s, w, claim, volume);
-                return;
-        }
+        named = !str_empty(json_path_string(claim->json, "spec.volumeName"));
         if (object_annotation(claim->json, BOUND)) {
-                check_bound(s, claim, w);
+                volume = named ? snapshot_get(s, R_PVS, NULL, json_path_string(claim->json, "spec.volumeName")) : NULL;
+                if (volume && (!json_path(volume->json, "spec.claimRef") || is_meant_for(volume, claim)))
+                        bind_step(s, w, claim, volume);
+                else
+                        check_bound(s, claim, w);
                 return;
         }
-        set_phase(w, R_PVCS, claim, "Pending", NULL, s->now);
-        if (w->n || ask_provisioner(s, claim, w))
-                return; /* what was written brings the next round */
-        tell_waiting(s, claim, w);
+        volume = named ? named_volume(s, claim, w) : find_volume(s, w->arena, claim);
+        if (volume) {
+                if (is_available(volume))
+                        bind_step(s, w, claim, volume);
+                return; /* one that was made just now is available in a moment, and brings the next round */
+        }
+        if (!named && assign_class(s, claim, w))
+                return;
+        if (!w->n)
+                set_phase(w, R_PVCS, claim, "Pending", NULL, s->now);
+        if (!w->n && !named && !ask_provisioner(s, claim, w))
+                tell_waiting(s, claim, w);
         writes_requeue(w, settings_of(s)->pv_sync_ns);
 }
 
@@ -317,8 +508,8 @@ static void reclaim(const struct snapshot *s, const struct object *volume, struc
         if (streq(json_path_string(volume->json, "status.phase"), "Failed"))
                 return;
         set_phase(w, R_PVS, volume, "Released", NULL, s->now);
-        if (w->n)
-                return; /* the next round goes on */
+        if (w->n || object_is_deleting(volume->json))
+                return; /* the next round goes on; one that is deleted goes as soon as it is Released */
         if (streq(policy, "Delete"))
                 delete_volume(s, volume, w);
         else if (streq(policy, "Recycle") && (why = recycle_volume(s, volume, w)))
@@ -332,7 +523,7 @@ static void reconcile_volume(const struct snapshot *s, const char *key, struct w
         const char *uid;
         struct write *x;
 
-        if (!volume || object_is_deleting(volume->json))
+        if (!volume)
                 return;
         ref = json_path(volume->json, "spec.claimRef");
         uid = json_get_string(ref, "uid");
@@ -358,18 +549,24 @@ static void map_volume(const struct snapshot *s, const struct object *old, const
 {
         const struct object *o = new ? new : old;
         const struct json *ref = json_path(o->json, "spec.claimRef");
+        _cleanup_arena_ struct arena *a = NULL;
+        struct object_list waiting = { 0 };
         struct map_entry *e;
 
         if (ref) {
                 keys_addf(k, "%s/%s", or_empty(json_get_string(ref, "namespace")), or_empty(json_get_string(ref, "name")));
                 return;
         }
+        a = arena_new(0);
         map_foreach(object_store_objects(s->stores[R_PVCS]), e) {
                 const struct object *claim = e->value;
 
                 if (!object_annotation(claim->json, BOUND))
-                        keys_add(k, claim->key);
+                        list_add(a, &waiting, claim);
         }
+        list_sort(&waiting, compare_by_creation); /* who came first has the first choice */
+        for (size_t i = 0; i < waiting.n; i++)
+                keys_add(k, waiting.items[i]->key);
 }
 
 static void map_claim(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
@@ -389,8 +586,8 @@ const struct controller claim_binder = {
         .name = "persistentvolume-binder-controller",
         .component = "persistentvolume-controller",
         .watches = { { .resource = R_PVCS }, { .resource = R_PVS, .map = map_volume },
-                     { .resource = R_STORAGECLASSES, .passive = true } },
-        .n_watches = 3,
+                     { .resource = R_STORAGECLASSES, .passive = true }, { .resource = R_PODS, .passive = true } },
+        .n_watches = 4,
         .workers = 1, /* two claims must never choose the same volume */
         .reconcile = reconcile_claim,
 };
