@@ -137,8 +137,8 @@ static bool is_body(const char *gv, const char *kind)
         return builtin_body(gv, kind) != NULL;
 }
 
-/* Whether the definition has a version that GV means. */
-static bool other_version(const struct body_type *type, const char *gv)
+/* Whether GV is of the definition's group, but none of its versions. */
+static bool no_version(const struct body_type *type, const char *gv)
 {
         size_t len = strlen(type->res->group);
 
@@ -146,8 +146,8 @@ static bool other_version(const struct body_type *type, const char *gv)
                 return false;
         json_foreach_item(json_path(type->res->crd->crd->definition, "spec.versions"), v)
                 if (streq(json_get_string(v, "name"), gv + len + 1))
-                        return true;
-        return false;
+                        return false;
+        return true;
 }
 
 static const struct status *check_type(struct api_request *r, const struct body_type *type, const char *gv,
@@ -162,7 +162,7 @@ static const struct status *check_type(struct api_request *r, const struct body_
         /* The one body of an older version that is still taken: kubectl before 1.22 drains with it. */
         if (streq(gv, "policy/v1beta1") && streq(kind, "Eviction") && streq(type->kind, "Eviction"))
                 return NULL;
-        if (strchr(gv, '/') && strchr(strchr(gv, '/') + 1, '/') && !(type->res && type->res->crd))
+        if (strchr(gv, '/') && strchr(strchr(gv, '/') + 1, '/'))
                 return unrecognized(r, type, arena_printf(a, "unexpected GroupVersion string: %s", gv));
         if (type->res && type->res->crd && streq(gv, type->group_version)) {
                 struct resource by_kind = *type->res;
@@ -177,10 +177,12 @@ static const struct status *check_type(struct api_request *r, const struct body_
                 field_error_add(&errs, FIELD_INVALID, "kind", json_new_string(a, kind), "must be %s", type->kind);
                 return status_invalid(a, &by_kind, json_path_string(obj, "metadata.name"), &errs);
         }
-        if (*gv && type->res && type->res->crd && r->field_validation != FIELD_VALIDATION_IGNORE)
+        if (type->res && type->res->crd && r->field_validation != FIELD_VALIDATION_IGNORE && no_version(type, gv))
                 json_foreach_member(obj, m) /* no version's schema knows them */
-                        if (!streq(m->key, "apiVersion") && !streq(m->key, "kind") && !streq(m->key, "metadata") && !other_version(type, gv))
+                        if (!streq(m->key, "apiVersion") && !streq(m->key, "kind") && !streq(m->key, "metadata"))
                                 request_warn(r, "unknown field \"%s\"", m->key);
+        if (type->res && type->res->crd && json_is_null(json_get(obj, "apiVersion")))
+                return unhandled(r, type, kind, "", ".apiVersion accessor error: <nil> is of the type <nil>, expected string");
         if (type->res && type->res->crd)
                 return status_bad_request(a, "the API version in the data (%s) does not match the expected API version (%s)",
                                           gv, type->group_version);
@@ -401,40 +403,54 @@ static void check_dry_run(struct api_request *r, const char *const *values, size
 
 static void check_manager(struct api_request *r, const char *manager, struct field_errors *errs)
 {
-        if (strlen(manager) > MANAGER_MAX)
+        size_t len = strlen(manager);
+        unsigned n;
+        uint32_t c;
+
+        if (len > MANAGER_MAX)
                 field_error_add(errs, FIELD_TOO_LONG, "fieldManager", NULL, "may not be more than %d bytes", MANAGER_MAX);
-        for (const unsigned char *p = (const unsigned char *)manager; *p; p++)
-                if (*p < ' ' || *p == 0x7f) {
+        for (size_t i = 0; i < len; i += n ? n : 1) {
+                n = utf8_decode(manager + i, len - i, &c);
+                if (n && !go_printable(c))
                         field_error_add(errs, FIELD_INVALID, "fieldManager", json_new_string(r->arena, manager),
-                                        "invalid character U+%04X (at position %zu)", *p,
-                                        (size_t)(p - (const unsigned char *)manager));
-                        break;
-                }
+                                        "invalid character U+%04X (at position %zu)", c, i);
+        }
 }
 
+/* What of the User-Agent comes before a slash and can be printed, as far as there is room. */
 static const char *manager_of_agent(struct api_request *r)
 {
         const char *agent = http_header(r->http, "User-Agent");
-        size_t n = agent ? strcspn(agent, "/") : 0, len = 0;
+        size_t len = agent ? strcspn(agent, "/") : 0, kept = 0;
+        char *out = arena_alloc(r->arena, MANAGER_MAX + 1);
+        unsigned n;
+        uint32_t c;
 
-        while (len < n && len < MANAGER_MAX && (unsigned char)agent[len] >= ' ' && agent[len] != 0x7f)
-                len++;
-        return len ? arena_strndup(r->arena, agent, len) : "unknown";
+        for (size_t i = 0; i < len; i += n ? n : 1) {
+                n = utf8_decode(agent + i, len - i, &c);
+                if (!n || !go_printable(c))
+                        continue;
+                if (kept + n > MANAGER_MAX)
+                        break;
+                memcpy(out + kept, agent + i, n);
+                kept += n;
+        }
+        out[kept] = '\0';
+        return kept ? out : "unknown";
 }
 
-const struct status *write_options(struct api_request *r, const char *kind)
+void write_options_take(struct api_request *r, struct field_errors *errs)
 {
         static const char *const validations[] = {"", "Ignore", "Strict", "Warn", NULL};
-        struct field_errors errs = {.arena = r->arena};
         const char **dry, *manager = http_query(r->http, "fieldManager");
         const char *validation = http_query(r->http, "fieldValidation");
         size_t n_dry = http_query_all(r->http, "dryRun", &dry);
 
+        if (!str_empty(manager))
+                check_manager(r, manager, errs);
         r->dry_run = false;
         if (n_dry)
-                check_dry_run(r, dry, n_dry, &errs);
-        if (!str_empty(manager))
-                check_manager(r, manager, &errs);
+                check_dry_run(r, dry, n_dry, errs);
         r->field_manager = str_empty(manager) ? manager_of_agent(r) : manager;
         r->field_validation = FIELD_VALIDATION_WARN;
         if (streq(validation, "Strict"))
@@ -442,7 +458,14 @@ const struct status *write_options(struct api_request *r, const char *kind)
         else if (streq(validation, "Ignore"))
                 r->field_validation = FIELD_VALIDATION_IGNORE;
         else if (!str_empty(validation) && !streq(validation, "Warn"))
-                field_error_not_supported(&errs, "fieldValidation", json_new_string(r->arena, validation), validations);
+                field_error_not_supported(errs, "fieldValidation", json_new_string(r->arena, validation), validations);
+}
+
+const struct status *write_options(struct api_request *r, const char *kind)
+{
+        struct field_errors errs = {.arena = r->arena};
+
+        write_options_take(r, &errs);
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, kind), "", &errs) : NULL;
 }
 

@@ -312,6 +312,14 @@ static void check_review_versions(struct judge *j, const struct json *list)
 
 #define CLIENT "spec.conversion.webhookClientConfig"
 
+static bool established(const struct json *crd)
+{
+        json_foreach_item(json_path(crd, "status.conditions"), c)
+                if (streq(text(c, "type"), "Established"))
+                        return streq(text(c, "status"), "True");
+        return false;
+}
+
 /* NULL: nothing is wrong, or there is none. */
 static const char *bundle_error(struct judge *j, const struct json *bundle)
 {
@@ -335,7 +343,7 @@ static void check_service(struct judge *j, const struct json *service)
         webhook_check_path(j->errs, CLIENT ".service.path", text(service, "path"));
 }
 
-/* A bundle of certificates may go on being as bad as the stored one. */
+/* A bundle of certificates may go on being as bad as the stored one, and anything before the definition is established. */
 static void check_client(struct judge *j, const struct json *client)
 {
         const struct json *service = json_get(client, "service"), *bundle = json_get(client, "caBundle");
@@ -351,7 +359,7 @@ static void check_client(struct judge *j, const struct json *client)
                 webhook_check_url(j->errs, CLIENT ".url", url);
         else
                 check_service(j, service);
-        if (wrong && !bundle_error(j, json_path(j->old, "spec.conversion.webhook.clientConfig.caBundle")))
+        if (wrong && established(j->old) && !bundle_error(j, json_path(j->old, "spec.conversion.webhook.clientConfig.caBundle")))
                 invalid(j->errs, CLIENT ".caBundle", bundle, wrong);
 }
 
@@ -403,14 +411,6 @@ static void check_stored(struct judge *j, const struct json *crd)
                                              "spec.versions until a storage migration ensures no data remains persisted in %s and "
                                              "removes %s from status.storedVersions", s, s, s));
         }
-}
-
-static bool established(const struct json *crd)
-{
-        json_foreach_item(json_path(crd, "status.conditions"), c)
-                if (streq(text(c, "type"), "Established"))
-                        return streq(text(c, "status"), "True");
-        return false;
 }
 
 /* What objects are stored under cannot move: the group and the plural ever, the rest once it is established. */
@@ -486,11 +486,32 @@ static void warn_formats(struct judge *j, const struct json *s)
 
 /* --- all together --- */
 
+/* Whether a schema, or one below V, has a default. */
+static bool has_default(const struct json *v)
+{
+        bool found = false;
+
+        json_foreach_item(v, item)
+                found |= has_default(item);
+        json_foreach_member(v, m) {
+                if (streq(m->key, "default"))
+                        found |= !json_is_null(m->value);
+                else if (streq(m->key, "properties"))
+                        json_foreach_member(m->value, p)
+                                found |= has_default(p->value);
+                else
+                        found |= has_default(m->value);
+        }
+        return found;
+}
+
 static void check_spec(struct judge *j, const struct json *spec)
 {
         static const char *const scopes[] = {"Cluster", "Namespaced", NULL};
         const struct json *versions = json_get(spec, "versions"), *first = json_at(versions, 0);
+        const struct json *conversion = json_get(spec, "conversion");
         const char *group = text(spec, "group"), *scope = text(spec, "scope");
+        bool unpruned = json_get_bool(spec, "preserveUnknownFields", false);
         size_t before = j->errs->n;
         struct alike alike = {same_in_all(versions, "schema"), same_in_all(versions, "subresources"),
                               same_in_all(versions, "additionalPrinterColumns"), same_in_all(versions, "selectableFields")};
@@ -505,13 +526,18 @@ static void check_spec(struct judge *j, const struct json *spec)
                 required(j->errs, "spec.scope", "");
         else if (!one_of(scope, scopes))
                 field_error_not_supported(j->errs, "spec.scope", json_get(spec, "scope"), scopes);
+        if (unpruned && has_default(versions))
+                invalid(j->errs, "spec.preserveUnknownFields", json_get(spec, "preserveUnknownFields"),
+                        "must be false in order to use defaults in the schema");
         check_versions(j, spec, &alike);
         if (first && *text(first, "name"))
                 check_label(j, "spec.version", text(first, "name"));
         check_own_names(j, json_get(spec, "names"));
         if (first)
                 check_parts(j, versions, first, "spec", alike, "spec.validation.openAPIV3Schema");
-        check_conversion(j, json_get(spec, "conversion"));
+        if (unpruned && conversion && !streq(text(conversion, "strategy"), "None"))
+                invalid_text(j->errs, "spec.conversion.strategy", text(conversion, "strategy"), "must be None if spec.preserveUnknownFields is true");
+        check_conversion(j, conversion);
 }
 
 void crd_validate_definition(const struct json *crd, const struct json *old, struct field_errors *errs,

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum print { TEXT, BOOL, NUMBER, ANY, SCHEMA, SCHEMAS, BY_NAME, ITEMS, OR_BOOL, RULES };
+enum print { TEXT, BOOL, NUMBER, ANY, SCHEMA, SCHEMAS, BY_NAME, ITEMS, OR_BOOL, OR_STRINGS, DOCS, RULES };
 
 struct go_field {
         const char *name, *key;
@@ -21,8 +21,8 @@ static const struct go_field schema_fields[] = {
         {"MaxProperties", "maxProperties", ANY}, {"MinProperties", "minProperties", ANY}, {"Required", "required", ANY},
         {"Items", "items", ITEMS}, {"AllOf", "allOf", SCHEMAS}, {"OneOf", "oneOf", SCHEMAS}, {"AnyOf", "anyOf", SCHEMAS},
         {"Not", "not", SCHEMA}, {"Properties", "properties", BY_NAME}, {"AdditionalProperties", "additionalProperties", OR_BOOL},
-        {"PatternProperties", "patternProperties", BY_NAME}, {"Dependencies", "dependencies", ANY},
-        {"AdditionalItems", "additionalItems", OR_BOOL}, {"Definitions", "definitions", BY_NAME}, {"ExternalDocs", "externalDocs", ANY},
+        {"PatternProperties", "patternProperties", BY_NAME}, {"Dependencies", "dependencies", OR_STRINGS},
+        {"AdditionalItems", "additionalItems", OR_BOOL}, {"Definitions", "definitions", BY_NAME}, {"ExternalDocs", "externalDocs", DOCS},
         {"Example", "example", ANY}, {"XPreserveUnknownFields", "x-kubernetes-preserve-unknown-fields", ANY},
         {"XEmbeddedResource", "x-kubernetes-embedded-resource", BOOL}, {"XIntOrString", "x-kubernetes-int-or-string", BOOL},
         {"XListMapKeys", "x-kubernetes-list-map-keys", ANY}, {"XListType", "x-kubernetes-list-type", ANY},
@@ -41,6 +41,7 @@ static const struct go_field scale_fields[] = {
         {"LabelSelectorPath", "labelSelectorPath", ANY},
 };
 static const struct go_field selectable_fields[] = {{"JSONPath", "jsonPath", TEXT}};
+static const struct go_field docs_fields[] = {{"Description", "description", TEXT}, {"URL", "url", TEXT}};
 static const struct go_field rule_fields[] = {
         {"Rule", "rule", TEXT}, {"Message", "message", TEXT}, {"MessageExpression", "messageExpression", TEXT},
         {"Reason", "reason", ANY}, {"FieldPath", "fieldPath", TEXT}, {"OptionalOldSelf", "optionalOldSelf", ANY},
@@ -75,7 +76,22 @@ static int by_key(const void *x, const void *y)
         return strcmp((*(const struct json_member *const *)x)->key, (*(const struct json_member *const *)y)->key);
 }
 
-static void put_by_name(struct strbuf *b, const struct json *obj)
+static void put_either_strings(struct strbuf *b, const struct json *v)
+{
+        strbuf_puts(b, "{\"Schema\":");
+        if (json_is_object(v))
+                put_schema(b, v);
+        else
+                strbuf_puts(b, "null");
+        strbuf_puts(b, ",\"Property\":");
+        if (json_is_array(v))
+                json_write(b, v);
+        else
+                strbuf_puts(b, "null");
+        strbuf_putc(b, '}');
+}
+
+static void put_map(struct strbuf *b, const struct json *obj, void (*put)(struct strbuf *b, const struct json *v))
 {
         const struct json_member **list = xcalloc(json_len(obj) + 1, sizeof(*list));
         size_t n = 0;
@@ -88,10 +104,22 @@ static void put_by_name(struct strbuf *b, const struct json *obj)
                 strbuf_puts(b, i ? "," : "");
                 json_write_string(b, list[i]->key, list[i]->key_len);
                 strbuf_putc(b, ':');
-                put_schema(b, list[i]->value);
+                put(b, list[i]->value);
         }
         strbuf_putc(b, '}');
         free(list);
+}
+
+static void put_items(struct strbuf *b, const struct json *v)
+{
+        strbuf_puts(b, "{\"Schema\":");
+        if (json_is_object(v))
+                put_schema(b, v);
+        else
+                strbuf_puts(b, "null");
+        strbuf_puts(b, ",\"JSONSchemas\":");
+        put_list(b, v, NULL, 0);
+        strbuf_putc(b, '}');
 }
 
 static void put_value(struct strbuf *b, const struct json *v, enum print print)
@@ -120,18 +148,22 @@ static void put_value(struct strbuf *b, const struct json *v, enum print print)
                 put_list(b, v, NULL, 0);
                 break;
         case BY_NAME:
-                put_by_name(b, v);
+                put_map(b, v, put_schema);
                 break;
         case ITEMS:
-                strbuf_puts(b, "{\"Schema\":");
-                put_value(b, json_is_object(v) ? v : NULL, SCHEMA);
-                strbuf_puts(b, ",\"JSONSchemas\":");
-                put_list(b, v, NULL, 0);
-                strbuf_putc(b, '}');
+                put_items(b, v);
                 break;
         case OR_BOOL:
                 strbuf_printf(b, "{\"Allows\":%s,\"Schema\":", json_is_object(v) || json_is_true(v) ? "true" : "false");
                 put_value(b, json_is_object(v) ? v : NULL, SCHEMA);
+                strbuf_putc(b, '}');
+                break;
+        case OR_STRINGS:
+                put_map(b, v, put_either_strings);
+                break;
+        case DOCS:
+                strbuf_putc(b, '{');
+                put_fields(b, v, docs_fields, ARRAY_SIZE(docs_fields));
                 strbuf_putc(b, '}');
                 break;
         case RULES:
@@ -210,6 +242,14 @@ const char *crd_go_schema(struct arena *a, const struct json *schema)
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
         put_schema(&b, schema);
+        return arena_strndup(a, b.data, b.len);
+}
+
+const char *crd_go_items(struct arena *a, const struct json *items)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        put_items(&b, items);
         return arena_strndup(a, b.data, b.len);
 }
 

@@ -93,4 +93,5 @@ void crd_judge_at(const struct schema *s, const struct json *value, const char *
 const char *crd_go_schema(struct arena *a, const struct json *schema);
 const char *crd_go_versions(struct arena *a, const struct json *versions, bool same_schema, bool same_subresources, bool same_columns,
                             bool same_fields);
+const char *crd_go_items(struct arena *a, const struct json *items);
 const char *crd_go_rule(struct arena *a, const struct json *rule);

@@ -55,6 +55,8 @@ static struct json *number(struct arena *a, struct json *v)
         long long i;
         double d;
 
+        if (v->boolean) /* it was here before */
+                return v;
         if (!strpbrk(v->str, ".eE")) {
                 errno = 0;
                 i = strtoll(v->str, &end, 10);
@@ -62,27 +64,47 @@ static struct json *number(struct arena *a, struct json *v)
                         return v->len == 2 && v->str[0] == '-' && i == 0 ? json_new_int(a, 0) : v;
         }
         d = strtod(v->str, NULL);
-        out = isfinite(d) ? json_new_double(a, d) : v;
+        if (!isfinite(d))
+                return NULL;
+        out = json_new_double(a, d == 0 ? 0 : d); /* -0 is 0 when it is read again */
         out->boolean = true;
         return out;
 }
 
-static void rewrite_numbers(struct arena *a, struct json *v)
+/* The first number that no float64 holds, or NULL: all are well. */
+static const struct json *rewrite_numbers(struct arena *a, struct json *v)
 {
-        if (json_is_object(v))
-                json_foreach_member(v, m) {
-                        if (json_is_number(m->value))
-                                m->value = number(a, m->value);
-                        else
-                                rewrite_numbers(a, m->value);
+        size_t n = json_is_object(v) || json_is_array(v) ? v->len : 0;
+        const struct json *bad;
+
+        for (size_t i = 0; i < n; i++) {
+                struct json **below = json_is_object(v) ? &v->members[i].value : &v->items[i], *out;
+
+                if (!json_is_number(*below)) {
+                        bad = rewrite_numbers(a, *below);
+                        if (bad)
+                                return bad;
+                        continue;
                 }
-        else if (json_is_array(v))
-                for (size_t i = 0; i < v->len; i++) {
-                        if (json_is_number(v->items[i]))
-                                v->items[i] = number(a, v->items[i]);
-                        else
-                                rewrite_numbers(a, v->items[i]);
-                }
+                out = number(a, *below);
+                if (!out)
+                        return *below;
+                *below = out;
+        }
+        return NULL;
+}
+
+const struct json *crd_rewrite(struct arena *a, struct json **value)
+{
+        struct json *out;
+
+        if (!json_is_number(*value))
+                return rewrite_numbers(a, *value);
+        out = number(a, *value);
+        if (!out)
+                return *value;
+        *value = out;
+        return NULL;
 }
 
 /* --- unknown fields --- */
@@ -219,6 +241,7 @@ static void coerce_member(struct pruner *p, const struct schema_field *f, struct
         if (json_is_null(m->value))
                 m->value = json_new_object(p->a);
         before = json_clone(p->a, m->value);
+        json_sort_keys(before); /* Go shows maps so */
         print_path(&path, at, true);
         if (decode_metadata(p, f->type, m->value, strbuf_str(&path), &p->coerced, &err) < 0)
                 refuse(p, at, before, error_text(&err));
@@ -280,9 +303,12 @@ int crd_decode(struct arena *a, const struct schema *s, struct json *obj, struct
         struct pruner p = {.a = a, .unknown = {.arena = a}, .coerced = {.arena = a}, .errs = &errs};
         struct strict_errors own = {.arena = a};
         struct json *meta = s->crd->root ? json_get(obj, "metadata") : NULL;
+        const struct json *bad;
         int r;
 
-        rewrite_numbers(a, obj);
+        bad = rewrite_numbers(a, obj);
+        if (bad)
+                return error_set(reterr, -EINVAL, "json: cannot unmarshal number %s into Go value of type float64", bad->str);
         if (meta && !json_is_object(meta) && !json_is_null(meta))
                 return error_set(reterr, -EINVAL, "json: cannot unmarshal %s into Go value of type v1.ObjectMeta",
                                  json_is_string(meta) ? "string" : json_is_array(meta) ? "array" : json_is_number(meta) ? "number" : "bool");

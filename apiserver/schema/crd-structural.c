@@ -354,8 +354,11 @@ static void check_list_map(struct walk *w, const struct json *s, const char *pat
 
         if (!json_len(keys))
                 required(w->schema, at, "must not be empty if x-kubernetes-list-type is map");
-        if (!items || json_is_null(items))
+        if (!items)
                 required(w->schema, join(w->a, path, "items"), "must have a schema if x-kubernetes-list-type is map");
+        else if (!json_is_object(items))
+                field_error_add_text(w->schema, FIELD_INVALID, join(w->a, path, "items"), crd_go_items(w->a, items),
+                                     "must only have a single schema if x-kubernetes-list-type is map");
         if (!json_is_object(items))
                 return;
         if (!streq(text(items, "type"), "object")) {

@@ -19,7 +19,7 @@ struct walk {
         struct arena *a;
         struct field_errors *errs;
         bool quiet;  /* only COUNT matters */
-        bool loose;  /* of a default: upstream takes anything for an integer or a string there */
+        bool loose;  /* of a default: upstream takes anything for an integer or a string there, and any format for one */
         size_t count;
 };
 
@@ -124,12 +124,15 @@ static const char *word(const struct json *v, const char **ret_size)
 /* Whether V is of a type that RAW takes; texts and lists with a format are looked at by that alone. */
 static bool check_type(struct walk *w, const struct json *raw, const struct json *v, const char *path)
 {
-        const char *size, *is = word(v, &size), *format = format_of(raw), *types[2] = {"", ""}, *wanted;
+        const char *size, *is = word(v, &size), *format = w->loose ? json_get_string(raw, "format") : format_of(raw);
+        const char *types[2] = {"", ""}, *wanted;
         size_t n = types_of(raw, types);
         bool text = json_is_string(v) || json_is_array(v),
              fits = takes(raw, is) || (json_is_number(v) && ((crd_is_float(v) && is_whole(v) && takes(raw, "integer")) ||
                                                              (!crd_is_float(v) && takes(raw, "number"))));
 
+        if (str_empty(format))
+                format = NULL;
         if (json_is_null(v) ? !n || json_get_bool(raw, "nullable", false) : fits || (!n && !format))
                 return true;
         if (w->loose && n == 2)
@@ -161,9 +164,11 @@ static size_t runes(const struct json *v)
 static void check_string(struct walk *w, const struct json *raw, const struct json *v, const char *path)
 {
         const char *pattern = json_get_string(raw, "pattern");
-        int64_t max = json_get_int(raw, "maxLength", -1), min = json_get_int(raw, "minLength", -1);
+        int64_t max = json_get_int(raw, "maxLength", INT64_MAX), min = json_get_int(raw, "minLength", -1);
 
-        if (max >= 0 && runes(v) > (size_t)max)
+        if (max < 0)
+                complain(w, FIELD_TOO_LONG, path, v, "value is too long");
+        else if (runes(v) > (size_t)max)
                 complain(w, FIELD_TOO_LONG, path, v, "may not be more than %lld bytes", (long long)max);
         else if (min >= 0 && runes(v) < (size_t)min)
                 complain(w, FIELD_INVALID, path, v, "%s in body should be at least %lld chars long", path, (long long)min);
@@ -190,7 +195,7 @@ static bool check_range(struct walk *w, const struct json *raw, const struct jso
         double d = json_to_double(v, 0);
 
         if (whole && crd_is_float(v))
-                ok = d == floor(d) && d >= -9223372036854775808.0 && d < 9223372036854775808.0 && (i = (int64_t)d, true);
+                ok = d == floor(d) && json_to_int(json_new_double(w->a, d), &i) == 0;
         else if (whole)
                 ok = json_to_int(v, &i) == 0;
         if (whole && ok && streq(format, "int32"))
@@ -276,6 +281,25 @@ static void check_number(struct walk *w, const struct json *raw, const struct js
         }
 }
 
+/* Upstream makes the value one of the item's Go type first: 1.5 is 1, and 97 is "a". */
+static bool enum_equal(const struct json *item, const struct json *v)
+{
+        double d = json_to_double(v, 0);
+        int64_t i, x;
+
+        if (json_equal(item, v))
+                return true;
+        if (!json_is_number(v))
+                return false;
+        if (json_is_string(item))
+                return !crd_is_float(v) && json_to_int(v, &i) == 0 && i > 0 && i < 0x80 && streq(item->str, (char[]){(char)i, '\0'});
+        if (!json_is_number(item))
+                return false;
+        if (crd_is_float(item))
+                return d == json_to_double(item, 0);
+        return crd_is_float(v) && fabs(d) < 9e18 && json_to_int(item, &x) == 0 && x == (int64_t)d;
+}
+
 static void check_enum(struct walk *w, const struct json *raw, const struct json *v, const char *path)
 {
         const struct json *list = json_get(raw, "enum");
@@ -285,7 +309,7 @@ static void check_enum(struct walk *w, const struct json *raw, const struct json
         if (!json_len(list))
                 return;
         json_foreach_item(list, item)
-                if (json_equal(item, v) && !json_is_null(v))
+                if (enum_equal(item, v) && !json_is_null(v))
                         return;
         w->count++;
         if (w->quiet)
@@ -293,8 +317,11 @@ static void check_enum(struct walk *w, const struct json *raw, const struct json
         words = arena_calloc(w->a, (json_len(list) + 1) * sizeof(*words));
         json_foreach_item(list, item)
                 words[n++] = json_is_string(item) ? item->str : json_print(w->a, item);
-        if (json_is_number(v) && crd_is_float(v))
-                v = json_new_double(w->a, json_to_double(v, 0));
+        if (json_is_number(v) && crd_is_float(v)) {
+                const char *shown = go_float(w->a, json_to_double(v, 0));
+
+                v = json_new_number(w->a, shown, strlen(shown));
+        }
         field_error_not_supported(w->errs, *path ? path : "<nil>", v, words);
 }
 
@@ -366,11 +393,22 @@ const struct json *crd_keyed_find(const struct crd_keyed_list *l, const struct j
         return NULL;
 }
 
+/* A limit below zero, which nothing keeps, is not told. */
+static void check_many(struct walk *w, const struct json *raw, const char *key, const struct json *v, const char *path)
+{
+        int64_t max = json_get_int(raw, key, INT64_MAX);
+
+        if (v->len <= max)
+                return;
+        complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "%s",
+                 max < 0 ? "has too many items" : arena_printf(w->a, "must have at most %lld item%s", (long long)max, max == 1 ? "" : "s"));
+}
+
 static size_t walk_array(struct walk *w, const struct json *raw, const struct schema *s, const struct json *v,
                          const struct json *old, const char *path)
 {
         const struct json *items = json_get(raw, "items");
-        int64_t max = json_get_int(raw, "maxItems", -1), min = json_get_int(raw, "minItems", -1);
+        int64_t min = json_get_int(raw, "minItems", -1);
         struct crd_keyed_list before;
         size_t matches = 1;
 
@@ -382,8 +420,7 @@ static size_t walk_array(struct walk *w, const struct json *raw, const struct sc
         if (min >= 0 && v->len < min)
                 complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld items", path,
                          (long long)min);
-        if (max >= 0 && v->len > max)
-                complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld item%s", (long long)max, max == 1 ? "" : "s");
+        check_many(w, raw, "maxItems", v, path);
         return matches;
 }
 
@@ -391,14 +428,13 @@ static size_t walk_object(struct walk *w, const struct json *raw, const struct s
                           const struct json *old, const char *path)
 {
         const struct json *props = json_get(raw, "properties"), *more = json_get(raw, "additionalProperties");
-        int64_t max = json_get_int(raw, "maxProperties", -1), min = json_get_int(raw, "minProperties", -1);
+        int64_t min = json_get_int(raw, "minProperties", -1);
         size_t matches = 0;
 
         if (min >= 0 && v->len < min)
                 complain(w, FIELD_INVALID, path, json_new_int(w->a, v->len), "%s in body should have at least %lld properties",
                          path, (long long)min);
-        if (max >= 0 && v->len > max)
-                complain(w, FIELD_TOO_MANY, path, json_new_int(w->a, v->len), "must have at most %lld item%s", (long long)max, max == 1 ? "" : "s");
+        check_many(w, raw, "maxProperties", v, path);
         for (int named = 0; named < 2; named++) /* first what the schema does not name */
                 json_foreach_member(v, m) {
                         const struct json *prop = json_getn(props, m->key, m->key_len);

@@ -56,6 +56,8 @@ const struct schema *crd_compile_schema(struct arena *a, const struct json *raw,
  * embedded resources, is decoded as any kind's; numbers are written as Go does. -EINVAL with Go's text for bad metadata. */
 int crd_decode(struct arena *a, const struct schema *s, struct json *obj, struct strict_errors *strict,
                struct error *reterr);
+/* Numbers in *VALUE become what Go holds them in: a float64 where no int64 will do. The first that neither holds; NULL: all are well. */
+const struct json *crd_rewrite(struct arena *a, struct json **value);
 /* The parts of it: whether something went; what is wrong with embedded resources, at most one. */
 bool crd_prune(struct arena *a, const struct schema *s, struct json *v);
 void crd_coerce(struct arena *a, const struct schema *s, struct json *v, struct field_errors *errs);

@@ -6,6 +6,7 @@
 #include "field-error.h"
 
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* What Go prints before the value, and what a cause gives as its reason. */
@@ -27,8 +28,7 @@ static const struct {
         [FIELD_TOO_FEW] = { "Too few", "FieldValueTooFew", false },
 };
 
-/* Decodes one UTF-8 sequence; returns its length, or 0 when it is none. */
-static unsigned utf8_decode(const char *s, size_t len, uint32_t *ret)
+unsigned utf8_decode(const char *s, size_t len, uint32_t *ret)
 {
         const unsigned char *p = (const unsigned char *)s;
         static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -50,7 +50,7 @@ static unsigned utf8_decode(const char *s, size_t len, uint32_t *ret)
 }
 
 /* Roughly Go's strconv.IsPrint: what text holds control, format, private and space characters. */
-static bool go_printable(uint32_t c)
+bool go_printable(uint32_t c)
 {
         if (c < 0x20 || c == 0x7f || (c >= 0x80 && c <= 0xa0) || c == 0xad)
                 return false;
@@ -103,6 +103,8 @@ const char *go_float(struct arena *a, double d)
         char buf[40], *e;
         int exponent, n = 0;
 
+        if (!isfinite(d))
+                return isnan(d) ? "NaN" : d > 0 ? "+Inf" : "-Inf";
         do
                 snprintf(buf, sizeof(buf), "%.*e", n++, d);
         while (n < 18 && strtod(buf, NULL) != d);

@@ -78,6 +78,16 @@ static void test_decode_errors(void **state)
                 { "", "Secret", "{\"type\":5}", "json: cannot unmarshal number into Go struct field Secret.type of type v1.SecretType" },
                 { "", "Service", "{\"spec\":{\"ipFamilies\":\"IPv4\"}}",
                   "json: cannot unmarshal string into Go struct field ServiceSpec.spec.ipFamilies of type []v1.IPFamily" },
+                { "apiextensions.k8s.io", "CustomResourceDefinition",
+                  "{\"spec\":{\"versions\":[{\"schema\":{\"openAPIV3Schema\":{\"items\":{\"x\":1,\"properties\":{\"a\":{\"type\":5}}}}}}]}}",
+                  "json: cannot unmarshal number into Go struct field "
+                  "JSONSchemaProps.spec.versions.schema.openAPIV3Schema.items.properties.type of type string" },
+                { "apiextensions.k8s.io", "CustomResourceDefinition",
+                  "{\"spec\":{\"versions\":[{\"schema\":{\"openAPIV3Schema\":{\"additionalProperties\":5}}}]}}",
+                  "boolean or JSON schema expected" },
+                { "apiextensions.k8s.io", "CustomResourceDefinition",
+                  "{\"spec\":{\"versions\":[{\"schema\":{\"openAPIV3Schema\":{\"default\":[1e400]}}}]}}",
+                  "json: cannot unmarshal number 1e400 into Go value of type float64" },
                 { "", "Secret", "{\"data\":{\"a\":[1,256]}}",
                   "json: cannot unmarshal number 256 into Go struct field Secret.data of type uint8" },
                 /* What a type's own decoder refuses goes before what stood earlier. */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <stdio.h>
 
 static struct json *new_node(struct arena *a, enum json_type type)
@@ -50,23 +51,54 @@ struct json *json_new_int(struct arena *a, int64_t i)
         return json_new_number(a, p, (size_t)(text + sizeof(text) - p));
 }
 
+/* The shortest digits that read back as the same number, as Go writes them: with an exponent only below 1e-6 and from 1e21 on. */
 struct json *json_new_double(struct arena *a, double d)
 {
-        char text[40];
-        double abs = fabs(d);
-        int n = 0;
+        char text[32], out[48], *e, *o = out;
+        int precision = 0, exponent, n;
 
         if (!isfinite(d))
                 return json_new_null(a);
-        /* The shortest text that reads back as the same number, without an exponent where Go writes none. */
-        for (int precision = 1; precision <= 17; precision++) {
-                n = snprintf(text, sizeof(text), "%.*g", precision, d);
-                if (strtod(text, NULL) == d)
-                        break;
+        do
+                snprintf(text, sizeof(text), "%.*e", precision++, d);
+        while (precision < 18 && strtod(text, NULL) != d);
+        e = strchr(text, 'e');
+        exponent = atoi(e + 1);
+        if (d != 0 && (exponent < -6 || exponent >= 21)) {
+                n = snprintf(out, sizeof(out), "%.*se%c%d", (int)(e - text), text, exponent < 0 ? '-' : '+', abs(exponent));
+                return json_new_number(a, out, n);
         }
-        if (strchr(text, 'e') && abs >= 1 && abs < 1e21)
-                n = snprintf(text, sizeof(text), "%.0f", d);
-        return json_new_number(a, text, n);
+        if (exponent < 0)
+                return json_new_number(a, out, snprintf(out, sizeof(out), "%.*f", precision - 1 - exponent, d));
+        /* The digits, and zeros up to the point. */
+        n = 0;
+        for (const char *s = text; s < e || n <= exponent; s += s < e) {
+                if (s < e && *s == '.')
+                        continue;
+                if (s < e && *s == '-') {
+                        *o++ = '-';
+                        continue;
+                }
+                if (n++ == exponent + 1)
+                        *o++ = '.';
+                *o++ = s < e ? *s : '0';
+        }
+        return json_new_number(a, out, o - out);
+}
+
+const struct json *json_beyond_double(const struct json *j)
+{
+        const struct json *found = NULL;
+
+        if (json_is_number(j))
+                return (j->len > 300 || strpbrk(j->str, "eE")) && !isfinite(strtod(j->str, NULL)) ? j : NULL;
+        json_foreach_item(j, item)
+                if (!found)
+                        found = json_beyond_double(item);
+        json_foreach_member(j, m)
+                if (!found)
+                        found = json_beyond_double(m->value);
+        return found;
 }
 
 struct json *json_new_stringn(struct arena *a, const char *s, size_t len)

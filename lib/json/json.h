@@ -201,6 +201,8 @@ void json_write(struct strbuf *out, const struct json *j);
 void json_write_pretty(struct strbuf *out, const struct json *j, unsigned indent);
 void json_write_string(struct strbuf *out, const char *s, size_t len); /* with quotes */
 char *json_print(struct arena *a, const struct json *j); /* compact, in the arena */
+/* The first number in J that no float64 holds (1e400); NULL: there is none. */
+const struct json *json_beyond_double(const struct json *j);
 /* Members of objects, here and below, in the order of their keys: what has been a map in Go. */
 void json_sort_keys(struct json *j);
 /* FNV-1a over the canonical form: members sorted by key. */

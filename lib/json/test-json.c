@@ -231,6 +231,30 @@ static void numbers(void **state)
         }
 }
 
+/* As Go's encoder writes a float64. */
+static void doubles(void **state)
+{
+        static const struct {
+                const char *text, *out; /* OUT NULL: no float64 holds it */
+        } cases[] = {
+                { "1.0", "1" },         { "-0.0", "-0" },       { "1E5", "100000" },
+                { "0.000001", "0.000001" }, { "1e-7", "1e-7" }, { "123e-2", "1.23" },
+                { "18446744073709551616", "18446744073709552000" }, { "1e20", "100000000000000000000" },
+                { "1e21", "1e+21" },    { "-1.5e-10", "-1.5e-10" }, { "1e400", NULL }, { "-12345678.9", "-12345678.9" },
+        };
+        unused(state);
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct json *v = parse(a, arena_printf(a, "{\"a\":[%s]}", cases[i].text));
+                const struct json *bad = json_beyond_double(v);
+
+                assert_int_equal(bad == NULL, cases[i].out != NULL);
+                if (cases[i].out)
+                        assert_string_equal(json_new_double(a, json_to_double(json_at(json_get(v, "a"), 0), 5))->str, cases[i].out);
+        }
+}
+
 static void paths(void **state)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -398,7 +422,7 @@ int main(void)
                 cmocka_unit_test(depth_is_always_limited),
                 cmocka_unit_test(what_is_deep_is_checked),
                 cmocka_unit_test(large_objects_are_indexed),
-                cmocka_unit_test(numbers),
+                cmocka_unit_test(numbers), cmocka_unit_test(doubles),
                 cmocka_unit_test(paths),
                 cmocka_unit_test(walking),
         };

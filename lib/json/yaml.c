@@ -132,16 +132,6 @@ static bool is_special_float(const char *s)
         return false;
 }
 
-/* As Go's encoder prints a float64: no exponent below 1e21. */
-static struct json *float_number(struct arena *a, double d)
-{
-        char buf[32];
-
-        if (fabs(d) >= 1e21 || d != floor(d))
-                return json_new_double(a, d);
-        return json_new_number(a, buf, (size_t)snprintf(buf, sizeof(buf), "%.0f", d));
-}
-
 static struct json *plain_number(struct arena *a, const char *text)
 {
         char buf[64], *o = buf;
@@ -162,7 +152,7 @@ static struct json *plain_number(struct arena *a, const char *text)
         if (plain_is_float(buf)) {
                 double d = strtod(buf, NULL);
 
-                return isfinite(d) ? float_number(a, d) : NULL;
+                return isfinite(d) ? json_new_double(a, d) : NULL;
         }
         return NULL;
 }
