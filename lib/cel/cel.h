@@ -66,6 +66,17 @@ struct cel_member {
 };
 
 extern const struct cel_shape cel_shapes[CEL_PARAM]; /* the simple ones, by type */
+/* Where schemas that refer to others by "$ref" find them. */
+struct cel_schemas {
+        const struct json *(*find)(void *userdata, const char *ref); /* NULL: there is none */
+        void *userdata;
+};
+/* Of values that SCHEMA describes, an object's name being NAME. RESOURCE: its type and its metadata's name are there
+ * without being said. SCHEMAS may be NULL. NULL: expressions see nothing of it. */
+const struct cel_shape *cel_schema_shape(struct arena *a, const struct json *schema, bool resource, const char *name,
+                                         const struct cel_schemas *schemas);
+/* Of the variables "request" and "namespaceObject" of admission policies. */
+extern const struct cel_shape cel_request_shape, cel_namespace_shape;
 /* Of Kubernetes' authorizer, whose functions are known. */
 const struct cel_shape *cel_authorizer_shape(void);
 
