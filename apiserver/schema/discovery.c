@@ -286,7 +286,7 @@ int discovery_version_cmp(const char *a, const char *b)
 static void write_response_kind(struct strbuf *out, const struct resource *r, const char *group, const char *version,
                                 const char *kind)
 {
-        bool same = streq(group, r->group) && streq(version, r->version);
+        bool same = !r->crd && streq(group, r->group) && streq(version, r->version); /* of definitions it is said */
 
         strbuf_printf(out, "\"responseKind\":{\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"}", same ? "" : group,
                       same ? "" : version, kind);
