@@ -4,10 +4,12 @@
 #include "rules.h"
 
 bool cond_over_two(struct check *c, const struct at *at);
+bool cond_had_source_group(struct check *c, const struct at *at);
 bool cond_several_ports(struct check *c, const struct at *at);
 void check_issued_certificate(struct check *c, const struct at *at);
 void check_certificate_request(struct check *c, const struct at *at);
 void check_controller_name(struct check *c, const struct at *at);
+void check_scopes_kept(struct check *c, const struct at *list);
 void check_endpoint_ip(struct check *c, const struct at *at);
 void check_external_ip(struct check *c, const struct at *at);
 void check_ingress_address_warning(struct check *c, const struct at *item);
@@ -187,6 +189,7 @@ bool cond_data_sources_differ(struct check *c, const struct at *at);
 bool cond_padded(struct check *c, const struct at *at);
 bool cond_sent_empty(struct check *c, const struct at *at);
 bool cond_pod(struct check *c, const struct at *at);
+bool cond_stateful(struct check *c, const struct at *at);
 void check_flex_option(struct check *c, const struct at *at);
 bool cond_sysctl_of_ipc(struct check *c, const struct at *at);
 void check_basic_amount(struct check *c, const struct at *at);
