@@ -38,6 +38,7 @@
         X(CSRS, "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", false, \
           NULL)                                                                                                \
         X(CRDS, "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false, NULL) \
+        X(POLICIES, "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", false, NULL) \
         X(HPAS, "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true, NULL)
 
 enum resource {
@@ -182,6 +183,8 @@ void garbage_kinds_start(struct controllers *c);
 extern const struct controller_watch garbage_watch, quota_watch; /* what they want to hear of any kind */
 /* Scales by what pods use: talks to the server itself, because metrics are no objects that can be watched. */
 void hpa_controller_start(struct controllers *c, int64_t period_ns);
+/* Says in the status of admission policies what is wrong with the types in their expressions. */
+void policy_status_start(struct controllers *c);
 /* What is left in a namespace that is being emptied, and the conditions that say so. */
 struct namespace_remains {
         struct json *counts;     /* "pods." (resource.group): how many */

@@ -288,7 +288,8 @@ const struct controller_watch garbage_watch = { .map = map_change };
         X(PODS) X(REPLICASETS) X(DEPLOYMENTS) X(JOBS) X(SERVICES) X(SLICES) X(CONFIGMAPS)          \
         X(RCS) X(STATEFULSETS) X(DAEMONSETS) X(REVISIONS) X(CRONJOBS) X(SECRETS) X(PVCS)           \
         X(SERVICEACCOUNTS) X(ENDPOINTS) X(PDBS) X(HPAS) X(NODES) X(LEASES) X(CLUSTERROLES)         \
-        X(CSRS) X(NAMESPACES) X(PVS) X(STORAGECLASSES) X(RESOURCEQUOTAS) X(CRDS)
+        X(CSRS) X(NAMESPACES) X(PVS) X(STORAGECLASSES) X(RESOURCEQUOTAS) X(CRDS)            \
+        X(POLICIES)
 
 const struct controller garbage_collector = {
         .name = "garbage-collector-controller",

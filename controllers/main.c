@@ -101,6 +101,8 @@ static void start(void *userdata)
                 garbage_kinds_start(d->controllers);
         if (is_wanted(d->wanted, "horizontal-pod-autoscaler-controller"))
                 hpa_controller_start(d->controllers, d->hpa_period_ns);
+        if (is_wanted(d->wanted, "validatingadmissionpolicy-status-controller"))
+                policy_status_start(d->controllers);
         for (size_t i = 0; i < ARRAY_SIZE(concurrencies); i++)
                 if (d->workers[i])
                         controllers_tune(d->controllers, concurrencies[i].controller, (unsigned)d->workers[i], 0);

@@ -227,7 +227,7 @@ static const struct cel_shape *typed_shape(struct reader *r, const struct json *
         const struct json *more = json_get(s, "additionalProperties");
         int64_t max = maximum(s, "maxLength");
 
-        if (flag(s, "x-kubernetes-int-or-string"))
+        if (flag(s, "x-kubernetes-int-or-string") || (r->schemas && streq(text(s, "format"), "int-or-string")))
                 return simple(r->a, CEL_DYN, 1, max >= 0 ? (uint64_t)max * 4 : REQUEST_MAX - 2);
         if (streq(type, "array"))
                 return list_shape(r, s, name);
