@@ -205,6 +205,18 @@ char *field_error_body(struct arena *a, const struct field_error *e)
                             str_empty(e->detail) ? "" : ": ", e->detail ? e->detail : "");
 }
 
+void field_errors_move_front(struct field_errors *errs, size_t n)
+{
+        size_t moved = errs->n - n;
+        struct field_error *list;
+
+        if (!moved || !n)
+                return;
+        list = arena_memdup(errs->arena, errs->list + n, moved * sizeof(*list));
+        memmove(errs->list + moved, errs->list, n * sizeof(*list));
+        memcpy(errs->list, list, moved * sizeof(*list));
+}
+
 char *field_error_print(struct arena *a, const struct field_error *e)
 {
         return arena_printf(a, "%s: %s", e->path, field_error_body(a, e));

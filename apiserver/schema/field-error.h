@@ -43,6 +43,10 @@ void field_error_add_text(struct field_errors *errs, enum field_error_type type,
 /* S quoted as Go's %q does. */
 void go_quote(struct strbuf *out, const char *s, size_t len);
 const char *go_quoted(struct arena *a, const char *s);
+/* Whether Go counts the character as one that can be printed. */
+bool go_printable(uint32_t c);
+/* Decodes one UTF-8 sequence; returns its length, or 0 when it is none. */
+unsigned utf8_decode(const char *s, size_t len, uint32_t *ret);
 /* A number that Go holds as a float64: its %v. */
 const char *go_float(struct arena *a, double d);
 /* The cause's reason: "FieldValueInvalid". */
@@ -52,6 +56,8 @@ char *field_error_body(struct arena *a, const struct field_error *e);
 /* In the order given and quoted: supported values: "a", "b". */
 void field_error_not_supported(struct field_errors *errs, const char *path, const struct json *value,
                                const char *const *supported);
+/* Those from the Nth on come before the others. */
+void field_errors_move_front(struct field_errors *errs, size_t n);
 /* "spec.replicas: Invalid value: -1: must be ..." of one. */
 char *field_error_print(struct arena *a, const struct field_error *e);
 /* Of all, as Aggregate.Error(): one alone, or "[a, b]", duplicates left out. */

@@ -3,8 +3,10 @@
 
 #include "functions.h"
 
+/* It is the rule of the name: what it says comes before all else about a new object. */
 void check_api_service_name(struct check *c, const struct at *at)
 {
+        size_t before = c->errs->n;
         const char *group = json_path_string(at->j, "spec.group"), *version = json_path_string(at->j, "spec.version");
         const char *wanted = arena_printf(c->a, "%s.%s", version ? version : "", group ? group : "");
         const char *fields[] = { "metadata.generateName", "metadata.name" }, *messages[NAME_MESSAGES];
@@ -19,4 +21,6 @@ void check_api_service_name(struct check *c, const struct at *at)
                         field_error_add(c->errs, FIELD_INVALID, fields[i], json_new_string(c->a, s),
                                         "must be `spec.version+\".\"+spec.group`: %s", json_print(c->a, json_new_string(c->a, wanted)));
         }
+        if (!c->old)
+                field_errors_move_front(c->errs, before);
 }
