@@ -36,6 +36,8 @@ const struct status *body_check(struct api_request *r, const struct body_type *t
 /* Query options of writes into r: dryRun, fieldManager, fieldValidation. KIND: "CreateOptions",
  * "UpdateOptions", "PatchOptions" names the 422. */
 const struct status *write_options(struct api_request *r, const char *kind);
+/* The same, complaints being added to ERRS. */
+void write_options_take(struct api_request *r, struct field_errors *errs);
 /* DeleteOptions of the body, or of the query where there is none, checked. *ret is NULL when nothing is
  * given. Sets r->dry_run. */
 const struct status *delete_options(struct api_request *r, struct json **ret);

@@ -43,15 +43,13 @@ static const struct status *patch_options(struct api_request *r, struct patch *p
 {
         struct field_errors errs = {.arena = r->arena};
         const char *force = http_query(r->http, "force");
-        const struct status *st = write_options(r, "PatchOptions");
 
-        if (st)
-                return st;
         p->force = query_bool(r->http, "force");
         if (p->type == PATCH_APPLY && str_empty(http_query(r->http, "fieldManager")))
                 field_error_add(&errs, FIELD_REQUIRED, "fieldManager", NULL, "is required for apply patch");
         if (p->type != PATCH_APPLY && force)
                 field_error_add(&errs, FIELD_FORBIDDEN, "force", NULL, "may not be specified for non-apply patch");
+        write_options_take(r, &errs);
         return errs.n ? status_invalid(r->arena, meta_kind(r->arena, "PatchOptions"), "", &errs) : NULL;
 }
 
@@ -107,8 +105,13 @@ static const struct status *parse_text(struct api_request *r, struct patch *p, c
         bool raw = r->field_validation == FIELD_VALIDATION_IGNORE;
         _cleanup_error_ struct error err = ERROR_INIT;
 
-        if (json_parse(r->arena, r->http->body, r->http->body_len, limits, &p->body, &err) == 0)
-                return NULL;
+        if (json_parse(r->arena, r->http->body, r->http->body_len, limits, &p->body, &err) == 0) {
+                const struct json *bad = raw ? NULL : json_beyond_double(p->body);
+
+                return !bad ? NULL : status_bad_request(r->arena, "%sjson: cannot unmarshal number %s into Go %s of type float64",
+                                                        p->type == PATCH_STRATEGIC ? "" : "error decoding patch: ", bad->str,
+                                                        p->type == PATCH_JSON ? "struct field jsonPatchOp.value" : "value");
+        }
         if (raw && p->type == PATCH_MERGE)
                 return status_bad_request(r->arena, "Invalid JSON Patch");
         if (raw || p->type == PATCH_STRATEGIC)
@@ -158,15 +161,15 @@ static struct json *ordered(struct api_request *r, const struct patch *p, const 
         return obj;
 }
 
-/* What a 422 shows as the value: the patched JSON, or Go's map of a strategic patch. */
-static const char *shown(struct api_request *r, const struct patch *p, const struct body_type *type,
+/* What a 422 shows as the value: the patched JSON, or Go's map of a strategic patch, LEFT of its being carried out. */
+static const char *shown(struct api_request *r, const struct patch *p, const struct json *left, const struct body_type *type,
                          const struct json *old)
 {
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
         struct json *obj;
 
         if (p->type == PATCH_STRATEGIC) {
-                go_print(&b, p->body);
+                go_print(&b, left);
                 return arena_strdup(r->arena, strbuf_str(&b));
         }
         obj = ordered(r, p, type, old);
@@ -182,13 +185,13 @@ static int by_text(const void *x, const void *y)
         return strcmp(*(const char *const *)x, *(const char *const *)y);
 }
 
-static const struct status *strict_outcome(struct api_request *r, const struct patch *p, const struct body_type *type,
-                                           const struct json *old, const struct strict_errors *strict)
+static const struct status *strict_outcome(struct api_request *r, const struct patch *p, const struct json *left,
+                                           const struct body_type *type, const struct json *old, const struct strict_errors *strict)
 {
         if (!strict->n || r->field_validation == FIELD_VALIDATION_IGNORE)
                 return NULL;
         if (r->field_validation == FIELD_VALIDATION_STRICT)
-                return patch_undecodable(r->arena, shown(r, p, type, old), strict_errors_print(r->arena, strict));
+                return patch_undecodable(r->arena, shown(r, p, left, type, old), strict_errors_print(r->arena, strict));
         for (size_t i = 0; i < strict->n; i++)
                 request_warn(r, "%s", strict->list[i]);
         return NULL;
@@ -201,6 +204,7 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         _cleanup_error_ struct error err = ERROR_INIT;
         bool raw = r->field_validation == FIELD_VALIDATION_IGNORE;
         const struct status *st = p->bad;
+        const struct json *left = p->body;
         const char *gv, *kind;
         struct json *obj;
 
@@ -211,7 +215,7 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         else if (p->type == PATCH_MERGE)
                 st = patch_merge(r->arena, old, p->body, raw, &obj);
         else
-                st = patch_strategic(r->arena, type->schema, old, p->body, &obj);
+                st = patch_strategic(r->arena, type->schema, old, &left, &obj);
         if (st)
                 return st;
         obj = json_clone(r->arena, obj); /* it shares with OLD, and decoding changes it */
@@ -242,13 +246,13 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         json_set_string(r->arena, obj, "kind", type->kind);
         json_set_string(r->arena, obj, "apiVersion", type->group_version);
         if (!streq(kind, type->kind) || !streq(gv, type->group_version))
-                return patch_undecodable(r->arena, shown(r, p, type, old),
+                return patch_undecodable(r->arena, shown(r, p, left, type, old),
                                          arena_printf(r->arena,
                                                       "no kind \"%s\" is registered for version \"%s\" in scheme "
                                                       "\"pkg/api/legacyscheme/scheme.go:30\"",
                                                       kind, gv));
         if (type->schema && schema_decode(r->arena, type->schema, obj, &strict, &err) < 0)
-                return patch_undecodable(r->arena, shown(r, p, type, old), err.message);
+                return patch_undecodable(r->arena, shown(r, p, left, type, old), err.message);
         if (strict.n > p->strict.n && p->type != PATCH_STRATEGIC && type->schema) {
                 /* Again in Go's order, for the order of the complaints. */
                 struct json *again = ordered(r, p, type, old);
@@ -259,7 +263,7 @@ const struct status *patch_run(struct api_request *r, const struct patch *p, con
         }
         if (p->type == PATCH_STRATEGIC && strict.n > 1)
                 qsort(strict.list, strict.n, sizeof(*strict.list), by_text);
-        st = strict_outcome(r, p, type, old, &strict);
+        st = strict_outcome(r, p, left, type, old, &strict);
         if (st)
                 return st;
         if (type->res)

@@ -76,7 +76,7 @@ static const struct status *check_uid(struct update *u, const struct json *obj, 
         return status_conflict(u->r->arena, u->res, u->name,
                                "StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: "
                                "Precondition failed: UID in precondition: %s, UID in object meta: %s",
-                               u->key, uid, have);
+                               u->r->dry_run ? strchr(u->key + 1, '/') : u->key, uid, have); /* a dry run never comes to the prefix */
 }
 
 static const struct status *check_version(struct update *u, const struct json *obj, const struct json *old)
@@ -140,6 +140,19 @@ static void reset_paths(struct update *u, struct json *obj, const struct json *o
         }
 }
 
+/* The type of what stands at PATH; NULL: it is not known. */
+static const struct schema *schema_at_path(const struct schema *s, const char *path)
+{
+        while (s && *path) {
+                size_t n = strcspn(path, ".");
+                const struct schema_field *f = s->type == SCHEMA_STRUCT ? schema_fieldn(s, path, n) : NULL;
+
+                s = f ? f->type : NULL;
+                path += n + (path[n] == '.');
+        }
+        return s;
+}
+
 static bool everything_changed(const struct resource *res, const struct json *obj, const struct json *old)
 {
         static const char *const skip[] = { "metadata", "kind", "apiVersion" };
@@ -151,7 +164,7 @@ static bool everything_changed(const struct resource *res, const struct json *ob
 
                         for (size_t j = 0; j < ARRAY_SIZE(skip); j++)
                                 skipped |= streq(m->key, skip[j]);
-                        if (!skipped && !json_equal(m->value, json_get(side[1 - i], m->key)))
+                        if (!skipped && !semantic_equal(schema_at_path(res->schema, m->key), m->value, json_get(side[1 - i], m->key)))
                                 return true;
                 }
         }
@@ -159,14 +172,14 @@ static bool everything_changed(const struct resource *res, const struct json *ob
 }
 
 /* NULL and an empty value are one to Go's semantic comparison. */
-static bool path_changed(const struct json *obj, const struct json *old, const char *path)
+static bool path_changed(const struct schema *s, const struct json *obj, const struct json *old, const char *path)
 {
         const struct json *x = json_path(obj, path), *y = json_path(old, path);
 
         if ((!x || json_len(x) == 0) && (!y || json_len(y) == 0) && (!x || json_is_object(x) || json_is_array(x)) &&
             (!y || json_is_object(y) || json_is_array(y)))
                 return false;
-        return !json_equal(x, y);
+        return !semantic_equal(schema_at_path(s, path), x, y);
 }
 
 static bool generation_moves(const struct resource *res, const struct json *obj, const struct json *old)
@@ -176,7 +189,7 @@ static bool generation_moves(const struct resource *res, const struct json *obj,
         if (!res->generation_paths)
                 return everything_changed(res, obj, old);
         for (const char *const *p = res->generation_paths; *p; p++)
-                if (streq(*p, "*") ? everything_changed(res, obj, old) : path_changed(obj, old, *p))
+                if (streq(*p, "*") ? everything_changed(res, obj, old) : path_changed(res->schema, obj, old, *p))
                         return true;
         return false;
 }
@@ -184,7 +197,7 @@ static bool generation_moves(const struct resource *res, const struct json *obj,
 /* rest.BeforeUpdate: the system's metadata stays, the strategy has its say, the generation moves. */
 static void prepare(struct update *u, struct json *obj, const struct json *old)
 {
-        static const char *const kept[] = { "metadata.creationTimestamp", "metadata.generation", "metadata.selfLink" };
+        static const char *const kept[] = { "metadata.creationTimestamp", "metadata.generation" };
         struct arena *a = u->r->arena;
 
         for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
@@ -244,7 +257,7 @@ static const struct status *wanted(struct update *u, const struct json *old, str
 {
         const struct strategy *strategy = registry_strategy(u->res);
         struct api_request *r = u->r;
-        struct json *obj = NULL, *scale = NULL, *before;
+        struct json *obj = NULL, *scale = NULL, *before, *fields;
         struct admission_attributes at;
         const struct status *st;
 
@@ -275,16 +288,23 @@ static const struct status *wanted(struct update *u, const struct json *old, str
                 *ret = obj;
                 return st;
         }
-        /* What is compared with the stored object, for owners and generation, has its form. */
+        /* What is compared with the stored object, for owners and generation, has its form. But an empty list of managed fields
+         * is a wish. */
+        fields = json_path(obj, "metadata.managedFields");
         schema_canonicalise(r->arena, u->res->schema, obj);
+        if (json_is_array(fields) && !fields->len)
+                json_path_set(r->arena, obj, "metadata.managedFields", fields);
         if (!r->applied && strategy && strategy->complete)
                 strategy->complete(r->arena, obj);
+        /* What a patch brings is looked at once, when all is done. */
+        if (streq(r->verb, "update"))
+                warn_duplicate_owners(r, obj, false);
         if (!r->applied)
                 managed_fields_update(r->arena, u->res, old, obj, r->field_manager, u->sub, request_now(r));
         at = admission_of(r, ADMISSION_UPDATE, u->res, u->sub, u->namespace, u->name, obj, old);
         st = admission_mutate(&at);
         if (!st)
-                warn_duplicate_owners(r, at.object);
+                warn_duplicate_owners(r, at.object, true);
         *ret = at.object;
         return st;
 }
@@ -387,7 +407,7 @@ const struct status *registry_update(struct api_request *r, const struct resourc
                 struct json *old = NULL, *obj = NULL;
                 const struct status *st = NULL;
                 enum outcome outcome = DONE;
-                bool created = false, sent_version;
+                bool created = false, sent_version, may_create;
 
                 if (e) {
                         entry_ref(e);
@@ -398,7 +418,11 @@ const struct status *registry_update(struct api_request *r, const struct resourc
                         }
                         old = registry_object(r->arena, res, e);
                 }
-                st = e || (ret_created && (!*u.sub || create_allowed(&u))) ? wanted(&u, old, &obj) : status_not_found(r->arena, res, name);
+                may_create = ret_created && (!*u.sub || create_allowed(&u));
+                /* What is wrong with a body's own names is told before that there is nothing of that name. */
+                st = e || may_create || (streq(r->verb, "update") && streq(u.sub, "status")) ? wanted(&u, old, &obj) : NULL;
+                if (!st && !e && !may_create)
+                        st = status_not_found(r->arena, res, name);
                 /* Before a round fills it in. A patch's result always carries one, of what was patched: whether the
                  * patch itself named it, the next round sees. */
                 sent_version = !st && !streq(r->verb, "patch") && *meta_string(obj, "resourceVersion");

@@ -408,6 +408,13 @@ static const struct status *scale_conflict(struct apply *ap, const struct manage
         return st;
 }
 
+/* Upstream's converter of custom resources takes no Scale that it did not make itself: what an apply changes, it refuses. */
+static const struct status *unscalable(struct apply *ap, const char *what, const char *namespace, const char *name)
+{
+        return status_make(ap->a, 500, "", NULL, "%s (%s/%s; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to an "
+                           "invalid group/version: autoscaling/v1", what, namespace ?: "", name ?: "");
+}
+
 static const struct status *apply_scale(struct apply *ap, bool force, struct json **ret)
 {
         struct managed_scale s;
@@ -425,6 +432,8 @@ static const struct status *apply_scale(struct apply *ap, bool force, struct jso
         live = live_scale(ap->a, ap->live, s.replicas);
         says = json_path(ap->config, "spec.replicas");
         have = json_path(live, "spec.replicas");
+        if (s.entries.n == 0 && ap->res->crd)
+                return unscalable(ap, "failed to create manager for existing fields: failed to convert live object", "", "");
         if (s.entries.n == 0 && have)
                 managed_scale_own(&s, "before-first-apply", false);
         out = json_clone(ap->a, typed_merge(&ap->t, live, ap->config));
@@ -436,6 +445,9 @@ static const struct status *apply_scale(struct apply *ap, bool force, struct jso
         st = says && differs && !force ? scale_conflict(ap, &s.entries, mine) : NULL;
         if (st)
                 return st;
+        if (ap->res->crd && !json_equal(live, out))
+                return unscalable(ap, "failed to convert new object", json_path_string(ap->config, "metadata.namespace"),
+                                  json_path_string(ap->config, "metadata.name"));
         if (differs)
                 s.entries.n = 0;
         else if (mine && !says)

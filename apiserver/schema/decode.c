@@ -402,8 +402,7 @@ static int base64_value(char c)
         return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Go's base64.StdEncoding: where the first illegal byte is, or -1. Line breaks are skipped. */
-static ssize_t base64_bad(const char *s, size_t len)
+ssize_t base64_bad(const char *s, size_t len)
 {
         size_t i = 0, j = 0;
 

@@ -46,3 +46,5 @@ void schema_canonicalise(struct arena *a, const struct schema *s, struct json *o
 struct json *schema_zero_value(struct arena *a, const struct schema *s);
 /* Whether V is what a field that keeps no presence cannot tell from its absence. */
 bool schema_is_zero(const struct json *v);
+/* Go's base64.StdEncoding: where the first illegal byte is, or -1. Line breaks are skipped. */
+ssize_t base64_bad(const char *s, size_t len);

@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct json_limits limits = { .max_depth = 64 };
         const struct resource *res = builtin_resource("apps", "v1", "deployments");
         struct json *doc = NULL, *patch = NULL, *out = NULL;
+        const struct json *left;
         _cleanup_arena_ struct arena *a = arena_new(0);
         size_t first = line ? (size_t)(line - data) : size;
 
@@ -22,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         patch_merge(a, doc, patch, true, &out);
         if (!json_is_object(doc))
                 return 0;
-        patch_strategic(a, res->schema, doc, patch, &out);
+        left = patch;
+        patch_strategic(a, res->schema, doc, &left, &out);
         if (json_is_object(patch))
                 apply_patch(a, res, doc, patch, "m", false, "", 0, &out);
         return 0;

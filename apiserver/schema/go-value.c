@@ -3,8 +3,6 @@
 
 #include "field-error.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static int by_key(const void *x, const void *y)
@@ -26,21 +24,12 @@ static const struct json_member **sorted_members(const struct json *j)
         return sorted;
 }
 
-/* The shortest text that reads back as the same number; whether it has an exponent is decided as if it had six digits. */
-void go_print_double(struct strbuf *out, double d)
+static void print_double(struct strbuf *out, double d)
 {
-        char buf[40], *e;
-        int precision = 0, exponent;
+        struct arena *a = arena_new(0);
 
-        do
-                snprintf(buf, sizeof(buf), "%.*e", precision, d);
-        while (strtod(buf, NULL) != d && ++precision < 17);
-        e = strchr(buf, 'e');
-        exponent = e ? atoi(e + 1) : 0;
-        if (!isfinite(d) || exponent < -4 || exponent >= 6)
-                strbuf_puts(out, buf);
-        else
-                strbuf_printf(out, "%.*f", MAX(precision - exponent, 0), d);
+        strbuf_puts(out, go_float(a, d));
+        arena_free(a);
 }
 
 static bool is_float(const struct json *j)
@@ -61,7 +50,7 @@ void go_print(struct strbuf *out, const struct json *j)
                 break;
         case JSON_NUMBER:
                 if (is_float(j))
-                        go_print_double(out, json_to_double(j, 0));
+                        print_double(out, json_to_double(j, 0));
                 else
                         strbuf_append(out, j->str, j->len);
                 break;

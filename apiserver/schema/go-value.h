@@ -5,6 +5,5 @@
 
 void go_print(struct strbuf *out, const struct json *j);        /* %v: map[a:1 b:[x y]] */
 void go_print_syntax(struct strbuf *out, const struct json *j); /* %#v: map[string]interface {}{"a":1} */
-void go_print_double(struct strbuf *out, double d);             /* %v of a float64: 1.5, 1e+06 */
 /* As structured-merge-diff shows values in paths: "a", 1, [1,2], and of a map a=1b=2. */
 void go_print_path_value(struct strbuf *out, const struct json *j);

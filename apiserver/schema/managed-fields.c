@@ -184,21 +184,21 @@ bool managed_fields_same(struct arena *a, const struct json *live, struct json *
 
 void managed_fields_validate(const struct json *managed, const char *path, struct field_errors *errs)
 {
-        static const char *const operations[] = { "Apply", "Update", NULL };
-
         json_foreach_item(managed, e) {
                 const char *operation = json_get_string(e, "operation") ?: "", *type = json_get_string(e, "fieldsType");
-                const char *manager = json_get_string(e, "manager") ?: "";
+                const char *manager = json_get_string(e, "manager") ?: "", *sub = json_get_string(e, "subresource") ?: "";
 
                 if (!streq(operation, "Apply") && !streq(operation, "Update"))
-                        field_error_not_supported(errs, field_path(errs->arena, "%s[%zu].operation", path, e_i),
-                                                  json_get(e, "operation") ?: json_new_string(errs->arena, ""),
-                                                  operations);
+                        field_error_add(errs, FIELD_INVALID, field_path(errs->arena, "%s[%zu].operation", path, e_i),
+                                        json_get(e, "operation") ?: json_new_string(errs->arena, ""), "must be `Apply` or `Update`");
                 if (!str_empty(type) && !streq(type, "FieldsV1"))
                         field_error_add(errs, FIELD_INVALID, field_path(errs->arena, "%s[%zu].fieldsType", path, e_i),
                                         json_get(e, "fieldsType"), "must be `FieldsV1`");
                 if (strlen(manager) > 128)
-                        field_error_add(errs, FIELD_TOO_LONG, field_path(errs->arena, "%s[%zu].fieldManager", path, e_i), NULL,
+                        field_error_add(errs, FIELD_TOO_LONG, field_path(errs->arena, "%s[%zu].manager", path, e_i), NULL,
                                         "may not be more than 128 bytes");
+                if (strlen(sub) > 256)
+                        field_error_add(errs, FIELD_TOO_LONG, field_path(errs->arena, "%s[%zu].subresource", path, e_i), NULL,
+                                        "may not be more than 256 bytes");
         }
 }

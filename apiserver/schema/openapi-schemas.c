@@ -78,15 +78,24 @@ static void write_scalar(struct openapi_doc *doc, const struct schema *s)
 /* The members of a schema that is not named, without braces. */
 static void write_inline(struct openapi_doc *doc, const struct schema *s);
 
+/* What definitions are published with has the defaults of elements, as upstream's clients carry it. */
 static void write_element(struct openapi_doc *doc, const char *key, const struct schema *elem)
 {
         strbuf_printf(doc->out, ",\"%s\":", key);
+        if (elem->name && doc->custom && elem->type == SCHEMA_STRUCT && elem->n_fields) {
+                strbuf_puts(doc->out, "{\"default\":{},\"allOf\":[");
+                openapi_ref(doc, elem->name);
+                strbuf_puts(doc->out, "]}");
+                return;
+        }
         if (elem->name) {
                 openapi_ref(doc, elem->name);
                 return;
         }
         strbuf_putc(doc->out, '{');
         write_inline(doc, elem);
+        if (doc->custom && elem->type == SCHEMA_STRING)
+                strbuf_puts(doc->out, ",\"default\":\"\"");
         strbuf_putc(doc->out, '}');
 }
 
@@ -115,27 +124,6 @@ static void write_inline(struct openapi_doc *doc, const struct schema *s)
                 strbuf_printf(doc->out, ",%s", s->openapi);
 }
 
-/* The default that v3 shows: Go's zero value where it is always written, else one that the type declares. */
-static const char *shown_default(const struct schema_field *f)
-{
-        if (f->published)
-                return f->fallback;
-        if (!f->emit_empty || f->presence)
-                return NULL;
-        switch (f->type->type) {
-        case SCHEMA_STRING:
-                return "\"\"";
-        case SCHEMA_INT32:
-        case SCHEMA_INT64:
-        case SCHEMA_DOUBLE:
-                return "0";
-        case SCHEMA_BOOLEAN:
-                return "false";
-        default:
-                return NULL;
-        }
-}
-
 static void write_patch_extensions(struct strbuf *out, const struct schema_field *f)
 {
         if (f->patch_merge_key)
@@ -150,7 +138,7 @@ static void write_patch_extensions(struct strbuf *out, const struct schema_field
 static void write_property(struct openapi_doc *doc, const struct schema_field *f)
 {
         struct strbuf *out = doc->out;
-        const char *otherwise = shown_default(f);
+        const char *otherwise = schema_published_default(f);
 
         strbuf_printf(out, "\"%s\":{", f->name);
         if (!f->type->name) {
@@ -387,10 +375,10 @@ static void write_type_meta(struct openapi_doc *doc, const char *meta)
         }
 }
 
-/* What v2 cannot say: such keys go, and with them whatever makes no sense without them. */
+/* What v2 does not say: such keys go, and with them whatever makes no sense without them. */
 static bool unknown_to_v2(const char *key)
 {
-        static const char *const keys[] = { "allOf", "anyOf", "oneOf", "not", "nullable", "x-kubernetes-validations" };
+        static const char *const keys[] = { "allOf", "anyOf", "oneOf", "not", "nullable", "default" };
 
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
                 if (streq(key, keys[i]))
@@ -451,15 +439,50 @@ static void write_embedded_required(struct strbuf *out, const struct json *requi
         strbuf_putc(out, ']');
 }
 
+static bool takes_null(const struct json *s)
+{
+        return json_get_bool(s, "nullable", false);
+}
+
+/* Whether the fields of any object are added to S. In v2 they would end that it takes others. */
+static bool is_embedded(const struct openapi_doc *doc, const struct json *s)
+{
+        return json_get_bool(s, "x-kubernetes-embedded-resource", false) &&
+               !(doc->v2 && json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false));
+}
+
+/* In v2 a field that may be null is not required. */
+static void write_required_v2(struct openapi_doc *doc, const struct json *s, bool *first, const struct json_member *m)
+{
+        size_t n = 0;
+
+        if (takes_null(json_get(s, "additionalProperties")))
+                return;
+        json_foreach_item(m->value, item) {
+                if (takes_null(json_get(json_get(s, "properties"), json_string(item) ? json_string(item) : "")))
+                        continue;
+                if (!n++) {
+                        write_key(doc->out, first, m);
+                        strbuf_putc(doc->out, '[');
+                } else {
+                        strbuf_putc(doc->out, ',');
+                }
+                json_write(doc->out, item);
+        }
+        if (n)
+                strbuf_putc(doc->out, ']');
+}
+
 /* A member of a CRD's schema that does not go into the document as it is. v2 has nothing that gnostic refuses: a
  * schema that allows null, unknown fields, or a number or a string loses its type, so that anything is taken there. */
 static bool left_out(const struct openapi_doc *doc, const struct json *s, const char *key)
 {
-        static const char *const typed[] = { "type", "properties", "items", "additionalProperties", "required" };
+        static const char *const typed[] = { "type", "properties", "items" };
 
+        if (is_embedded(doc, s) && (streq(key, "properties") || streq(key, "required")))
+                return true;
         if (!doc->v2)
-                return json_get_bool(s, "x-kubernetes-embedded-resource", false) &&
-                       (streq(key, "properties") || streq(key, "required"));
+                return false;
         if (unknown_to_v2(key))
                 return true;
         if (!json_get_bool(s, "nullable", false) && !json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false) &&
@@ -480,6 +503,10 @@ static void write_custom(struct openapi_doc *doc, const struct json *s)
         json_foreach_member(s, m) {
                 if (left_out(doc, s, m->key))
                         continue;
+                if (doc->v2 && streq(m->key, "required")) {
+                        write_required_v2(doc, s, &first, m);
+                        continue;
+                }
                 write_key(doc->out, &first, m);
                 if (streq(m->key, "properties") && json_is_object(m->value))
                         write_custom_children(doc, m->value, false);
@@ -491,7 +518,7 @@ static void write_custom(struct openapi_doc *doc, const struct json *s)
         if (!doc->v2 && json_get_bool(s, "x-kubernetes-int-or-string", false) && !json_get(s, "anyOf") && !json_get(s, "allOf"))
                 strbuf_puts(doc->out, ",\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]");
         /* Embedded resources get what every object has; their mark at least stands before it. */
-        if (!doc->v2 && json_get_bool(s, "x-kubernetes-embedded-resource", false)) {
+        if (is_embedded(doc, s)) {
                 strbuf_puts(doc->out, ",\"properties\":");
                 write_custom_children(doc, json_get(s, "properties"), true);
                 strbuf_puts(doc->out, ",\"required\":");
@@ -529,16 +556,20 @@ void openapi_custom_schema(struct openapi_doc *doc, const struct resource *res, 
                 return;
         }
         strbuf_puts(doc->out, "{\"type\":\"object\"");
-        json_foreach_member(s, m) {
-                if (streq(m->key, "type") || streq(m->key, "properties") || (doc->v2 && unknown_to_v2(m->key)))
-                        continue;
-                write_key(doc->out, &first, m);
-                json_write(doc->out, m->value);
-        }
         /* Without a schema, or with one that takes everything, v2 must not name the fields. */
         if (!s || (doc->v2 && json_get_bool(s, "x-kubernetes-preserve-unknown-fields", false))) {
                 write_custom_gvk(doc, res, res->kind);
                 return;
+        }
+        json_foreach_member(s, m) {
+                if (streq(m->key, "type") || streq(m->key, "properties") || (doc->v2 && unknown_to_v2(m->key)))
+                        continue;
+                if (doc->v2 && streq(m->key, "required")) {
+                        write_required_v2(doc, s, &first, m);
+                        continue;
+                }
+                write_key(doc->out, &first, m);
+                json_write(doc->out, m->value);
         }
         strbuf_puts(doc->out, ",\"properties\":{");
         write_type_meta(doc, META_V1 "ObjectMeta");

@@ -11,10 +11,12 @@
  * Keyed lists are then ordered: items of the patch as the patch has them, the server's own where they
  * were, as far as both can be had (normalize()).
  *
- * Nothing given is changed: maps and lists that differ are new, what they hold is shared.
+ * The document is not changed: maps and lists that differ are new, what they hold is shared. Of the patch there is a copy that
+ * loses what has been carried out, as upstream's does, because messages show what is left.
  */
 #include "patch-strategic.h"
 
+#include "decode.h" /* base64_bad */
 #include "go-value.h"
 
 #include <math.h>
@@ -80,6 +82,17 @@ static struct json *fail_key(struct merge *m, const struct json *map, const char
                                    print(m->a, map), key));
 }
 
+/* Upstream looks for the field in Go's types, of which not all have fields. */
+static struct json *fail_field(struct merge *m, const struct schema *schema, const char *key)
+{
+        const char *dot = schema->type == SCHEMA_STRUCT && schema->name ? strrchr(schema->name, '.') : NULL;
+
+        if (schema->type == SCHEMA_MAP)
+                return fail(m, status_make(m->a, 500, "", NULL, "merging an object in json but data type is not struct, instead is: map"));
+        return fail(m, status_make(m->a, 500, "", NULL, "unable to find api field in struct %s for the json field %s",
+                                   dot ? dot + 1 : "RawExtension", go_quoted(m->a, key)));
+}
+
 /* --- values that come in as they are --- */
 
 static bool is_directive(const char *key)
@@ -88,41 +101,62 @@ static bool is_directive(const char *key)
                                  str_has_prefix(key, DELETE_PRIMITIVES));
 }
 
-static bool needs_cleaning(const struct json *v)
+/* Whether carrying out V changes it. */
+static bool is_consumed(const struct json *v)
 {
         json_foreach_member(v, m)
-                if (m->key[0] == '$' || json_is_null(m->value) || needs_cleaning(m->value))
+                if (m->key[0] == '$' || json_is_null(m->value) || is_consumed(m->value))
                         return true;
         json_foreach_item(v, it)
-                if (json_is_object(it) && needs_cleaning(it))
+                if (is_consumed(it))
                         return true;
         return false;
 }
 
-/* V for a place where there was nothing: without nulls and directives. NULL: nothing is left of it
- * (a map that carries $patch). */
-static struct json *clean(struct arena *a, const struct json *v)
+static void discard_nulls(struct json *v)
 {
-        struct json *out, *c;
+        for (size_t i = json_is_object(v) ? v->len : 0; i-- > 0;)
+                if (json_is_null(v->members[i].value))
+                        json_del(v, v->members[i].key);
+        json_foreach_member(v, m)
+                discard_nulls(m->value);
+        json_foreach_item(v, it)
+                discard_nulls(it);
+}
 
-        if (!needs_cleaning(v))
-                return (struct json *)v;
-        if (json_get(v, "$patch"))
-                return NULL;
-        out = json_is_array(v) ? json_new_array(a) : json_new_object(a);
-        json_foreach_member(v, m) {
-                if (json_is_null(m->value) || is_directive(m->key))
-                        continue;
-                c = clean(a, m->value);
-                if (c)
-                        json_setn(a, out, m->key, m->key_len, c);
-        }
-        json_foreach_item(v, it) {
-                c = clean(a, it);
-                if (c)
-                        json_append(a, out, c);
+/* V without the maps that carry $patch; NULL: it is one. Maps change in place, lists are new. */
+static struct json *remove_directives(struct arena *a, struct json *v)
+{
+        struct json *out = v, *left;
+
+        if (json_is_object(v)) {
+                if (json_get(v, "$patch"))
+                        return NULL;
+                for (size_t i = v->len; i-- > 0;) {
+                        left = remove_directives(a, v->members[i].value);
+                        if (left)
+                                v->members[i].value = left;
+                        else
+                                json_del(v, v->members[i].key);
+                }
+        } else if (json_is_array(v) && is_consumed(v)) {
+                out = json_new_array(a);
+                json_foreach_item(v, it) {
+                        left = remove_directives(a, it);
+                        if (left)
+                                json_append(a, out, left);
+                }
         }
         return out;
+}
+
+/* V for a place where there was nothing, or something of another type. NULL: nothing is left of it. */
+static struct json *clean(struct arena *a, struct json *v)
+{
+        if (!is_consumed(v))
+                return v;
+        discard_nulls(v);
+        return remove_directives(a, v);
 }
 
 /* --- lists --- */
@@ -184,8 +218,7 @@ static struct json *normalize(struct merge *m, const struct json *merged, const 
         return out;
 }
 
-static struct json *merge_map(struct merge *m, const struct json *orig, const struct json *patch,
-                              const struct schema *schema);
+static struct json *merge_map(struct merge *m, const struct json *orig, struct json *patch, const struct schema *schema);
 
 static struct json *merge_scalars(struct merge *m, const struct json *orig, const struct json *patch)
 {
@@ -272,7 +305,7 @@ static struct json *merge_keyed(struct merge *m, const struct json *orig, const 
                 if (!json_get(it, key))
                         return fail_key(m, it, key);
                 at = find(out, it, key);
-                merged = at >= 0 ? merge_map(m, out->items[at], it, elem) : clean(m->a, it);
+                merged = at >= 0 ? merge_map(m, out->items[at], it, elem) : it;
                 if (!merged)
                         return NULL;
                 if (at >= 0)
@@ -283,12 +316,24 @@ static struct json *merge_keyed(struct merge *m, const struct json *orig, const 
         return normalize(m, out, rest, left, key);
 }
 
+/* What of ORIG is not in VALUES. */
+static struct json *without(struct merge *m, const struct json *orig, const struct json *values)
+{
+        struct json *left = json_new_array(m->a);
+
+        json_foreach_item(orig, it)
+                if (find(values, it, NULL) < 0)
+                        json_append(m->a, left, it);
+        return left;
+}
+
+/* DELETES: PATCH are values that leave ORIG. */
 static struct json *merge_list(struct merge *m, const struct json *orig, const struct json *patch,
-                               const struct schema_field *f)
+                               const struct schema_field *f, bool deletes)
 {
         const struct json *first;
 
-        if (!f || !f->patch_merge)
+        if (!deletes && (!f || !f->patch_merge))
                 return (struct json *)patch;
         if (json_len(orig) == 0 && json_len(patch) == 0)
                 return (struct json *)orig;
@@ -296,10 +341,9 @@ static struct json *merge_list(struct merge *m, const struct json *orig, const s
         if (!check_items(m, orig, patch, first))
                 return NULL;
         if (!json_is_object(first))
-                return merge_scalars(m, orig, patch);
-        if (!f->patch_merge_key)
-                return fail(m, status_make(m->a, 500, "", NULL, "cannot merge lists without merge key for %s",
-                                           f->name));
+                return deletes ? without(m, orig, patch) : merge_scalars(m, orig, patch);
+        if (!f || !f->patch_merge_key)
+                return fail(m, status_make(m->a, 500, "", NULL, "cannot merge lists without merge key for struct"));
         return merge_keyed(m, orig, patch, f->patch_merge_key, f->type->elem);
 }
 
@@ -312,6 +356,7 @@ static bool retain_keys(struct merge *m, struct json *out, struct json *patch)
 
         if (!keys)
                 return true;
+        json_del(patch, "$retainKeys");
         json_foreach_member(patch, p) {
                 if (json_is_null(p->value) || is_directive(p->key))
                         continue;
@@ -325,7 +370,6 @@ static bool retain_keys(struct merge *m, struct json *out, struct json *patch)
                 if (find(keys, json_new_string(m->a, key), NULL) < 0)
                         json_del(out, key);
         }
-        json_del(patch, "$retainKeys");
         return true;
 }
 
@@ -347,17 +391,34 @@ static bool order_fits(const struct json *patch, const struct json *order, const
         return true;
 }
 
+static bool fail_list(struct merge *m, const struct json *j)
+{
+        static const char *const types[] = {
+                [JSON_NULL] = "%!s(<nil>)", [JSON_BOOL] = "bool", [JSON_STRING] = "string", [JSON_OBJECT] = "map[string]interface {}",
+        };
+        const char *type = json_is_number(j) ? (strpbrk(j->str, ".eE") ? "float64" : "int64") : types[j->type];
+
+        return fail(m, status_make(m->a, 500, "", NULL, "expected a []interface {}, but received a %s", type));
+}
+
 /* One $setElementOrder/F: merges F right away, in that order, and takes it out of the patch. */
 static bool set_order(struct merge *m, struct json *out, struct json *patch, const struct schema *schema,
                       const char *name, const struct json *order)
 {
         const struct schema_field *f = schema && schema->type == SCHEMA_STRUCT ? schema_field(schema, name) : NULL;
-        const struct json *orig = json_get(out, name), *theirs = json_get(patch, name);
+        const struct json *orig = json_get(out, name);
+        struct json *theirs = json_get(patch, name);
         const char *key = f ? f->patch_merge_key : NULL;
         struct json *merged;
 
-        if (!json_is_array(order) || (orig && !json_is_array(orig)) || (theirs && !json_is_array(theirs)))
-                return fail(m, status_bad_request(m->a, "invalid patch format of setElementOrder list"));
+        if (!json_is_array(order))
+                return fail_list(m, order);
+        if ((orig && !json_is_array(orig)) || (theirs && !json_is_array(theirs)))
+                return fail_list(m, orig && !json_is_array(orig) ? orig : theirs);
+        if (!f && schema)
+                return fail_field(m, schema, name);
+        if (f && f->type->type != SCHEMA_ARRAY && f->type->type != SCHEMA_BYTES)
+                return fail(m, status_make(m->a, 500, "", NULL, "expected slice or array type, but got: struct"));
         if (!order_fits(theirs, order, key))
                 return fail(m, status_make(m->a, 500, "", NULL,
                                            "The order in patch list:\n%s\n doesn't match $setElementOrder list:\n%s\n",
@@ -367,9 +428,9 @@ static bool set_order(struct merge *m, struct json *out, struct json *patch, con
         if (!theirs)
                 merged = (struct json *)orig;
         else if (!orig)
-                merged = clean(m->a, theirs);
+                merged = remove_directives(m->a, theirs);
         else
-                merged = merge_list(m, orig, theirs, f);
+                merged = merge_list(m, orig, theirs, f, false);
         if (!merged)
                 return false;
         json_set(m->a, out, name, normalize(m, merged, order, orig, key));
@@ -395,23 +456,6 @@ static bool set_orders(struct merge *m, struct json *out, struct json *patch, co
         return true;
 }
 
-static bool delete_primitives(struct merge *m, struct json *out, const char *name, const struct json *values)
-{
-        const struct json *orig = json_get(out, name);
-        struct json *left;
-
-        if (!json_is_array(values) || (orig && !json_is_array(orig)))
-                return fail(m, status_bad_request(m->a, "invalid patch format of primitive list"));
-        if (!orig)
-                return true;
-        left = json_new_array(m->a);
-        json_foreach_item(orig, it)
-                if (find(values, it, NULL) < 0)
-                        json_append(m->a, left, it);
-        json_set(m->a, out, name, left);
-        return true;
-}
-
 /* --- maps --- */
 
 static const struct schema *member_schema(const struct schema *schema, const struct schema_field *f)
@@ -421,19 +465,20 @@ static const struct schema *member_schema(const struct schema *schema, const str
         return schema && schema->type == SCHEMA_MAP ? schema->elem : NULL;
 }
 
-static struct json *merge_member(struct merge *m, const struct json *orig, const struct json *patch,
-                                 const struct schema *schema, const char *key)
+static struct json *merge_member(struct merge *m, const struct json *orig, struct json *patch, const struct schema *schema,
+                                 const char *key, bool deletes)
 {
         const struct schema_field *f = schema && schema->type == SCHEMA_STRUCT ? schema_field(schema, key) : NULL;
 
         if (!orig || orig->type != patch->type)
                 return clean(m->a, patch);
+        if (!f && schema && (json_is_object(patch) || json_is_array(patch)))
+                return fail_field(m, schema, key);
         if (json_is_object(patch))
-                return f && f->patch_replace ? (struct json *)patch
-                                             : merge_map(m, orig, patch, member_schema(schema, f));
+                return f && f->patch_replace ? patch : merge_map(m, orig, patch, member_schema(schema, f));
         if (json_is_array(patch))
-                return merge_list(m, orig, patch, f);
-        return (struct json *)patch;
+                return merge_list(m, orig, patch, f, deletes);
+        return patch;
 }
 
 static struct json *copy_object(struct arena *a, const struct json *j)
@@ -453,44 +498,42 @@ static bool has_directive(const struct json *patch)
         return false;
 }
 
-static struct json *merge_map(struct merge *m, const struct json *orig, const struct json *patch,
-                              const struct schema *schema)
+static struct json *merge_map(struct merge *m, const struct json *orig, struct json *patch, const struct schema *schema)
 {
         const struct json *directive = json_get(patch, "$patch");
-        struct json *out, *rest = (struct json *)patch;
+        struct json *out;
 
         if (streq(json_string(directive), "delete"))
                 return json_new_object(m->a);
         if (directive && !streq(json_string(directive), "replace"))
                 return fail_type(m, directive, patch);
-        if (directive || has_directive(patch)) {
-                rest = copy_object(m->a, patch);
-                json_del(rest, "$patch");
-                if (directive)
-                        return rest;
+        if (directive) {
+                json_del(patch, "$patch");
+                return patch;
         }
-        if (json_len(rest) == 0)
+        if (json_len(patch) == 0)
                 return (struct json *)orig;
         out = copy_object(m->a, orig);
-        if (rest != patch && (!retain_keys(m, out, rest) || !set_orders(m, out, rest, schema)))
+        if (has_directive(patch) && (!retain_keys(m, out, patch) || !set_orders(m, out, patch, schema)))
                 return NULL;
-        json_foreach_member(rest, p) {
-                struct json *v;
+        json_foreach_member(patch, p) {
+                bool deletes = str_has_prefix(p->key, DELETE_PRIMITIVES);
+                const char *key = deletes ? p->key + strlen(DELETE_PRIMITIVES) : p->key;
+                struct json *old = json_get(out, key), *v;
 
-                if (str_has_prefix(p->key, DELETE_PRIMITIVES)) {
-                        if (!delete_primitives(m, out, p->key + strlen(DELETE_PRIMITIVES), p->value))
-                                return NULL;
-                        continue;
-                }
                 if (json_is_null(p->value)) {
-                        json_del(out, p->key);
+                        json_del(out, key);
                         continue;
                 }
-                v = merge_member(m, json_getn(out, p->key, p->key_len), p->value, schema, p->key);
+                if (deletes && (!old || !same_go_type(old, p->value)))
+                        continue;
+                v = merge_member(m, old, p->value, schema, key, deletes);
                 if (m->failed)
                         return NULL;
                 if (v)
-                        json_setn(m->a, out, p->key, p->key_len, v);
+                        json_set(m->a, out, key, v);
+                else
+                        json_del(out, key);
         }
         return out;
 }
@@ -582,6 +625,7 @@ static const char *check_own(struct arena *a, const struct json *j, const struct
 static const char *check(struct arena *a, struct json *j, const struct schema *s)
 {
         const char *text = NULL;
+        ssize_t bad;
 
         if (json_is_null(j))
                 return NULL;
@@ -602,7 +646,10 @@ static const char *check(struct arena *a, struct json *j, const struct schema *s
         case SCHEMA_INT_OR_STRING:
                 return check_own(a, j, s);
         case SCHEMA_BYTES:
-                return json_is_string(j) ? NULL : arena_printf(a, "cannot restore slice from %s", go_kind(j));
+                if (!json_is_string(j))
+                        return arena_printf(a, "cannot restore slice from %s", go_kind(j));
+                bad = base64_bad(j->str, j->len);
+                return bad < 0 ? NULL : arena_printf(a, "error decoding from json: illegal base64 data at input byte %zd", bad);
         case SCHEMA_ARRAY:
                 if (!json_is_array(j))
                         return arena_printf(a, "cannot restore slice from %s", go_kind(j));
@@ -632,7 +679,7 @@ const char *patch_go_convert(struct arena *a, struct json *j, const struct schem
 }
 
 const struct status *patch_strategic(struct arena *a, const struct schema *schema, const struct json *doc,
-                                     const struct json *patch, struct json **ret)
+                                     const struct json **patch, struct json **ret)
 {
         static const char *const names[] = {
                 [JSON_BOOL] = "bool", [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array",
@@ -641,19 +688,21 @@ const struct status *patch_strategic(struct arena *a, const struct schema *schem
         const char *text;
         struct json *out;
 
-        if (json_is_null(patch)) {
+        if (json_is_null(*patch)) {
                 *ret = (struct json *)doc;
                 return NULL;
         }
-        if (!json_is_object(patch))
+        if (!json_is_object(*patch))
                 return status_bad_request(a, "json: cannot unmarshal %s into Go value of type map[string]interface {}",
-                                          names[patch->type]);
-        out = merge_map(&m, doc, patch, schema);
+                                          names[(*patch)->type]);
+        if (is_consumed(*patch))
+                *patch = json_clone(a, *patch);
+        out = merge_map(&m, doc, (struct json *)*patch, schema);
         if (!out)
                 return m.failed;
         text = check(a, out, schema);
         if (text)
-                return patch_undecodable(a, print(a, patch), text);
+                return patch_undecodable(a, print(a, *patch), text);
         /* The result becomes a Go struct, whose type is the URL's whatever the patch says. */
         if (out != doc) {
                 json_set(a, out, "apiVersion", json_get(doc, "apiVersion") ?: json_new_string(a, NULL));

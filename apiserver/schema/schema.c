@@ -109,3 +109,23 @@ const struct schema *builtin_body(const char *group_version, const char *kind)
                 return builtin_schema("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
         return NULL;
 }
+
+const char *schema_published_default(const struct schema_field *f)
+{
+        if (f->published)
+                return f->fallback;
+        if (!f->emit_empty || f->presence)
+                return NULL;
+        switch (f->type->type) {
+        case SCHEMA_STRING:
+                return "\"\"";
+        case SCHEMA_INT32:
+        case SCHEMA_INT64:
+        case SCHEMA_DOUBLE:
+                return "0";
+        case SCHEMA_BOOLEAN:
+                return "false";
+        default:
+                return NULL;
+        }
+}

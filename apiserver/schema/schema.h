@@ -191,6 +191,9 @@ extern const unsigned n_builtin_groups;
 
 /* The field NAME of a struct type, by binary search; NULL: unknown. */
 const struct schema_field *schema_field(const struct schema *s, const char *name);
+/* The default that OpenAPI v3 shows, and that keys of lists have: Go's zero value where it is always written, else one that the
+ * type declares. As JSON; NULL: none. */
+const char *schema_published_default(const struct schema_field *f);
 const struct schema_field *schema_fieldn(const struct schema *s, const char *name, size_t len); /* no NUL in it */
 /* The same for those that have the name's json_tag(). Quickest where NAME is the field's own, as schema_decode() leaves it. */
 const struct schema_field *schema_search(const struct schema *s, const char *name, size_t len);

@@ -114,19 +114,44 @@ static void test_merge_patch(void **state)
         assert_json(out, "{\"b\":{\"c\":4,\"d\":3},\"e\":{}}");
 }
 
+static const struct status *strategic(const struct json *doc, const struct json *patch, struct json **ret)
+{
+        return patch_strategic(a, deployments()->schema, doc, &patch, ret);
+}
+
 static void test_strategic_merges_by_name(void **state)
 {
         struct json *out = NULL;
 
         unused(state);
-        assert_null(patch_strategic(
-                a, deployments()->schema,
+        assert_null(strategic(
                 parse("{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"spec\":{\"template\":{\"spec\":{\"containers\":"
                       "[{\"name\":\"a\",\"image\":\"1\"},{\"name\":\"b\",\"image\":\"2\"}]}}}}"),
                 parse("{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"b\",\"image\":\"3\"},"
                       "{\"name\":\"a\",\"$patch\":\"delete\"}]}}}}"),
                 &out));
         assert_json(json_path(out, "spec.template.spec.containers"), "[{\"name\":\"b\",\"image\":\"3\"}]");
+}
+
+/* A message shows the patch as far as it was carried out. */
+static void test_strategic_leftovers(void **state)
+{
+        static const struct {
+                const char *patch, *shown;
+        } cases[] = {
+                { "{\"$retainKeys\":[\"metadata\"],\"metadata\":{\"annotations\":true}}", "map[metadata:map[annotations:true]]" },
+                { "{\"metadata\":{\"annotations\":true,\"labels\":{\"a\":null,\"b\":\"c\"}}}", "map[metadata:map[annotations:true labels:map[b:c]]]" },
+        };
+        struct json *doc = parse("{\"metadata\":{}}"), *out = NULL;
+
+        unused(state);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const struct status *st = strategic(doc, parse(cases[i].patch), &out);
+                const char *want = arena_printf(a, " \"\" is invalid: patch: Invalid value: \"%s\": cannot restore map from bool", cases[i].shown);
+
+                assert_int_equal(st->code, 422);
+                assert_string_equal(st->message, want);
+        }
 }
 
 static void test_strategic_errors(void **state)
@@ -147,7 +172,7 @@ static void test_strategic_errors(void **state)
 
         unused(state);
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-                const struct status *st = patch_strategic(a, deployments()->schema, doc, parse(cases[i].patch), &out);
+                const struct status *st = strategic(doc, parse(cases[i].patch), &out);
 
                 assert_non_null(st);
                 assert_int_equal(st->code, cases[i].code);
@@ -408,6 +433,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_made_patches, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_merge_patch, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_strategic_merges_by_name, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_strategic_leftovers, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_strategic_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_update_tracks, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_apply_conflict_and_prune, setup, teardown),

@@ -125,6 +125,12 @@ struct json *typed_merge(const struct typed *t, const struct json *live, const s
 static struct json *take_out(const struct typed *t, const struct schema *s, const struct json *j,
                              const struct field_set *set);
 
+/* What is left of J when all that was in it is taken out: not gone, since nobody took it out itself. */
+static struct json *emptied(const struct typed *t, const struct json *j)
+{
+        return json_is_object(j) ? json_new_object(t->a) : json_is_array(j) ? json_new_array(t->a) : json_new_null(t->a);
+}
+
 static struct json *remove_members(const struct typed *t, const struct schema *s, const struct json *j,
                                    const struct field_set *set)
 {
@@ -144,8 +150,7 @@ static struct json *remove_members(const struct typed *t, const struct schema *s
                 if (node && ms && !field_set_empty(&node->below))
                         v = take_out(t, ms, v, &node->below);
                 changed |= v != m->value;
-                /* Emptied, it is null, not gone: who owns it as such keeps it. Decoding drops nulls. */
-                json_put(t->a, out, m->key, m->key_len, m->tag, v ? v : json_new_null(t->a));
+                json_put(t->a, out, m->key, m->key_len, m->tag, v ? v : emptied(t, m->value));
         }
         return !out->len ? NULL : changed ? out : (struct json *)j;
 }
@@ -165,8 +170,7 @@ static struct json *remove_items(const struct typed *t, const struct schema *s, 
                         continue;
                 if (node && !field_set_empty(&node->below))
                         v = take_out(t, s->elem, v, &node->below);
-                if (v)
-                        json_append(t->a, out, v);
+                json_append(t->a, out, v ? v : emptied(t, e[i].value));
         }
         return out->len ? out : NULL;
 }

@@ -7,6 +7,8 @@
  */
 #include "typed-internal.h"
 
+#include "field-error.h" /* go_quote */
+
 #include <stdlib.h>
 
 const struct schema typed_deduced = { .type = SCHEMA_ANY };
@@ -79,6 +81,19 @@ static bool name_simply(struct arena *a, const struct schema *s, struct element 
         return true;
 }
 
+static const char *without_keys(struct arena *a, const struct schema *s)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        strbuf_puts(&b, "associative list with keys has an element that omits all key fields [");
+        for (size_t i = 0; s->list_keys && s->list_keys[i]; i++) {
+                strbuf_puts(&b, i ? " " : "");
+                go_quote(&b, s->list_keys[i], strlen(s->list_keys[i]));
+        }
+        strbuf_puts(&b, "] (and doesn't have default values for any key fields)");
+        return arena_strdup(a, strbuf_str(&b));
+}
+
 static void name_keyed(struct arena *a, const struct schema *s, struct element *e)
 {
         static struct strbuf b; /* kept: every element of every list comes here */
@@ -103,8 +118,11 @@ static void name_keyed(struct arena *a, const struct schema *s, struct element *
         for (size_t i = 0; i < n; i++) {
                 const struct json *v = json_get(e->value, keys[i]);
                 const struct schema_field *f = s->elem->type == SCHEMA_STRUCT ? schema_field(s->elem, keys[i]) : NULL;
+                const char *fallback = NULL;
 
-                if (!v && (!f || !f->fallback))
+                if (!v && f)
+                        fallback = s->elem->crd ? f->fallback : schema_published_default(f);
+                if (!v && !fallback)
                         continue;
                 strbuf_puts(&b, n_set++ ? "," : "");
                 json_write_string(&b, keys[i], strlen(keys[i]));
@@ -112,12 +130,11 @@ static void name_keyed(struct arena *a, const struct schema *s, struct element *
                 if (v)
                         json_write(&b, v);
                 else
-                        strbuf_puts(&b, f->fallback);
+                        strbuf_puts(&b, fallback);
         }
         strbuf_putc(&b, '}');
         if (n_set == 0)
-                e->error = "associative list with keys has an element that omits all key fields (and doesn't have "
-                           "default values for any key fields)";
+                e->error = without_keys(a, s);
         e->len = b.len;
         e->name = arena_strndup(a, strbuf_str(&b), b.len);
 }
@@ -130,6 +147,8 @@ static void name_value(struct arena *a, struct element *e)
                 e->error = "associative list without keys has an element that's a map type";
         else if (json_is_array(e->value))
                 e->error = "not supported: associative list with lists as elements";
+        else if (json_is_null(e->value))
+                e->error = "associative list without keys has an element that's an explicit null";
         strbuf_puts(&b, "v:");
         json_write(&b, e->value);
         e->len = b.len;
