@@ -99,6 +99,7 @@ void check_mountable_secrets_warning(struct check *c, const struct at *at);
 void check_name_warning(struct check *c, const struct at *at);
 void check_pod_name_warning(struct check *c, const struct at *at);
 void check_pod_warnings(struct check *c, const struct at *at);
+void check_old_template_warnings(struct check *c, const struct at *at);
 void check_template_warnings(struct check *c, const struct at *at);
 void check_address_warning(struct check *c, const struct at *at);
 void check_cidr_warning(struct check *c, const struct at *at);

@@ -27,20 +27,21 @@ void check_job_generated(struct check *c, const struct at *spec)
         const struct at *selector = at_field(c, spec, "selector"), *template = at_field(c, spec, "template");
         const struct at *labels = at_field(c, template, "metadata.labels");
         const char *uid = json_path_string(c->old, "metadata.uid"), *name = json_path_string(c->old, "metadata.name");
+        struct json *generated = json_new_object(c->a);
+        struct selector s = { 0 };
 
         if (at_set(selector) && !json_get_bool(spec->j, "manualSelector", false)) {
                 for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
                         const char *want = i % 2 ? name : uid, *is = json_get_string(labels->j, keys[i]);
                         const char *path = arena_printf(c->a, "%s[%s]", at_path(c, labels), keys[i]);
 
+                        json_set_string(c->a, generated, keys[i], want);
                         if (!is)
                                 field_error_add(c->errs, FIELD_REQUIRED, path, NULL, "must be '%s'", want);
                         else if (!streq(is, want))
-                                field_error_add(c->errs, FIELD_INVALID, path, labels->j, "must be '%s'", want);
+                                field_error_add(c->errs, FIELD_INVALID, path, at_shown(c, labels), "must be '%s'", want);
                 }
-                if (!json_path(selector->j, "matchLabels") ||
-                    (!streq(json_get_string(json_get(selector->j, "matchLabels"), keys[0]), uid) &&
-                     !streq(json_get_string(json_get(selector->j, "matchLabels"), keys[2]), uid)))
+                if (selector_from_object(c->a, selector->j, &s, NULL) == 0 && !selector_matches(&s, generated))
                         check_invalid(c, selector, "`selector` not auto-generated");
         }
 }

@@ -667,6 +667,16 @@ void check_template_warnings(struct check *c, const struct at *at)
         warn_spec(c, at_field(c, at, "spec"));
 }
 
+/* Of a replication controller upstream looks at what there was. */
+void check_old_template_warnings(struct check *c, const struct at *at)
+{
+        struct at was = *at;
+
+        was.j = at->old ?: json_new_null(c->a);
+        was.old = at->j;
+        check_template_warnings(c, &was);
+}
+
 void check_pod_warnings(struct check *c, const struct at *at)
 {
         warn_annotations(c, at_field(c, at, "metadata.annotations"), at_field(c, at, "spec"), false);
