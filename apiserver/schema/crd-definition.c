@@ -545,15 +545,7 @@ void crd_validate_definition(const struct json *crd, const struct json *old, str
 {
         struct judge j = {.a = errs->arena, .errs = errs, .old = old, .warn = warn, .userdata = userdata};
         const struct json *spec = json_get(crd, "spec");
-        const char *name = text(json_get(crd, "metadata"), "name"), *group = text(spec, "group");
 
-        if (!old && *text(json_get(crd, "metadata"), "generateName"))
-                invalid_text(j.errs, "metadata.generateName", text(json_get(crd, "metadata"), "generateName"),
-                             "must be spec.names.plural+\".\"+spec.group");
-        if (!old && *name)
-                name_validate(errs, NAME_DNS1123_SUBDOMAIN, "metadata.name", json_path(crd, "metadata.name"));
-        if (!old && *name && !streq(name, arena_printf(j.a, "%s.%s", text(json_get(spec, "names"), "plural"), group)))
-                invalid_text(j.errs, "metadata.name", name, "must be spec.names.plural+\".\"+spec.group");
         if (!old || !json_equal(spec, json_get(old, "spec"))) { /* else it was let in as it is */
                 check_spec(&j, spec);
                 if (old)

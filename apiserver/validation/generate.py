@@ -2,12 +2,12 @@
 """Compiles validation/rules/*.rules into constant tables of struct rule.
 
     kind apps/Deployment: subdomain     the rules of a kind, and what its names look like; behind it `full` where
-                                        updates check all of metadata again, `full-only` where nothing else, `full-twice` where twice, `bare`
+                                        updates check all of metadata again, `full-only` where nothing else, `full-twice` where twice, `full-first` where before the changes, `bare`
                                         where neither creates nor updates check anything of it
     type Container                      rules that others use
     warn apps/Deployment                what is let in with a warning
     on status core/Service              the rules of a subresource; `: full` where it checks all of metadata again,
-                                        `: full-only` where nothing else, `: full-twice` where twice
+                                        `: full-only` where nothing else, `: full-twice` where twice, `: full-first` where before the changes
 
 A line is `path: check; check ...`, with more lines below it, indented, that hold for that path. A path
 is dotted; `a[]` means every item, `a{}` every entry, `.` the place itself, `^` the object around it and
@@ -315,7 +315,7 @@ class Compiler:
             if m:
                 self.types[m.group(1)] = below
                 continue
-            m = re.fullmatch(r'on (\w+) ([\w.]+)/(\w+)(?:: (full|full-only|full-twice))?', text)
+            m = re.fullmatch(r'on (\w+) ([\w.]+)/(\w+)(?:: (full|full-only|full-twice|full-first))?', text)
             if m:
                 self.subs.append((m.group(2) if m.group(2) != 'core' else '', m.group(3), m.group(1), below,
                                   'KIND_UPDATE_' + (m.group(4) or 'plain').upper().replace('-', '_')))
@@ -324,7 +324,7 @@ class Compiler:
             if m:
                 self.warnings.append((m.group(1) if m.group(1) != 'core' else '', m.group(2), below))
                 continue
-            m = re.fullmatch(r'kind ([^:]+):\s*([\w-]+)(?: (full|full-only|full-twice|bare))?', text)
+            m = re.fullmatch(r'kind ([^:]+):\s*([\w-]+)(?: (full|full-only|full-twice|full-first|bare))?', text)
             if not m or m.group(2) not in NAMES:
                 self.fail(f'what is {text!r}?')
             for kind in m.group(1).split(','):

@@ -57,10 +57,10 @@ void check_annotations(struct check *c, const struct at *at)
 
 static void check_owner(struct check *c, const struct at *owner, const char *list_path)
 {
-        const char *version = json_get_string(owner->j, "apiVersion") ?: "";
+        const char *version = json_get_string(owner->j, "apiVersion") ?: "", *slash = strchr(version, '/');
         const char *kind = json_get_string(owner->j, "kind") ?: "";
 
-        if (!*version)
+        if (slash ? !slash[1] || strchr(slash + 1, '/') : !*version) /* what cannot be read has no version either */
                 field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.apiVersion", list_path),
                                 json_new_string(c->a, version), "version must not be empty");
         if (!*kind)
@@ -72,7 +72,7 @@ static void check_owner(struct check *c, const struct at *owner, const char *lis
         if (str_empty(json_get_string(owner->j, "uid")))
                 field_error_add(c->errs, FIELD_INVALID, arena_printf(c->a, "%s.uid", list_path),
                                 json_new_string(c->a, ""), "must not be empty");
-        if (streq(version, "v1") && streq(kind, "Event"))
+        if ((streq(version, "v1") || streq(version, "/v1")) && streq(kind, "Event"))
                 field_error_add(c->errs, FIELD_INVALID, list_path, owner->j,
                                 "/v1, Kind=Event is disallowed from being an owner");
 }
@@ -143,9 +143,21 @@ static void check_generate_name(struct check *c, const struct at *at, enum name_
                 return;
         if (len > 1 && s[len - 1] == '-' && rule != NAME_PATH_SEGMENT)
                 s = arena_printf(c->a, "%.*sa", (int)len - 2, s);
+        if (rule == NAME_PATH_SEGMENT && !c->strict && (streq(s, ".") || streq(s, ".."))) /* something follows */
+                return;
         n = name_check(c->a, rule, s, messages);
         for (unsigned i = 0; i < n; i++)
                 check_invalid(c, at, "%s", messages[i]);
+}
+
+/* Definitions have a name that follows from what they define. */
+static void check_definition_name(struct check *c, const struct at *at, enum name_rule rule)
+{
+        const struct json *spec = json_get(c->obj, "spec");
+
+        if (streq(c->res->kind, "CustomResourceDefinition") && rule != NAME_PATH_SEGMENT && !at_empty(at) &&
+            !streq(text_at(at), arena_printf(c->a, "%s.%s", json_path_string(spec, "names.plural") ?: "", json_get_string(spec, "group") ?: "")))
+                check_invalid(c, at, "must be spec.names.plural+\".\"+spec.group");
 }
 
 static void check_namespace(struct check *c, const struct at *ns)
@@ -182,12 +194,15 @@ static void check_names(struct check *c, const struct at *meta, enum name_rule r
 {
         const struct at *name = at_field(c, meta, "name");
 
-        if (judges_generate_name(c, rule))
+        if (judges_generate_name(c, rule)) {
                 check_generate_name(c, at_field(c, meta, "generateName"), rule);
+                check_definition_name(c, at_field(c, meta, "generateName"), rule);
+        }
         if (at_empty(name))
                 check_required(c, name, "name or generateName is required");
         else
                 check_name(c, name, rule);
+        check_definition_name(c, name, rule);
 }
 
 void metadata_validate_names(struct check *c, enum name_rule rule)

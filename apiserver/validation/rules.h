@@ -94,9 +94,9 @@ struct kind_rules {
         const char *group, *kind;
         enum name_rule name;       /* of metadata.name */
         const struct rule *body;
-        /* What the kind checks of metadata on update: changes, changes and all of it, all of it but no changes, nothing
+        /* What the kind checks of metadata on update: changes, changes and all of it, all of it but no changes, all and then changes, nothing
          * (then it is checked as that of any kind, and on create only where there is no other error). */
-        enum { KIND_UPDATE_PLAIN, KIND_UPDATE_FULL, KIND_UPDATE_FULL_ONLY, KIND_UPDATE_FULL_TWICE, KIND_UPDATE_BARE } on_update;
+        enum { KIND_UPDATE_PLAIN, KIND_UPDATE_FULL, KIND_UPDATE_FULL_ONLY, KIND_UPDATE_FULL_TWICE, KIND_UPDATE_FULL_FIRST, KIND_UPDATE_BARE } on_update;
         const char *sub;           /* of the subresource that the rules are about; NULL: none */
 };
 extern const struct kind_rules validation_kinds[];
@@ -134,6 +134,7 @@ struct check {
         const struct json *obj, *old; /* OLD: NULL on create */
         const char *sub;
         const struct at *root;
+        bool strict;               /* the kind's own rule for names does not tell prefixes from names */
         const char *prefix;        /* of all paths ("" or "spec.template.") */
         const struct json *volumes;    /* of the pod at hand: those that are well and may be mounted */
         struct at *room;               /* for places that C functions ask for, N_ROOM of them */
@@ -172,6 +173,12 @@ void check_forbidden(struct check *c, const struct at *at, const char *fmt, ...)
 /* The value of AT as Go prints the internal struct: {"Type":"Foo","RollingUpdate":null}. */
 const char *go_struct(struct check *c, const struct at *at);
 const char *go_value(struct check *c, const struct schema *s, const struct json *j);
+/* SENT tells lists and maps that came empty from none, as at_sent() gives it. */
+const char *go_value_sent(struct check *c, const struct schema *s, const struct json *j, const struct json *sent);
+/* Of a volume's spec, what the volume is: one of its sources, and null for all others. */
+const char *go_volume_source(struct check *c, const struct schema *s, const struct json *spec, const struct json *sent);
+/* Lines that tell how WAS became IS, both printed as above; upstream's, to the letter. */
+const char *go_diff(struct arena *a, const char *was, const char *is);
 /* Whether that differs from its JSON. */
 bool go_differs(const struct at *at);
 /* "path: text" as a warning. */

@@ -18,11 +18,17 @@ static const struct kind_rules *find_kind(const struct resource *res)
         return find_in(validation_kinds, n_validation_kinds, res);
 }
 
-/* Kinds of other API servers upstream (custom resources, CRDs, API services) do not check lone words, and leases neither. */
+/* Kinds of other API servers upstream (custom resources, CRDs, API services) do not check lone words, and three groups
+ * neither. */
 static bool checks_finalizers(const struct resource *res)
 {
-        return !res->crd && !streq(res->group, "admissionregistration.k8s.io") && !streq(res->group, "coordination.k8s.io") &&
-               !streq(res->group, "apiextensions.k8s.io") && !streq(res->group, "apiregistration.k8s.io");
+        static const char *const silent[] = { "admissionregistration.k8s.io", "coordination.k8s.io", "node.k8s.io",
+                                              "apiextensions.k8s.io", "apiregistration.k8s.io" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(silent); i++)
+                if (streq(silent[i], res->group))
+                        return false;
+        return !res->crd;
 }
 
 static void warn(const char *text, void *userdata)
@@ -86,6 +92,19 @@ static const struct kind_rules *find_sub(const struct resource *res, const char 
         return NULL;
 }
 
+static bool strict(const struct resource *res)
+{
+        return streq(res->group, "rbac.authorization.k8s.io");
+}
+
+static void validate_changes(struct check *c, bool well, bool words, const struct at *finalizers)
+{
+        if (!well)
+                metadata_validate_update(c);
+        if (words)
+                check_finalizer_names(c, finalizers);
+}
+
 /* For any object, and once more by the kind: each in full, as an update, or both. What was well the first time
  * is so the second time, but for the names, which have another rule. */
 static void validate_metadata_update(struct check *c, const struct kind_rules *kind, const struct kind_rules *sub)
@@ -94,6 +113,7 @@ static void validate_metadata_update(struct check *c, const struct kind_rules *k
         bool twice = who && who->on_update == KIND_UPDATE_FULL_TWICE;
         bool full = who && who->on_update != KIND_UPDATE_PLAIN, only = twice || (who && who->on_update == KIND_UPDATE_FULL_ONLY);
         bool bare = kind && kind->on_update == KIND_UPDATE_BARE, words = checks_finalizers(c->res);
+        bool first = who && who->on_update == KIND_UPDATE_FULL_FIRST && (sub || !*c->sub);
         const struct at *finalizers = at_field(c, at_field(c, c->root, "metadata"), "finalizers");
         size_t before = c->errs->n;
         bool well;
@@ -105,12 +125,9 @@ static void validate_metadata_update(struct check *c, const struct kind_rules *k
         well = c->errs->n == before;
         if (bare)
                 return;
-        if (!only) {
-                if (!well)
-                        metadata_validate_update(c);
-                if (words)
-                        check_finalizer_names(c, finalizers);
-        }
+        if (!only && !first)
+                validate_changes(c, well, words, finalizers);
+        c->strict = strict(c->res);
         for (unsigned i = 0, times = twice ? 2 : full; i < times; i++) {
                 if (well)
                         metadata_validate_names(c, kind->name);
@@ -119,6 +136,9 @@ static void validate_metadata_update(struct check *c, const struct kind_rules *k
                 if (words)
                         check_finalizer_names(c, finalizers);
         }
+        c->strict = false;
+        if (first)
+                validate_changes(c, well, words, finalizers);
 }
 
 /* Room for places, for one validation at a time: it does not park, but what it calls one day might. */
@@ -157,6 +177,7 @@ void validate_object(struct api_request *r, const struct resource *res, const st
         if (old) {
                 validate_metadata_update(&c, kind, rules);
         } else if (!bare) {
+                c.strict = strict(res);
                 metadata_validate(&c, kind ? kind->name : res->crd ? NAME_DNS1123_SUBDOMAIN : LAST_RESORT);
                 if (checks_finalizers(res))
                         check_finalizer_names(&c, at_field(&c, at_field(&c, &root, "metadata"), "finalizers"));
@@ -170,7 +191,7 @@ void validate_object(struct api_request *r, const struct resource *res, const st
         if (!old && bare && !errs->n)
                 metadata_validate(&c, NAME_PATH_SEGMENT);
         else if (!old && !errs->n)
-                check_name(&c, at_field(&c, at_field(&c, &root, "metadata"), "name"), NAME_PATH_SEGMENT);
+                metadata_validate_names(&c, NAME_PATH_SEGMENT);
         room_taken &= !mine;
 }
 
@@ -186,7 +207,7 @@ void validation_warn(struct api_request *r, const struct resource *res, const st
 
         bool mine = take_room(&c);
 
-        if (kind && str_empty(sub))
+        if (kind && (str_empty(sub) || streq(sub, "scale"))) /* which updates its parent as anybody does */
                 rules_run(&c, kind->body, &root);
         room_taken &= !mine;
 }
