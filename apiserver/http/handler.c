@@ -220,6 +220,23 @@ static const struct status *check_timeout(struct api_request *r)
         return status_bad_request(r->arena, "invalid timeout specified in the request URL - time: invalid duration \"%s\"", text);
 }
 
+/* What upstream's endpoints do not print as a Table: what is never stored, and some subresources. */
+static bool has_table(const struct api_request *r)
+{
+        static const struct {
+                const char *resource, *subresource;
+        } none[] = {
+                {"bindings", ""}, {"pods", "binding"}, {"pods", "eviction"}, {"pods", "ephemeralcontainers"}, {"pods", "resize"},
+                {"serviceaccounts", "token"}, {"namespaces", "finalize"}, {"certificatesigningrequests", "approval"},
+                {"resourceclaims", "status"}, {"customresourcedefinitions", "status"}, {"apiservices", "status"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(none) && !r->res->crd; i++)
+                if (streq(r->subresource, none[i].subresource) && streq(r->res->name, none[i].resource))
+                        return false;
+        return !auth_is_review(r->res);
+}
+
 static void handle_resource(struct api_request *r)
 {
         struct media media = {.version = "v1"};
@@ -236,7 +253,8 @@ static void handle_resource(struct api_request *r)
                 st = check_timeout(r);
         if (!st && !connect)
                 st = negotiate(r->arena, http_header(r->http, "Accept"),
-                               NEGOTIATE_TRANSFORM | (streq(r->verb, "watch") ? NEGOTIATE_STREAM : 0) |
+                               NEGOTIATE_TRANSFORM | (has_table(r) ? NEGOTIATE_TABLE : 0) |
+                                       (streq(r->verb, "watch") ? NEGOTIATE_STREAM : 0) |
                                        (r->res->crd ? NEGOTIATE_CUSTOM : NEGOTIATE_ROUTE) |
                                        (streq(r->verb, "list") || streq(r->verb, "watch") ? NEGOTIATE_COLLECTION : 0),
                                &media);

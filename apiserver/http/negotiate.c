@@ -109,7 +109,7 @@ static bool clause_transform(const struct clause *c, unsigned flags, struct medi
                 if (streq(c->as, kinds[i].as)) {
                         m->as = kinds[i].is;
                         m->version = c->version;
-                        return !(m->as == MEDIA_AS_TABLE && m->type == MEDIA_PROTOBUF);
+                        return m->as != MEDIA_AS_TABLE || ((flags & NEGOTIATE_TABLE) && m->type != MEDIA_PROTOBUF);
                 }
         return false;
 }

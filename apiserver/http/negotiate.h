@@ -14,13 +14,13 @@ struct media {
 };
 
 /* What an endpoint can do besides JSON and YAML as they are. */
-#define NEGOTIATE_TRANSFORM 1 /* Table and PartialObjectMetadata(List) */
+#define NEGOTIATE_TRANSFORM 1 /* PartialObjectMetadata(List) */
 #define NEGOTIATE_STREAM 2    /* ;stream=watch */
-
-#define NEGOTIATE_CUSTOM 4 /* custom resources: their metadata has a message of protobuf, they have none */
+#define NEGOTIATE_CUSTOM 4    /* custom resources: their metadata has a message of protobuf, they have none */
 
 #define NEGOTIATE_ROUTE 8      /* upstream has a route in front (built-in kinds), which is pickier than what is behind it */
 #define NEGOTIATE_COLLECTION 16 /* and this one can be watched */
+#define NEGOTIATE_TABLE 32     /* Table, where transforms are */
 
 /* Parses ACCEPT (NULL or "": JSON) and picks the first acceptable clause. NULL, or a 406. */
 const struct status *negotiate(struct arena *a, const char *accept, unsigned flags, struct media *ret);

@@ -93,7 +93,7 @@ static const struct status *check_version(struct update *u, const struct json *o
                 struct resource by_name = *u->res; /* upstream names the resource here, not the kind */
 
                 by_name.kind = u->res->name;
-                if (u->res->unconditional_update || u->r->applied || streq(u->sub, "scale"))
+                if (u->res->unconditional_update || (u->r->applied && !*sent) || streq(u->sub, "scale"))
                         return NULL;
                 field_error_add(&errs, FIELD_INVALID, "metadata.resourceVersion", json_new_int(u->r->arena, 0),
                                 "must be specified for an update");
@@ -115,16 +115,19 @@ static void reset_paths(struct update *u, struct json *obj, const struct json *o
         if (*u->sub && !streq(u->sub, "status"))
                 return;
         for (const char *const *p = paths; p && *p; p++) {
-                struct json *fields;
+                struct json *fields, *uid;
 
                 if (!streq(*p, "metadata")) {
                         copy_path(a, obj, old, *p);
                         continue;
                 }
                 fields = json_path(obj, "metadata.managedFields");
+                uid = json_path(obj, "metadata.uid"); /* another one is refused, not passed over */
                 copy_path(a, obj, old, "metadata");
                 if (fields)
                         json_path_set(a, obj, "metadata.managedFields", fields);
+                if (uid)
+                        json_path_set(a, obj, "metadata.uid", uid);
         }
         /* A custom resource's status subresource takes nothing but the status. */
         if (u->stored->crd && streq(u->sub, "status")) {
@@ -299,7 +302,7 @@ static const struct status *wanted(struct update *u, const struct json *old, str
         /* What a patch brings is looked at once, when all is done. */
         if (streq(r->verb, "update"))
                 warn_duplicate_owners(r, obj, false);
-        if (!r->applied)
+        if (!r->applied && !streq(u->sub, "binding")) /* what a binding sets is nobody's */
                 managed_fields_update(r->arena, u->res, old, obj, r->field_manager, u->sub, request_now(r));
         at = admission_of(r, ADMISSION_UPDATE, u->res, u->sub, u->namespace, u->name, obj, old);
         st = admission_mutate(&at);
@@ -420,7 +423,7 @@ const struct status *registry_update(struct api_request *r, const struct resourc
                 }
                 may_create = ret_created && (!*u.sub || create_allowed(&u));
                 /* What is wrong with a body's own names is told before that there is nothing of that name. */
-                st = e || may_create || (streq(r->verb, "update") && streq(u.sub, "status")) ? wanted(&u, old, &obj) : NULL;
+                st = e || may_create || (streq(r->verb, "update") && *u.sub) ? wanted(&u, old, &obj) : NULL;
                 if (!st && !e && !may_create)
                         st = status_not_found(r->arena, res, name);
                 /* Before a round fills it in. A patch's result always carries one, of what was patched: whether the

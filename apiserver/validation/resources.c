@@ -95,8 +95,7 @@ static void name_for_pods(struct check *c, const char *path, const char *name)
 {
         static const char *const supported[] = { "cpu", "hugepages-", "memory", NULL };
 
-        resource_name_known(c, path, name);
-        if (!huge_pages(name) && !in_list(supported, name))
+        if (resource_name_known(c, path, name) && !huge_pages(name) && !in_list(supported, name))
                 field_error_not_supported(c->errs, path, json_new_string(c->a, name), supported);
 }
 
