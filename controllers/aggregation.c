@@ -36,7 +36,7 @@ static void add_selected(const struct snapshot *s, struct arena *a, const struct
 static void reconcile(const struct snapshot *s, const char *key, struct writes *w)
 {
         const struct object *role = snapshot_key(s, R_CLUSTERROLES, key);
-        struct json *rules, *copy;
+        struct json *rules, *body;
 
         if (!role || object_is_deleting(role->json) || !json_get(role->json, "aggregationRule"))
                 return;
@@ -46,9 +46,12 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
         if (json_len(rules) == json_len(json_get(role->json, "rules")) &&
             (!json_len(rules) || json_equal(rules, json_get(role->json, "rules"))))
                 return;
-        copy = object_editable(w->arena, role->json);
-        json_set(w->arena, copy, "rules", rules);
-        writes_update(w, R_CLUSTERROLES, NULL, copy);
+        body = json_new_object(w->arena);
+        json_set_string(w->arena, body, "apiVersion", "rbac.authorization.k8s.io/v1");
+        json_set_string(w->arena, body, "kind", "ClusterRole");
+        json_set_string(w->arena, json_ensure_object(w->arena, body, "metadata"), "name", role->name);
+        json_set(w->arena, body, "rules", rules);
+        writes_apply(w, R_CLUSTERROLES, NULL, "clusterrole-aggregation-controller", body);
 }
 
 /* Any role may be a part of any aggregated one; those are few. */

@@ -39,6 +39,9 @@
           NULL)                                                                                                \
         X(CRDS, "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false, NULL) \
         X(POLICIES, "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", false, NULL) \
+        X(SERVICECIDRS, "networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", false, NULL)                  \
+        X(IPADDRESSES, "networking.k8s.io", "v1", "ipaddresses", "IPAddress", false, NULL)                      \
+        X(ATTRIBUTES, "storage.k8s.io", "v1", "volumeattributesclasses", "VolumeAttributesClass", false, NULL)  \
         X(HPAS, "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true, NULL)
 
 enum resource {
@@ -167,6 +170,8 @@ const char *recycle_volume(const struct snapshot *s, const struct object *volume
         X(node_controller)                                                                                     \
         X(taint_eviction_controller)                                                                           \
         X(pod_gc_controller)                                                                                   \
+        X(service_cidr_controller)                                                                             \
+        X(attributes_protection_controller)                                                                    \
         X(volume_expander)                                                                                     \
         X(bootstrap_signer)                                                                                    \
         X(token_cleaner)

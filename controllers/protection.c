@@ -1,10 +1,11 @@
 /* Protection of storage in use: a claim that is being deleted stays until no pod on a node uses it, a volume until
- * it is no longer bound. Admission gives them their finalizers; what came without gets it here.
+ * it is no longer bound, a class of attributes until no claim and no volume names it. Admission gives them their finalizers; what came without gets it here.
  */
 #include "controllers.h"
 
 #define CLAIM_FINALIZER "kubernetes.io/pvc-protection"
 #define VOLUME_FINALIZER "kubernetes.io/pv-protection"
+#define ATTRIBUTES_FINALIZER "kubernetes.io/vac-protection"
 
 static void set_finalizer(struct writes *w, unsigned resource, const struct object *o, const char *finalizer, bool wanted)
 {
@@ -76,6 +77,45 @@ static void reconcile_volume(const struct snapshot *s, const char *key, struct w
                 set_finalizer(w, R_PVS, volume, VOLUME_FINALIZER, false);
 }
 
+/* Where claims and volumes name a class of attributes: what they want, have, and are on their way to. */
+static const char *const class_paths[] = { "spec.volumeAttributesClassName", "status.currentVolumeAttributesClassName",
+                                           "status.modifyVolumeStatus.targetVolumeAttributesClassName" };
+
+static bool names_class(const struct snapshot *s, unsigned resource, const char *class)
+{
+        struct map_entry *e;
+
+        map_foreach(object_store_objects(s->stores[resource]), e)
+                for (size_t i = 0; i < ARRAY_SIZE(class_paths); i++)
+                        if (streq(json_path_string(((const struct object *)e->value)->json, class_paths[i]), class))
+                                return true;
+        return false;
+}
+
+static void reconcile_attributes(const struct snapshot *s, const char *key, struct writes *w)
+{
+        const struct object *class = snapshot_key(s, R_ATTRIBUTES, key);
+        bool has = class && object_has_finalizer(class->json, ATTRIBUTES_FINALIZER);
+
+        if (!class)
+                return;
+        if (!object_is_deleting(class->json) && !has)
+                set_finalizer(w, R_ATTRIBUTES, class, ATTRIBUTES_FINALIZER, true);
+        else if (object_is_deleting(class->json) && has && !names_class(s, R_PVCS, key) && !names_class(s, R_PVS, key))
+                set_finalizer(w, R_ATTRIBUTES, class, ATTRIBUTES_FINALIZER, false);
+}
+
+/* What a claim or volume named before. */
+static void map_user(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
+{
+        for (size_t i = 0; old && i < ARRAY_SIZE(class_paths); i++) {
+                const char *before = json_path_string(old->json, class_paths[i]);
+
+                if (before && !(new && streq(json_path_string(new->json, class_paths[i]), before)))
+                        keys_add(k, before);
+        }
+}
+
 /* The claims that a pod which came to a node, ended or went had: only they can have become free. */
 static void map_pod(const struct snapshot *s, const struct object *old, const struct object *new, const struct keys *k)
 {
@@ -103,4 +143,11 @@ const struct controller volume_protection_controller = {
         .watches = { { .resource = R_PVS } },
         .n_watches = 1,
         .reconcile = reconcile_volume,
+};
+
+const struct controller attributes_protection_controller = {
+        .name = "volumeattributesclass-protection-controller",
+        .watches = { { .resource = R_ATTRIBUTES }, { .resource = R_PVCS, .map = map_user }, { .resource = R_PVS, .map = map_user } },
+        .n_watches = 3,
+        .reconcile = reconcile_attributes,
 };

@@ -69,13 +69,13 @@ static void test_aggregation(void **state)
         put(w, R_CLUSTERROLES, "{'metadata':{'name':'y','labels':{'to':'all'}},'rules':[{'verbs':['get']},{'verbs':['list']}]}");
         put(w, R_CLUSTERROLES, "{'metadata':{'name':'x','labels':{'to':'all'}},'rules':[{'verbs':['list']}]}");
         put(w, R_CLUSTERROLES, "{'metadata':{'name':'z'},'rules':[{'verbs':['*']}]}");
-        assert_string_equal(run(w, &aggregation_controller, "all"), "update clusterroles all\n");
+        assert_string_equal(run(w, &aggregation_controller, "all"), "apply clusterroles all\n");
         assert_string_equal(json_print(w->arena, json_get(w->writes.items[0].body, "rules")), "[{\"verbs\":[\"list\"]},{\"verbs\":[\"get\"]}]");
         assert_string_equal(run(w, &aggregation_controller, "z"), "");
         put(w, R_CLUSTERROLES, "{'metadata':{'name':'a','labels':{'to':'two'}},'rules':[{'verbs':['watch']}]}");
         put(w, R_CLUSTERROLES, "{'metadata':{'name':'two'},'aggregationRule':{'clusterRoleSelectors':[{'matchLabels':{'to':'all'}},"
                                "{'matchLabels':{'to':'two'}}]},'rules':[]}");
-        assert_string_equal(run(w, &aggregation_controller, "two"), "update clusterroles two\n");
+        assert_string_equal(run(w, &aggregation_controller, "two"), "apply clusterroles two\n");
         assert_string_equal(json_print(w->arena, json_get(w->writes.items[0].body, "rules")),
                             "[{\"verbs\":[\"list\"]},{\"verbs\":[\"get\"]},{\"verbs\":[\"watch\"]}]");
 }

@@ -230,6 +230,41 @@ static void test_protection(void **state)
         assert_string_equal(run(w, &volume_protection_controller, "v"), "update persistentvolumes v\n");
 }
 
+#define GOING "'deletionTimestamp':'1970-01-01T00:00:00Z'"
+
+/* A class of attributes stays while a claim or a volume names it. */
+static void test_attributes(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_ATTRIBUTES, "{'metadata':{'name':'gold','uid':'g'}}");
+        assert_string_equal(run(w, &attributes_protection_controller, "gold"), "update volumeattributesclasses gold\n");
+        put(w, R_ATTRIBUTES, "{'metadata':{'name':'gold','uid':'g','finalizers':['kubernetes.io/vac-protection']," GOING "}}");
+        put(w, R_PVCS, CLAIM("c", "1Gi", ",'volumeAttributesClassName':'gold'", "Bound"));
+        assert_string_equal(run(w, &attributes_protection_controller, "gold"), "");
+        put(w, R_PVCS, CLAIM("c", "1Gi", "", "Bound"));
+        assert_string_equal(run(w, &attributes_protection_controller, "gold"), "update volumeattributesclasses gold\n");
+}
+
+#define RANGE(name, cidr, more) "{'metadata':{'name':'" name "','uid':'" name "'" more "},'spec':{'cidrs':['" cidr "']}}"
+#define HELD ",'finalizers':['networking.k8s.io/service-cidr-finalizer']," GOING
+
+/* A range stays while an address comes from it alone. */
+static void test_ranges(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_SERVICECIDRS, RANGE("r", "10.1.0.0/24", ""));
+        assert_string_equal(run(w, &service_cidr_controller, "r"), "patch servicecidrs r\napply servicecidrs/status r\n");
+        put(w, R_SERVICECIDRS, RANGE("r", "10.1.0.0/24", HELD));
+        put(w, R_IPADDRESSES, "{'metadata':{'name':'10.1.0.7','labels':{'ipaddress.kubernetes.io/managed-by':'ipallocator.k8s.io'}}}");
+        assert_string_equal(run(w, &service_cidr_controller, "r"), "apply servicecidrs/status r\n");
+        put(w, R_SERVICECIDRS, RANGE("other", "10.1.0.128/25", ""));
+        assert_string_equal(run(w, &service_cidr_controller, "r"), "apply servicecidrs/status r\n");
+        put(w, R_SERVICECIDRS, RANGE("wider", "10.0.0.0/8", ""));
+        assert_string_equal(run(w, &service_cidr_controller, "r"), "patch servicecidrs r\n");
+}
+
 static void test_ephemeral(void **state)
 {
         struct world *w = *state;
@@ -251,7 +286,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_fit), TEST(test_smallest), TEST(test_steps),   TEST(test_waiting),
                 TEST(test_provisioner), TEST(test_named), TEST(test_default_class),     TEST(test_lost),     TEST(test_reclaim), TEST(test_protection),
-                TEST(test_ephemeral),       TEST(test_recycle),
+                TEST(test_ephemeral),  TEST(test_attributes),  TEST(test_ranges),       TEST(test_recycle),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

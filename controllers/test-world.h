@@ -72,7 +72,7 @@ static inline void put(struct world *w, unsigned resource, const char *text)
 
 static inline const char *run(struct world *w, const struct controller *c, const char *key)
 {
-        static const char *const verbs[] = { "create", "update", "patch", "patch", "patch", "delete", "event", "work", "allowed", "absent" };
+        static const char *const verbs[] = { "create", "update", "patch", "patch", "patch", "delete", "event", "work", "allowed", "absent", "apply" };
         _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
         w->writes = (struct writes){ .arena = w->arena };

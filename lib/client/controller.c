@@ -290,6 +290,10 @@ static int write_one(struct running *running, const struct write *x, struct erro
         case WRITE_DELETE:
                 r = client_delete(c->o.client, path, x->body, a, &answer, reterr);
                 break;
+        case WRITE_APPLY:
+                r = client_call(c->o.client, "PATCH", arena_printf(a, "%s?fieldManager=%s&force=true", path, x->manager),
+                                "application/apply-patch+yaml", x->body, a, &answer, reterr);
+                break;
         default:
                 r = client_patch(c->o.client, path, (enum client_patch)(x->verb - WRITE_PATCH_JSON), x->body, a,
                                  &answer, reterr);

@@ -71,6 +71,7 @@ enum write_verb {
         WRITE_WORK,          /* calls x->work(x->name) off the loop: what has to be done outside the API */
         WRITE_EXPECT_ALLOWED, /* no write: the body is a SubjectAccessReview; stops the round, quietly, where it is denied */
         WRITE_EXPECT_ABSENT, /* no write: stops the round where the server has this object with this uid */
+        WRITE_APPLY,         /* server-side, with force: the body as `manager` wants it */
 };
 
 /* An Event to be recorded; "{name}" in the message becomes the name of what was written, "{error}" why not. */
@@ -84,6 +85,7 @@ struct write {
         unsigned resource;
         const char *namespace, *name, *subresource;
         const char *uid;         /* of a deletion: what is meant */
+        const char *manager;     /* of WRITE_APPLY */
         const char *version;     /* of WRITE_EXPECT_ABSENT: by which it is asked for; NULL: the resource's own */
         const struct json *body; /* the object, the patch, or metav1.DeleteOptions */
         int (*work)(const char *name, struct error *reterr); /* of WRITE_WORK; 0 or negative errno; on a thread */
@@ -115,6 +117,9 @@ struct write *writes_create(struct writes *w, unsigned resource, const char *nam
 struct write *writes_update(struct writes *w, unsigned resource, const char *subresource, const struct json *object);
 struct write *writes_patch(struct writes *w, enum write_verb verb, unsigned resource, const char *subresource,
                            const struct object *o, const struct json *patch);
+/* Server-side apply, by force; MANAGER: a constant. BODY's metadata names the object. */
+struct write *writes_apply(struct writes *w, unsigned resource, const char *subresource, const char *manager,
+                           const struct json *body);
 /* With a precondition on the uid; a 404 or another uid is as good as done. GRACE -1: the default.
  * PROPAGATION NULL: the default. */
 struct write *writes_delete(struct writes *w, unsigned resource, const struct object *o, int64_t grace,

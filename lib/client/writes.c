@@ -113,6 +113,17 @@ struct write *writes_create(struct writes *w, unsigned resource, const char *nam
         return writes_add(w, WRITE_CREATE, resource, namespace, json_path_string(body, "metadata.name"), body);
 }
 
+struct write *writes_apply(struct writes *w, unsigned resource, const char *subresource, const char *manager,
+                           const struct json *body)
+{
+        const struct json *meta = json_get(body, "metadata");
+        struct write *x = writes_add(w, WRITE_APPLY, resource, json_get_string(meta, "namespace"), json_get_string(meta, "name"), body);
+
+        x->subresource = subresource;
+        x->manager = manager;
+        return x;
+}
+
 struct write *writes_update(struct writes *w, unsigned resource, const char *subresource, const struct json *object)
 {
         const struct json *meta = json_get(object, "metadata");
