@@ -32,6 +32,11 @@ void request_warn(struct api_request *r, const char *fmt, ...)
         va_start(ap, fmt);
         text = arena_vprintf(r->arena, fmt, ap);
         va_end(ap);
+        if (!*text)
+                return;
+        for (const char *c = text; *c; c++) /* what no header can say is not said */
+                if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                        return;
         for (size_t i = 0; i < r->n_warnings; i++)
                 if (streq(r->warnings[i], text))
                         return;

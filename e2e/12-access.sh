@@ -71,7 +71,7 @@ says "and one of its name" 'does not match claim (' review "$lost"
 pod() { echo "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{${3:-\"name\":\"$1\"}},\"spec\":{${2:+$2,}\"containers\":[{\"name\":\"c\",\"image\":\"i\"${4:+,$4}}]}}"; }
 make() { kubectl create -n "${NS:-other}" -f - <<<"$1"; }
 refused "a name to come" 'pods "g-" is forbidden: no PriorityClass with name nope' make "$(pod x '"priorityClassName":"nope"' '"generateName":"g-"')"
-refused "no name" 'pods "Unknown!" is forbidden' make "$(pod x '"priorityClassName":"nope"' '"labels":{}')"
+refused "no name" 'pods "Unknown" is forbidden' make "$(pod x '"priorityClassName":"nope"' '"labels":{}')"
 refused "a limit for pods without overhead" 'minimum cpu usage per Pod is 100m.  No request is specified' bash -c "kubectl create -n other -f - <<<'{\"apiVersion\":\"v1\",\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"l\"},\"spec\":{\"limits\":[{\"type\":\"Pod\",\"min\":{\"cpu\":\"100m\"}}]}}' >/dev/null; kubectl create -n other -f - <<<'$(pod x)'"
 kubectl delete limitrange -n other l >/dev/null
 quota() {

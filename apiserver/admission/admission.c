@@ -96,7 +96,7 @@ const char *admission_name(const struct admission_attributes *at)
 
         if (!*name)
                 name = get_string(at->object, "metadata.generateName");
-        return *name ? name : "Unknown!";
+        return *name ? name : "Unknown";
 }
 
 const struct status *deny(struct admission_attributes *at, const char *fmt, ...)

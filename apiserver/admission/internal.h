@@ -21,7 +21,7 @@ extern const struct admission_plugin plugin_rbac_escalation, plugin_namespace_li
 bool about(const struct admission_attributes *at, const char *group, const char *resource);
 /* A pod being created. */
 bool pod_create(const struct admission_attributes *at);
-/* What messages call the object: before it has a name, the one that its name will begin with, or "Unknown!". */
+/* What messages call the object: before it has a name, the one that its name will begin with, or "Unknown". */
 const char *admission_name(const struct admission_attributes *at);
 /* 403: pods "x" is forbidden: ... */
 const struct status *deny(struct admission_attributes *at, const char *fmt, ...) printf_like(2, 3);

@@ -136,3 +136,21 @@ struct json *match_convert(struct admission_attributes *at, const struct resourc
         }
         return convert_object(a, from, to, out);
 }
+
+void match_error_add(const char **errors, const char *text)
+{
+        if (!strings_has(errors, text))
+                errors[strings_len(errors)] = text;
+}
+
+const char *match_errors(struct arena *a, const char *const *errors)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        if (!errors[0] || !errors[1])
+                return errors[0];
+        for (size_t i = 0; errors[i]; i++)
+                strbuf_printf(&b, "%s%s", i ? ", " : "[", errors[i]);
+        strbuf_putc(&b, ']');
+        return arena_strndup(a, b.data, b.len);
+}

@@ -1,6 +1,7 @@
 /* What a webhook or an admission policy means: rules and selectors (admissionregistration.k8s.io/v1). */
 #pragma once
 
+#include "../auth/internal.h"
 #include "internal.h"
 
 #define REGISTRATION "admissionregistration.k8s.io"
@@ -22,3 +23,7 @@ struct json *match_convert(struct admission_attributes *at, const struct resourc
                            const struct status **ret_st);
 /* The namespace of the request, as stored; NULL: it has none. */
 struct json *match_namespace(struct admission_attributes *at);
+
+/* Why match conditions could not be judged: ERRORS, from strings_new(), takes each text once. As one text: "a", or "[a, b]"; NULL: none. */
+void match_error_add(const char **errors, const char *text);
+const char *match_errors(struct arena *a, const char *const *errors);

@@ -151,7 +151,8 @@ static const char *failed_expression(struct arena *a, const char *text, const st
 /* 1: all match conditions hold; 0: one does not; <0: *ret_why. */
 static int conditions_hold(struct judgement *j, const char **ret_why)
 {
-        const char *first = NULL;
+        struct arena *a = j->at->request->arena;
+        const char **errors = strings_new(a, json_len(json_path(j->policy, "spec.matchConditions")));
 
         json_foreach_item(json_path(j->policy, "spec.matchConditions"), c) {
                 const char *text = get_string(c, "expression");
@@ -159,11 +160,11 @@ static int conditions_hold(struct judgement *j, const char **ret_why)
 
                 if (v.type == CEL_BOOL && !v.b)
                         return 0;
-                if (v.type != CEL_BOOL && !first)
-                        first = failed_expression(j->at->request->arena, text, &v);
+                if (v.type != CEL_BOOL)
+                        match_error_add(errors, failed_expression(a, text, &v));
         }
-        *ret_why = first;
-        return first ? -EINVAL : 1;
+        *ret_why = match_errors(a, errors);
+        return *ret_why ? -EINVAL : 1;
 }
 
 static const char *trimmed(struct arena *a, const char *s)
@@ -457,7 +458,8 @@ static const struct status *with_policy(struct judgement *j, const struct json *
                         continue;
                 if (json_is_object(json_path(j->policy, "spec.paramKind")) && !kind_of_params(j)) {
                         j->binding = NULL;
-                        misconfigured(j, "policy", arena_printf(a, "failed to find resource referenced by paramKind: '%s, Kind=%s'",
+                        misconfigured(j, "policy", arena_printf(a, "failed to find resource referenced by paramKind: '%s%s, Kind=%s'",
+                                                                strchr(get_string(j->policy, "spec.paramKind.apiVersion"), '/') ? "" : "/",
                                                                 get_string(j->policy, "spec.paramKind.apiVersion"),
                                                                 get_string(j->policy, "spec.paramKind.kind")));
                         return NULL;

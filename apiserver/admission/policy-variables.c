@@ -185,6 +185,28 @@ static void set_kind(struct arena *a, struct json *obj, const char *key, const s
         json_set_string(a, t, "kind", s ? s->kind : res->kind);
 }
 
+/* CreateOptions and so on: deletions bring theirs along, of the others what the URL says. */
+static struct json *options_of(struct admission_attributes *at)
+{
+        static const char *const told[] = { "fieldManager", "fieldValidation" };
+        const struct http_request *http = at->request->http;
+        struct arena *a = at->request->arena;
+        struct json *o = at->options ? json_clone(a, at->options) : json_new_object(a);
+
+        if (json_get_string(o, "kind"))
+                return o;
+        json_set_string(a, o, "kind", at->op == ADMISSION_CREATE   ? "CreateOptions"
+                                      : at->op == ADMISSION_UPDATE ? "UpdateOptions"
+                                                                   : "DeleteOptions");
+        json_set_string(a, o, "apiVersion", "meta.k8s.io/v1");
+        if (at->dry_run && !json_get(o, "dryRun"))
+                json_append(a, json_ensure_array(a, o, "dryRun"), json_new_string(a, "All"));
+        for (size_t i = 0; http && at->op != ADMISSION_DELETE && i < ARRAY_SIZE(told); i++)
+                if (!str_empty(http_query(http, told[i])))
+                        json_set_string(a, o, told[i], http_query(http, told[i]));
+        return o;
+}
+
 struct json *policy_request(struct admission_attributes *at, const struct resource *res)
 {
         static const char *const unless_empty[] = { "subResource", "requestSubResource", "name", "namespace" };
@@ -203,8 +225,8 @@ struct json *policy_request(struct admission_attributes *at, const struct resour
         json_set_string(a, r, "namespace", about(at, "", "namespaces") ? name : at->namespace);
         json_set_string(a, r, "operation", operation_name(at->op));
         json_set_bool(a, r, "dryRun", at->dry_run);
-        if (at->options)
-                json_set(a, r, "options", json_clone(a, at->options));
+        if (at->op != ADMISSION_CONNECT)
+                json_set(a, r, "options", options_of(at));
         json_set_string(a, user, "username", who->name);
         json_set_string(a, user, "uid", who->uid ? who->uid : "");
         for (const char *const *g = who->groups; g && *g; g++)

@@ -89,8 +89,9 @@ static void test_review(void **state)
                 "\"requestKind\":{\"group\":\"apps\",\"version\":\"v1\",\"kind\":\"Deployment\"},"
                 "\"requestResource\":{\"group\":\"apps\",\"version\":\"v1\",\"resource\":\"deployments\"},"
                 "\"namespace\":\"ns\",\"operation\":\"UPDATE\",\"dryRun\":true,"
-                "\"object\":{\"kind\":\"Deployment\"},\"oldObject\":null,"
-                "\"options\":{\"kind\":\"UpdateOptions\",\"apiVersion\":\"meta.k8s.io/v1\",\"fieldManager\":\"m\",\"dryRun\":[\"All\"]}}}");
+                "\"object\":{\"kind\":\"Deployment\",\"metadata\":{},\"spec\":{\"selector\":null,\"strategy\":{},\"template\":{"
+                "\"metadata\":{},\"spec\":{\"containers\":null}}},\"status\":{}},\"oldObject\":null,"
+                "\"options\":{\"kind\":\"UpdateOptions\",\"apiVersion\":\"meta.k8s.io/v1\",\"dryRun\":[\"All\"]}}}");
         at.subresource = "scale";
         review = webhook_review(&at, at.res, object, NULL, "v1beta1", "u");
         assert_string_equal(json_path_string(review, "request.kind.kind"), "Scale");
@@ -120,7 +121,7 @@ static const struct {
         { V1 "{uid: u}", "v1", true, NULL, 400, "admission webhook \"w\" denied the request without explanation" },
         { "{}", "v1", true, "webhook response was absent", 0, NULL },
         { "response: {uid: u, allowed: true}", "v1", true,
-          "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got , Kind=", 0, NULL },
+          "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got /, Kind=", 0, NULL },
         { "response: {allowed: true}", "v1beta1", true, NULL, 0, NULL },
         { V1 "{uid: v, allowed: true}", "v1", true, "expected response.uid=\"u\", got \"v\"", 0, NULL },
         { V1 "{uid: u, allowed: true, patch: W10=}", "v1", true, "webhook returned response.patch but not response.patchType", 0, NULL },
@@ -128,10 +129,11 @@ static const struct {
           "webhook returned response.patchType but not response.patch", 0, NULL },
         { V1 "{uid: u, allowed: true, patch: W10=, patchType: JSONPatch}", "v1", false,
           "validating webhook may not return response.patch", 0, NULL },
-        { V1 "{uid: u, allowed: true, patch: W10=, patchType: Merge}", "v1", true,
-          "webhook returned invalid response.patchType of \"Merge\"", 0, NULL },
+        { V1 "{uid: u, allowed: true, patch: W10=, patchType: Merge}", "v1", true, NULL, 0, NULL },
+        { V1 "{uid: u, allowed: true, patch: W3sib3AiOiJhZGQifV0=, patchType: Merge}", "v1", true, NULL, 0, NULL },
+        { V1 "{uid: u, allowed: true, patch: W3sib3AiOiJhZGQifV0=, patchType: ''}", "v1", true,
+          "webhook returned invalid response.patchType of \"\"", 0, NULL },
         { V1 "{uid: u, allowed: true, patch: W10=, patchType: JSONPatch}", "v1", true, NULL, 0, NULL },
-        { V1 "{uid: u, allowed: true, patch: '[]', patchType: JSONPatch}", "v1", true, "response.patch is not base64", 0, NULL },
         { V1 "{uid: u, allowed: true, patch: W3sib3AiOiJhZGQifV0=, patchType: JSONPatch}", "v1", true, NULL, 0, "[{\"op\":\"add\"}]" },
         { "response: {allowed: true, patch: W3sib3AiOiJhZGQifV0=}", "v1beta1", true, NULL, 0, "[{\"op\":\"add\"}]" },
         { V1 "{uid: u, allowed: false, patch: W3sib3AiOiJhZGQifV0=, patchType: JSONPatch}", "v1", true, NULL, 400,
@@ -154,12 +156,53 @@ static void test_answers(void **state)
         }
 }
 
+static void test_undecodable(void **state)
+{
+        static const struct {
+                const char *answer, *version, *says;
+        } cases[] = {
+                { V1 "{uid: u}", "v1", NULL },
+                { "{}", "v1", NULL },
+                { "[]", "v1", "couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { "
+                              "APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }" },
+                { V1 "{uid: u}", "v1beta1", "converting (v1.AdmissionReview) to (v1beta1.AdmissionReview): unknown conversion" },
+                { "{kind: Foo}", "v1", "no kind \"Foo\" is registered for version \"admission.k8s.io/v1\" in scheme "
+                                       "\"pkg/util/webhook/client.go:71\"" },
+                { V1 "{allowed: 'yes'}", "v1",
+                  "json: cannot unmarshal string into Go struct field AdmissionResponse.response.allowed of type bool" },
+                { V1 "{patch: '!!!'}", "v1", "illegal base64 data at input byte 0" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                const char *says = webhook_undecodable(a, yaml(a, cases[i].answer), cases[i].version);
+
+                if (!streq(says, cases[i].says))
+                        fail_msg("case %zu: %s", i, says ? says : "nothing");
+        }
+}
+
+static void test_match_errors(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        const char **errors = strings_new(a, 3);
+
+        assert_null(match_errors(a, errors));
+        match_error_add(errors, "a");
+        match_error_add(errors, "a");
+        assert_string_equal(match_errors(a, errors), "a");
+        match_error_add(errors, "b");
+        assert_string_equal(match_errors(a, errors), "[a, b]");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rules),
                 cmocka_unit_test(test_review),
                 cmocka_unit_test(test_answers),
+                cmocka_unit_test(test_undecodable),
+                cmocka_unit_test(test_match_errors),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

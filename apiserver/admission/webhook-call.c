@@ -160,10 +160,19 @@ static const char *call_trouble(struct arena *a, const struct target *t, int cod
 }
 
 /* An answer that is none: client-go's words for statuses. */
-static const char *status_trouble(struct arena *a, unsigned status, const char *body)
+static const char *status_trouble(struct arena *a, const struct http_reply *reply)
 {
+        const char *body = reply->body.data ? reply->body.data : "", *type = http_reply_header(reply, a, "Content-Type");
+        unsigned status = reply->status;
+        struct json *told = NULL;
         size_t len;
 
+        /* A Status that is a failure speaks for itself. */
+        if (json_parse(a, body, strlen(body), NULL, &told, NULL) == 0 && streq(json_get_string(told, "kind"), "Status") &&
+            streq(json_get_string(told, "apiVersion"), "v1") && !streq(json_get_string(told, "status"), "Success"))
+                return get_string(told, "message");
+        if (!type || !str_has_prefix(type, "text/"))
+                body = "";
         body += strspn(body, " \t\r\n");
         for (len = strlen(body); len && strchr(" \t\r\n", body[len - 1]);)
                 len--;
@@ -213,7 +222,10 @@ static const char *post(struct admission_attributes *at, struct client *client, 
         if (code < 0)
                 return arena_printf(a, "failed to call webhook: Post \"%s\": %s", url, call_trouble(a, t, code, error_text(&err)));
         if (reply.status < 200 || reply.status > 299)
-                return arena_printf(a, "failed to call webhook: %s", status_trouble(a, reply.status, strbuf_str(&reply.body)));
+                return arena_printf(a, "failed to call webhook: %s", status_trouble(a, &reply));
+        if (!reply.body.len)
+                return arena_printf(a, "failed to call webhook: 0-length response with status code: %u and content type: %s", reply.status,
+                                    http_reply_header(&reply, a, "Content-Type") ? http_reply_header(&reply, a, "Content-Type") : "");
         if (json_parse(a, strbuf_str(&reply.body), reply.body.len, NULL, ret, &err) < 0)
                 return arena_printf(a, "failed to call webhook: couldn't get version/kind; json parse error: %s", error_text(&err));
         return NULL;

@@ -38,7 +38,7 @@ static int concerns(struct hook *h, const struct status **ret_st)
         const struct json *w = h->webhook;
         struct policy_variables *variables;
         struct admission_attributes *seen;
-        const char *first = NULL;
+        const char **errors, *why;
 
         if (!match_selectors(at, w))
                 return 0;
@@ -55,21 +55,23 @@ static int concerns(struct hook *h, const struct status **ret_st)
         }
         variables = policy_variables_new(seen, w, NULL);
         policy_variables_asked(variables, at->res);
+        errors = strings_new(at->request->arena, json_len(json_get(w, "matchConditions")));
         json_foreach_item(json_get(w, "matchConditions"), c) {
                 const char *text = get_string(c, "expression");
                 struct cel_value v = policy_match(variables, text);
 
                 if (v.type == CEL_BOOL && !v.b)
                         return 0;
-                if (v.type != CEL_BOOL && !first)
-                        first = arena_printf(at->request->arena, "expression '%s' resulted in error: %s", text,
-                                             cel_text(at->request->arena, &v));
+                if (v.type != CEL_BOOL)
+                        match_error_add(errors, arena_printf(at->request->arena, "expression '%s' resulted in error: %s", text,
+                                                             cel_text(at->request->arena, &v)));
         }
-        if (!first)
+        why = match_errors(at->request->arena, errors);
+        if (!why)
                 return 1;
         if (streq(get_string(w, "failurePolicy"), "Ignore"))
                 return 0;
-        *ret_st = deny(at, "%s", first);
+        *ret_st = deny(at, "%s", why);
         return -EINVAL;
 }
 
@@ -164,9 +166,11 @@ static int ask(struct hook *h, const struct json *object, struct webhook_verdict
                 review = webhook_review(at, h->as, object, old, version, uid);
                 why = webhook_call(at, h->webhook, review, &answer);
         }
+        if (!why && (why = webhook_undecodable(a, answer, version)))
+                why = arena_printf(a, "failed to call webhook: %s", why);
         if (!why) {
                 why = webhook_verdict(a, h->webhook, answer, version, uid, h->mutating, ret);
-                why = why ? arena_printf(a, "received invalid webhook response: %s", why) : NULL;
+                why = why ? arena_printf(a, "received invalid webhook response: %s", why) : ret->trouble;
         }
         if (why) {
                 *ret_st = failed_calling(h, why);

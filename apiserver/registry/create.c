@@ -18,9 +18,7 @@ static void prepare(struct api_request *r, const struct resource *res, struct js
 
         for (const char *const *p = res->reset_on_create; p && *p; p++)
                 json_path_del(obj, *p);
-        if (res->generation)
-                json_del(meta, "generation"); /* others keep what was sent */
-        if (res->generation && res->generation_start)
+        if (res->generation && res->generation_start) /* others keep what was sent */
                 json_set_int(r->arena, meta, "generation", res->generation_start);
         if (strategy && strategy->prepare_create)
                 strategy->prepare_create(r, obj);
@@ -172,6 +170,7 @@ const struct status *create_prepared(struct api_request *r, const struct resourc
         schema_canonicalise(r->arena, res->schema, obj); /* fields that are always written have owners, too */
         if (!keep_fields && strategy && strategy->complete)
                 strategy->complete(r->arena, obj);
+        warn_duplicate_owners(r, obj, false);
         if (!keep_fields)
                 managed_fields_create(r->arena, res, obj, r->field_manager, request_now(r));
         if (res->crd && res->crd->crd->terminating)
@@ -182,7 +181,7 @@ const struct status *create_prepared(struct api_request *r, const struct resourc
         if (st)
                 return st;
         obj = at.object;
-        warn_duplicate_owners(r, obj);
+        warn_duplicate_owners(r, obj, true);
         fill_system_fields(r, obj);
         generated = !*meta_string(obj, "name") && *meta_string(obj, "generateName");
         if (generated)

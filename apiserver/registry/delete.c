@@ -232,8 +232,9 @@ bool should_delete_on_update(const struct resource *res, const struct json *obj,
 
 static const struct status *admit(struct deletion *d, const struct json *old)
 {
+        bool all = d->r->verb && streq(d->r->verb, "deletecollection"); /* who deletes all of them names none */
         struct admission_attributes at =
-                admission_of(d->r, ADMISSION_DELETE, d->res, "", d->namespace, d->name, NULL, old);
+                admission_of(d->r, ADMISSION_DELETE, d->res, "", d->namespace, all ? "" : d->name, NULL, old);
         const struct status *st;
 
         at.options = d->options;

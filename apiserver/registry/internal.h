@@ -28,7 +28,7 @@ int64_t request_now(const struct api_request *r); /* real time */
 /* namespace checks of what a client sent (rest.EnsureObjectNamespaceMatchesRequestNamespace) */
 const struct status *check_namespace(struct api_request *r, const struct resource *res, const char *namespace,
                                      struct json *obj);
-void warn_duplicate_owners(struct api_request *r, struct json *obj);
+void warn_duplicate_owners(struct api_request *r, struct json *obj, bool admitted);
 /* uid and creationTimestamp of a new object. */
 void fill_system_fields(struct api_request *r, struct json *obj);
 void wipe_system_fields(struct json *obj);

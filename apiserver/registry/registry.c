@@ -181,7 +181,7 @@ const struct status *check_namespace(struct api_request *r, const struct resourc
 }
 
 /* Equal uids in ownerReferences: the first stays, the client is told. */
-void warn_duplicate_owners(struct api_request *r, struct json *obj)
+void warn_duplicate_owners(struct api_request *r, struct json *obj, bool admitted)
 {
         struct json *refs = json_path(obj, "metadata.ownerReferences");
         struct strbuf twice = STRBUF_INIT;
@@ -204,9 +204,9 @@ void warn_duplicate_owners(struct api_request *r, struct json *obj)
         }
         if (twice.len)
                 request_warn(r,
-                             ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, "
+                             ".metadata.ownerReferences contains duplicate entries%s; API server dedups owner references in 1.20+, "
                              "and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: %s",
-                             twice.data);
+                             admitted ? " after mutating admission happens" : "", twice.data);
         strbuf_deinit(&twice);
 }
 

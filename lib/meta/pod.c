@@ -157,7 +157,8 @@ const char *pod_qos_class(const struct json *pod)
         struct qos_seen seen = { .guaranteed = true };
         const struct json *spec = json_get(pod, "spec");
 
-        if (json_len(json_get(spec, "resources"))) {
+        /* Those of the whole pod alone count where there are some, be they empty. */
+        if (json_is_object(json_get(spec, "resources"))) {
                 qos_look(json_get(spec, "resources"), &seen);
         } else {
                 json_foreach_item(json_get(spec, "containers"), c)

@@ -372,6 +372,7 @@ const struct status *pod_bind(struct api_request *r, const struct resource *res,
                 st = admission_validate(&at);
         if (st)
                 return st;
+        r->admitted = true; /* what follows is what was let in */
         st = registry_update(r, res, namespace, name, "binding", bind_to, &b, &out, NULL);
         if (!st)
                 *ret = success(a, 201);
