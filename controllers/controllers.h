@@ -42,6 +42,8 @@
         X(SERVICECIDRS, "networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", false, NULL)                  \
         X(IPADDRESSES, "networking.k8s.io", "v1", "ipaddresses", "IPAddress", false, NULL)                      \
         X(ATTRIBUTES, "storage.k8s.io", "v1", "volumeattributesclasses", "VolumeAttributesClass", false, NULL)  \
+        X(CLAIMS, "resource.k8s.io", "v1", "resourceclaims", "ResourceClaim", true, NULL)                       \
+        X(CLAIMTEMPLATES, "resource.k8s.io", "v1", "resourceclaimtemplates", "ResourceClaimTemplate", true, NULL) \
         X(HPAS, "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true, NULL)
 
 enum resource {
@@ -172,6 +174,7 @@ const char *recycle_volume(const struct snapshot *s, const struct object *volume
         X(pod_gc_controller)                                                                                   \
         X(service_cidr_controller)                                                                             \
         X(attributes_protection_controller)                                                                    \
+        X(resource_claim_controller)                                                                           \
         X(volume_expander)                                                                                     \
         X(bootstrap_signer)                                                                                    \
         X(token_cleaner)

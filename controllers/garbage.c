@@ -289,7 +289,7 @@ const struct controller_watch garbage_watch = { .map = map_change };
         X(RCS) X(STATEFULSETS) X(DAEMONSETS) X(REVISIONS) X(CRONJOBS) X(SECRETS) X(PVCS)           \
         X(SERVICEACCOUNTS) X(ENDPOINTS) X(PDBS) X(HPAS) X(NODES) X(LEASES) X(CLUSTERROLES)         \
         X(CSRS) X(NAMESPACES) X(PVS) X(STORAGECLASSES) X(RESOURCEQUOTAS) X(CRDS)            \
-        X(POLICIES) X(SERVICECIDRS) X(IPADDRESSES) X(ATTRIBUTES)
+        X(POLICIES) X(SERVICECIDRS) X(IPADDRESSES) X(ATTRIBUTES) X(CLAIMS) X(CLAIMTEMPLATES)
 
 const struct controller garbage_collector = {
         .name = "garbage-collector-controller",

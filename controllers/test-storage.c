@@ -265,6 +265,32 @@ static void test_ranges(void **state)
         assert_string_equal(run(w, &service_cidr_controller, "r"), "patch servicecidrs r\n");
 }
 
+#define DRA_POD(phase) "{'kind':'Pod','apiVersion':'v1','metadata':{'name':'p','uid':'P'},'spec':{'resourceClaims':[{'name':'x'," \
+                       "'resourceClaimTemplateName':'t'}]},'status':{'phase':'" phase "'}}"
+
+static void test_resource_claims(void **state)
+{
+        struct world *w = *state;
+
+        put(w, R_PODS, DRA_POD("Pending"));
+        assert_string_equal(run(w, &resource_claim_controller, "pod/n/p"), "event FailedResourceClaimCreation\n");
+        put(w, R_CLAIMTEMPLATES, "{'metadata':{'name':'t'},'spec':{'metadata':{'labels':{'a':'b'}},'spec':{'devices':{}}}}");
+        assert_string_equal(run(w, &resource_claim_controller, "pod/n/p"), "create resourceclaims\n");
+        assert_string_equal(wrote(w, 0, "metadata.generateName"), "p-x-");
+        assert_string_equal(wrote(w, 0, "metadata.labels.a"), "b");
+        put(w, R_CLAIMS, "{'metadata':{'name':'p-x-1','uid':'C','annotations':{'resource.kubernetes.io/pod-claim-name':'x'},'ownerReferences':"
+                         "[{'kind':'Pod','name':'p','uid':'P','controller':true}],'finalizers':['resource.kubernetes.io/delete-protection']},"
+                         "'spec':{},'status':{'allocation':{},'reservedFor':[{'resource':'pods','name':'p','uid':'P'}]}}");
+        assert_string_equal(run(w, &resource_claim_controller, "pod/n/p"), "apply pods/status p\n");
+        assert_string_equal(run(w, &resource_claim_controller, "claim/n/p-x-1"), "");
+        put(w, R_PODS, DRA_POD("Succeeded"));
+        assert_string_equal(run(w, &resource_claim_controller, "claim/n/p-x-1"), "update resourceclaims/status p-x-1\n");
+        assert_null(json_path(w->writes.items[0].body, "status.allocation"));
+        put(w, R_CLAIMS, "{'metadata':{'name':'p-x-1','uid':'C','ownerReferences':[{'kind':'Pod','name':'p','uid':'P','controller':true}]},"
+                         "'spec':{}}");
+        assert_string_equal(run(w, &resource_claim_controller, "claim/n/p-x-1"), "delete resourceclaims p-x-1\n");
+}
+
 static void test_ephemeral(void **state)
 {
         struct world *w = *state;
@@ -286,7 +312,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_fit), TEST(test_smallest), TEST(test_steps),   TEST(test_waiting),
                 TEST(test_provisioner), TEST(test_named), TEST(test_default_class),     TEST(test_lost),     TEST(test_reclaim), TEST(test_protection),
-                TEST(test_ephemeral),  TEST(test_attributes),  TEST(test_ranges),       TEST(test_recycle),
+                TEST(test_ephemeral),  TEST(test_resource_claims), TEST(test_attributes),  TEST(test_ranges),       TEST(test_recycle),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

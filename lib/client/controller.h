@@ -153,7 +153,7 @@ struct controller_watch {
         bool passive;           /* only read: changes concern no key */
 };
 
-#define CONTROLLER_WATCHES_MAX 32
+#define CONTROLLER_WATCHES_MAX 40
 struct controller {
         const char *name;      /* as in --controllers: "deployment-controller" */
         const char *component; /* of its Events; NULL: the name */
