@@ -582,7 +582,7 @@ void default_persistent_volume(struct arena *a, struct json *obj)
 {
         struct json *spec = json_ensure_object(a, obj, "spec");
 
-        if (!has(spec, "persistentVolumeReclaimPolicy"))
+        if (str_empty(json_get_string(spec, "persistentVolumeReclaimPolicy")))
                 json_set_string(a, spec, "persistentVolumeReclaimPolicy", "Retain");
         if (!has(spec, "volumeMode"))
                 json_set_string(a, spec, "volumeMode", "Filesystem");

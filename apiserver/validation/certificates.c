@@ -180,16 +180,13 @@ void check_request_condition(struct check *c, const struct at *at)
                 }
 }
 
-static const struct json *condition_of(const struct json *obj, const char *type, size_t *ret_n)
+static struct json *conditions_of(struct check *c, const struct json *obj, const char *type)
 {
-        const struct json *found = NULL;
+        struct json *found = json_new_array(c->a);
 
-        *ret_n = 0;
         json_foreach_item(json_path(obj, "status.conditions"), k)
-                if (streq(json_get_string(k, "type"), type)) {
-                        found = found ? found : k;
-                        (*ret_n)++;
-                }
+                if (streq(json_get_string(k, "type"), type))
+                        json_append(c->a, found, k);
         return found;
 }
 
@@ -199,23 +196,20 @@ void check_request_update(struct check *c, const struct at *root)
         static const char *const decisions[] = { "Approved", "Denied", "Failed" };
         const struct at *conditions = at_field(c, root, "status.conditions"), *certificate = at_field(c, root, "status.certificate");
         const char *was = json_path_string(c->old, "status.certificate"), *is = json_string(certificate->j);
-        size_t n, old_n;
 
         if (!c->old)
                 return;
-        for (size_t i = 0; i < ARRAY_SIZE(decisions); i++) {
-                condition_of(c->obj, decisions[i], &n);
-                condition_of(c->old, decisions[i], &old_n);
-                if (n < old_n)
+        for (size_t i = 0; i < ARRAY_SIZE(decisions); i++)
+                if (json_len(conditions_of(c, c->obj, decisions[i])) < json_len(conditions_of(c, c->old, decisions[i])))
                         check_forbidden(c, conditions, "updates may not remove a condition of type \"%s\"", decisions[i]);
-        }
         for (size_t i = 0; i < 2 && !streq(c->sub, "approval"); i++) {
-                const struct json *now = condition_of(c->obj, decisions[i], &n), *before = condition_of(c->old, decisions[i], &old_n);
+                const struct json *now = conditions_of(c, c->obj, decisions[i]), *before = conditions_of(c, c->old, decisions[i]);
 
-                if (n > old_n)
+                if (json_len(now) > json_len(before))
                         check_forbidden(c, conditions, "updates may not add a condition of type \"%s\"", decisions[i]);
-                else if (n == old_n && n && !json_equal(now, before))
-                        check_forbidden(c, conditions, "updates may not modify a condition of type \"%s\"\n", decisions[i]);
+                else if (json_len(now) == json_len(before) && !json_equal(now, before))
+                        check_forbidden(c, conditions, "updates may not modify a condition of type \"%s\"\n%s", decisions[i],
+                                        go_diff(c->a, go_value(c, conditions->s, before), go_value(c, conditions->s, now)));
         }
         if (streq(was ? was : "", is ? is : ""))
                 return;

@@ -29,6 +29,13 @@ void check_access_mode(struct check *c, const struct at *at)
 
 /* --- claims --- */
 
+/* What names a group already may name any. */
+bool cond_had_source_group(struct check *c, const struct at *at)
+{
+        unused(at);
+        return json_path(c->old, "spec.dataSource.apiGroup") || json_path(c->old, "spec.dataSourceRef.apiGroup");
+}
+
 void check_claim_resources(struct check *c, const struct at *at)
 {
         const struct json *storage = json_get(json_get(at->j, "requests"), "storage");
@@ -48,8 +55,9 @@ static const char *old_class(const struct json *claim)
 }
 
 /* The new spec with all that may change as in the old one. */
-static struct json *claim_without_open(struct check *c, const struct json *spec, const struct json *was)
+static struct json *claim_without_open(struct check *c, const struct at *at, const struct json *was)
 {
+        const struct json *spec = at->j;
         struct json *x = json_clone(c->a, spec), *requests = json_path(x, "resources.requests");
         const char *class = json_get_string(spec, "storageClassName"), *from = old_class(c->old);
 
@@ -61,6 +69,8 @@ static struct json *claim_without_open(struct check *c, const struct json *spec,
                 json_del(x, "storageClassName"); /* a default came later */
         if (!streq(json_path_string(c->old, "status.phase"), "Bound"))
                 return x;
+        if (!requests && json_is_object(json_path(at_sent(c, at), "resources.requests")))
+                requests = json_ensure_object(c->a, json_ensure_object(c->a, x, "resources"), "requests");
         if (requests) {
                 struct json *size = json_path(was, "resources.requests.storage");
 
@@ -96,18 +106,28 @@ void check_claim_update(struct check *c, const struct at *at)
         const struct at *spec = at_field(c, at, "spec");
         const struct json *was = json_get(c->old, "spec");
         struct quantity is, before, has;
+        struct json *is_spec;
 
         if (!streq(old_class(c->old), old_class(c->obj)) &&
             !(!*old_class(c->obj) && streq(json_get_string(spec->j, "storageClassName"), old_class(c->old))))
                 field_error_add(c->errs, FIELD_INVALID, "metadata.annotations." STORAGE_CLASS, json_new_string(c->a, old_class(c->obj)),
                                 ERR_IMMUTABLE);
-        if (!json_equal(claim_without_open(c, spec->j, was), was))
+        is_spec = claim_without_open(c, spec, was);
+        if (!semantic_equal(spec->s, is_spec, was)) {
+                struct json *was_spec = json_clone(c->a, was);
+
+                if (!json_get_string(was, "volumeName") && json_get(spec->j, "volumeName")) {
+                        json_set(c->a, was_spec, "volumeName", json_get(spec->j, "volumeName"));
+                        json_set(c->a, is_spec, "volumeName", json_get(spec->j, "volumeName"));
+                }
                 check_forbidden(c, spec,
                                 "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
-                                "bound claims\n@@ -1 +1 @@\n-%s\n+%s\n",
-                                json_print(c->a, was), json_print(c->a, spec->j));
-        if (resource_amount_of(json_path(spec->j, "resources.requests.storage"), &is) &&
-            resource_amount_of(json_path(was, "resources.requests.storage"), &before) && quantity_cmp(&is, &before) < 0) {
+                                "bound claims\n%s",
+                                go_diff(c->a, go_value(c, spec->s, was_spec), go_value_sent(c, spec->s, is_spec, at_sent(c, spec))));
+        }
+        if (!resource_amount_of(json_path(spec->j, "resources.requests.storage"), &is))
+                is = (struct quantity){ 0 };
+        if (resource_amount_of(json_path(was, "resources.requests.storage"), &before) && quantity_cmp(&is, &before) < 0) {
                 has = (struct quantity){ 0 };
                 resource_amount_of(json_path(c->old, "status.capacity.storage"), &has);
                 if (quantity_cmp(&is, &has) <= 0)
@@ -233,6 +253,18 @@ void check_persistent_source(struct check *c, const struct at *spec)
 }
 
 /* Secrets to grow a volume with may come later. */
+/* The secret for growing may be named later. */
+static const struct json *without_open_secret(struct check *c, const struct json *spec, const struct json *was)
+{
+        struct json *out;
+
+        if (!json_get(was, "csi") || json_path(was, "csi.controllerExpandSecretRef") || !json_path(spec, "csi.controllerExpandSecretRef"))
+                return spec;
+        out = json_clone(c->a, spec);
+        json_path_del(out, "csi.controllerExpandSecretRef");
+        return out;
+}
+
 static bool source_moved(struct check *c, const struct json *is, const struct json *was, const char *field)
 {
         struct json *x = json_get(is, field);
@@ -242,6 +274,41 @@ static bool source_moved(struct check *c, const struct json *is, const struct js
                 json_del(x, "controllerExpandSecretRef");
         }
         return !json_equal(x, json_get(was, field));
+}
+
+/* Old labels may become those that took their places; upstream takes an empty key for the successor of all others. */
+static bool becomes(const char *was, const char *is)
+{
+        static const char *const labels[][2] = {
+                { "failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone" },
+                { "failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region" },
+                { "beta.kubernetes.io/os", "kubernetes.io/os" },
+                { "beta.kubernetes.io/arch", "kubernetes.io/arch" },
+                { "beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+                if (streq(was, labels[i][0]))
+                        return streq(is, labels[i][1]);
+        return !*is;
+}
+
+static bool same_but_for_labels(struct arena *a, const struct json *is, const struct json *was)
+{
+        static const char *const lists[] = { "matchExpressions", "matchFields" };
+        struct json *old = json_clone(a, was);
+
+        json_foreach_item(json_path(old, "required.nodeSelectorTerms"), term)
+                for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+                        json_foreach_item(json_get(term, lists[l]), e) {
+                                const struct json *now = json_at(json_get(json_at(json_path(is, "required.nodeSelectorTerms"), term_i),
+                                                                          lists[l]), e_i);
+                                const char *key = json_get_string(now, "key") ?: "";
+
+                                if (now && becomes(json_get_string(e, "key") ?: "", key))
+                                        json_set_string(a, e, "key", key);
+                        }
+        return json_equal(is, old);
 }
 
 void check_volume_update(struct check *c, const struct at *at)
@@ -254,9 +321,11 @@ void check_volume_update(struct check *c, const struct at *at)
                 moved |= source_moved(c, spec->j, spec->old, sources[i].field);
         if (moved)
                 field_error_add(c->errs, FIELD_FORBIDDEN, "spec.persistentvolumesource", NULL,
-                                "spec.persistentvolumesource is immutable after creation\n@@ -1 +1 @@\n");
+                                "spec.persistentvolumesource is immutable after creation\n%s",
+                                go_diff(c->a, go_volume_source(c, spec->s, spec->old, NULL),
+                                        go_volume_source(c, spec->s, without_open_secret(c, spec->j, spec->old), at_sent(c, spec))));
         check_mode_kept(c, at_field(c, spec, "volumeMode"));
-        if (affinity->old && !json_equal(affinity->j, affinity->old))
+        if (affinity->old && !same_but_for_labels(c->a, affinity->j, affinity->old))
                 field_error_add_text(c->errs, FIELD_INVALID, "nodeAffinity", at_set(affinity) ? go_struct(c, affinity) : "null",
                                      "field is immutable, except for updating from beta label to GA");
         if (class->old && !at_set(class))

@@ -345,7 +345,7 @@ bool at_changed(const struct at *at)
 
         if (!old)
                 return !at_empty(at) || (at->pointer && !json_is_null(at->j));
-        return !json_equal(at->j, old);
+        return !semantic_equal(at->s, at->j, old);
 }
 
 bool cond_holds(struct check *c, const struct cond *k, const struct at *at)

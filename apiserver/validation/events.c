@@ -64,7 +64,7 @@ static void check_series(struct check *c, const struct at *at)
 void check_event(struct check *c, const struct at *at)
 {
         static const char *const fixed[] = { "involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp",
-                                             "count", "type", "eventTime", "action", "related", "reportingComponent",
+                                             "count", "reason", "type", "eventTime", "action", "related", "reportingComponent",
                                              "reportingInstance" };
         bool strict = c->r && c->r->res && streq(c->r->res->group, "events.k8s.io");
         const struct at *type = at_field(c, at, "type");
@@ -90,6 +90,11 @@ void check_event(struct check *c, const struct at *at)
         check_finalizer_names(c, at_field(c, at, "metadata.finalizers"));
         if (!json_equal(json_get(at->j, "series"), json_get(c->old, "series")))
                 check_series(c, at);
-        for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-                check_immutable(c, at_field(c, at, fixed[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+                struct at *field = arena_memdup(c->a, at_field(c, at, fixed[i]), sizeof(*field));
+
+                if (streq(fixed[i], "reportingComponent"))
+                        field->shown = "reportingController"; /* as this group spells it */
+                check_immutable(c, field);
+        }
 }

@@ -9,9 +9,50 @@
 /* SENT: what the client sent there, which tells empty lists and maps from none; NULL: nothing is known. */
 static void print_go(struct strbuf *b, const struct schema *s, const struct json *j, const struct json *sent, bool pointer);
 
-/* "apiGroup" is APIGroup in Go, "tls" is TLS, "type" is Type. */
-static void print_name(struct strbuf *b, const char *name)
+/* What is called otherwise inside, in types whose names begin so; "": it is not there at all. */
+static const struct {
+        const char *type, *name, *go;
+} renamed_in[] = {
+        { "ContainerStatus", "lastState", "LastTerminationState" },
+        { "DeviceAttribute", "bool", "BoolValue" },
+        { "DeviceAttribute", "bools", "BoolValues" },
+        { "DeviceAttribute", "int", "IntValue" },
+        { "DeviceAttribute", "ints", "IntValues" },
+        { "DeviceAttribute", "string", "StringValue" },
+        { "DeviceAttribute", "strings", "StringValues" },
+        { "DeviceAttribute", "version", "VersionValue" },
+        { "DeviceAttribute", "versions", "VersionValues" },
+        { "Event", "reportingComponent", "ReportingController" },
+        { "Glusterfs", "endpoints", "EndpointsName" },
+        { "ISCSI", "iqn", "IQN" },
+        { "LinuxContainerUser", "gid", "GID" },
+        { "Mutation", "jsonPatch", "JSONPatch" },
+        { "NodeSpec", "externalID", "DoNotUseExternalID" },
+        { "NodeSpec", "podCIDR", "" },
+        { "PhotonPersistentDisk", "pdID", "PdID" },
+        { "PodStatus", "podIP", "" },
+        { "RBD", "image", "RBDImage" },
+        { "RBD", "monitors", "CephMonitors" },
+        { "RBD", "pool", "RBDPool" },
+        { "RBD", "user", "RadosUser" },
+        { "Secret", "stringData", "" },
+};
+
+static const char *renamed_field(const struct schema *s, const char *name)
 {
+        const char *dot = s->name ? strrchr(s->name, '.') : NULL;
+
+        for (size_t i = 0; dot && i < ARRAY_SIZE(renamed_in); i++)
+                if (streq(name, renamed_in[i].name) && str_has_prefix(dot + 1, renamed_in[i].type))
+                        return renamed_in[i].go;
+        return NULL;
+}
+
+/* "apiGroup" is APIGroup in Go, "tls" is TLS, "type" is Type. */
+static void print_name(struct strbuf *b, const struct schema *s, const char *name)
+{
+        const char *other = renamed_field(s, name);
+
         static const char *const acronyms[] = { "api", "aws", "ca", "cel", "cidr", "csi", "dns", "fc", "fs", "gce", "gmsa", "grpc", "http", "id", "ip", "iscsi", "nfs",
                                                 "os", "pd", "qos", "rbd", "se", "ssl", "tcp", "tls", "ttl", "tty", "uid", "url" };
         /* Some have another name inside. */
@@ -21,11 +62,13 @@ static void print_name(struct strbuf *b, const char *name)
         };
         size_t upper = 1;
 
-        for (size_t i = 0; i < ARRAY_SIZE(renamed); i++)
-                if (streq(name, renamed[i][0])) {
-                        strbuf_printf(b, "\"%s\":", renamed[i][1]);
-                        return;
-                }
+        for (size_t i = 0; !other && i < ARRAY_SIZE(renamed); i++)
+                if (streq(name, renamed[i][0]))
+                        other = renamed[i][1];
+        if (other) {
+                strbuf_printf(b, "\"%s\":", other);
+                return;
+        }
         for (size_t i = 0; i < ARRAY_SIZE(acronyms); i++) {
                 size_t n = strlen(acronyms[i]);
 
@@ -70,6 +113,48 @@ static const char *const security_context[] = {
         "seLinuxChangePolicy", NULL,
 };
 
+static const char *const volume_sources[] = {
+        "gcePersistentDisk", "awsElasticBlockStore", "hostPath", "glusterfs", "nfs", "rbd", "quobyte", "iscsi", "flexVolume", "cinder",
+        "cephfs", "fc", "flocker", "azureFile", "vsphereVolume", "azureDisk", "photonPersistentDisk", "portworxVolume", "scaleIO",
+        "local", "storageos", "csi", NULL,
+};
+static const char *const volume[] = {
+        "name", "hostPath", "emptyDir", "gcePersistentDisk", "awsElasticBlockStore", "gitRepo", "secret", "nfs", "iscsi", "glusterfs",
+        "persistentVolumeClaim", "rbd", "quobyte", "flexVolume", "cinder", "cephfs", "flocker", "downwardAPI", "fc", "azureFile",
+        "configMap", "vsphereVolume", "azureDisk", "photonPersistentDisk", "projected", "portworxVolume", "scaleIO", "storageos", "csi",
+        "ephemeral", "image", NULL,
+};
+static const char *const service_spec[] = {
+        "type", "ports", "selector", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "externalName", "externalIPs",
+        "loadBalancerIP", "sessionAffinity", "sessionAffinityConfig", "loadBalancerSourceRanges", "externalTrafficPolicy",
+        "healthCheckNodePort", "publishNotReadyAddresses", "allocateLoadBalancerNodePorts", "loadBalancerClass",
+        "internalTrafficPolicy", "trafficDistribution", NULL,
+};
+static const char *const job_spec[] = {
+        "parallelism", "completions", "podFailurePolicy", "successPolicy", "activeDeadlineSeconds", "backoffLimit",
+        "backoffLimitPerIndex", "maxFailedIndexes", "selector", "manualSelector", "template", "ttlSecondsAfterFinished",
+        "completionMode", "suspend", "podReplacementPolicy", "managedBy", NULL,
+};
+
+/* Types whose fields stand in another order inside. */
+static const struct {
+        const char *type;
+        const char *const *fields;
+} reordered[] = {
+        { "io.k8s.api.core.v1.PodSpec", pod_spec },
+        { "io.k8s.api.core.v1.Volume", volume },
+        { "io.k8s.api.core.v1.ServiceSpec", service_spec },
+        { "io.k8s.api.batch.v1.JobSpec", job_spec },
+};
+
+static const char *const *inner_order(const struct schema *s)
+{
+        for (size_t i = 0; s->name && i < ARRAY_SIZE(reordered); i++)
+                if (streq(s->name, reordered[i].type))
+                        return reordered[i].fields;
+        return NULL;
+}
+
 /* Fields NAMES of J; a security context begins with the switches of its pod. */
 static void print_named(struct strbuf *b, const struct schema *s, const struct json *j, const struct json *sent,
                         const char *const *names, const char *comma)
@@ -81,7 +166,7 @@ static void print_named(struct strbuf *b, const struct schema *s, const struct j
                 if (!f)
                         continue;
                 strbuf_puts(b, comma);
-                print_name(b, names[i]);
+                print_name(b, s, names[i]);
                 if (names == pod_spec && streq(names[i], "securityContext")) {
                         strbuf_putc(b, '{');
                         print_named(b, s, j, sent, node_switches, "");
@@ -95,11 +180,12 @@ static void print_named(struct strbuf *b, const struct schema *s, const struct j
 
 static void print_struct(struct strbuf *b, const struct schema *s, const struct json *j, const struct json *sent)
 {
+        const char *const *names = inner_order(s);
         bool first = true;
 
-        if (streq(s->name, "io.k8s.api.core.v1.PodSpec")) {
+        if (names) {
                 strbuf_putc(b, '{');
-                print_named(b, s, j, sent, pod_spec, "");
+                print_named(b, s, j, sent, names, "");
                 strbuf_putc(b, '}');
                 return;
         }
@@ -116,9 +202,11 @@ static void print_struct(struct strbuf *b, const struct schema *s, const struct 
                         }
                         if (!f->proto && !json_get(j, f->name))
                                 continue; /* kind and apiVersion are empty inside */
+                        if (renamed_field(s, f->name) && !*renamed_field(s, f->name))
+                                continue;
                         strbuf_puts(b, first ? "" : ",");
                         first = false;
-                        print_name(b, f->name);
+                        print_name(b, s, f->name);
                         print_go(b, f->type, json_get(j, f->name), json_get(sent, f->name), f->presence);
                 }
         strbuf_putc(b, '}');
@@ -215,6 +303,16 @@ static const char *print(struct check *c, const struct schema *s, const struct j
         return arena_strndup(c->a, strbuf_str(&b), b.len);
 }
 
+const char *go_volume_source(struct check *c, const struct schema *s, const struct json *spec, const struct json *sent)
+{
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+
+        strbuf_putc(&b, '{');
+        print_named(&b, s, spec, sent, volume_sources, "");
+        strbuf_putc(&b, '}');
+        return arena_strndup(c->a, strbuf_str(&b), b.len);
+}
+
 const char *go_struct(struct check *c, const struct at *at)
 {
         return print(c, at->s, at->j, at_sent(c, at));
@@ -223,6 +321,11 @@ const char *go_struct(struct check *c, const struct at *at)
 const char *go_value(struct check *c, const struct schema *s, const struct json *j)
 {
         return print(c, s, j, NULL);
+}
+
+const char *go_value_sent(struct check *c, const struct schema *s, const struct json *j, const struct json *sent)
+{
+        return print(c, s, j, sent);
 }
 
 /* Whether Go prints AT otherwise than JSON does. */

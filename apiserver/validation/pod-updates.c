@@ -10,23 +10,6 @@
 
 /* --- the pod --- */
 
-/* For people: the fields of two specs that differ, before and after. */
-static const char *changed_fields(struct check *c, const struct at *spec, const struct json *old)
-{
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        const struct json *sides[] = { old, spec->j };
-
-        strbuf_puts(&b, "@@ -1 +1 @@\n");
-        for (unsigned i = 0; i < spec->s->n_fields; i++) {
-                const char *field = spec->s->fields[i].name;
-
-                for (size_t k = 0; k < 2 && !json_equal(json_get(old, field), json_get(spec->j, field)); k++)
-                        strbuf_printf(&b, "%c%s: %s\n", k ? '+' : '-', field,
-                                      go_value(c, spec->s->fields[i].type, json_get(sides[k], field)));
-        }
-        return arena_strndup(c->a, strbuf_str(&b), b.len);
-}
-
 static void take(struct arena *a, struct json *to, const struct json *from, const char *field)
 {
         struct json *v = json_get(from, field);
@@ -195,7 +178,7 @@ static void check_gated(struct check *c, const struct at *spec)
 
 void check_pod_update(struct check *c, const struct at *spec)
 {
-        const struct json *old = json_get(c->old, "spec");
+        const struct json *old = json_get(c->old, "spec"), *munged;
 
         if (!check_images(c, at_field(c, spec, "containers"), json_get(old, "containers")) ||
             !check_images(c, at_field(c, spec, "initContainers"), json_get(old, "initContainers")) ||
@@ -207,12 +190,13 @@ void check_pod_update(struct check *c, const struct at *spec)
                 return;
         if (json_len(json_get(old, "schedulingGates")))
                 check_gated(c, spec);
-        if (!json_equal(munge(c->a, spec->j, old), old)) /* a client reads below what differs */
+        munged = munge(c->a, spec->j, old);
+        if (!semantic_equal(spec->s, munged, old))
                 check_forbidden(c, spec, "pod updates may not change fields other than "
                                          "`spec.containers[*].image`,`spec.initContainers[*].image`,"
                                          "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
                                          "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 "
-                                         "if it was previously negative)\n%s", changed_fields(c, spec, old));
+                                         "if it was previously negative)\n%s", go_diff(c->a, go_value(c, spec->s, old), go_value_sent(c, spec->s, munged, at_sent(c, spec))));
 }
 
 /* --- subresources --- */
@@ -251,7 +235,8 @@ void check_ephemeral_update(struct check *c, const struct at *at)
                 if (!is)
                         check_forbidden(c, at, "existing ephemeral containers \"%s\" may not be removed\n", name);
                 else if (!json_equal(was, is))
-                        check_forbidden(c, at, "existing ephemeral containers \"%s\" may not be changed", name);
+                        check_forbidden(c, at, "existing ephemeral containers \"%s\" may not be changed\n%s", name,
+                                        go_diff(c->a, go_value(c, at->s->elem, was), go_value(c, at->s->elem, is)));
         }
 }
 

@@ -135,6 +135,26 @@ void check_quota_spec(struct check *c, const struct at *spec)
                                 "conflicting scopes");
 }
 
+static bool all_among(const struct json *some, const struct json *all)
+{
+        json_foreach_item(some, s) {
+                bool found = false;
+
+                json_foreach_item(all, x)
+                        found = found || json_equal(x, s);
+                if (!found)
+                        return false;
+        }
+        return true;
+}
+
+/* They are a set. */
+void check_scopes_kept(struct check *c, const struct at *list)
+{
+        if (c->old && (!all_among(list->j, list->old) || !all_among(list->old, list->j)))
+                check_invalid(c, list, ERR_IMMUTABLE);
+}
+
 static void check_limit_names(struct check *c, const struct at *map, bool container)
 {
         json_foreach_member(map->j, m) {

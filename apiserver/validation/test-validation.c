@@ -7,6 +7,7 @@
 
 #include "../schema/decode.h"
 #include "../schema/default.h"
+#include "rules.h"
 #include "validate.h"
 
 struct rule_case {
@@ -239,11 +240,59 @@ static void test_metadata_repeats(void **state)
         assert_int_equal(errs.n, 4);
 }
 
+static void test_diff(void **state)
+{
+        static const struct {
+                const char *was, *is, *expected;
+        } cases[] = {
+                { "{\"A\":1}", "{\"A\":2}", "@@ -1,3 +1,3 @@\n {\n- \"A\": 1\n+ \"A\": 2\n }\n" },
+                { "null", "{}", "@@ -1 +1 @@\n-null\n+{}\n" },
+                { "{\"A\":\"a,{\\\"\",\"B\":[]}", "{\"A\":\"a,{\\\"\",\"B\":[1,{}]}",
+                  "@@ -1,4 +1,7 @@\n {\n  \"A\": \"a,{\\\"\",\n- \"B\": []\n+ \"B\": [\n+  1,\n+  {}\n+ ]\n }\n" },
+                /* What is far apart stands in parts of its own, with three lines around. */
+                { "[1,2,3,4,5,6,7,8,9]", "[0,2,3,4,5,6,7,8,9,10]",
+                  "@@ -1,5 +1,5 @@\n [\n- 1,\n+ 0,\n  2,\n  3,\n  4,\n@@ -7,5 +7,6 @@\n  6,\n  7,\n  8,\n- 9\n+ 9,\n+ 10\n ]\n" },
+                /* Up to six lines between two changes are told, but no more than three at the end. */
+                { "[1,2,3,4,5,6,7,8,9,10,11]", "[1,0,3,4,5,6,7,8,0,9,10,11]",
+                  "@@ -1,12 +1,13 @@\n [\n  1,\n- 2,\n+ 0,\n  3,\n  4,\n  5,\n  6,\n  7,\n  8,\n+ 0,\n  9,\n  10,\n  11\n" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+
+                assert_string_equal(go_diff(a, cases[i].was, cases[i].is), cases[i].expected);
+        }
+}
+
+static void test_semantic_equality(void **state)
+{
+        static const struct {
+                const char *x, *y;
+                bool same;
+        } cases[] = {
+                { "{\"limits\":{\"cpu\":\"1\"}}", "{\"limits\":{\"cpu\":\"1000m\"}}", true },
+                { "{\"limits\":{\"cpu\":\"1\"}}", "{\"limits\":{\"cpu\":\"1001m\"}}", false },
+                { "{\"limits\":{},\"claims\":[]}", "{}", true },
+                { "{\"limits\":{\"cpu\":\"1\"}}", "{\"limits\":{}}", false },
+                { "{\"limits\":{\"cpu\":\"0\"}}", "{\"limits\":{\"memory\":\"0\"}}", false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_arena_ struct arena *a = arena_new(0);
+                struct json *x = NULL, *y = NULL;
+
+                assert_int_equal(json_parse(a, cases[i].x, strlen(cases[i].x), NULL, &x, NULL), 0);
+                assert_int_equal(json_parse(a, cases[i].y, strlen(cases[i].y), NULL, &y, NULL), 0);
+                assert_int_equal(semantic_equal(builtin_schema("io.k8s.api.core.v1.ResourceRequirements"), x, y), cases[i].same);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_pods),    cmocka_unit_test(test_networking),  cmocka_unit_test(test_workloads),
                 cmocka_unit_test(test_storage), cmocka_unit_test(test_small_kinds), cmocka_unit_test(test_metadata_repeats),
+                cmocka_unit_test(test_diff),    cmocka_unit_test(test_semantic_equality),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

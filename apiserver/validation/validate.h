@@ -12,6 +12,8 @@
  * "resize", "approval", ...). R may be NULL where only the object matters (tests, templates). */
 void validate_object(struct api_request *r, const struct resource *res, const struct json *obj,
                      const struct json *old, const char *sub, struct field_errors *errs);
+/* Whether X and Y, of type S, are the same to upstream: apiequality.Semantic.DeepEqual(). S may be NULL: as JSON. */
+bool semantic_equal(const struct schema *s, const struct json *x, const struct json *y);
 /* Of what was found valid: adds warnings to R. */
 void validation_warn(struct api_request *r, const struct resource *res, const struct json *obj, const struct json *old,
                      const char *sub);

@@ -807,7 +807,7 @@ static bool reachable(const struct json *svc)
 }
 
 /* What a type that no longer has a field leaves behind goes, when the client sent it back unchanged. */
-static void drop_type_dependent(struct json *svc, const struct json *old)
+static void drop_type_dependent(struct arena *a, struct json *svc, const struct json *old)
 {
         struct json *spec = json_get(svc, "spec");
         bool balancer = is_type(old, "LoadBalancer") && !is_type(svc, "LoadBalancer");
@@ -822,7 +822,7 @@ static void drop_type_dependent(struct json *svc, const struct json *old)
                 if (same(svc, old, "spec.ipFamilyPolicy"))
                         json_del(spec, "ipFamilyPolicy");
         }
-        if (needs_node_ports(old) && !needs_node_ports(svc) && no_new_node_port(svc, old))
+        if (may_have_node_ports(old) && !may_have_node_ports(svc) && no_new_node_port(svc, old))
                 json_foreach_item(json_get(spec, "ports"), p)
                         json_del(p, "nodePort");
         if (needs_health_port(old) && !needs_health_port(svc) && same(svc, old, "spec.healthCheckNodePort"))
@@ -833,6 +833,14 @@ static void drop_type_dependent(struct json *svc, const struct json *old)
                 json_del(spec, "loadBalancerClass");
         if (reachable(old) && !reachable(svc) && same(svc, old, "spec.externalTrafficPolicy"))
                 json_del(spec, "externalTrafficPolicy");
+        if (!is_type(svc, "LoadBalancer") && json_len(json_path(svc, "status.loadBalancer")))
+                json_path_set(a, svc, "status.loadBalancer", json_new_object(a));
+}
+
+static void service_prepare_update(struct api_request *r, struct json *svc, const struct json *old, const char *sub)
+{
+        if (!*sub)
+                drop_type_dependent(r->arena, svc, old);
 }
 
 static const struct status *service_allocate(struct api_request *r, struct json *svc, const struct json *old,
@@ -849,8 +857,6 @@ static const struct status *service_allocate(struct api_request *r, struct json 
                 st = claim_ips(r, c, svc, old);
         if (!st)
                 st = claim_ports(r, c, svc, old);
-        if (!st && old)
-                drop_type_dependent(svc, old);
         if (st)
                 service_finish(r, c, false);
         else
@@ -883,5 +889,6 @@ const struct strategy service_strategy = {
         .kind = "Service",
         .allocate = service_allocate,
         .finish = service_finish,
+        .prepare_update = service_prepare_update,
         .after_delete = service_after_delete,
 };
