@@ -485,11 +485,11 @@ static void handle_suspend(struct job_round *r)
         if (r->suspended && !was) {
                 set_condition(r, "Suspended", "True", "JobSuspended", "Job suspended");
                 json_del(r->status, "startTime");
-                writes_event(r->w, r->job, "Normal", "Suspended", "Job suspended");
+                r->suspend_told = "Suspended";
         } else if (!r->suspended && was) {
                 set_condition(r, "Suspended", "False", "JobResumed", "Job resumed");
                 json_set_string(r->a, r->status, "startTime", time_format(r->s->now, now));
-                writes_event(r->w, r->job, "Normal", "Resumed", "Job resumed");
+                r->suspend_told = "Resumed";
         } else if (!r->suspended && !json_get(r->status, "startTime")) {
                 json_set_string(r->a, r->status, "startTime", time_format(r->s->now, now));
         }
@@ -562,6 +562,8 @@ static void end_or_go_on(struct job_round *r)
                 delete_unwanted(r, &r->active);
         else if (!r->s->failure && !over && !object_is_deleting(r->job))
                 manage(r);
+        if (r->suspend_told) /* after what it did to pods */
+                writes_event(r->w, r->job, "Normal", r->suspend_told, streq(r->suspend_told, "Resumed") ? "Job resumed" : "Job suspended");
         write_status(r);
         if (ended)
                 tell_the_end(r);

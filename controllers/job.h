@@ -45,6 +45,7 @@ struct job_round {
         bool replace_failed_only;  /* a pod that is being deleted is no failure until it ends */
         struct index_set stored_done, done, failed_indexes;
         struct object_list delayed; /* failed pods that keep their finalizer until an heir has their count */
+        const char *suspend_told; /* the Event that says so; NULL: nothing changed */
 };
 
 /* -1: none, or one outside the Job. */

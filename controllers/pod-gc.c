@@ -9,6 +9,7 @@
 
 #define ALL "*"
 #define QUARANTINE_NS (40 * NS_PER_SEC)
+#define UNSCHEDULED_NS (20 * NS_PER_SEC) /* upstream looks that often */
 
 /* Since when a pod has had no node: not since when somebody else's on it had none. */
 static const char *lost_key(struct arena *a, const struct object *pod)
@@ -54,6 +55,17 @@ static void end_pod(const struct object *pod, struct writes *w, int64_t now)
         writes_delete(w, R_PODS, pod, 0, NULL);
 }
 
+/* Only a finalizer can hold it: whoever put it there has a while before the pod counts as failed. */
+static void end_unscheduled(const struct object *pod, struct writes *w, int64_t now)
+{
+        int64_t left = object_time(pod->json, "metadata.deletionTimestamp") + UNSCHEDULED_NS - now;
+
+        if (left > 0)
+                writes_requeue(w, left);
+        else
+                end_pod(pod, w, now);
+}
+
 /* Evicted ones first, then the oldest. */
 static int compare_finished(const void *x, const void *y)
 {
@@ -90,7 +102,9 @@ static void reconcile(const struct snapshot *s, const char *key, struct writes *
 
         if (streq(key, ALL))
                 collect_surplus(s, w);
-        else if (pod && object_is_deleting(pod->json) && (str_empty(node) || is_out_of_service(s, node)))
+        else if (pod && object_is_deleting(pod->json) && str_empty(node))
+                end_unscheduled(pod, w, s->now);
+        else if (pod && object_is_deleting(pod->json) && is_out_of_service(s, node))
                 end_pod(pod, w, s->now);
         else if (!str_empty(node) && !snapshot_get(s, R_NODES, NULL, node))
                 collect_orphan(s, pod, node, w);

@@ -137,7 +137,7 @@ static void test_job_shrinks(void **state)
 
         put(w, R_JOBS, JOB(",'backoffLimit':6,'suspend':true", ""));
         put(w, R_PODS, POD("0", "", "'phase':'Running'"));
-        assert_string_equal(run(w, &job_controller, "n/j"), "event Suspended\nupdate pods p0\ndelete pods p0\nupdate jobs/status j\n");
+        assert_string_equal(run(w, &job_controller, "n/j"), "update pods p0\ndelete pods p0\nevent Suspended\nupdate jobs/status j\n");
 }
 
 /* --- DaemonSets --- */
