@@ -15,6 +15,7 @@
 #include "../../lib/base/file.h"
 #include "../../lib/base/time.h"
 #include "../../lib/json/yaml.h"
+#include "../schema/decode.h"
 #include "event.h"
 #include "webhook.h"
 
@@ -145,12 +146,15 @@ static struct json *source_ips(struct arena *a, const struct http_request *http)
         const char *peer = http->peer ? http->peer->address : "";
         char *save = NULL, *copy = forwarded ? arena_strdup(a, forwarded) : NULL;
         struct json *list = json_new_array(a);
+        bool told = false;
 
         for (char *ip = copy ? strtok_r(copy, ", ", &save) : NULL; ip; ip = strtok_r(NULL, ", ", &save)) {
                 json_append(a, list, json_new_string(a, ip));
                 last = ip;
         }
-        if (!str_empty(real) && !copy) {
+        for (size_t i = 0; i < json_len(list); i++)
+                told |= streq(json_string(json_at(list, i)), real);
+        if (!str_empty(real) && !told) {
                 json_append(a, list, json_new_string(a, real));
                 last = real;
         }
@@ -395,6 +399,12 @@ void audit_request_object(struct api_request *r, const struct json *obj, bool pa
                 return;
         if (!patch)
                 complete_ref(e, obj);
+        if (e->decision.level >= AUDIT_REQUEST && !patch && r->res && !r->res->crd && !*r->subresource) {
+                struct json *whole = json_clone(r->arena, obj); /* as Go's types would write it */
+
+                schema_canonicalise(r->arena, r->res->schema, whole);
+                obj = whole;
+        }
         if (e->decision.level >= AUDIT_REQUEST)
                 e->request = patch ? json_print(e->arena, obj) : text_of(e, obj);
 }

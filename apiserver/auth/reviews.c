@@ -188,7 +188,6 @@ static void validate_metadata(struct api_request *r, const struct resource *res,
                 other |= meta_set(json_get(meta, fields[i])) && !(local && streq(fields[i], "namespace"));
         if (!other)
                 return;
-        managed_fields_update(r->arena, res, NULL, obj, r->field_manager, "", time_real());
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 if (meta_set(json_get(meta, fields[i])))
                         json_set(r->arena, shown, fields[i], json_clone(r->arena, json_get(meta, fields[i])));
@@ -361,6 +360,9 @@ const struct status *auth_create_review(struct api_request *r, const struct reso
         else if (!str_empty(ns) && !streq(ns, r->namespace))
                 return status_bad_request(r->arena, "the namespace of the provided object does not match the namespace sent on "
                                                     "the request");
+        /* They are written down like any object's, where the answer is the object that came. */
+        if (!streq(res->kind, "SelfSubjectReview") && !streq(res->kind, "SelfSubjectRulesReview"))
+                managed_fields_update(r->arena, res, NULL, obj, r->field_manager, "", time_real());
         if (streq(res->kind, "TokenReview"))
                 st = token_review(r, obj);
         else if (streq(res->kind, "SelfSubjectReview"))

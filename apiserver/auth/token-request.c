@@ -3,6 +3,7 @@
 #include "../../lib/base/encode.h"
 #include "../../lib/base/time.h"
 #include "../admission/admission.h"
+#include "../audit/audit.h"
 #include "internal.h"
 
 #define MIN_LIFE_S 600
@@ -195,6 +196,7 @@ const struct status *auth_create_token(struct api_request *r, struct json *obj, 
         json_set(a, claims, "sub", json_new_stringf(a, "system:serviceaccount:%s:%s", r->namespace, r->name));
         if (jwt_sign(the_auth->keys, a, claims, &token, &err) < 0)
                 return status_internal(a, "%s", error_text(&err));
+        audit_annotate(r, "authentication.kubernetes.io/issued-credential-id", arena_printf(a, "JTI=%s", json_get_string(claims, "jti")));
 
         json_set_string(a, meta, "name", r->name);
         json_set_string(a, meta, "namespace", r->namespace);

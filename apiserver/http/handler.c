@@ -278,6 +278,8 @@ static void handle_resource(struct api_request *r)
         }
         if (r->res->deprecated)
                 request_warn(r, "%s", r->res->deprecated);
+        if (r->res->deprecated)
+                audit_annotate(r, "k8s.io/deprecated", "true");
         st = check_name(r);
         if (st)
                 answer_status(r, st);

@@ -8,6 +8,7 @@
  * accepts is safe, since etcd compares the revision; what it refuses, or finds already done, is looked at
  * once more against what etcd has.
  */
+#include "../schema/crd.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -302,7 +303,7 @@ static const struct status *wanted(struct update *u, const struct json *old, str
         /* What a patch brings is looked at once, when all is done. */
         if (streq(r->verb, "update"))
                 warn_duplicate_owners(r, obj, false);
-        if (!r->applied && !streq(u->sub, "binding")) /* what a binding sets is nobody's */
+        if (!r->applied && !r->admitted) /* what a binding or an eviction sets is nobody's */
                 managed_fields_update(r->arena, u->res, old, obj, r->field_manager, u->sub, request_now(r));
         at = admission_of(r, ADMISSION_UPDATE, u->res, u->sub, u->namespace, u->name, obj, old);
         st = admission_mutate(&at);
@@ -329,6 +330,8 @@ static const struct status *write_round(struct update *u, struct entry *e, struc
                 return st;
         set_resource_version(a, obj, e->revision); /* an unconditional update is one of what is there */
         internal = convert_object(a, u->res, u->stored, obj);
+        if (r->applied && u->stored->crd)
+                crd_keep_nulls(a, u->stored->schema, obj, internal);
         old_internal = u->stored == u->res ? (struct json *)old : registry_object(a, u->stored, e);
         if (u->strategy && u->strategy->allocate && !*u->sub) {
                 st = u->strategy->allocate(r, internal, old_internal, &allocation);
