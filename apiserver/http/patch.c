@@ -8,6 +8,7 @@
 #include "../audit/audit.h"
 #include "../registry/registry.h"
 #include "../schema/apply.h"
+#include "../schema/crd.h"
 #include "../schema/default.h"
 #include "../schema/go-order.h"
 #include "../schema/go-value.h"
@@ -306,6 +307,8 @@ static const struct status *apply(struct api_request *r, const struct patch *p, 
         if (st)
                 return st;
         st = body_check(r, type, json_clone(r->arena, obj), &strict, ret);
+        if (!st && r->res->crd && type->res == r->res)
+                crd_keep_nulls(r->arena, r->res->schema, obj, *ret);
         if (st && type->schema && !r->res->crd)
                 st = unconvertible(r, p, type, obj, ret);
         return st ? st : duplicates_outcome(r, p);

@@ -104,6 +104,8 @@ static const struct status *attempt(struct api_request *r, const struct resource
 
         *ret_taken = false;
         internal = convert_object(r->arena, res, stored, *obj);
+        if (r->applied && stored->crd)
+                crd_keep_nulls(r->arena, stored->schema, *obj, internal);
         if (strategy && strategy->allocate) {
                 st = strategy->allocate(r, internal, NULL, &allocation);
                 if (st)

@@ -445,7 +445,8 @@ static const struct status *apply_scale(struct apply *ap, bool force, struct jso
         st = says && differs && !force ? scale_conflict(ap, &s.entries, mine) : NULL;
         if (st)
                 return st;
-        if (ap->res->crd && !json_equal(live, out))
+        if (ap->res->crd && (!json_equal(json_get(live, "metadata"), json_get(out, "metadata")) ||
+                             !json_equal(json_get(live, "spec"), json_get(out, "spec"))))
                 return unscalable(ap, "failed to convert new object", json_path_string(ap->config, "metadata.namespace"),
                                   json_path_string(ap->config, "metadata.name"));
         if (differs)

@@ -388,3 +388,34 @@ void crd_default(struct arena *a, const struct schema *s, struct json *obj)
 {
         fill(a, s, obj);
 }
+
+/* --- nulls that are applied --- */
+
+/* Whether V, where S stands, is a null that defaulting took away although validation has something to say of it. */
+static bool lost_null(const struct schema *s, const struct json *v)
+{
+        return forbidden_null(s, v) && !s->crd->fallback;
+}
+
+void crd_keep_nulls(struct arena *a, const struct schema *s, const struct json *from, struct json *to)
+{
+        const struct schema *below;
+
+        if (s->type == SCHEMA_ARRAY && s->elem->crd)
+                json_foreach_item(from, it)
+                        if (json_at(to, it_i))
+                                crd_keep_nulls(a, s->elem, it, json_at(to, it_i));
+        if (!json_is_object(to))
+                return;
+        json_foreach_member(from, m) {
+                const struct schema_field *f = s->type == SCHEMA_STRUCT ? schema_find(s, m->key, m->key_len, m->tag) : NULL;
+
+                below = f ? f->type : s->type == SCHEMA_MAP ? s->elem : NULL;
+                if (!below || !below->crd)
+                        continue;
+                if (lost_null(below, m->value))
+                        json_setn(a, to, m->key, m->key_len, json_new_null(a));
+                else if (json_getn(to, m->key, m->key_len))
+                        crd_keep_nulls(a, below, m->value, json_getn(to, m->key, m->key_len));
+        }
+}

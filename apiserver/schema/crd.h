@@ -63,6 +63,9 @@ bool crd_prune(struct arena *a, const struct schema *s, struct json *v);
 void crd_coerce(struct arena *a, const struct schema *s, struct json *v, struct field_errors *errs);
 /* Fills in defaults, and takes nulls away where the schema allows none. */
 void crd_default(struct arena *a, const struct schema *s, struct json *obj);
+/* Puts back into TO, which was made of FROM, the nulls that crd_default() dropped where none may be: what a client applies is
+ * refused for them, what it sends otherwise is not. */
+void crd_keep_nulls(struct arena *a, const struct schema *s, const struct json *from, struct json *to);
 
 /* What is wrong with OBJ. OLD: the stored object, NULL on create: what did not change is not complained
  * about again (ratcheting). PATH: "" or where the value stands. */

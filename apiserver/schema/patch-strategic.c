@@ -433,6 +433,8 @@ static bool set_order(struct merge *m, struct json *out, struct json *patch, con
                 merged = merge_list(m, orig, theirs, f, false);
         if (!merged)
                 return false;
+        if (json_len(orig) == 0 && json_len(theirs) == 0)
+                return fail(m, status_make(m->a, 500, "", NULL, "no elements in any of the given slices"));
         json_set(m->a, out, name, normalize(m, merged, order, orig, key));
         json_del(patch, name);
         return true;

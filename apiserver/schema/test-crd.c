@@ -148,6 +148,21 @@ static void test_prune_and_default(void **state)
         crd_unref(c);
 }
 
+/* Nulls where none may be: defaulting drops them, what is applied gets them back. */
+static void test_applied_nulls(void **state)
+{
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct crd *c = compiled();
+        const struct schema *s = c->resources[0]->schema;
+        struct json *obj = parse(a, "{\"spec\":{\"n\":null,\"s\":null,\"free\":{\"a\":null}}}"), *out = json_clone(a, obj);
+
+        crd_default(a, s, out);
+        assert_false(json_path(out, "spec.s"));
+        crd_keep_nulls(a, s, obj, out);
+        assert_string_equal(json_print(a, out), "{\"spec\":{\"n\":1,\"free\":{\"a\":null},\"s\":null}}");
+        crd_unref(c);
+}
+
 static void test_bad_metadata(void **state)
 {
         _cleanup_arena_ struct arena *a = arena_new(0);
@@ -413,7 +428,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_compile), cmocka_unit_test(test_conversion_and_status),
-                cmocka_unit_test(test_renew),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_bad_metadata),
+                cmocka_unit_test(test_renew),  cmocka_unit_test(test_prune_and_default), cmocka_unit_test(test_applied_nulls),
+                cmocka_unit_test(test_bad_metadata),
                 cmocka_unit_test(test_validate),
                 cmocka_unit_test(test_scale), cmocka_unit_test(test_patterns),          cmocka_unit_test(test_definition), cmocka_unit_test(test_rules),
                 cmocka_unit_test(test_rules_compile),

@@ -821,6 +821,8 @@ static void drop_type_dependent(struct arena *a, struct json *svc, const struct 
                         json_del(spec, "ipFamilies");
                 if (same(svc, old, "spec.ipFamilyPolicy"))
                         json_del(spec, "ipFamilyPolicy");
+                if (same(svc, old, "spec.internalTrafficPolicy"))
+                        json_del(spec, "internalTrafficPolicy");
         }
         if (may_have_node_ports(old) && !may_have_node_ports(svc) && no_new_node_port(svc, old))
                 json_foreach_item(json_get(spec, "ports"), p)
