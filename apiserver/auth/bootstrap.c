@@ -383,7 +383,6 @@ static void add_authentication(struct work *w)
                 json_set_string(a, data, "requestheader-allowed-names", json_print(a, names));
                 json_set_string(a, data, "requestheader-extra-headers-prefix", "[\"X-Remote-Extra-\"]");
                 json_set_string(a, data, "requestheader-group-headers", "[\"X-Remote-Group\"]");
-                json_set_string(a, data, "requestheader-uid-headers", "[]");
                 json_set_string(a, data, "requestheader-username-headers", "[\"X-Remote-User\"]");
         }
         if (json_len(data))

@@ -17,7 +17,7 @@
 
 struct list_options {
         int64_t limit;           /* 0: none */
-        const char *resume;      /* "continue", decoded: a key; NULL */
+        const char *resume;      /* "continue", decoded: a key behind which it goes on; NULL */
         uint64_t revision;       /* list at exactly this; 0: as it is now */
         struct selection sel;
 };
@@ -51,28 +51,64 @@ static bool is_clean(const char *start)
         }
 }
 
+/* The last string before S that keys can be: to go on behind it is to begin with S. */
+static const char *just_before(struct arena *a, const char *s)
+{
+        size_t len = strlen(s);
+
+        return arena_printf(a, "%.*s%c\x7f", (int)len - 1, s, s[len - 1] - 1);
+}
+
+/* A member of the token, as Go's decoder matches and types it. */
+static const struct status *token_member(struct api_request *r, const struct json *token, const char *name, bool number,
+                                         const struct json **ret)
+{
+        const char *type;
+        int64_t unused;
+
+        *ret = NULL;
+        json_foreach_member(token, m)
+                if (strcasecmp(m->key, name) == 0 && !json_is_null(m->value))
+                        *ret = m->value;
+        if (!*ret || (number ? json_is_number(*ret) && json_to_int(*ret, &unused) == 0 : json_is_string(*ret)))
+                return NULL;
+        type = number && json_is_number(*ret) ? arena_printf(r->arena, "number %s", (*ret)->str) : go_type_name(*ret);
+        return bad_continue(r, arena_printf(r->arena, "json: cannot unmarshal %s into Go struct field continueToken.%s of type %s", type,
+                                            name, number ? "int64" : "string"));
+}
+
 static const struct status *parse_continue(struct api_request *r, const char *token, struct list_options *o)
 {
         _cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
         _cleanup_error_ struct error err = ERROR_INIT;
         size_t bad = 0, len = strlen(token);
+        const struct json *version, *revision, *from;
+        const struct status *st;
         struct json *j;
         const char *start;
-        int64_t rv;
+        int64_t rv = 0;
 
         if (strchr(token, '=') || base64_decode(&text, token, len, &bad) < 0)
                 return bad_continue(r, arena_printf(r->arena, "illegal base64 data at input byte %zu",
                                                     strchr(token, '=') ? strcspn(token, "=") : bad - (bad == len)));
         if (json_parse(r->arena, strbuf_str(&text), text.len, NULL, &j, &err) < 0)
                 return bad_continue(r, error_text(&err));
-        if (!json_is_object(j))
+        if (!json_is_object(j) && !json_is_null(j))
                 return bad_continue(r, arena_printf(r->arena, "json: cannot unmarshal %s into Go value of type storage.continueToken",
                                                     go_type_name(j)));
-        if (!streq(json_get_string(j, "v"), "meta.k8s.io/v1"))
+        st = token_member(r, j, "v", false, &version);
+        if (!st)
+                st = token_member(r, j, "rv", true, &revision);
+        if (!st)
+                st = token_member(r, j, "start", false, &from);
+        if (st)
+                return st;
+        if (!streq(json_string(version), "meta.k8s.io/v1"))
                 return bad_continue(r, arena_printf(r->arena, "server does not recognize this encoded version %s",
-                                                    json_get_string(j, "v") ? json_get_string(j, "v") : ""));
-        rv = json_get_int(j, "rv", 0);
-        start = json_get_string(j, "start");
+                                                    version ? json_string(version) : ""));
+        if (revision)
+                json_to_int(revision, &rv);
+        start = json_string(from);
         if (rv == 0)
                 return bad_continue(r, "incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
         if (str_empty(start))
@@ -80,7 +116,9 @@ static const struct status *parse_continue(struct api_request *r, const char *to
         if (!is_clean(start))
                 return bad_continue(r, start);
         o->resume = arena_printf(r->arena, "%s%s", o->sel.prefix, start + (*start == '/'));
-        o->revision = rv > 0 ? rv : 0; /* -1: go on with what is there now */
+        if (from->len == strlen(start)) /* no NUL at its end: the key itself is wanted too */
+                o->resume = just_before(r->arena, o->resume);
+        o->revision = rv > 0 ? rv : 0; /* negative: go on with what is there now */
         return NULL;
 }
 
@@ -151,10 +189,15 @@ static const struct status *parse_options(struct api_request *r, struct list_opt
         if (st)
                 return st;
         if (!str_empty(token)) {
-                if (!str_empty(rv) && !streq(rv, "0"))
-                        return status_bad_request(r->arena, "specifying resource version is not allowed when using continue");
                 st = parse_continue(r, token, o);
-                return st || o->revision ? st : read_wait(r, NULL, &n, &any);
+                if (!st && !str_empty(rv) && !streq(rv, "0"))
+                        st = status_bad_request(r->arena, "specifying resource version is not allowed when using continue");
+                if (st || (o->revision && o->revision <= store_revision(r->server->store)))
+                        return st;
+                st = read_wait(r, o->revision ? arena_printf(r->arena, "%llu", (unsigned long long)o->revision) : NULL, &n, &any);
+                if (!o->revision)
+                        o->revision = store_revision(r->server->store);
+                return st;
         }
         st = read_wait(r, rv, &n, &any);
         if (st)
@@ -560,4 +603,24 @@ void verb_list(struct api_request *r)
         else
                 answer_page(r, &p, list_meta(r, &o, &p, rv, remaining));
         page_deinit(&p);
+}
+
+const struct status *list_entries(struct api_request *r, struct entry ***ret, size_t *ret_n, struct json **ret_meta)
+{
+        struct list_options o;
+        struct page p = {.o = &o};
+        const struct status *st = parse_options(r, &o);
+        uint64_t rv;
+        size_t remaining;
+
+        if (!st)
+                st = read_page(r, &o, &p, &rv, &remaining);
+        if (st) {
+                page_deinit(&p);
+                return st;
+        }
+        *ret_meta = list_meta(r, &o, &p, rv, remaining);
+        *ret = p.entries;
+        *ret_n = p.n;
+        return NULL;
 }

@@ -14,6 +14,8 @@ struct selection {
 const struct status *selection_parse(struct api_request *r, struct arena *a, struct selection *ret);
 /* The query of what works on a collection: selectors, limit, and whether resourceVersionMatch and the rest go together. */
 const struct status *list_query(struct api_request *r, struct selection *ret_sel, int64_t *ret_limit);
+/* What a list would answer: its entries (free() them, after entry_unref() of each) and its metadata. May park. */
+const struct status *list_entries(struct api_request *r, struct entry ***ret, size_t *ret_n, struct json **ret_meta);
 bool selection_matches(const struct selection *s, const struct entry *e);
 
 /* An unsigned or signed decimal option; absent or "" is OTHERWISE. 400 with strconv's text. */

@@ -196,34 +196,15 @@ void verb_delete(struct api_request *r)
 
 /* --- deletecollection --- */
 
+/* What is to be deleted, as it was. */
 struct gathered {
-        const struct selection *sel;
         const struct resource *res;
         struct arena *arena;
-        const char **namespaces, **names;
-        struct entry **entries; /* as they were */
-        size_t n, cap;
+        struct entry **entries;
+        size_t n;
 };
 
-static bool gather(struct entry *e, void *userdata)
-{
-        struct gathered *g = userdata;
-
-        if (!selection_matches(g->sel, e))
-                return true;
-        if (g->n == g->cap) {
-                g->cap = g->cap * 2 + 64;
-                g->namespaces = xrealloc(g->namespaces, g->cap * sizeof(*g->namespaces));
-                g->names = xrealloc(g->names, g->cap * sizeof(*g->names));
-                g->entries = xrealloc(g->entries, g->cap * sizeof(*g->entries));
-        }
-        g->entries[g->n] = entry_ref(e);
-        g->namespaces[g->n] = arena_strdup(g->arena, e->namespace);
-        g->names[g->n++] = arena_strdup(g->arena, e->name);
-        return true;
-}
-
-/* Each delete parks, so names are gathered first. What is gone meanwhile is as good as deleted by us. */
+/* Each delete parks, so all are gathered first. What is gone meanwhile is as good as deleted by us. */
 static const struct status *delete_gathered(struct api_request *r, const struct gathered *g, const struct json *options,
                                             struct json *items)
 {
@@ -231,7 +212,7 @@ static const struct status *delete_gathered(struct api_request *r, const struct 
                 struct json *obj;
                 bool gone;
                 const struct status *st =
-                        registry_delete(r, r->res, g->namespaces[i], g->names[i], options, &obj, &gone);
+                        registry_delete(r, r->res, g->entries[i]->namespace, g->entries[i]->name, options, &obj, &gone);
                 if (st && st->code == 404)
                         continue;
                 if (st)
@@ -253,28 +234,21 @@ void verb_delete_collection(struct api_request *r)
 {
         struct body_type type = body_type_of(r->arena, r->res);
         struct selection sel;
-        struct gathered g = {.sel = &sel, .res = r->res, .arena = r->arena};
+        struct gathered g = {.res = r->res, .arena = r->arena};
         struct json *options, *list = json_new_object(r->arena), *items = json_new_array(r->arena), *meta;
-        _cleanup_error_ struct error err = ERROR_INIT;
         int64_t limit;
         const struct status *st = list_query(r, &sel, &limit);
 
         if (!st)
                 st = delete_options(r, &options);
-        if (!st) {
-                int e = store_sync(r->server->store, &err);
-                st = e < 0 ? registry_store_status(r->arena, e, &err) : NULL;
-        }
-        if (!st) {
-                store_scan(r->server->store, sel.prefix, NULL, gather, &g);
+        if (!st)
+                st = list_entries(r, &g.entries, &g.n, &meta);
+        if (!st)
                 st = registry_converted(r, r->res, g.entries, g.n);
-        }
         if (!st)
                 st = delete_gathered(r, &g, options, items);
         for (size_t i = 0; i < g.n; i++)
                 entry_unref(g.entries[i]);
-        free(g.namespaces);
-        free(g.names);
         free(g.entries);
         if (st) {
                 answer_status(r, st);
@@ -282,9 +256,7 @@ void verb_delete_collection(struct api_request *r)
         }
         json_set_string(r->arena, list, "kind", r->res->list_kind);
         json_set_string(r->arena, list, "apiVersion", type.group_version);
-        meta = json_ensure_object(r->arena, list, "metadata");
-        json_set_string(r->arena, meta, "resourceVersion",
-                        arena_printf(r->arena, "%llu", (unsigned long long)store_revision(r->server->store)));
+        json_set(r->arena, list, "metadata", meta);
         json_set(r->arena, list, "items", items);
         answer_object(r, 200, NULL, list);
 }

@@ -104,16 +104,21 @@ void http_escape(struct strbuf *out, const char *s)
         }
 }
 
-/* The next "name=value" of a query from *at on. False: no more. */
+/* The next "name=value" of a query from *at on; with a semicolon in it, it is none (as by net/url). False: no more. */
 static bool next_pair(const char **at, const char **ret_name, size_t *ret_name_len, const char **ret_value,
                       size_t *ret_value_len)
 {
-        const char *s = *at + strspn(*at, "&");
-        size_t len = strcspn(s, "&");
-        const char *eq = memchr(s, '=', len);
+        const char *s = *at, *eq;
+        size_t len = 0;
 
+        do {
+                s += len;
+                s += strspn(s, "&");
+                len = strcspn(s, "&");
+        } while (memchr(s, ';', len));
         if (!len)
                 return false;
+        eq = memchr(s, '=', len);
         *ret_name = s;
         *ret_name_len = eq ? (size_t)(eq - s) : len;
         *ret_value = eq ? eq + 1 : s + len;

@@ -198,28 +198,57 @@ static bool parse_int64(const char *s, int64_t *ret)
         return !*end && errno == 0;
 }
 
-/* PREFIX is where the requirement stands, "" for the text form. */
-static int check_requirement(struct arena *a, const struct selector_requirement *r, const char *prefix,
+/* As Go's %q writes it, but for what is no ASCII. */
+static const char *quoted(struct arena *a, const char *s)
+{
+        static const char escapes[] = "abtnvfr";
+        char *out = arena_alloc(a, 4 * strlen(s) + 3), *o = out;
+
+        *o++ = '"';
+        for (; *s; s++) {
+                unsigned char c = *s;
+
+                if (c == '"' || c == '\\')
+                        *o++ = '\\', *o++ = c;
+                else if (c >= 7 && c <= 13)
+                        *o++ = '\\', *o++ = escapes[c - 7];
+                else if (c < 32 || c == 127)
+                        o += snprintf(o, 5, "\\x%02x", c);
+                else
+                        *o++ = c;
+        }
+        *o++ = '"';
+        *o = '\0';
+        return out;
+}
+
+static const char *and_also(struct arena *a, const char *first, const char *next)
+{
+        return first ? arena_printf(a, "%s, %s", first, next) : next;
+}
+
+/* PREFIX is where the requirement stands, "" for the text form. Every value is looked at; several complaints stand in
+ * brackets. */
+static int check_requirement(struct arena *a, const struct selector_requirement *r, const char *before, const char *prefix,
                              struct error *err)
 {
-        const char *text;
+        const char *text, *all = NULL;
         int64_t unused_int;
+        size_t n = 0;
 
         text = label_key_check(a, r->key);
         if (text)
-                return error_set(err, -EINVAL, "%skey: Invalid value: \"%s\": %s", prefix, r->key, text);
+                return error_set(err, -EINVAL, "%s%skey: Invalid value: %s: %s", before, prefix, quoted(a, r->key), text);
         for (size_t i = 0; i < r->n_values; i++) {
-                if ((r->op == SELECTOR_GT || r->op == SELECTOR_LT) && !parse_int64(r->values[i], &unused_int))
-                        return error_set(err, -EINVAL,
-                                         "%svalues[%zu]: Invalid value: \"%s\": for 'Gt', 'Lt' operators, "
-                                         "the value must be an integer",
-                                         prefix, i, r->values[i]);
+                if ((r->op == SELECTOR_GT || r->op == SELECTOR_LT) && !parse_int64(r->values[i], &unused_int) && ++n)
+                        all = and_also(a, all, arena_printf(a, "%svalues[%zu]: Invalid value: %s: for 'Gt', 'Lt' operators, "
+                                                               "the value must be an integer", prefix, i, quoted(a, r->values[i])));
                 text = label_value_check(a, r->values[i]);
-                if (text)
-                        return error_set(err, -EINVAL, "%svalues[%zu][%s]: Invalid value: \"%s\": %s",
-                                         prefix, i, r->key, r->values[i], text);
+                if (text && ++n)
+                        all = and_also(a, all, arena_printf(a, "%svalues[%zu][%s]: Invalid value: %s: %s", prefix, i, r->key,
+                                                            quoted(a, r->values[i]), text));
         }
-        return 0;
+        return n ? error_set(err, -EINVAL, n > 1 ? "%s[%s]" : "%s%s", before, all) : 0;
 }
 
 static int parse_operator(struct parser *p, struct selector_requirement *r)
@@ -265,7 +294,7 @@ static int parse_requirement(struct parser *p, struct selector_requirement *r)
         text = label_key_check(p->arena, r->key);
         if (text)
                 return error_set(p->err, -EINVAL,
-                                 "unable to parse requirement: <nil>: Invalid value: \"%s\": %s", r->key,
+                                 "unable to parse requirement: <nil>: Invalid value: %s: %s", quoted(p->arena, r->key),
                                  text);
         if (negated || peek(p) == TOK_END || peek(p) == TOK_COMMA) {
                 r->op = negated ? SELECTOR_NOT_EXISTS : SELECTOR_EXISTS;
@@ -276,7 +305,7 @@ static int parse_requirement(struct parser *p, struct selector_requirement *r)
                 err = parse_values(p, r);
         if (err)
                 return err;
-        return check_requirement(p->arena, r, "unable to parse requirement: ", p->err);
+        return check_requirement(p->arena, r, "unable to parse requirement: ", "", p->err);
 }
 
 static struct selector_requirement *add_requirement(struct arena *a, struct selector *s)
@@ -382,6 +411,8 @@ static int parse_field_term(struct arena *a, struct selector *s, const char *ful
         err = unescape(a, term + at + op_len, n - at - op_len, &value, reterr);
         if (err < 0)
                 return err;
+        if (!at && !*value) /* "=": upstream's selector for everything */
+                return 0;
         r = add_requirement(a, s);
         r->key = arena_strndup(a, term, at);
         r->op = term[at] == '!' ? SELECTOR_NOT_IN : SELECTOR_IN;
@@ -494,7 +525,7 @@ int selector_from_object(struct arena *a, const struct json *sel, struct selecto
                 if ((s.reqs[i].op == SELECTOR_EXISTS || s.reqs[i].op == SELECTOR_NOT_EXISTS) && s.reqs[i].n_values)
                         return error_set(reterr, -EINVAL, "values: Invalid value: %s: values set must be empty for exists and does not exist",
                                          values_shown(a, &s.reqs[i]));
-                err = check_requirement(a, &s.reqs[i], "", reterr);
+                err = check_requirement(a, &s.reqs[i], "", "", reterr);
                 if (err < 0)
                         return err;
         }

@@ -36,6 +36,7 @@ static const struct {
         { "=a", NULL, "found '=', expected: !, identifier, or 'end of string'" },
         { "n>5.5", NULL, "for 'Gt', 'Lt' operators, the value must be an integer" },
         { "a/b/c=d", NULL, "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')" },
+        { "a<\"x\"", NULL, "regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')]" },
         { "a=-b", NULL, "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')" },
 };
 
