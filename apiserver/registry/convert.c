@@ -60,86 +60,110 @@ static bool is_cpu_utilization(const struct json *metric, const char *value_at)
                streq(json_path_string(metric, "resource.name"), "cpu") && json_path(metric, value_at);
 }
 
-/* A metric of version 2 in version 1's words: the target's fields are spread over the source. */
+/* A metric of version 2 in version 1's words, which spread the target's fields over the source, in the order of version 1's
+ * structs: annotations hold them as text. A field with `always` is no pointer there. */
+static const struct metric_words {
+        const char *source;
+        bool current; /* of a status */
+        const char *v1, *v2;
+        bool always;
+} metric_words[] = {
+        { "object", false, "target", "describedObject", false },
+        { "object", false, "metricName", "metric.name", false },
+        { "object", false, "targetValue", "target.value", true },
+        { "object", false, "selector", "metric.selector", false },
+        { "object", false, "averageValue", "target.averageValue", false },
+        { "pods", false, "metricName", "metric.name", false },
+        { "pods", false, "targetAverageValue", "target.averageValue", true },
+        { "pods", false, "selector", "metric.selector", false },
+        { "resource", false, "name", "name", false },
+        { "resource", false, "targetAverageUtilization", "target.averageUtilization", false },
+        { "resource", false, "targetAverageValue", "target.averageValue", false },
+        { "containerResource", false, "name", "name", false },
+        { "containerResource", false, "targetAverageUtilization", "target.averageUtilization", false },
+        { "containerResource", false, "targetAverageValue", "target.averageValue", false },
+        { "containerResource", false, "container", "container", false },
+        { "external", false, "metricName", "metric.name", false },
+        { "external", false, "metricSelector", "metric.selector", false },
+        { "external", false, "targetValue", "target.value", false },
+        { "external", false, "targetAverageValue", "target.averageValue", false },
+        { "object", true, "target", "describedObject", false },
+        { "object", true, "metricName", "metric.name", false },
+        { "object", true, "currentValue", "current.value", true },
+        { "object", true, "selector", "metric.selector", false },
+        { "object", true, "averageValue", "current.averageValue", false },
+        { "pods", true, "metricName", "metric.name", false },
+        { "pods", true, "currentAverageValue", "current.averageValue", true },
+        { "pods", true, "selector", "metric.selector", false },
+        { "resource", true, "name", "name", false },
+        { "resource", true, "currentAverageUtilization", "current.averageUtilization", false },
+        { "resource", true, "currentAverageValue", "current.averageValue", true },
+        { "containerResource", true, "name", "name", false },
+        { "containerResource", true, "currentAverageUtilization", "current.averageUtilization", false },
+        { "containerResource", true, "currentAverageValue", "current.averageValue", true },
+        { "containerResource", true, "container", "container", false },
+        { "external", true, "metricName", "metric.name", false },
+        { "external", true, "metricSelector", "metric.selector", false },
+        { "external", true, "currentValue", "current.value", true },
+        { "external", true, "currentAverageValue", "current.averageValue", false },
+};
+
 static struct json *metric_to_v1(struct arena *a, const struct json *metric, bool current)
 {
-        static const struct {
-                const char *v2, *spec, *status;
-        } values[] = {
-                { "averageUtilization", "targetAverageUtilization", "currentAverageUtilization" },
-                { "averageValue", "targetAverageValue", "currentAverageValue" },
-                { "value", "targetValue", "currentValue" },
-        };
         struct json *out = json_new_object(a);
 
         json_foreach_member(metric, m) {
                 struct json *source;
-                const struct json *target;
 
                 if (!json_is_object(m->value)) {
                         json_set(a, out, m->key, m->value);
                         continue;
                 }
                 source = json_new_object(a);
-                target = json_get(m->value, current ? "current" : "target");
-                json_foreach_member(m->value, f) {
-                        if (streq(f->key, "metric")) {
-                                json_set(a, source, "metricName", json_get(f->value, "name"));
-                                if (json_get(f->value, "selector"))
-                                        json_set(a, source, streq(m->key, "external") ? "metricSelector" : "selector",
-                                                 json_get(f->value, "selector"));
-                        } else if (streq(f->key, "describedObject")) {
-                                json_set(a, source, "target", f->value);
-                        } else if (!streq(f->key, "target") && !streq(f->key, "current")) {
-                                json_set(a, source, f->key, f->value);
-                        }
+                for (size_t i = 0; i < ARRAY_SIZE(metric_words); i++) {
+                        const struct metric_words *w = &metric_words[i];
+                        struct json *v = json_path(m->value, w->v2);
+
+                        if (w->current != current || !streq(w->source, m->key))
+                                continue;
+                        if (v || w->always)
+                                json_set(a, source, w->v1, v ? v : json_new_string(a, "0"));
                 }
-                for (size_t i = 0; i < ARRAY_SIZE(values); i++)
-                        if (json_get(target, values[i].v2))
-                                json_set(a, source, current ? values[i].status : values[i].spec,
-                                         json_get(target, values[i].v2));
                 json_set(a, out, m->key, source);
         }
         return out;
 }
 
-static struct json *metric_to_v2(struct arena *a, const struct json *metric)
+static struct json *metric_to_v2(struct arena *a, const struct json *metric, bool current)
 {
         struct json *out = json_new_object(a);
 
         json_foreach_member(metric, m) {
-                struct json *source, *target, *named;
+                struct json *source, *target;
 
                 if (!json_is_object(m->value)) {
                         json_set(a, out, m->key, m->value);
                         continue;
                 }
                 source = json_new_object(a);
-                target = json_new_object(a);
-                named = json_new_object(a);
-                json_foreach_member(m->value, f) {
-                        if (streq(f->key, "metricName"))
-                                json_set(a, named, "name", f->value);
-                        else if (streq(f->key, "metricSelector") || streq(f->key, "selector"))
-                                json_set(a, named, "selector", f->value);
-                        else if (streq(f->key, "target"))
-                                json_set(a, source, "describedObject", f->value);
-                        else if (streq(f->key, "targetAverageUtilization"))
-                                json_set(a, target, "averageUtilization", f->value);
-                        else if (streq(f->key, "targetAverageValue"))
-                                json_set(a, target, "averageValue", f->value);
-                        else if (streq(f->key, "targetValue"))
-                                json_set(a, target, "value", f->value);
-                        else
-                                json_set(a, source, f->key, f->value);
+                target = json_ensure_object(a, source, current ? "current" : "target");
+                for (size_t i = 0; i < ARRAY_SIZE(metric_words); i++) {
+                        const struct metric_words *w = &metric_words[i];
+                        struct json *v = json_get(m->value, w->v1);
+
+                        if (w->current == current && streq(w->source, m->key) && v && !json_is_null(v))
+                                json_path_set(a, source, w->v2, v);
                 }
-                json_set_string(a, target, "type",
-                                json_get(target, "averageUtilization") ? "Utilization" :
-                                json_get(target, "averageValue")       ? "AverageValue" :
-                                                                         "Value");
-                if (json_len(named))
-                        json_set(a, source, "metric", named);
-                json_set(a, source, "target", target);
+                /* No value of an object was written as 0. */
+                if (!current && streq(m->key, "object") && json_get(target, "averageValue") &&
+                    streq(json_get_string(target, "value"), "0"))
+                        json_del(target, "value");
+                if (!current)
+                        json_set_string(a, target, "type",
+                                        json_get(target, "averageUtilization") ? "Utilization" :
+                                        json_get(target, "averageValue") && !(streq(m->key, "external") && json_get(target, "value")) ?
+                                                "AverageValue" :
+                                                "Value");
                 json_set(a, out, m->key, source);
         }
         return out;
@@ -257,13 +281,13 @@ static struct json *take_annotation(struct arena *a, struct json *obj, const cha
 static struct json *autoscaler_to_v2(struct arena *a, const struct json *obj)
 {
         struct json *out = json_clone(a, obj), *spec = json_ensure_object(a, out, "spec"), *status;
-        struct json *metrics = json_new_array(a), *more, *v;
+        struct json *metrics = json_new_array(a), *current, *more, *v;
         struct json *cpu = json_get(spec, "targetCPUUtilizationPercentage");
 
         json_set_string(a, out, "apiVersion", "autoscaling/v2");
         more = take_annotation(a, out, METRICS);
         json_foreach_item(more, it)
-                json_append(a, metrics, metric_to_v2(a, it));
+                json_append(a, metrics, metric_to_v2(a, it, false));
         if (cpu) {
                 struct json *m = json_new_object(a);
 
@@ -283,7 +307,21 @@ static struct json *autoscaler_to_v2(struct arena *a, const struct json *obj)
         v = take_annotation(a, out, CONDITIONS);
         if (json_is_array(v))
                 json_set(a, status, "conditions", v);
-        take_annotation(a, out, CURRENT_METRICS);
+        v = take_annotation(a, out, CURRENT_METRICS);
+        cpu = json_get(status, "currentCPUUtilizationPercentage");
+        current = json_new_array(a);
+        json_foreach_item(v, it)
+                json_append(a, current, metric_to_v2(a, it, true));
+        if (cpu && !json_len(current)) {
+                struct json *m = json_new_object(a);
+
+                json_set_string(a, m, "type", "Resource");
+                json_path_set(a, m, "resource.name", json_new_string(a, "cpu"));
+                json_path_set(a, m, "resource.current.averageUtilization", cpu);
+                json_append(a, current, m);
+        }
+        if (json_len(current))
+                json_set(a, status, "currentMetrics", current);
         json_del(status, "currentCPUUtilizationPercentage");
         return out;
 }

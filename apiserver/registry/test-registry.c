@@ -443,9 +443,40 @@ ON_FIBER(workloads)
 ON_FIBER(eviction)
 ON_FIBER(binding)
 
+/* Version 1 of an autoscaler has its metrics in annotations, as text: in the order of its structs, and back. */
+static void test_metrics_in_annotations(void **state)
+{
+        static const char text[] =
+                "{\"metadata\":{\"name\":\"h\"},\"spec\":{\"metrics\":[{\"type\":\"Pods\",\"pods\":{\"metric\":{\"name\":\"m\","
+                "\"selector\":{\"matchLabels\":{\"a\":\"b\"}}},\"target\":{\"type\":\"AverageValue\",\"averageValue\":\"5\"}}}]},"
+                "\"status\":{\"currentMetrics\":[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"current\":"
+                "{\"averageUtilization\":40}}}]}}";
+        static const char prefix[] = "autoscaling.alpha.kubernetes.io/";
+        const struct resource *v1 = builtin_resource("autoscaling", "v1", "horizontalpodautoscalers");
+        const struct resource *v2 = builtin_resource("autoscaling", "v2", "horizontalpodautoscalers");
+        _cleanup_arena_ struct arena *a = arena_new(0);
+        struct json *obj = NULL, *old, *annotations;
+
+        assert_int_equal(json_parse(a, text, strlen(text), NULL, &obj, NULL), 0);
+        old = convert_object(a, v2, v1, obj);
+        annotations = json_path(old, "metadata.annotations");
+        assert_string_equal(json_get_string(annotations, arena_printf(a, "%smetrics", prefix)),
+                            "[{\"type\":\"Pods\",\"pods\":{\"metricName\":\"m\",\"targetAverageValue\":\"5\",\"selector\":"
+                            "{\"matchLabels\":{\"a\":\"b\"}}}}]");
+        assert_string_equal(json_get_string(annotations, arena_printf(a, "%scurrent-metrics", prefix)),
+                            "[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"currentAverageUtilization\":40,"
+                            "\"currentAverageValue\":\"0\"}}]");
+        assert_int_equal(json_path_int(old, "status.currentCPUUtilizationPercentage", 0), 40);
+        obj = convert_object(a, v1, v2, old);
+        assert_string_equal(json_path_string(json_at(json_path(obj, "spec.metrics"), 0), "pods.target.averageValue"), "5");
+        assert_int_equal(json_path_int(json_at(json_path(obj, "status.currentMetrics"), 0), "resource.current.averageUtilization", 0),
+                         40);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_metrics_in_annotations),
                 cmocka_unit_test(test_config_maps),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_admin_claim),

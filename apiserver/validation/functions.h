@@ -5,6 +5,7 @@
 
 bool cond_over_two(struct check *c, const struct at *at);
 bool cond_had_source_group(struct check *c, const struct at *at);
+bool cond_no_metric_at_zero(struct check *c, const struct at *at);
 bool cond_several_ports(struct check *c, const struct at *at);
 void check_issued_certificate(struct check *c, const struct at *at);
 void check_certificate_request(struct check *c, const struct at *at);

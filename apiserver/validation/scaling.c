@@ -99,3 +99,16 @@ void check_positive(struct check *c, const struct at *at)
         if ((json_is_string(at->j) || json_is_number(at->j)) && quantity_parse(at->j->str, &q) == 0 && q.nano <= 0)
                 check_invalid(c, at, "must be positive");
 }
+
+/* Without pods only what is measured elsewhere tells that some are needed. */
+bool cond_no_metric_at_zero(struct check *c, const struct at *at)
+{
+        unused(c);
+        json_foreach_item(at->j, metric) {
+                const char *type = json_get_string(metric, "type");
+
+                if (streq(type, "Object") || streq(type, "External"))
+                        return false;
+        }
+        return true;
+}
