@@ -24,6 +24,7 @@ static const struct parameter list_parameters[] = {
         { "resourceVersionMatch", "string" }, { "sendInitialEvents", "boolean" }, { "shardSelector", "string" },
         { "timeoutSeconds", "integer" },      { "watch", "boolean" },          { NULL, NULL },
 };
+static const struct parameter custom_get_parameters[] = { { "resourceVersion", "string" }, { NULL, NULL } };
 static const struct parameter write_parameters[] = {
         { "dryRun", "string" }, { "fieldManager", "string" }, { "fieldValidation", "string" }, { NULL, NULL },
 };
@@ -442,8 +443,8 @@ static void collection_path(struct openapi_doc *doc, const struct resource *res,
         if (!all && has_verb(res->verbs, "create"))
                 add_operation(&p, OBJECT("post", "post", write_parameters, "200 201 202", n->object, n->object));
         if (!all && has_verb(res->verbs, "deletecollection"))
-                add_operation(&p, OBJECT("delete", "deletecollection", deletecollection_parameters, "200",
-                                           META_V1 "DeleteOptions", META_V1 "Status"));
+                add_operation(&p, OBJECT("delete", "deletecollection", res->crd ? list_parameters : deletecollection_parameters, "200",
+                                         res->crd ? NULL : META_V1 "DeleteOptions", META_V1 "Status"));
         end_path(&p, fn, userdata);
 }
 
@@ -456,7 +457,7 @@ static void object_path(struct openapi_doc *doc, const struct resource *res, str
                  res->name);
         start(&p, doc, res, n, "");
         if (has_verb(res->verbs, "get"))
-                add_operation(&p, OBJECT("get", "get", NULL, "200", NULL, n->object));
+                add_operation(&p, OBJECT("get", "get", res->crd ? custom_get_parameters : NULL, "200", NULL, n->object));
         if (has_verb(res->verbs, "update"))
                 add_operation(&p, OBJECT("put", "put", write_parameters, "200 201", n->object, n->object));
         if (has_verb(res->verbs, "delete"))
@@ -551,7 +552,8 @@ static void subresource_path(struct openapi_doc *doc, const struct resource *res
         if (has_verb(s->verbs, "get")) {
                 struct operation log = { "get", "get", log_parameters, "200", NULL, NULL, ANSWER_LOG, NULL };
 
-                add_operation(&p, streq(s->name, "log") ? &log : OBJECT("get", "get", NULL, "200", NULL, object));
+                add_operation(&p, streq(s->name, "log") ? &log
+                                  : OBJECT("get", "get", res->crd ? custom_get_parameters : NULL, "200", NULL, object));
         }
         if (has_verb(s->verbs, "update"))
                 add_operation(&p, OBJECT("put", "put", write_parameters, "200 201", object, object));

@@ -379,10 +379,11 @@ struct buffer *openapi_v3(const char *path, const struct discovery_extra *extra,
                 if (version[0])
                         each_resource(&doc, group, version, add_custom_definitions, &sink);
                 add_used_definitions(&doc, &sink);
-                strbuf_puts(&out, "},");
+                strbuf_puts(&out, doc.custom ? "}}}" : "},");
         }
-        strbuf_puts(&out, "\"securitySchemes\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"A bearer token.\","
-                          "\"name\":\"authorization\",\"in\":\"header\"}}}}");
+        if (!doc.custom)
+                strbuf_puts(&out, "\"securitySchemes\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"A bearer token.\","
+                                  "\"name\":\"authorization\",\"in\":\"header\"}}}}");
         return finish(&out);
 }
 

@@ -11,7 +11,7 @@ enum { DEPTH_MAX = 60, LINKS_MAX = 250, TEXT_MAX = 100000, SNIPPET_MAX = 16384 }
 
 enum token_kind { TOKEN_END, TOKEN_IDENT, TOKEN_LITERAL, TOKEN_PUNCT, TOKEN_QUOTED }; /* QUOTED: `name` */
 
-enum { ERRORS_MAX = 100 };
+enum { ERRORS_MAX = 100, OPEN_MAX = 256 };
 
 struct token {
         enum token_kind kind;
@@ -26,6 +26,8 @@ struct parser {
         struct token token;
         int depth;
         int open; /* brackets and conditions that wait for their end */
+        const char *ends[OPEN_MAX]; /* for which tokens each of them waits; with '.' and '[' if what it ends may be reached into */
+        bool recovering; /* since the last syntax error no token was taken: others are not told */
         bool quiet; /* looking ahead: nothing is said */
         bool failed;
         struct complaint *errors;
@@ -69,6 +71,10 @@ static void complain(struct parser *p, size_t pos, const char *message)
 {
         if (p->quiet || p->failed || p->n_errors == ERRORS_MAX)
                 return;
+        if (p->recovering && str_has_prefix(message, "Syntax error: ") && !str_has_prefix(message, "Syntax error: token recognition"))
+                return;
+        if (p->n_errors && p->errors[p->n_errors - 1].pos == pos && streq(p->errors[p->n_errors - 1].message, message))
+                return; /* read again */
         if (!p->errors)
                 p->errors = arena_calloc(p->arena, ERRORS_MAX * sizeof(*p->errors));
         p->errors[p->n_errors++] = (struct complaint){ pos, message };
@@ -297,7 +303,7 @@ static void skip_bad(struct parser *p, size_t end)
         p->at = end;
 }
 
-static void next(struct parser *p)
+static void advance(struct parser *p)
 {
         static const char *const two[] = { "==", "!=", "<=", ">=", "&&", "||" };
 
@@ -347,6 +353,13 @@ static void next(struct parser *p)
         p->token.len = p->at - p->token.pos;
 }
 
+/* The current token is as it should be. */
+static void next(struct parser *p)
+{
+        p->recovering = false;
+        advance(p);
+}
+
 /* The token behind the current one. */
 static struct token peek(struct parser *p)
 {
@@ -371,6 +384,13 @@ static bool accept(struct parser *p, const char *punct)
         return true;
 }
 
+static void open_until(struct parser *p, const char *ends)
+{
+        if (p->open < OPEN_MAX)
+                p->ends[p->open] = ends;
+        p->open++;
+}
+
 static const char *token_text(const struct parser *p)
 {
         return p->token.kind == TOKEN_END ? "<EOF>" : arena_strndup(p->arena, p->text + p->token.pos, p->token.len);
@@ -393,6 +413,17 @@ static bool starts_expression(const struct parser *p, const struct token *t)
         return t->kind == TOKEN_LITERAL || (t->kind == TOKEN_PUNCT && strchr("[{(.-!", p->text[t->pos]) && t->len == 1);
 }
 
+static bool waits_for_token(const struct parser *p, int i)
+{
+        return p->token.kind == TOKEN_PUNCT && p->token.len == 1 && strchr(p->ends[i], p->text[p->token.pos]);
+}
+
+static bool is_operator(const struct parser *p)
+{
+        return p->token.kind == TOKEN_IDENT ? p->token.len == 2 && !strncmp(p->text + p->token.pos, "in", 2)
+                                            : p->token.kind == TOKEN_PUNCT && (p->token.len == 2 || strchr("+-*/%<>?", p->text[p->token.pos]));
+}
+
 /* Whether a token may stand behind PUNCT, so that only PUNCT is missing. */
 static bool may_follow(const struct parser *p, const char *punct)
 {
@@ -400,12 +431,36 @@ static bool may_follow(const struct parser *p, const char *punct)
                 return starts_expression(p, &p->token);
         if (p->token.kind == TOKEN_END)
                 return p->open == 1;
-        return p->token.kind == TOKEN_PUNCT && !strchr("!({", p->text[p->token.pos]) && (p->open > 1 || !strchr(",:)]}", p->text[p->token.pos]));
+        return is_operator(p) || is(p, ".") || is(p, "[") || (p->open > 1 && p->open <= OPEN_MAX && waits_for_token(p, p->open - 2));
+}
+
+/* After a syntax error ANTLR leaves the rule that it is in, and goes on before the next token that may follow that or one of those
+ * around it: the end, an operator, or what is still waited for. MEMBER: also what reaches into the value at hand. */
+static struct node *recover(struct parser *p, bool member)
+{
+        struct node *n;
+
+        while (p->token.kind != TOKEN_END && !is_operator(p)) {
+                bool found = member && (is(p, ".") || is(p, "["));
+
+                for (int i = 0; i < p->open && i < OPEN_MAX; i++)
+                        found |= waits_for_token(p, i);
+                if (found)
+                        break;
+                advance(p);
+        }
+        p->recovering = true;
+        n = arena_calloc(p->arena, sizeof(*n));
+        n->kind = NODE_IDENT;
+        n->pos = (uint32_t)p->token.pos;
+        n->slot = SLOT_NONE;
+        n->name = "";
+        return n;
 }
 
 /* PUNCT, as ANTLR looks for it: one token too many, or one that is missing, are told and passed over. WANTED: how it
- * is named there. */
-static bool expect_one(struct parser *p, const char *punct, const char *wanted, bool others)
+ * is named there; MEMBER as in recover(). False: there is no ":", and nothing behind it. */
+static bool expect_one(struct parser *p, const char *punct, const char *wanted, bool others, bool member)
 {
         struct token after;
 
@@ -416,22 +471,30 @@ static bool expect_one(struct parser *p, const char *punct, const char *wanted, 
         after = peek(p);
         if (p->token.kind != TOKEN_END && (token_is(p, &after, punct) || (others && token_is(p, &after, ",")))) {
                 note(p, p->token.pos, "Syntax error: extraneous input '%s' expecting %s", token_text(p), wanted);
+                if (others && !token_is(p, &after, punct)) { /* a comma, and what should have been the last */
+                        advance(p);
+                        next(p);
+                        return expect_one(p, punct, arena_printf(p->arena, "'%s'", punct), false, member);
+                }
         } else if (!others && may_follow(p, punct)) {
                 note(p, p->token.pos, "Syntax error: missing '%s' at '%s'", punct, token_text(p));
                 p->open--;
                 return true;
         } else {
-                fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting %s", token_text(p), wanted);
-                return false;
+                note(p, p->token.pos, "Syntax error: mismatched input '%s' expecting %s", token_text(p), wanted);
+                p->open--;
+                recover(p, member);
+                return *punct != ':';
         }
         next(p);
         p->open -= accept(p, punct);
         return true;
 }
 
-static bool expect(struct parser *p, const char *punct)
+/* MEMBER: what it ends may be reached into. */
+static bool expect(struct parser *p, const char *punct, bool member)
 {
-        return expect_one(p, punct, arena_printf(p->arena, "'%s'", punct), false);
+        return expect_one(p, punct, arena_printf(p->arena, "'%s'", punct), false, member);
 }
 
 /* --- nodes --- */
@@ -476,7 +539,7 @@ static struct node *expression_or(struct parser *p, const char *before_dot, cons
 /* Expressions up to ")", which is taken. False: an error. */
 static bool arguments(struct parser *p, struct node *n)
 {
-        p->open++;
+        open_until(p, n->member ? ",)" : ",).[");
         if (accept(p, ")")) {
                 p->open--;
                 return true;
@@ -488,7 +551,7 @@ static bool arguments(struct parser *p, struct node *n)
                         return false;
                 add_arg(p, n, arg);
         } while (accept(p, ","));
-        return expect(p, ")");
+        return expect(p, ")", !n->member);
 }
 
 /* --- macros --- */
@@ -523,6 +586,18 @@ static const char *not_a_name(struct parser *p, enum macro macro, const char *na
                                                                                      : "argument must be a simple name";
 }
 
+/* A macro that is none: upstream tells it, and goes on. */
+static struct node *wrong(struct parser *p, struct node *n, size_t pos, const char *fmt, ...) printf_like(4, 5);
+static struct node *wrong(struct parser *p, struct node *n, size_t pos, const char *fmt, ...)
+{
+        va_list ap;
+
+        va_start(ap, fmt);
+        complain(p, pos, arena_vprintf(p->arena, fmt, ap));
+        va_end(ap);
+        return n;
+}
+
 /* N is a member call; a macro's name with its number of arguments makes it a macro. */
 static struct node *expand(struct parser *p, struct node *n)
 {
@@ -535,7 +610,7 @@ static struct node *expand(struct parser *p, struct node *n)
                 return n;
         vars = macros[m].vars;
         if (macros[m].macro == MACRO_SORT_BY && n->args[0]->kind == NODE_LITERAL)
-                return fail(p, n->args[0]->pos,
+                return wrong(p, n, n->args[0]->pos,
                             "sortBy can only be applied to a list, identifier, comprehension, call or select expression");
         out = new_node(p, NODE_MACRO, n->pos);
         out->macro = macros[m].macro;
@@ -543,13 +618,13 @@ static struct node *expand(struct parser *p, struct node *n)
         add_arg(p, out, n->args[0]);
         for (size_t i = 0; i < vars; i++) {
                 if (n->args[1 + i]->kind != NODE_IDENT)
-                        return fail(p, n->args[1 + i]->pos, "%s", not_a_name(p, out->macro, n->name));
+                        return wrong(p, n, n->args[1 + i]->pos, "%s", not_a_name(p, out->macro, n->name));
                 out->vars[i] = n->args[1 + i]->name;
                 if (streq(out->vars[i], "__result__"))
-                        return fail(p, n->args[1 + i]->pos, "iteration variable overwrites accumulator variable");
+                        return wrong(p, n, n->args[1 + i]->pos, "iteration variable overwrites accumulator variable");
         }
         if (vars == 2 && streq(out->vars[0], out->vars[1]))
-                return fail(p, n->args[2]->pos, "duplicate variable name: %s", out->vars[1]);
+                return wrong(p, n, n->args[2]->pos, "duplicate variable name: %s", out->vars[1]);
         /* With a filter the grammar has it before the transformation; the tree has it last. */
         add_arg(p, out, n->args[n->n - 1]);
         if (args > vars + 1)
@@ -563,8 +638,8 @@ static struct node *expand_has(struct parser *p, struct node *n)
 
         if (!field)
                 return n;
-        if (field->kind != NODE_SELECT || field->test)
-                return fail(p, field->pos, "invalid argument to has() macro");
+        if (field->kind != NODE_SELECT || field->test || field->optional)
+                return wrong(p, n, field->pos, "invalid argument to has() macro");
         field->test = true;
         field->pos = n->pos;
         return field;
@@ -597,15 +672,17 @@ static bool entries(struct parser *p, struct node *n, bool message)
         _cleanup_strbuf_ struct strbuf flags = STRBUF_INIT;
         bool comma = false;
 
-        p->open++;
+        open_until(p, ",}.[");
         while (more_items(p, "}", comma)) {
                 bool optional = accept(p, "?");
                 struct node *key, *value;
 
                 if (message && p->token.kind != TOKEN_IDENT) {
-                        fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting {'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}",
+                        note(p, p->token.pos, "Syntax error: mismatched input '%s' expecting {'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}",
                              token_text(p));
-                        return false;
+                        p->open--;
+                        recover(p, true);
+                        return true;
                 }
                 if (message) {
                         key = new_node(p, NODE_LITERAL, p->token.pos);
@@ -614,8 +691,14 @@ static bool entries(struct parser *p, struct node *n, bool message)
                 } else {
                         key = n->n || optional ? expression(p) : expression_or(p, "'}', ", "'?', ");
                 }
-                p->open++;
-                if (!key || !expect(p, ":") || !(value = expression_or(p, "", "")))
+                if (!key)
+                        return false;
+                open_until(p, ":");
+                if (!expect(p, ":", false)) {
+                        accept(p, ",");
+                        return expect(p, "}", true);
+                }
+                if (!(value = expression_or(p, "", "")))
                         return false;
                 add_arg(p, n, key);
                 add_arg(p, n, value);
@@ -623,11 +706,11 @@ static bool entries(struct parser *p, struct node *n, bool message)
                 comma = accept(p, ",");
                 if (!comma && !is(p, "}")) {
                         n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
-                        return expect_one(p, "}", "{'}', ','}", true);
+                        return expect_one(p, "}", "{'}', ','}", true, true);
                 }
         }
         n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
-        return expect(p, "}");
+        return expect(p, "}", true);
 }
 
 static bool items(struct parser *p, struct node *n)
@@ -635,7 +718,14 @@ static bool items(struct parser *p, struct node *n)
         _cleanup_strbuf_ struct strbuf flags = STRBUF_INIT;
         bool comma = accept(p, ",");
 
-        p->open++;
+        open_until(p, ",].[");
+        if (p->token.kind == TOKEN_END && !comma)
+                note(p, p->token.pos, "Syntax error: mismatched input '<EOF>' expecting {'[', ']', '{', '(', '.', ',', '-', '!', '?', 'true', 'false', "
+                     "'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}");
+        if (p->token.kind == TOKEN_END && !comma) {
+                recover(p, true);
+                return true;
+        }
         while (!(comma && !n->n) && more_items(p, "]", comma)) {
                 bool optional = accept(p, "?");
                 struct node *item = expression(p);
@@ -647,11 +737,11 @@ static bool items(struct parser *p, struct node *n)
                 comma = accept(p, ",");
                 if (!comma && !is(p, "]")) {
                         n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
-                        return expect_one(p, "]", "{']', ','}", true);
+                        return expect_one(p, "]", "{']', ','}", true, true);
                 }
         }
         n->flags = arena_memdup(p->arena, strbuf_str(&flags), flags.len + 1);
-        return expect(p, "]");
+        return expect(p, "]", true);
 }
 
 static struct node *literal(struct parser *p, struct cel_value v)
@@ -699,9 +789,9 @@ static struct node *primary(struct parser *p)
         if (t.kind == TOKEN_LITERAL)
                 return literal(p, t.value);
         if (accept(p, "(")) {
-                p->open++;
+                open_until(p, ").[");
                 n = expression(p);
-                return n && expect(p, ")") ? n : NULL;
+                return n && expect(p, ")", true) ? n : NULL;
         }
         if (accept(p, "[")) {
                 n = new_node(p, NODE_LIST, t.pos);
@@ -718,7 +808,8 @@ static struct node *primary(struct parser *p)
                         n->rooted = rooted;
                 return n;
         }
-        return fail(p, p->token.pos, "Syntax error: mismatched input '%s' expecting " STARTS("", ""), token_text(p));
+        note(p, p->token.pos, "Syntax error: mismatched input '%s' expecting " STARTS("", ""), token_text(p));
+        return recover(p, false);
 }
 
 /* A token that no expression begins with, before one: it is told, and passed over. BEFORE_DOT, BEHIND_NOT: what else
@@ -730,9 +821,10 @@ static void skip_extraneous(struct parser *p, const char *before_dot, const char
 
         if (p->token.kind == TOKEN_END || starts_expression(p, &p->token)) {
                 if (p->token.kind == TOKEN_END && (*before_dot || *behind_not))
-                        fail(p, p->token.pos, "Syntax error: mismatched input '<EOF>' expecting {'[', '{', %s'.', '-', '!', %s'true', 'false', "
+                        fail(p, p->token.pos, "Syntax error: mismatched input '<EOF>' expecting {'[', '{', %s'.', %s'-', '!', %s'true', 'false', "
                              "'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}",
-                             *before_dot == '\'' && before_dot[1] == ')' ? "'(', ')', " : *before_dot ? "'}', '(', " : "'(', ", behind_not);
+                             *before_dot == '\'' && before_dot[1] == ')' ? "'(', ')', " : *before_dot ? "'}', '(', " : "'(', ",
+                             *before_dot && before_dot[1] == '}' ? "',', " : "", behind_not);
                 return;
         }
         after = peek(p);
@@ -766,21 +858,35 @@ static const char *dotted(struct parser *p, const struct node *n)
         return arena_printf(p->arena, "%s.%s", left, n->name);
 }
 
-static struct node *select_(struct parser *p, struct node *of, size_t pos)
+/* Words that are never names. */
+static bool keyword(const char *s)
 {
-        bool optional = accept(p, "?");
+        return streq(s, "in") || streq(s, "true") || streq(s, "false") || streq(s, "null");
+}
+
+/* DOT is the token before, BEHIND where it ended. */
+static struct node *select_(struct parser *p, struct node *of, const struct token *dot, size_t behind)
+{
+        size_t pos = dot->pos;
+        bool optional = accept(p, "?"), word;
         struct node *n;
         const char *name;
 
         if (p->token.kind == TOKEN_QUOTED)
                 return fail(p, p->token.pos, "unsupported syntax: '`'");
-        if (p->token.kind != TOKEN_IDENT && optional) {
+        word = p->token.kind == TOKEN_IDENT && !keyword(token_text(p));
+        if (!word && optional) {
                 note(p, p->token.pos, "Syntax error: mismatched input '%s' expecting {IDENTIFIER, ESC_IDENTIFIER}", token_text(p));
                 return fail(p, p->token.pos, "unsupported ident kind");
         }
-        if (p->token.kind != TOKEN_IDENT)
-                return fail(p, p->token.pos, "Syntax error: no viable alternative at input '%.*s'",
-                            p->token.kind == TOKEN_END ? 1 : (int)(p->token.pos + p->token.len - pos), p->text + pos);
+        if (!word) {
+                note(p, p->token.pos, "Syntax error: no viable alternative at input '%.*s'",
+                     p->token.kind == TOKEN_END ? 1 : (int)(p->token.pos + p->token.len - pos), p->text + pos);
+                p->token = *dot; /* nothing of it was taken */
+                p->at = behind;
+                recover(p, false);
+                return of;
+        }
         name = token_text(p);
         next(p);
         if (is(p, "(") && !optional) {
@@ -801,24 +907,34 @@ static struct node *members(struct parser *p, struct node *n)
         int links = 0;
 
         while (n) {
-                size_t pos = p->token.pos;
+                size_t pos = p->token.pos, behind = p->at;
+                struct token dot = p->token;
                 const char *name;
 
                 if (++links > LINKS_MAX)
                         return fail(p, pos, "expression recursion limit exceeded: %d", LINKS_MAX);
+                if (p->recovering && is(p, ".") && peek(p).kind != TOKEN_IDENT) {
+                        advance(p);
+                        recover(p, false);
+                        return n;
+                }
                 if (accept(p, ".")) {
-                        n = select_(p, n, pos);
+                        n = select_(p, n, &dot, behind);
+                        if (p->recovering)
+                                return n;
                 } else if (accept(p, "[")) {
                         struct node *of = n;
 
                         n = new_node(p, NODE_INDEX, pos);
                         n->optional = accept(p, "?");
                         add_arg(p, n, of);
-                        p->open++;
+                        open_until(p, "]");
                         of = n->optional ? expression(p) : expression_or(p, "", "'?', ");
-                        if (!of || !expect(p, "]"))
+                        if (!of || !expect(p, "]", false))
                                 return NULL;
                         add_arg(p, n, of);
+                        if (p->recovering)
+                                return n;
                 } else if (is(p, "{") && (name = dotted(p, n))) {
                         next(p);
                         n = new_node(p, NODE_MESSAGE, pos);
@@ -876,6 +992,10 @@ static struct node *unary(struct parser *p)
         else if (*op == '!' && !is(p, "-"))
                 skip_extraneous(p, "", "");
         minus = p->token.pos;
+        if (*op == '-' && is(p, "!")) { /* the minus then counts as one between two values */
+                note(p, p->token.pos, "Syntax error: no viable alternative at input '%.*s'", (int)(p->token.pos + 1 - pos), p->text + pos);
+                return unary(p);
+        }
         if (*op == '!' && is(p, "-")) {
                 struct token after = peek(p);
 
@@ -960,10 +1080,16 @@ static struct node *expression(struct parser *p)
         condition = logical(p, NODE_OR);
         pos = p->token.pos;
         if (condition && accept(p, "?")) {
-                p->open++;
+                open_until(p, ":");
                 skip_extraneous(p, "", "");
                 yes = logical(p, NODE_OR);
-                no = yes && expect(p, ":") ? expression_or(p, "", "") : NULL;
+                if (!yes)
+                        return NULL;
+                if (!expect(p, ":", false)) {
+                        p->depth--;
+                        return new_node(p, NODE_TERNARY, pos);
+                }
+                no = expression_or(p, "", "");
                 if (!no)
                         return NULL;
                 n = new_node(p, NODE_TERNARY, pos);

@@ -185,6 +185,16 @@ static const struct {
         /* several errors of one text */
         { "if (true) true", "?1:1: reserved identifier: if\n | if (true) true\n | ^\nERROR: <input>:1:11: Syntax error: extraneous input 'true' expecting <EOF>" },
         { "! || true", "?1:3: Syntax error: extraneous input '||'" },
+        /* After an error ANTLR goes on before what may follow. */
+        { "o.b.all(p, p.c  0 && p.d < 6)", "?expecting ')'\n | o.b.all(p, p.c  0 && p.d < 6)\n | ................^\nERROR: <input>:1:29: Syntax error: "
+                                           "extraneous input ')' expecting <EOF>" },
+        { "o. .l.size(1)", "?1:4: Syntax error: no viable alternative at input '. .'\n | o. .l.size(1)\n | ...^" },
+        { "{{o}}", "?1:4: Syntax error: mismatched input '}' expecting ':'\n | {{o}}\n | ...^\nERROR: <input>:1:5: Syntax error: mismatched input '}'" },
+        { "[1  2, 3].size()", "?1:8: Syntax error: extraneous input '3' expecting ']'" },
+        { "!has(o.", "?1:6: invalid argument to has() macro\n | !has(o.\n | .....^\nERROR: <input>:1:8: Syntax error: no viable alternative at input '.'" },
+        { "has(o.?a)", "?1:6: invalid argument to has() macro" },
+        { "o. in [1]", "?1:4: Syntax error: no viable alternative at input '. in'" },
+        { "- !o", "?1:3: Syntax error: no viable alternative at input '- !'" },
         { "true ; 1 $", "?1:6: Syntax error: token recognition error at: ';'\n | true ; 1 $\n | .....^\nERROR: <input>:1:8: Syntax error: extraneous input '1' expecting <EOF>" },
         { "[1].map(x, * 2)", "?1:12: Syntax error: extraneous input '*'" },
         { ".zz", "?1:2: undeclared reference to '.zz' (in container '')" },
