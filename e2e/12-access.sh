@@ -66,6 +66,11 @@ kubectl delete serviceaccount gone >/dev/null
 says "an account that is gone" 'serviceaccounts \"gone\" not found]' review "$lost"
 kubectl create serviceaccount gone >/dev/null
 says "and one of its name" 'does not match claim (' review "$lost"
+says "what is no token at all is nobody's" '"username":"system:anonymous"' review " x"
+says "who asks sets the fields of a review" '"managedFields":[' review x
+says "a refusal may not be sniffed" 'X-Content-Type-Options: nosniff' curl -sk -D - -o "$WORK/refusal" "$pods"
+says "a certificate of somebody else's authority" '"reason":"Unauthorized"' curl -sk --cert "$ROOT/etc/colibri/pki/etcd-client.crt" --key "$ROOT/etc/colibri/pki/etcd-client.key" "$pods"
+says "what is only created has no names" '"code":404' curl -sk --cert "$ROOT/etc/colibri/pki/apiserver-kubelet.crt" --key "$ROOT/etc/colibri/pki/apiserver-kubelet.key" "$server/apis/authorization.k8s.io/v1/subjectaccessreviews/x"
 
 # What is let in.
 pod() { echo "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{${3:-\"name\":\"$1\"}},\"spec\":{${2:+$2,}\"containers\":[{\"name\":\"c\",\"image\":\"i\"${4:+,$4}}]}}"; }
