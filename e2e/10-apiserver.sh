@@ -85,6 +85,10 @@ check "the same while it is made" eventually 5 again # the list may have got ano
 rows() { list table 'application/json;as=Table;g=meta.k8s.io;v=v1' && grep -qi '^transfer-encoding: chunked' "$WORK/head" && jq -e '[.rows[].cells[0]] | length >= 40 and (unique | length) == length' "$WORK/table"; }
 check "a long Table while it is made" rows
 
+echo '{"kind":"ListOptions","apiVersion":"rbac.authorization.k8s.io/v1"}' >"$WORK/options.json"
+refused "kinds of the machinery are known, and no roles" "converting (v1.ListOptions) to (rbac.Role): unknown conversion" \
+        kubectl create --raw /apis/rbac.authorization.k8s.io/v1/namespaces/default/roles -f "$WORK/options.json"
+
 check "delete" kubectl delete configmap x
 refused "it is gone" "not found" kubectl get configmap x
 check "down" cluster down

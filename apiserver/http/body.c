@@ -137,6 +137,23 @@ static bool is_body(const char *gv, const char *kind)
         return builtin_body(gv, kind) != NULL;
 }
 
+/* Kinds of the machinery: some belong to no version, others to each that is served; a list of anything to the core. */
+static bool is_machinery(const struct body_type *type, const char *gv, const char *kind)
+{
+        static const char *const unversioned[] = { "Status", "APIVersions", "APIGroupList", "APIGroup", "APIResourceList" };
+        static const char *const options[] = { "WatchEvent", "ListOptions", "CreateOptions", "DeleteOptions", "GetOptions", "PatchOptions",
+                                               "UpdateOptions" };
+        bool served = streq(gv, type->group_version);
+
+        for (size_t i = 0; i < ARRAY_SIZE(unversioned); i++)
+                if (streq(kind, unversioned[i]))
+                        return true;
+        for (size_t i = 0; i < ARRAY_SIZE(options) && served; i++)
+                if (streq(kind, options[i]))
+                        return true;
+        return streq(gv, "v1") && streq(kind, "List");
+}
+
 /* Whether GV is of the definition's group, but none of its versions. */
 static bool no_version(const struct body_type *type, const char *gv)
 {
@@ -186,6 +203,10 @@ static const struct status *check_type(struct api_request *r, const struct body_
         if (type->res && type->res->crd)
                 return status_bad_request(a, "the API version in the data (%s) does not match the expected API version (%s)",
                                           gv, type->group_version);
+        if (is_machinery(type, gv, kind) && !streq(kind, type->kind))
+                return unhandled(r, type, kind, version,
+                                 arena_printf(a, "converting (v1.%s) to (%s.%s): unknown conversion", kind,
+                                              go_package(a, type->group_version), type->kind));
         if (!is_body(gv, kind))
                 return unhandled(r, type, kind, version,
                                  arena_printf(a,
@@ -360,7 +381,7 @@ static const struct status *decode_protobuf(struct api_request *r, const struct 
 
 const struct status *body_decode(struct api_request *r, const struct body_type *type, struct json **ret)
 {
-        const char *media = content_type_base(r->arena, http_header(r->http, "Content-Type"));
+        const char *media = content_type_of_body(r->arena, http_header(r->http, "Content-Type"));
         struct strict_errors strict = {.arena = r->arena};
         const struct status *st;
         struct json *obj;
@@ -417,6 +438,8 @@ static void check_manager(struct api_request *r, const char *manager, struct fie
         }
 }
 
+#define REPLACEMENT "\xef\xbf\xbd" /* what Go makes of a byte that is no UTF-8 */
+
 /* What of the User-Agent comes before a slash and can be printed, as far as there is room. */
 static const char *manager_of_agent(struct api_request *r)
 {
@@ -427,13 +450,16 @@ static const char *manager_of_agent(struct api_request *r)
         uint32_t c;
 
         for (size_t i = 0; i < len; i += n ? n : 1) {
+                size_t size;
+
                 n = utf8_decode(agent + i, len - i, &c);
-                if (!n || !go_printable(c))
+                if (n && !go_printable(c))
                         continue;
-                if (kept + n > MANAGER_MAX)
+                size = n ? n : strlen(REPLACEMENT);
+                if (kept + size > MANAGER_MAX)
                         break;
-                memcpy(out + kept, agent + i, n);
-                kept += n;
+                memcpy(out + kept, n ? agent + i : REPLACEMENT, size);
+                kept += size;
         }
         out[kept] = '\0';
         return kept ? out : "unknown";
@@ -531,7 +557,7 @@ static const char *not_delete_options(struct arena *a, const char *gv, const cha
 static const struct status *delete_options_of_body(struct api_request *r, struct json **ret)
 {
         struct body_type type = body_type_named("meta.k8s.io/v1", "DeleteOptions");
-        const char *media = content_type_base(r->arena, http_header(r->http, "Content-Type")), *gv = NULL, *kind = NULL, *why = NULL;
+        const char *media = content_type_of_body(r->arena, http_header(r->http, "Content-Type")), *gv = NULL, *kind = NULL, *why = NULL;
         bool yaml = streq(media, "application/yaml"), protobuf = streq(media, PROTOBUF_MEDIA_TYPE);
         const void *body = r->http->body;
         size_t len = r->http->body_len;
