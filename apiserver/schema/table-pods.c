@@ -25,14 +25,14 @@ static const struct json *by_name(const struct json *list, const char *name)
         return NULL;
 }
 
-static void note_restart(struct pod_summary *p, const struct json *status)
+static void note_restart(int64_t *restarts, int64_t *restarted_at, const struct json *status)
 {
         const char *finished = json_path_string(status, "lastState.terminated.finishedAt");
         int64_t t;
 
-        p->restarts += json_get_int(status, "restartCount", 0);
-        if (finished && time_parse(finished, &t) == 0 && t > p->restarted_at)
-                p->restarted_at = t;
+        *restarts += json_get_int(status, "restartCount", 0);
+        if (finished && time_parse(finished, &t) == 0 && t > *restarted_at)
+                *restarted_at = t;
 }
 
 /* "Error", else "Signal:9", "ExitCode:1", after PREFIX */
@@ -51,20 +51,20 @@ static void set_terminated(struct pod_summary *p, const char *prefix, const stru
         p->reason = p->buf;
 }
 
-/* True: an init container is still to finish, and the reason says which. SIDECARS: restarts of those that stay. */
-static bool walk_init(struct pod_summary *p, const struct json *spec, const struct json *status, int64_t *ret_sidecars)
+/* True: an init container is still to finish, and the reason says which. SIDECARS, AT: restarts of those that stay, and when
+ * the last one was. */
+static bool walk_init(struct pod_summary *p, const struct json *spec, const struct json *status, int64_t *sidecars, int64_t *at)
 {
         const struct json *containers = json_get(spec, "initContainers");
-        int64_t sidecars = 0;
 
         json_foreach_item(json_get(status, "initContainerStatuses"), s) {
                 const struct json *terminated = json_path(s, "state.terminated"), *waiting = json_path(s, "state.waiting");
                 const char *why = json_get_string(waiting, "reason");
                 bool stays = restartable(by_name(containers, json_get_string(s, "name")));
 
-                note_restart(p, s);
+                note_restart(&p->restarts, &p->restarted_at, s);
                 if (stays)
-                        sidecars += json_get_int(s, "restartCount", 0);
+                        note_restart(sidecars, at, s);
                 if (terminated && json_get_int(terminated, "exitCode", 0) == 0)
                         continue;
                 if (stays && json_get_bool(s, "started", false)) {
@@ -82,7 +82,6 @@ static bool walk_init(struct pod_summary *p, const struct json *spec, const stru
                 }
                 return true;
         }
-        *ret_sidecars = sidecars;
         return false;
 }
 
@@ -95,7 +94,7 @@ static void walk_containers(struct pod_summary *p, const struct json *pod, const
                 const struct json *s = json_at(statuses, i), *terminated = json_path(s, "state.terminated");
                 const char *why = json_path_string(s, "state.waiting.reason");
 
-                note_restart(p, s);
+                note_restart(&p->restarts, &p->restarted_at, s);
                 if (!str_empty(why)) {
                         p->reason = why;
                 } else if (terminated) {
@@ -127,7 +126,7 @@ static const struct pod_summary *summarise(const struct cell *c)
         struct pod_summary *p = c->pod;
         const struct json *spec = json_get(pod, "spec"), *status = json_get(pod, "status");
         const char *phase = json_get_string(status, "phase"), *reason = json_get_string(status, "reason");
-        int64_t sidecars = 0;
+        int64_t sidecars = 0, sidecars_at = 0;
         bool initializing;
 
         if (p->of == pod)
@@ -138,9 +137,10 @@ static const struct pod_summary *summarise(const struct cell *c)
         p->reason = str_empty(reason) ? phase : reason;
         if (streq(json_get_string(cell_condition(pod, "PodScheduled"), "reason"), "SchedulingGated"))
                 p->reason = "SchedulingGated";
-        initializing = walk_init(p, spec, status, &sidecars);
+        initializing = walk_init(p, spec, status, &sidecars, &sidecars_at);
         if (!initializing || cell_condition_true(pod, "Initialized")) {
                 p->restarts = sidecars;
+                p->restarted_at = sidecars_at;
                 walk_containers(p, pod, status);
         }
         if (!json_path(pod, "metadata.deletionTimestamp"))

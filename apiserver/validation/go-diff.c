@@ -1,201 +1,318 @@
-/* What changed, for people: the lines at the end of some messages. Upstream prints both values as indented JSON and compares the
- * lines as Python's difflib does (and go-difflib after it): the longest stretch of lines that both have, then the longest on
- * either side of it, and so on; what is left between is told, with three lines around. The lines are what difflib makes of it, so
- * its shortcut is here too: in 200 lines and more, those that come often are not where a stretch begins. */
-#include "../schema/field-error.h"
+/* What changed between two values, as upstream shows it below "... may not change": both as indented JSON, and of that a
+ * unified diff with three lines around each change. Which lines belong together is found as Python's difflib does, whose
+ * port upstream uses: the longest run of equal lines first, then to its left and right; among many lines those that are
+ * there often start no run. */
 #include "rules.h"
 
+#include <stdlib.h>
+
 #define CONTEXT 3
-#define MANY_LINES 200
+#define MANY 200          /* lines, from which on those that recur are passed over */
+#define STEPS 5000000     /* of comparing, so that no client can keep the server at it; what is left then counts as changed */
 
-struct lines {
-        const char **text;
-        size_t n;
+struct text {
+        struct line {
+                const char *s;
+                size_t len;
+                unsigned id;      /* the same for equal lines */
+        } *lines;
+        unsigned n, cap;
 };
 
-struct block {
-        size_t a, b, n; /* N lines of both: from line A of the old ones, from line B of the new */
+struct matcher {
+        struct text a, b;
+        unsigned *first, *next;   /* where in B a line stands: by its id, then from place to place; NOWHERE ends */
+        unsigned *run, *new_run;  /* by place in B, plus one: how many equal lines end there */
+        struct block {
+                unsigned a, b, n;
+        } *blocks;
+        unsigned n_blocks, cap;
+        unsigned long steps;
+};
+#define NOWHERE (~0u)
+
+struct change {
+        char tag; /* ' ' or '!' */
+        unsigned a, a_end, b, b_end;
 };
 
-struct diff {
-        struct arena *arena;
-        struct lines a, b;
-        bool *popular;    /* lines of B that are too common to look for */
-        size_t *run, *at; /* how long a stretch ends at a line of B: for the line of A at hand, and for the one before */
-        struct block *blocks;
-        size_t n_blocks;
-};
+/* --- lines --- */
 
-static void newline(struct strbuf *b, unsigned depth)
+static void add_line(struct text *t, const char *s, size_t len)
+{
+        if (t->n == t->cap) {
+                t->cap = t->cap ? t->cap * 2 : 256;
+                t->lines = xrealloc(t->lines, t->cap * sizeof(*t->lines));
+        }
+        t->lines[t->n++] = (struct line){ s, len, 0 };
+}
+
+static const char *string_end(const char *p)
+{
+        for (p++; *p && *p != '"'; p++)
+                if (*p == '\\' && p[1])
+                        p++;
+        return *p ? p + 1 : p;
+}
+
+static void new_line(struct strbuf *b, unsigned depth)
 {
         strbuf_putc(b, '\n');
-        while (depth--)
+        for (unsigned i = 0; i < depth; i++)
                 strbuf_putc(b, ' ');
 }
 
-/* Compact JSON, with each member and item on a line of its own, one space a level. */
-static char *indented(struct arena *a, const char *text)
+/* Go's MarshalIndent() with one space. */
+static void indent(struct strbuf *b, const char *p)
 {
-        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
-        bool quoted = false;
         unsigned depth = 0;
 
-        for (const char *p = text; *p; p++) {
-                bool closes = !quoted && (*p == '}' || *p == ']');
+        while (*p) {
+                const char *end = *p == '"' ? string_end(p) : p + 1;
 
-                if (closes && p[-1] != (*p == '}' ? '{' : '['))
-                        newline(&b, --depth);
-                else if (closes)
-                        depth--;
-                strbuf_putc(&b, *p);
-                if (quoted && *p == '\\' && p[1])
-                        strbuf_putc(&b, *++p);
-                else if (*p == '"')
-                        quoted = !quoted;
-                else if (quoted)
-                        continue;
-                else if (*p == ':')
-                        strbuf_putc(&b, ' ');
+                if (*p == '}' || *p == ']')
+                        new_line(b, --depth);
+                strbuf_append(b, p, (size_t)(end - p));
+                if ((*p == '{' || *p == '[') && (*end == '}' || *end == ']'))
+                        strbuf_putc(b, *end++);
+                else if (*p == '{' || *p == '[')
+                        new_line(b, ++depth);
                 else if (*p == ',')
-                        newline(&b, depth);
-                else if ((*p == '{' || *p == '[') && ++depth && p[1] != '}' && p[1] != ']')
-                        newline(&b, depth);
-        }
-        return arena_strndup(a, strbuf_str(&b), b.len);
-}
-
-static struct lines split(struct arena *a, char *text)
-{
-        struct lines out = { .n = 1 };
-        char *save = NULL;
-
-        for (const char *p = text; *p; p++)
-                out.n += *p == '\n';
-        out.text = arena_alloc(a, out.n * sizeof(*out.text));
-        out.n = 0;
-        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-                out.text[out.n++] = line;
-        return out;
-}
-
-static void find_popular(struct diff *d)
-{
-        d->popular = arena_calloc(d->arena, d->b.n * sizeof(*d->popular) + 1);
-        for (size_t i = 0; d->b.n >= MANY_LINES && i < d->b.n; i++) {
-                size_t times = 0;
-
-                for (size_t k = 0; k < d->b.n; k++)
-                        times += streq(d->b.text[i], d->b.text[k]);
-                d->popular[i] = times > d->b.n / 100 + 1;
+                        new_line(b, depth);
+                else if (*p == ':')
+                        strbuf_putc(b, ' ');
+                p = end;
         }
 }
 
-/* The first of the longest stretches within these lines. */
-static struct block longest(struct diff *d, size_t a, size_t a_end, size_t b, size_t b_end)
+static void split(struct arena *a, struct text *t, const char *json)
 {
-        struct block best = { a, b, 0 };
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
+        const char *p, *end;
 
-        memset(d->at, 0, (d->b.n + 1) * sizeof(*d->at));
-        for (size_t i = a; i < a_end; i++) {
-                size_t *before = d->at;
+        indent(&b, json);
+        p = arena_strndup(a, strbuf_str(&b), b.len);
+        for (; p; p = *end ? end + 1 : NULL) {
+                end = strchrnul(p, '\n');
+                add_line(t, p, (size_t)(end - p));
+        }
+}
 
-                memset(d->run, 0, (d->b.n + 1) * sizeof(*d->run));
-                for (size_t j = b; j < b_end; j++) {
-                        if (d->popular[j] || !streq(d->a.text[i], d->b.text[j]))
+static int by_text(const void *x, const void *y)
+{
+        const struct line *a = *(const struct line *const *)x, *b = *(const struct line *const *)y;
+        int order = memcmp(a->s, b->s, MIN(a->len, b->len));
+
+        return order ?: (a->len > b->len) - (a->len < b->len);
+}
+
+/* Gives equal lines equal ids; returns how many there are. */
+static unsigned number_lines(struct text *a, struct text *b)
+{
+        unsigned n = a->n + b->n, ids = 0;
+        struct line **all = xmalloc(n * sizeof(*all));
+
+        for (unsigned i = 0; i < n; i++)
+                all[i] = i < a->n ? &a->lines[i] : &b->lines[i - a->n];
+        qsort(all, n, sizeof(*all), by_text);
+        for (unsigned i = 0; i < n; i++) {
+                ids += i && by_text(&all[i - 1], &all[i]) != 0;
+                all[i]->id = ids;
+        }
+        free(all);
+        return ids + 1;
+}
+
+/* --- what belongs together --- */
+
+static void index_lines(struct matcher *m)
+{
+        unsigned ids = number_lines(&m->a, &m->b), n = m->b.n, *count = xcalloc(ids, sizeof(*count));
+
+        m->first = xmalloc(ids * sizeof(*m->first));
+        m->next = xmalloc((n + 1) * sizeof(*m->next));
+        m->run = xcalloc(n + 1, sizeof(*m->run));
+        m->new_run = xcalloc(n + 1, sizeof(*m->new_run));
+        for (unsigned i = 0; i < ids; i++)
+                m->first[i] = NOWHERE;
+        for (unsigned j = n; j-- > 0;) {
+                unsigned id = m->b.lines[j].id;
+
+                m->next[j] = m->first[id];
+                m->first[id] = j;
+                count[id]++;
+        }
+        for (unsigned i = 0; i < ids && n >= MANY; i++)
+                if (count[i] > n / 100 + 1)
+                        m->first[i] = NOWHERE;
+        free(count);
+}
+
+static void forget_runs(struct matcher *m, unsigned *runs, unsigned i)
+{
+        for (unsigned j = m->first[m->a.lines[i].id]; j != NOWHERE; j = m->next[j])
+                runs[j + 1] = 0;
+}
+
+static bool equal_at(const struct matcher *m, unsigned i, unsigned j)
+{
+        return m->a.lines[i].id == m->b.lines[j].id;
+}
+
+static struct block longest(struct matcher *m, unsigned alo, unsigned ahi, unsigned blo, unsigned bhi)
+{
+        struct block best = { alo, blo, 0 };
+        unsigned *swap, i;
+
+        for (i = alo; i < ahi && m->steps < STEPS; i++, m->steps++) {
+                for (unsigned j = m->first[m->a.lines[i].id]; j != NOWHERE && j < bhi; j = m->next[j], m->steps++) {
+                        unsigned k;
+
+                        if (j < blo)
                                 continue;
-                        d->run[j + 1] = (j > b ? before[j] : 0) + 1;
-                        if (d->run[j + 1] > best.n)
-                                best = (struct block){ i + 1 - d->run[j + 1], j + 1 - d->run[j + 1], d->run[j + 1] };
+                        k = m->new_run[j + 1] = m->run[j] + 1;
+                        if (k > best.n)
+                                best = (struct block){ i + 1 - k, j + 1 - k, k };
                 }
-                d->at = d->run;
-                d->run = before;
+                if (i > alo)
+                        forget_runs(m, m->run, i - 1);
+                swap = m->run;
+                m->run = m->new_run;
+                m->new_run = swap;
         }
-        for (; best.a > a && best.b > b && streq(d->a.text[best.a - 1], d->b.text[best.b - 1]); best.n++) {
-                best.a--;
-                best.b--;
-        }
-        while (best.a + best.n < a_end && best.b + best.n < b_end && streq(d->a.text[best.a + best.n], d->b.text[best.b + best.n]))
+        if (i > alo)
+                forget_runs(m, m->run, i - 1);
+        while (best.a > alo && best.b > blo && equal_at(m, best.a - 1, best.b - 1))
+                best = (struct block){ best.a - 1, best.b - 1, best.n + 1 };
+        while (best.a + best.n < ahi && best.b + best.n < bhi && equal_at(m, best.a + best.n, best.b + best.n))
                 best.n++;
         return best;
 }
 
-/* All stretches, in order; neighbours become one. */
-static void match(struct diff *d, size_t a, size_t a_end, size_t b, size_t b_end)
+static void add_block(struct matcher *m, struct block k)
 {
-        struct block found = longest(d, a, a_end, b, b_end), *last;
+        struct block *last = m->n_blocks ? &m->blocks[m->n_blocks - 1] : NULL;
 
-        if (!found.n)
+        if (last && last->a + last->n == k.a && last->b + last->n == k.b) {
+                last->n += k.n;
                 return;
-        if (a < found.a && b < found.b)
-                match(d, a, found.a, b, found.b);
-        last = d->n_blocks ? &d->blocks[d->n_blocks - 1] : NULL;
-        if (last && last->a + last->n == found.a && last->b + last->n == found.b)
-                last->n += found.n;
-        else
-                d->blocks[d->n_blocks++] = found;
-        if (found.a + found.n < a_end && found.b + found.n < b_end)
-                match(d, found.a + found.n, a_end, found.b + found.n, b_end);
+        }
+        if (m->n_blocks == m->cap) {
+                m->cap = m->cap ? m->cap * 2 : 32;
+                m->blocks = xrealloc(m->blocks, m->cap * sizeof(*m->blocks));
+        }
+        m->blocks[m->n_blocks++] = k;
 }
 
-static void print_range(struct strbuf *out, char sign, size_t start, size_t end)
+/* DEPTH: each level takes a part of the stack. */
+static void match(struct matcher *m, unsigned alo, unsigned ahi, unsigned blo, unsigned bhi, unsigned depth)
 {
-        size_t n = end - start;
+        struct block k;
+
+        for (; depth < 1000; alo = k.a + k.n, blo = k.b + k.n) {
+                k = longest(m, alo, ahi, blo, bhi);
+                if (!k.n)
+                        return;
+                if (alo < k.a && blo < k.b)
+                        match(m, alo, k.a, blo, k.b, depth + 1);
+                add_block(m, k);
+                if (k.a + k.n >= ahi || k.b + k.n >= bhi)
+                        return;
+        }
+}
+
+/* --- how it is shown --- */
+
+static void print_range(struct strbuf *b, char side, unsigned from, unsigned to)
+{
+        unsigned n = to - from;
 
         if (n == 1)
-                strbuf_printf(out, "%c%zu", sign, start + 1);
+                strbuf_printf(b, "%c%u", side, from + 1);
         else
-                strbuf_printf(out, "%c%zu,%zu", sign, n ? start + 1 : start, n);
+                strbuf_printf(b, "%c%u,%u", side, n ? from + 1 : from, n);
 }
 
-static void print_lines(struct strbuf *out, char sign, const struct lines *lines, size_t start, size_t end)
+static void print_lines(struct strbuf *b, char mark, const struct text *t, unsigned from, unsigned to)
 {
-        for (size_t i = start; i < end; i++)
-                strbuf_printf(out, "%c%s\n", sign, lines->text[i]);
-}
-
-/* What changed between block I and the next, and what follows as long as no more than twice the context is between. Returns where
- * it ended. The first block begins and the last one ends where both texts do, if with no lines of its own. */
-static size_t print_group(struct strbuf *out, const struct diff *d, size_t i)
-{
-        const struct block *k = &d->blocks[i];
-        size_t context = MIN(k->n, (size_t)CONTEXT), last = i + 1;
-        size_t a = k->a + k->n - context, b = k->b + k->n - context, end;
-
-        while (last + 1 < d->n_blocks && d->blocks[last].n <= 2 * CONTEXT)
-                last++;
-        end = MIN(d->blocks[last].n, (size_t)CONTEXT);
-        strbuf_puts(out, "@@ ");
-        print_range(out, '-', a, d->blocks[last].a + end);
-        strbuf_putc(out, ' ');
-        print_range(out, '+', b, d->blocks[last].b + end);
-        strbuf_puts(out, " @@\n");
-        print_lines(out, ' ', &d->a, a, a + context);
-        for (; i < last; i++) {
-                const struct block *from = &d->blocks[i], *to = from + 1;
-
-                print_lines(out, '-', &d->a, from->a + from->n, to->a);
-                print_lines(out, '+', &d->b, from->b + from->n, to->b);
-                print_lines(out, ' ', &d->a, to->a, to->a + (i + 1 == last ? end : to->n));
+        for (; from < to; from++) {
+                strbuf_putc(b, mark);
+                strbuf_append(b, t->lines[from].s, t->lines[from].len);
+                strbuf_putc(b, '\n');
         }
-        return last;
+}
+
+static void print_group(struct strbuf *b, const struct matcher *m, const struct change *group, unsigned n)
+{
+        strbuf_puts(b, "@@ ");
+        print_range(b, '-', group[0].a, group[n - 1].a_end);
+        strbuf_putc(b, ' ');
+        print_range(b, '+', group[0].b, group[n - 1].b_end);
+        strbuf_puts(b, " @@\n");
+        for (unsigned i = 0; i < n; i++) {
+                const struct change *c = &group[i];
+
+                if (c->tag == ' ')
+                        print_lines(b, ' ', &m->a, c->a, c->a_end);
+                else {
+                        print_lines(b, '-', &m->a, c->a, c->a_end);
+                        print_lines(b, '+', &m->b, c->b, c->b_end);
+                }
+        }
+}
+
+static void print_changes(struct strbuf *b, struct matcher *m)
+{
+        struct change *group = xmalloc((2 * m->n_blocks + 4) * sizeof(*group));
+        unsigned n = 0, a = 0, at = 0, before = 0;
+
+        add_block(m, (struct block){ m->a.n, m->b.n, 0 }); /* the end, where it does not belong to the last */
+        for (unsigned i = 0; i < m->n_blocks; i++) {
+                const struct block *k = &m->blocks[i];
+                bool changed = k->a > a || k->b > at, last = i + 1 == m->n_blocks || m->blocks[i + 1].n == 0;
+                unsigned skip = !before && !changed ? k->n - MIN(k->n, CONTEXT) : 0;
+
+                if (changed)
+                        group[n++] = (struct change){ '!', a, k->a, at, k->b };
+                before |= changed;
+                a = k->a + k->n;
+                at = k->b + k->n;
+                last &= a == m->a.n && at == m->b.n;
+                if (skip || !before) { /* what is equal at the very beginning */
+                        if (k->n)
+                                group[n++] = (struct change){ ' ', k->a + skip, a, k->b + skip, at };
+                } else if (last && k->n) {
+                        group[n++] = (struct change){ ' ', k->a, MIN(a, k->a + CONTEXT), k->b, MIN(at, k->b + CONTEXT) };
+                } else if (k->n > 2 * CONTEXT) {
+                        group[n++] = (struct change){ ' ', k->a, k->a + CONTEXT, k->b, k->b + CONTEXT };
+                        print_group(b, m, group, n);
+                        n = 0;
+                        group[n++] = (struct change){ ' ', a - CONTEXT, a, at - CONTEXT, at };
+                } else if (k->n) {
+                        group[n++] = (struct change){ ' ', k->a, a, k->b, at };
+                }
+        }
+        if (n > 1 || (n && group[0].tag != ' '))
+                print_group(b, m, group, n);
+        free(group);
 }
 
 const char *go_diff(struct arena *a, const char *was, const char *is)
 {
-        _cleanup_strbuf_ struct strbuf out = STRBUF_INIT;
-        struct diff d = { .arena = a, .a = split(a, indented(a, was)), .b = split(a, indented(a, is)) };
-        const struct block *last;
+        struct matcher m = { .n_blocks = 0 };
+        _cleanup_strbuf_ struct strbuf b = STRBUF_INIT;
 
-        d.run = arena_calloc(a, (d.b.n + 1) * sizeof(*d.run));
-        d.at = arena_calloc(a, (d.b.n + 1) * sizeof(*d.at));
-        d.blocks = arena_calloc(a, (MIN(d.a.n, d.b.n) + 2) * sizeof(*d.blocks));
-        find_popular(&d);
-        d.n_blocks = 1;
-        match(&d, 0, d.a.n, 0, d.b.n);
-        last = &d.blocks[d.n_blocks - 1];
-        if (last->a + last->n < d.a.n || last->b + last->n < d.b.n)
-                d.blocks[d.n_blocks++] = (struct block){ d.a.n, d.b.n, 0 };
-        for (size_t i = 0; i + 1 < d.n_blocks;)
-                i = print_group(&out, &d, i);
-        return arena_strndup(a, strbuf_str(&out), out.len);
+        split(a, &m.a, was);
+        split(a, &m.b, is);
+        index_lines(&m);
+        match(&m, 0, m.a.n, 0, m.b.n, 0);
+        print_changes(&b, &m);
+        free(m.a.lines);
+        free(m.b.lines);
+        free(m.first);
+        free(m.next);
+        free(m.run);
+        free(m.new_run);
+        free(m.blocks);
+        return arena_strndup(a, strbuf_str(&b), b.len);
 }

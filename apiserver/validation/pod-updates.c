@@ -353,13 +353,44 @@ void check_node_name_kept(struct check *c, const struct at *at)
                 field_error_add(c->errs, FIELD_FORBIDDEN, "status.nodeName", NULL, "may not be changed directly");
 }
 
+/* Whether a rule of CONTAINER is about its ending with CODE. */
+static bool rule_matches(const struct json *container, int64_t code)
+{
+        json_foreach_item(json_get(container, "restartPolicyRules"), rule) {
+                const struct json *codes = json_get(rule, "exitCodes");
+                bool listed = false;
+                int64_t n;
+
+                json_foreach_item(json_get(codes, "values"), v)
+                        listed |= json_to_int(v, &n) == 0 && n == code;
+                if (codes && listed == streq(json_get_string(codes, "operator"), "In"))
+                        return true;
+        }
+        return false;
+}
+
+/* POLICY: the pod's. */
 static bool restarts(const struct json *container, const char *policy, int64_t code)
 {
         const char *own = json_get_string(container, "restartPolicy");
 
+        if (own && rule_matches(container, code))
+                return true;
         policy = own ?: policy;
-        return streq(policy, "Always") || (streq(policy, "OnFailure") && code != 0) ||
-               json_len(json_get(container, "restartPolicyRules"));
+        return streq(policy, "OnFailure") ? code != 0 : !streq(policy, "Never");
+}
+
+/* A rule that restarts all containers lets any of them run again. */
+static bool all_could_restart(const struct json *spec)
+{
+        static const char *const lists[] = { "initContainers", "containers" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+                json_foreach_item(json_get(spec, lists[i]), container)
+                        json_foreach_item(json_get(container, "restartPolicyRules"), rule)
+                                if (streq(json_get_string(rule, "action"), "RestartAllContainers"))
+                                        return true;
+        return false;
 }
 
 /* A container that ended for good does not run again. */
@@ -400,29 +431,26 @@ void check_request_mappings(struct check *c, const struct at *status)
         }
 }
 
+/* Errors count containers as they were listed before. */
 void check_no_return(struct check *c, const struct at *statuses)
 {
-        const struct json *spec = json_get(c->obj, "spec");
+        const struct json *spec = json_get(c->old, "spec");
         const char *policy = json_get_string(spec, "restartPolicy");
         bool init = streq(statuses->name, "initContainerStatuses"), plain = streq(statuses->name, "containerStatuses");
 
-        if (plain && streq(policy, "Always"))
+        if ((init || plain) && all_could_restart(spec))
                 return;
-        if (init) /* those start once */
-                policy = streq(policy, "Never") ? "Never" : "OnFailure";
         json_foreach_item(statuses->old, was) {
                 const char *name = json_get_string(was, "name");
                 const struct json *ended = json_path(was, "state.terminated");
+                const struct json *is = named(statuses->j, name);
                 const struct json *k = named(json_get(spec, init ? "initContainers" : "containers"), name);
 
-                if (!ended || ((init || plain) && restarts(k, policy, json_get_int(ended, "exitCode", 0))))
+                if (!ended || !is || json_path(is, "state.terminated"))
                         continue;
-                for (size_t i = 0; i < json_len(statuses->j); i++) {
-                        const struct at *is = at_item(c, statuses, i);
-
-                        if (streq(json_get_string(is->j, "name"), name) && !json_path(is->j, "state.terminated"))
-                                check_forbidden(c, at_field(c, is, "state"), "may not be transitioned to non-terminated state");
-                }
+                if ((!init && !plain) || !k || !restarts(k, policy, json_get_int(ended, "exitCode", 0)))
+                        field_error_add(c->errs, FIELD_FORBIDDEN, arena_printf(c->a, "%s[%zu].state", at_path(c, statuses), was_i),
+                                        NULL, "may not be transitioned to non-terminated state");
         }
 }
 
