@@ -259,7 +259,8 @@ static void handle_resource(struct api_request *r)
                                        (streq(r->verb, "list") || streq(r->verb, "watch") ? NEGOTIATE_COLLECTION : 0),
                                &media);
         if (st) {
-                r->media = r->res && r->res->crd && st->code == 406 ? &media : NULL; /* no route has refused it: the error is negotiated */
+                /* no route has refused it: the error is negotiated */
+                r->media = r->res && st->code == 406 && (r->res->crd || media.type == MEDIA_YAML) ? &media : NULL;
                 answer_status(r, st);
                 r->media = NULL;
                 return;

@@ -134,7 +134,7 @@ static bool clause_take(const struct clause *c, enum media_type type, unsigned f
         static const char *const subtypes[] = {"json", "yaml", "vnd.kubernetes.protobuf"};
         struct media m = {.type = type, .version = "v1", .pretty = c->pretty};
 
-        if (!clause_names(c, subtypes[type]) || (type == MEDIA_YAML && (flags & NEGOTIATE_STREAM)))
+        if (!clause_names(c, subtypes[type]))
                 return false;
         if (*c->stream && (!streq(c->stream, "watch") || type == MEDIA_YAML))
                 return false;
@@ -146,10 +146,9 @@ static bool clause_take(const struct clause *c, enum media_type type, unsigned f
         return true;
 }
 
-static const struct status *not_acceptable(struct arena *a, unsigned flags)
+static const struct status *not_acceptable(struct arena *a, const char *accepted)
 {
-        return status_make(a, 406, "NotAcceptable", NULL, "only the following media types are accepted: application/json%s, application/vnd.kubernetes.protobuf",
-                           flags & NEGOTIATE_STREAM ? "" : ", application/yaml");
+        return status_make(a, 406, "NotAcceptable", NULL, "only the following media types are accepted: %s", accepted);
 }
 
 /* The clauses of ACCEPT, in the order in which they are to be tried. */
@@ -240,9 +239,10 @@ const struct status *negotiate(struct arena *a, const char *accept, unsigned fla
         n = parse_clauses(a, accept, clauses);
         for (size_t i = 0; i < n; i++)
                 for (enum media_type t = MEDIA_JSON; t <= MEDIA_PROTOBUF; t++)
-                        if (clause_take(&clauses[i], t, flags, ret))
-                                return NULL;
-        return not_acceptable(a, flags);
+                        if (clause_take(&clauses[i], t, flags, ret)) /* what is liked best may be nothing that can be streamed */
+                                return t != MEDIA_YAML || !(flags & NEGOTIATE_STREAM) ? NULL :
+                                       not_acceptable(a, "application/json;stream=watch, " PROTOBUF_MEDIA_TYPE ";stream=watch");
+        return not_acceptable(a, PRODUCES);
 }
 
 const char *media_content_type(const struct media *m)
@@ -250,6 +250,37 @@ const char *media_content_type(const struct media *m)
         static const char *const types[] = {"application/json", "application/yaml", PROTOBUF_MEDIA_TYPE};
 
         return types[m->type];
+}
+
+/* "; charset=utf-8; x=\"y\"", where nothing may be missing but what follows the last semicolon. */
+static bool params_are_valid(const char *s)
+{
+        static const char separators[] = " \t\"(),/:;<=>?@[\\]{}";
+
+        while (*s == ';') {
+                size_t n;
+
+                s += 1 + strspn(s + 1, " \t");
+                if (!*s)
+                        return true;
+                n = strcspn(s, separators);
+                if (!n || s[n] != '=')
+                        return false;
+                s += n + 1;
+                if (*s == '"') {
+                        for (s++; *s && *s != '"'; s++)
+                                s += *s == '\\' && s[1];
+                        if (*s++ != '"')
+                                return false;
+                } else {
+                        n = strcspn(s, separators);
+                        if (!n)
+                                return false;
+                        s += n;
+                }
+                s += strspn(s, " \t");
+        }
+        return !*s;
 }
 
 const char *content_type_base(struct arena *a, const char *content_type)
@@ -263,4 +294,13 @@ const char *content_type_base(struct arena *a, const char *content_type)
                 if (*p >= 'A' && *p <= 'Z')
                         *p |= 0x20;
         return s;
+}
+
+const char *content_type_of_body(struct arena *a, const char *content_type)
+{
+        const char *base = content_type_base(a, content_type);
+
+        if (str_empty(content_type) || (*base && params_are_valid(content_type + strcspn(content_type, ";"))))
+                return base;
+        return "?";
 }

@@ -32,6 +32,8 @@ const char *media_content_type(const struct media *m);
 /* The media type of a body: "application/json; charset=utf-8" -> "application/json", in the arena, lower case.
  * "" for NULL. */
 const char *content_type_base(struct arena *a, const char *content_type);
+/* The same, but "?", which nobody takes, where it has no type or its parameters cannot be read. Patches do not care. */
+const char *content_type_of_body(struct arena *a, const char *content_type);
 /* Whether any clause asks for aggregated discovery, and in what form: those that do not are no rivals. */
 bool negotiate_discovery(struct arena *a, const char *accept, enum media_type *ret);
 /* The place in TYPES (up to NULL) of the one that ACCEPT asks for first, -1: of none. For what knows no parameters. */
