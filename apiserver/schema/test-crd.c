@@ -264,6 +264,8 @@ static void test_rules(void **state)
                 {"{\"spec\":{\"a\":3,\"b\":2}}", "{\"spec\":{\"a\":3,\"b\":2}}", NULL, NULL},
                 {"{\"spec\":{\"fix\":\"y\"}}", "{\"spec\":{\"fix\":\"x\"}}", "spec.fix", "fix is fixed"},
                 {"{\"spec\":{\"a\":3}}", NULL, "spec", "no such key: b evaluating rule: !has(self.a) || self.a <= self.b"},
+                {"{\"spec\":{\"a\":null,\"b\":2}}", NULL, NULL, NULL}, /* null: as if it were not there */
+                {"{\"spec\":{\"a\":3,\"b\":null}}", NULL, "spec", "no such key: b evaluating rule: !has(self.a) || self.a <= self.b"},
         };
         struct crd *c = NULL;
 

@@ -76,7 +76,9 @@ static struct cel_value element(struct eval *e, const struct cel_value *of, cons
 
         *ret_found = true;
         if (of->type == CEL_MAP) {
-                if (cel_map_find(of, key, &v))
+                /* A field of an object that may be null, and is, is as if it were not there. */
+                if (cel_map_find(of, key, &v) &&
+                    !(v.type == CEL_NULL && of->lazy && of->shape && of->shape->type == CEL_OBJECT && of->shape->n_members))
                         return cel_ripe(e->run->arena, v);
                 *ret_found = false;
                 return no_such_key(e, key);
