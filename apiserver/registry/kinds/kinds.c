@@ -7,6 +7,7 @@ static const struct strategy *const strategies[] = {
         &core_event_strategy, &event_strategy,      &job_strategy,         &daemon_set_strategy,
         &controller_strategy, &csr_strategy,        &definition_strategy,  &api_service_strategy,
         &endpoint_slice_strategy, &attributes_strategy, &device_claim_strategy, &device_template_strategy,
+        &autoscaler_strategy,
 };
 
 const struct strategy *registry_strategy(const struct resource *res)

@@ -93,3 +93,23 @@ const struct strategy daemon_set_strategy = {
         .prepare_create = daemon_set_prepare_create,
         .prepare_update = daemon_set_prepare_update,
 };
+
+/* What version 1 has in annotations has fields in version 2: there these are nobody's. */
+static void autoscaler_complete(struct arena *a, struct json *obj)
+{
+        static const char *const keys[] = { "metrics", "behavior", "current-metrics", "conditions" };
+        struct json *all = json_path(obj, "metadata.annotations");
+
+        if (!json_len(all) || !streq(json_get_string(obj, "apiVersion"), "autoscaling/v2"))
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                json_del(all, arena_join(a, "autoscaling.alpha.kubernetes.io/", keys[i], NULL));
+        if (!json_len(all))
+                json_path_del(obj, "metadata.annotations");
+}
+
+const struct strategy autoscaler_strategy = {
+        .group = "autoscaling",
+        .kind = "HorizontalPodAutoscaler",
+        .complete = autoscaler_complete,
+};
