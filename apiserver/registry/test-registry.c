@@ -268,7 +268,7 @@ static void workloads(void *userdata)
         ok(make(&r, "autoscaling", "v2", "horizontalpodautoscalers", "default",
                 "{\"apiVersion\":\"autoscaling/v2\",\"metadata\":{\"name\":\"h\",\"annotations\":{\"a\":\"b\","
                 "\"autoscaling.alpha.kubernetes.io/metrics\":\"[]\"}},\"spec\":{\"maxReplicas\":1,\"scaleTargetRef\":"
-                "{\"kind\":\"Deployment\",\"name\":\"d\"}}}", &one));
+                "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"d\"}}}", &one));
         assert_int_equal(json_len(json_path(one, "metadata.annotations")), 1); /* version 1 would mean something by the other */
 
         ok(make(&r, "", "v1", "serviceaccounts", "default", "{\"metadata\":{\"name\":\"default\"}}", &one)); /* admission wants it */
