@@ -183,7 +183,7 @@ void check_pod_ips(struct check *c, const struct at *at);
 void check_pod_resources(struct check *c, const struct at *at);
 void check_pod_update(struct check *c, const struct at *at);
 void check_portal_length(struct check *c, const struct at *at);
-void check_seccomp_agrees(struct check *c, const struct at *at);
+void check_profiles_agree(struct check *c, const struct at *at);
 void check_volumes(struct check *c, const struct at *at);
 void check_windows_user(struct check *c, const struct at *at);
 bool cond_backsteps(struct check *c, const struct at *at);

@@ -159,54 +159,72 @@ void check_annotation_updates(struct check *c, const struct at *at)
         check_pod_annotations(c, at);
 }
 
-static void check_agrees(struct check *c, const struct at *profile, const char *said)
+/* One of the two profiles that annotations had first: what they say of it, its field must not deny. */
+struct profile {
+        const char *word, *field, *prefix; /* prefix: of a container's annotation */
+        bool docker;                       /* "docker/default" is the default of the runtime, too */
+};
+static const struct profile seccomp = { "seccomp", "securityContext.seccompProfile", SECCOMP_CONTAINER, true };
+static const struct profile apparmor = { "apparmor", "securityContext.appArmorProfile", APPARMOR, false };
+
+/* VALUE holds at the place AT, where a container may have it from its pod. */
+static void check_agrees(struct check *c, const struct profile *p, const struct at *at, const struct json *value, const char *said)
 {
-        const char *type = json_get_string(profile->j, "type"), *local = json_get_string(profile->j, "localhostProfile");
+        const char *type = json_get_string(value, "type"), *local = json_get_string(value, "localhostProfile");
         bool agrees = true;
 
-        if (!said || !at_set(profile))
+        if (!said || !json_is_object(value))
                 return;
         if (streq(type, "Unconfined"))
                 agrees = streq(said, "unconfined");
         else if (streq(type, "RuntimeDefault"))
-                agrees = streq(said, "runtime/default") || streq(said, "docker/default");
+                agrees = streq(said, "runtime/default") || (p->docker && streq(said, "docker/default"));
         else if (streq(type, "Localhost"))
                 agrees = str_has_prefix(said, "localhost/");
         if (!agrees)
-                check_forbidden(c, at_field(c, profile, "type"), "seccomp type in annotation and field must match");
+                check_forbidden(c, at_field(c, at, "type"), "%s type in annotation and field must match", p->word);
         else if (streq(type, "Localhost") && !streq(local, said + strlen("localhost/")))
-                check_forbidden(c, at_field(c, profile, "localhostProfile"), "seccomp profile in annotation and field must match");
+                check_forbidden(c, at_field(c, at, "localhostProfile"), "%s profile in annotation and field must match", p->word);
 }
 
-static bool say_seccomp(const struct json *annotations)
-{
-        json_foreach_member(annotations, m)
-                if (streq(m->key, SECCOMP) || str_has_prefix(m->key, SECCOMP_CONTAINER))
-                        return true;
-        return false;
-}
-
-/* AT is a pod or a template: what annotations say of seccomp, fields must not deny. */
-void check_seccomp_agrees(struct check *c, const struct at *at)
+static void check_containers_agree(struct check *c, const struct profile *p, const struct at *spec, const struct json *of_pod,
+                                   const struct json *annotations)
 {
         static const char *const lists[] = { "initContainers", "containers", "ephemeralContainers" };
-        const struct json *annotations = json_path(at->j, "metadata.annotations");
-        const struct at *spec;
 
-        if (!say_seccomp(annotations))
-                return;
-        spec = at_field(c, at, "spec");
-        check_agrees(c, at_field(c, spec, "securityContext.seccompProfile"), text_of(annotations, SECCOMP));
         for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
                 const struct at *list = at_field(c, spec, lists[l]);
 
                 for (size_t i = 0; i < json_len(list->j); i++) {
-                        const struct at *k = at_item(c, list, i);
+                        const struct at *k = at_item(c, list, i), *own = at_field(c, k, p->field);
 
-                        check_agrees(c, at_field(c, k, "securityContext.seccompProfile"),
-                                     text_of(annotations, arena_printf(c->a, SECCOMP_CONTAINER "%s", json_get_string(k->j, "name"))));
+                        check_agrees(c, p, own, json_is_object(own->j) ? own->j : of_pod,
+                                     text_of(annotations, arena_printf(c->a, "%s%s", p->prefix, text_at(at_field(c, k, "name")))));
                 }
         }
+}
+
+/* AT is a pod or a template: what annotations say of profiles, fields must not deny. */
+void check_profiles_agree(struct check *c, const struct at *at)
+{
+        const struct json *annotations = json_path(at->j, "metadata.annotations");
+        bool of_seccomp = false, of_apparmor = false;
+        const struct at *spec, *own;
+
+        json_foreach_member(annotations, m) {
+                of_seccomp |= streq(m->key, SECCOMP) || str_has_prefix(m->key, SECCOMP_CONTAINER);
+                of_apparmor |= str_has_prefix(m->key, APPARMOR);
+        }
+        if (!of_seccomp && !of_apparmor)
+                return;
+        spec = at_field(c, at, "spec");
+        if (of_seccomp) {
+                own = at_field(c, spec, seccomp.field);
+                check_agrees(c, &seccomp, own, own->j, text_of(annotations, SECCOMP));
+                check_containers_agree(c, &seccomp, spec, NULL, annotations);
+        }
+        if (of_apparmor && !streq(json_path_string(spec->j, "os.name"), "windows"))
+                check_containers_agree(c, &apparmor, spec, json_path(spec->j, apparmor.field), annotations);
 }
 
 void check_no_static_claims(struct check *c, const struct at *at)
