@@ -153,15 +153,16 @@ static const struct status *ensure(struct api_request *r, const char *group, con
                                    struct json *obj, const char *const *fields)
 {
         const struct resource *res = builtin_resource(group, version, resource);
+        const char *namespace = res->namespaced ? "default" : NULL;
         struct refresh f = { obj, fields };
         struct json *is = NULL;
-        const struct status *st = registry_get(r, res, "default", "kubernetes", &is);
+        const struct status *st = registry_get(r, res, namespace, "kubernetes", &is);
 
         if (st && st->code == 404) {
-                st = registry_create(r, res, "default", obj, &is);
+                st = registry_create(r, res, namespace, obj, &is);
                 return st && st->code == 409 ? NULL : st; /* another API server was faster */
         }
-        return st || !*fields ? st : registry_update(r, res, "default", "kubernetes", NULL, refresh, &f, &is, NULL);
+        return st || !*fields ? st : registry_update(r, res, namespace, "kubernetes", NULL, refresh, &f, &is, NULL);
 }
 
 static struct json *parse_text(struct arena *a, const char *text)
@@ -199,6 +200,36 @@ static const struct status *ensure_kubernetes_service(struct apiserver *s, struc
                         "\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":\"TCP\"}]}",
                         s->o.advertise_address, s->o.secure_port)), (const char *const[]){ "endpoints", "ports", NULL });
         return st;
+}
+
+/* Says that it is ready, unless somebody has said something. */
+static const struct status *set_ready(struct api_request *r, const struct json *old, struct json **ret_new, void *userdata)
+{
+        struct json *obj = json_clone(r->arena, old), *status = json_ensure_object(r->arena, obj, "status");
+        char now[TIME_BUF];
+
+        unused(userdata);
+        if (!json_len(json_get(status, "conditions")))
+                json_set(r->arena, status, "conditions", parse_text(r->arena, arena_printf(r->arena,
+                        "[{\"type\":\"Ready\",\"status\":\"True\",\"lastTransitionTime\":\"%s\",\"reason\":\"\","
+                        "\"message\":\"Kubernetes default Service CIDR is ready\"}]", time_format(time_real(), now))));
+        *ret_new = obj;
+        return NULL;
+}
+
+/* The range of Services as an object. A range that was changed since is left as it is: who changed it must know. */
+static const struct status *ensure_service_range(struct apiserver *s, struct api_request *r)
+{
+        const struct resource *res = builtin_resource("networking.k8s.io", "v1", "servicecidrs");
+        struct json *is, *obj = parse_text(r->arena, "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"ServiceCIDR\","
+                                                     "\"metadata\":{\"name\":\"kubernetes\"},\"spec\":{\"cidrs\":[]}}");
+        const struct status *st;
+
+        for (const char *p = s->o.service_cluster_ip_range; *p; p += strcspn(p, ",") + (p[strcspn(p, ",")] == ','))
+                json_append(r->arena, json_path(obj, "spec.cidrs"),
+                            json_new_string(r->arena, arena_strndup(r->arena, p, strcspn(p, ","))));
+        st = ensure(r, res->group, res->version, res->name, obj, (const char *const[]){ NULL });
+        return st ?: registry_update(r, res, NULL, "kubernetes", "status", set_ready, NULL, &is, NULL);
 }
 
 static void on_trim(struct loop_timer *timer, void *userdata)
@@ -239,7 +270,7 @@ static void bootstrap(void *userdata)
                 request_init_internal(&r, s, a);
                 if (auth_bootstrap(&r, &err) < 0) {
                         log_error("bootstrap: %s", error_text(&err));
-                } else if ((st = ensure_kubernetes_service(s, &r))) {
+                } else if ((st = ensure_service_range(s, &r)) || (st = ensure_kubernetes_service(s, &r))) {
                         log_error("bootstrap: %s", st->message);
                 } else {
                         s->bootstrapped = true;
