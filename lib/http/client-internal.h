@@ -97,7 +97,8 @@ struct http_exchange {
         bool parked, done;
 };
 
-/* client.c: an exchange lives while somebody has it pinned. */
+/* client.c: an exchange lives while somebody has it pinned; it is made with one pin. */
+struct http_exchange *exchange_new(struct http_client *c, const struct http_call *call);
 void client_unpin(struct http_client *c);
 void exchange_unpin(struct http_exchange *x);
 /* Looks for a connection and sends the request: at first, after a redirect, and where a kept connection broke. */

@@ -177,7 +177,7 @@ void exchange_start(struct http_exchange *x)
                 link_connect(l);
 }
 
-static struct http_exchange *exchange_new(struct http_client *c, const struct http_call *call)
+struct http_exchange *exchange_new(struct http_client *c, const struct http_call *call)
 {
         struct http_exchange *x = new0(struct http_exchange);
         int64_t timeout = call->timeout_ns ? call->timeout_ns : DEFAULT_TIMEOUT_NS;

@@ -1,5 +1,7 @@
 /* Answers of HTTP servers, which may be any container that is probed: fed in pieces, as sockets would. */
-#include "client.c" /* the parts without sockets are its own */
+#include "client-internal.h"
+
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -22,15 +24,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step = data[1] ? data[1] : size;
         x = exchange_new(client, &call);
         x->reply = &reply;
-        read_url(x);
+        exchange_read_url(x);
         x->link = l = link_get(x);
         l->exchange = x;
         l->state = LINK_ACTIVE;
         for (size_t at = 2; at < size && !x->done; at += step)
-                if (!take_input(l, (const char *)data + at, MIN(step, size - at)))
+                if (!exchange_take(l, (const char *)data + at, MIN(step, size - at)))
                         break;
-        if (!x->done)
-                take_end(l);
+        if (!x->done && !exchange_take_end(x))
+                exchange_finish(x, -ECONNRESET, "the server closed the connection");
         if (!x->done || (x->code == 0 && x->status < 100) || reply.body.len > 1000)
                 abort();
         exchange_unpin(x);

@@ -747,8 +747,7 @@ static const struct status *claim_health_port(struct api_request *r, struct clai
 
         st = port ? take_port(r, c, port, &why) : take_any_port(r, c, &port);
         if (why)
-                return status_internal(r->arena, arena_printf(r->arena, "failed to allocate requested HealthCheck NodePort %lld: %s",
-                                                              (long long)port, why));
+                return status_internal(r->arena, "failed to allocate requested HealthCheck NodePort %lld: %s", (long long)port, why);
         if (!st)
                 json_path_set(r->arena, svc, "spec.healthCheckNodePort", json_new_int(r->arena, port));
         return st;
