@@ -166,7 +166,7 @@ const struct status *create_prepared(struct api_request *r, const struct resourc
         const struct strategy *strategy = registry_strategy(res);
         struct admission_attributes at;
         const struct status *st;
-        struct json *original = NULL;
+        struct json *original;
         bool generated, taken = false;
 
         schema_canonicalise(r->arena, res->schema, obj); /* fields that are always written have owners, too */
@@ -186,12 +186,10 @@ const struct status *create_prepared(struct api_request *r, const struct resourc
         warn_duplicate_owners(r, obj, true);
         fill_system_fields(r, obj);
         generated = !*meta_string(obj, "name") && *meta_string(obj, "generateName");
-        if (generated)
-                original = json_clone(r->arena, obj);
+        original = obj;
         for (unsigned i = 0;; i++) {
                 if (generated) {
-                        if (i > 0)
-                                obj = json_clone(r->arena, original);
+                        obj = json_clone(r->arena, original);
                         generate_name(r, res, obj);
                 }
                 st = attempt(r, res, namespace, &obj, generated, &taken);

@@ -487,8 +487,9 @@ void default_job(struct arena *a, struct json *obj)
                 json_set_int(a, spec, "completions", 1);
         set_int_if_absent(a, spec, "parallelism", 1);
         set_int_if_absent(a, spec, "backoffLimit", has(spec, "backoffLimitPerIndex") ? INT32_MAX : 6);
-        if (json_len(labels))
-                labels_of_template(a, obj, labels);
+        /* One map for both, as in upstream: what a create adds to the template's is the job's, too. */
+        if (json_len(labels) && !json_len(json_path(obj, "metadata.labels")))
+                json_set(a, json_ensure_object(a, obj, "metadata"), "labels", labels);
         set_string_if_absent(a, spec, "completionMode", "NonIndexed");
         if (!has(spec, "suspend"))
                 json_set_bool(a, spec, "suspend", false);

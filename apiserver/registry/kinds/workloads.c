@@ -14,19 +14,18 @@ static void job_prepare_create(struct api_request *r, struct json *job)
 {
         struct arena *a = r->arena;
         struct json *spec = json_get(job, "spec"), *labels, *match, *own = json_path(job, "metadata.labels");
-        bool shared; /* labels that defaulting took from the template are one map in upstream */
+        bool none = json_len(own) == 0;
         const char *uid = meta_string(job, "uid"), *name = meta_string(job, "name");
 
         if (!spec || json_get_bool(spec, "manualSelector", false))
                 return;
         labels = json_ensure_object(
                 a, json_ensure_object(a, json_ensure_object(a, spec, "template"), "metadata"), "labels");
-        shared = json_len(own) == 0 || json_equal(own, labels);
         set_missing(a, labels, "job-name", name);
         set_missing(a, labels, "batch.kubernetes.io/job-name", name);
         set_missing(a, labels, "controller-uid", uid);
         set_missing(a, labels, "batch.kubernetes.io/controller-uid", uid);
-        if (shared)
+        if (none) /* those that defaulting took from the template are the same map */
                 json_path_set(a, job, "metadata.labels", json_clone(a, labels));
         match = json_ensure_object(a, json_ensure_object(a, spec, "selector"), "matchLabels");
         set_missing(a, match, "batch.kubernetes.io/controller-uid", uid);
