@@ -51,30 +51,34 @@ static bool is_used(const struct snapshot *s, const struct object *claim)
         return false;
 }
 
+/* FINALIZER is on OBJECT (NULL: gone) until somebody wants it deleted and nobody uses it. */
+static void protect(const struct snapshot *s, struct writes *w, unsigned resource, const struct object *object, const char *finalizer,
+                    bool (*in_use)(const struct snapshot *s, const struct object *object))
+{
+        bool has = object && object_has_finalizer(object->json, finalizer);
+
+        if (!object)
+                return;
+        if (!object_is_deleting(object->json) && !has)
+                set_finalizer(w, resource, object, finalizer, true);
+        else if (object_is_deleting(object->json) && has && !in_use(s, object))
+                set_finalizer(w, resource, object, finalizer, false);
+}
+
 static void reconcile_claim(const struct snapshot *s, const char *key, struct writes *w)
 {
-        const struct object *claim = snapshot_key(s, R_PVCS, key);
-        bool has = claim && object_has_finalizer(claim->json, CLAIM_FINALIZER);
+        protect(s, w, R_PVCS, snapshot_key(s, R_PVCS, key), CLAIM_FINALIZER, is_used);
+}
 
-        if (!claim)
-                return;
-        if (!object_is_deleting(claim->json) && !has)
-                set_finalizer(w, R_PVCS, claim, CLAIM_FINALIZER, true);
-        else if (object_is_deleting(claim->json) && has && !is_used(s, claim))
-                set_finalizer(w, R_PVCS, claim, CLAIM_FINALIZER, false);
+static bool is_bound(const struct snapshot *s, const struct object *volume)
+{
+        unused(s);
+        return streq(json_path_string(volume->json, "status.phase"), "Bound");
 }
 
 static void reconcile_volume(const struct snapshot *s, const char *key, struct writes *w)
 {
-        const struct object *volume = snapshot_key(s, R_PVS, key);
-        bool has = volume && object_has_finalizer(volume->json, VOLUME_FINALIZER);
-
-        if (!volume)
-                return;
-        if (!object_is_deleting(volume->json) && !has)
-                set_finalizer(w, R_PVS, volume, VOLUME_FINALIZER, true);
-        else if (object_is_deleting(volume->json) && has && !streq(json_path_string(volume->json, "status.phase"), "Bound"))
-                set_finalizer(w, R_PVS, volume, VOLUME_FINALIZER, false);
+        protect(s, w, R_PVS, snapshot_key(s, R_PVS, key), VOLUME_FINALIZER, is_bound);
 }
 
 /* Where claims and volumes name a class of attributes: what they want, have, and are on their way to. */
@@ -92,17 +96,14 @@ static bool names_class(const struct snapshot *s, unsigned resource, const char 
         return false;
 }
 
+static bool is_named(const struct snapshot *s, const struct object *class)
+{
+        return names_class(s, R_PVCS, class->name) || names_class(s, R_PVS, class->name);
+}
+
 static void reconcile_attributes(const struct snapshot *s, const char *key, struct writes *w)
 {
-        const struct object *class = snapshot_key(s, R_ATTRIBUTES, key);
-        bool has = class && object_has_finalizer(class->json, ATTRIBUTES_FINALIZER);
-
-        if (!class)
-                return;
-        if (!object_is_deleting(class->json) && !has)
-                set_finalizer(w, R_ATTRIBUTES, class, ATTRIBUTES_FINALIZER, true);
-        else if (object_is_deleting(class->json) && has && !names_class(s, R_PVCS, key) && !names_class(s, R_PVS, key))
-                set_finalizer(w, R_ATTRIBUTES, class, ATTRIBUTES_FINALIZER, false);
+        protect(s, w, R_ATTRIBUTES, snapshot_key(s, R_ATTRIBUTES, key), ATTRIBUTES_FINALIZER, is_named);
 }
 
 /* What a claim or volume named before. */

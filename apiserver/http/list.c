@@ -586,40 +586,47 @@ static void answer_page(struct api_request *r, const struct page *p, struct json
                 answer_tree(r, p, meta);
 }
 
-void verb_list(struct api_request *r)
+/* The page that R asks for, with the metadata of its list. page_deinit() it, whatever comes. */
+static const struct status *find_page(struct api_request *r, struct list_options *o, struct page *p, struct json **ret_meta)
 {
-        struct list_options o;
-        struct page p = {.o = &o};
-        const struct status *st = parse_options(r, &o);
+        const struct status *st = parse_options(r, o);
         uint64_t rv;
         size_t remaining;
 
+        p->o = o;
         if (!st)
-                st = read_page(r, &o, &p, &rv, &remaining);
+                st = read_page(r, o, p, &rv, &remaining);
+        if (!st)
+                *ret_meta = list_meta(r, o, p, rv, remaining);
+        return st;
+}
+
+void verb_list(struct api_request *r)
+{
+        struct list_options o;
+        struct page p = {0};
+        struct json *meta;
+        const struct status *st = find_page(r, &o, &p, &meta);
+
         if (!st)
                 st = registry_converted(r, r->res, p.entries, p.n);
         if (st)
                 answer_status(r, st);
         else
-                answer_page(r, &p, list_meta(r, &o, &p, rv, remaining));
+                answer_page(r, &p, meta);
         page_deinit(&p);
 }
 
 const struct status *list_entries(struct api_request *r, struct entry ***ret, size_t *ret_n, struct json **ret_meta)
 {
         struct list_options o;
-        struct page p = {.o = &o};
-        const struct status *st = parse_options(r, &o);
-        uint64_t rv;
-        size_t remaining;
+        struct page p = {0};
+        const struct status *st = find_page(r, &o, &p, ret_meta);
 
-        if (!st)
-                st = read_page(r, &o, &p, &rv, &remaining);
         if (st) {
                 page_deinit(&p);
                 return st;
         }
-        *ret_meta = list_meta(r, &o, &p, rv, remaining);
         *ret = p.entries;
         *ret_n = p.n;
         return NULL;
